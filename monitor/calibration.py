@@ -1,0 +1,124 @@
+"""From scores of good parts to a threshold with a meaning, and from a score to a p-value."""
+
+import math
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+from pydantic import BaseModel, ConfigDict, Field
+
+# A generalised Pareto shape outside this range says more about the few scores it came from than about the parts:
+# below 0 it would promise that no good part can exceed some score, above 0.5 the variance is infinite.
+SHAPE_RANGE = (0.0, 0.5)
+# The card keeps at most this many calibration scores, as an even grid of quantiles beyond that.
+SCORES_KEPT = 4096
+
+
+class Tail(BaseModel):
+    """A generalised Pareto distribution of the scores above `start`, which a share `mass` of good parts exceeds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    start: float
+    mass: float = Field(gt=0, lt=1)
+    scale: float = Field(gt=0)
+    shape: float
+
+    def survival(self, score: float) -> float:
+        """P(a good part scores above `score`), for `score >= start`."""
+        excess = (score - self.start) / self.scale
+        if self.shape == 0:
+            return self.mass * math.exp(-excess)
+        return float(self.mass * (1 + self.shape * excess) ** (-1 / self.shape))
+
+    def quantile(self, probability: float) -> float:
+        """The score that a good part exceeds with `probability < mass`."""
+        ratio = probability / self.mass
+        if self.shape == 0:
+            return self.start - self.scale * math.log(ratio)
+        return float(self.start + self.scale / self.shape * (ratio**-self.shape - 1))
+
+
+class Calibration(BaseModel):
+    """A threshold, the false-alarm rate it was set for, and the good scores behind both.
+
+    `method` is "conformal" where there are enough scores for the rate, else "tail": an extrapolation.
+    A part is a defect where its score is above `threshold`.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    threshold: float
+    false_alarm_rate: float = Field(gt=0, lt=1)
+    method: Literal["conformal", "tail"]
+    count: int = Field(gt=0)
+    scores: tuple[float, ...]
+    tail: Tail | None = None
+
+    def p_value(self, score: float) -> float:
+        """The share of good parts expected to score at least `score`, in (0, 1].
+
+        Conformal: (1 + #{calibration scores >= score}) / (n + 1), valid for any distribution as long as the parts on
+        the line are exchangeable with the calibration parts (Vovk, Gammerman & Shafer 2005). Tail: the fitted survival
+        function where the score lies in the tail.
+        """
+        if self.tail is not None and score >= self.tail.start:
+            return max(self.tail.survival(score), 1e-12)
+        above = len(self.scores) - int(np.searchsorted(self.scores, score, side="left"))
+        return (1 + above * self.count / len(self.scores)) / (self.count + 1)
+
+
+def needed_for(false_alarm_rate: float) -> int:
+    """How many good scores a conformal threshold at this rate needs: the smallest n with ceil((n+1)(1-a)) <= n."""
+    return math.ceil(1 / false_alarm_rate - 1e-9) - 1
+
+
+def calibrate(good_scores: ArrayLike, false_alarm_rate: float) -> Calibration:
+    """Set the threshold that a share `false_alarm_rate` of good parts will exceed.
+
+    With n >= 1/a - 1 scores: the ceil((n + 1)(1 - a))-th smallest, which a further good part exceeds with probability
+    at most a, whatever the distribution (split conformal prediction, Papadopoulos et al. 2002). With fewer: the
+    quantile of a generalised Pareto tail, see `fit_tail`.
+
+    `good_scores`: float [n], n >= 3, finite. Raises ValueError otherwise.
+    """
+    scores = np.sort(np.asarray(good_scores, dtype=np.float64))
+    if scores.ndim != 1 or len(scores) < 3 or not np.isfinite(scores).all():
+        raise ValueError(f"calibration needs at least 3 finite scores of good parts, not {scores.shape}")
+    n = len(scores)
+    kept = scores if n <= SCORES_KEPT else np.quantile(scores, np.linspace(0, 1, SCORES_KEPT))
+    if n >= needed_for(false_alarm_rate):
+        rank = math.ceil((n + 1) * (1 - false_alarm_rate) - 1e-9)
+        threshold, method, tail = float(scores[rank - 1]), "conformal", None
+    else:
+        tail = fit_tail(scores)
+        threshold, method = tail.quantile(false_alarm_rate), "tail"
+    return Calibration(
+        threshold=threshold,
+        false_alarm_rate=false_alarm_rate,
+        method=method,  # type: ignore[arg-type]
+        count=n,
+        scores=tuple(float(score) for score in kept),
+        tail=tail,
+    )
+
+
+def fit_tail(sorted_scores: np.ndarray) -> Tail:
+    """Fit a generalised Pareto tail to the largest of `sorted_scores` (float [n], ascending, n >= 3).
+
+    Peaks over threshold (Pickands 1975) on the top tenth of the scores, at least ten of them where half of all allow
+    that, by probability-weighted moments (Hosking & Wallis 1987), which beat maximum likelihood on samples this small.
+    """
+    n = len(sorted_scores)
+    peaks = max(math.ceil(0.1 * n), min(10, n // 2), 2)
+    start = float(sorted_scores[n - peaks - 1])
+    excess = sorted_scores[n - peaks :] - start
+    plotting = (np.arange(1, peaks + 1) - 0.35) / peaks
+    mean = float(excess.mean())
+    weighted = float(((1 - plotting) * excess).mean())
+    spread = float(sorted_scores.std()) or 1.0
+    if mean <= 1e-9 * spread:  # ties at the top: no tail to fit, so take the spread of all scores as its scale
+        return Tail(start=start, mass=(peaks + 1) / (n + 1), scale=spread, shape=0.0)
+    shape = float(np.clip(2 - mean / (mean - 2 * weighted), *SHAPE_RANGE)) if mean > 2 * weighted else 0.0
+    # The mean of a generalised Pareto excess is scale / (1 - shape): keep it where the shape was clipped.
+    return Tail(start=start, mass=(peaks + 1) / (n + 1), scale=mean * (1 - shape), shape=shape)

@@ -1,0 +1,106 @@
+"""The model card: what a model file says about itself, JSON in its metadata under `andon.card`."""
+
+import json
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from monitor.calibration import Calibration
+from monitor.errors import ModelError
+
+CARD_KEY = "andon.card"
+GOLDEN_KEY = "andon.golden"
+CARD_VERSION = 1
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class InputSpec(_Part):
+    """The array a model takes, uint8 [N, height, width, channels], and how a camera frame becomes one.
+
+    `frame_size` (width, height in pixels) is the one size all training images had, None where they varied.
+    `region` (left, top, width, height in pixels of the frame) is the region of interest, None for the whole frame.
+    """
+
+    height: int = Field(ge=16)
+    width: int = Field(ge=16)
+    channels: Literal[1, 3]
+    frame_size: tuple[int, int] | None = None
+    region: tuple[int, int, int, int] | None = None
+    white_level: int = Field(default=255, ge=255, le=65535)
+
+
+class Spread(_Part):
+    """How a quantity was spread over good images that the weights never saw."""
+
+    mean: float
+    std: float
+    lowest: float
+    highest: float
+
+
+class Reference(_Part):
+    """What good frames looked like at calibration: the yardstick for drift on the line."""
+
+    score: Spread
+    brightness: Spread
+    sharpness: Spread
+
+
+class Training(_Part):
+    """Where the weights came from. `fingerprint` is the sha256 over the sorted sha256 of the image files."""
+
+    images: int
+    validation_images: int
+    calibration_images: int
+    twin_groups: int
+    fingerprint: str
+    seed: int
+    iterations: int
+    seconds: float
+    device: str
+
+
+class Card(_Part):
+    """Everything a person or the monitor needs to know about a model; see the fields' names."""
+
+    card_version: int
+    name: str
+    created_at: datetime
+    architecture: dict[str, Any]
+    input: InputSpec
+    calibration: Calibration
+    reference: Reference
+    training: Training
+    metrics: dict[str, float] = {}
+    milliseconds_per_image: float | None = None
+    versions: dict[str, str]
+    weights_sha256: str
+
+    @property
+    def threshold(self) -> float:
+        """The score above which a part is a defect."""
+        return self.calibration.threshold
+
+
+def parse_card(text: str, path: str) -> Card:
+    """Read a card from its JSON. Raises ModelError: damaged, or written by a newer version."""
+    try:
+        fields = json.loads(text)
+        version = fields["card_version"]
+    except (ValueError, KeyError, TypeError):
+        raise ModelError(f"{path}: its model card is damaged; export the model again") from None
+    if version != CARD_VERSION:
+        raise ModelError(
+            f"{path}: model card version {version}, this program reads version {CARD_VERSION}; "
+            "update andon or export the model again"
+        )
+    try:
+        return Card.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ModelError(f"{path}: its model card is damaged at {place}: {first['msg']}") from None

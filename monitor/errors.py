@@ -1,0 +1,32 @@
+"""What can go wrong, as one small tree; each message is one line: the thing, its value, what would be right."""
+
+
+class AndonError(Exception):
+    """Anything a user can mend; the command line prints the message alone and exits with `exit_code`."""
+
+    exit_code = 1
+
+
+class UsageError(AndonError):
+    """A path, an option or a setting that cannot be used as given."""
+
+    exit_code = 2
+
+
+class ModelError(AndonError):
+    """A model file that is not ours, is damaged, or does not hold its golden scores on this machine."""
+
+    exit_code = 2
+
+
+class ImageError(AndonError):
+    """An image that cannot be inspected.
+
+    `reason` is one of `monitor.frames.REASONS`: the label of the metric and of the verdict.
+    """
+
+    exit_code = 2
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason

@@ -1,0 +1,136 @@
+"""From the bytes of an image file to the array that a model takes: decode, crop, one resize.
+
+The only such code there is: training, evaluation and the line all call it, so a file gives the same pixels everywhere.
+"""
+
+import io
+import struct
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from monitor.card import InputSpec
+from monitor.errors import ImageError
+
+Pixels = NDArray[np.uint8]
+
+# What a decoder will be asked to open; the header is read first, so that a bomb costs nothing.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".pgm", ".ppm")
+DEFAULT_MAX_PIXELS = 50_000_000  # 50 megapixels: above the largest area-scan cameras in use, 150 MB in colour
+
+Image.MAX_IMAGE_PIXELS = None  # the limit is ours, checked on the header below
+# One frame is one thread's work: frames are decoded side by side, so OpenCV's own threads would only contend.
+cv2.setNumThreads(1)
+
+
+class Header(NamedTuple):
+    """What an image file says about itself before it is decoded; sizes in pixels, as stored (before EXIF rotation)."""
+
+    width: int
+    height: int
+    channels: int  # 1 grey, 3 colour
+    depth: int  # bits a channel: 8 or 16
+
+
+def read_header(data: bytes) -> Header:
+    """Read the size, colour and depth of an encoded image. Raises ImageError (empty, undecodable)."""
+    if not data:
+        raise ImageError("empty", "empty: 0 bytes")
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            grey = image.mode in ("1", "L", "LA", "F") or image.mode.startswith("I")
+            depth = 16 if image.mode.startswith("I") or _png_depth(data) == 16 else 8
+            return Header(image.width, image.height, 1 if grey else 3, depth)
+    except UnidentifiedImageError:
+        raise ImageError("undecodable", f"not an image in a known format ({len(data)} bytes)") from None
+    except (OSError, ValueError, SyntaxError, struct.error, OverflowError) as error:
+        raise ImageError("undecodable", f"damaged image header: {error}") from None
+
+
+def decode(data: bytes, channels: int, white_level: int = 255, max_pixels: int = DEFAULT_MAX_PIXELS) -> Pixels:
+    """Decode an image file into uint8 [height, width, channels], RGB order, EXIF rotation applied.
+
+    `channels` is 1 (grey) or 3 (RGB); `white_level` is the value of a 16-bit image that becomes 255 (4095 for a 12-bit
+    camera). Raises ImageError: empty, undecodable (truncated files included), too_large.
+    """
+    header = read_header(data)
+    if header.width * header.height > max_pixels:
+        raise ImageError(
+            "too_large", f"{header.width} x {header.height} pixels, at most {max_pixels} pixels are allowed"
+        )
+    if _is_cut_short(data):
+        raise ImageError("undecodable", f"truncated image: its end is missing ({len(data)} bytes)")
+    flags = (cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR) | cv2.IMREAD_ANYDEPTH
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as error:
+        raise ImageError("undecodable", f"damaged image: {error.err}") from None
+    if image is None:
+        raise ImageError("undecodable", f"damaged image ({len(data)} bytes)")
+    if image.dtype == np.uint16:
+        image = np.minimum(image.astype(np.float32) * (255 / white_level) + 0.5, 255).astype(np.uint8)
+    if image.dtype != np.uint8:
+        raise ImageError("undecodable", f"{image.dtype} pixels, 8 or 16 bits a channel are supported")
+    pixels: Pixels = image[:, :, None] if channels == 1 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore[assignment]
+    return pixels
+
+
+def prepare(image: Pixels, spec: InputSpec) -> Pixels:
+    """Crop to the region of interest and resize to the model's input: uint8 [spec.height, spec.width, spec.channels].
+
+    `image`: uint8 [height, width, spec.channels], as `decode` gives it. Shrinking averages areas, enlarging is
+    bilinear. Raises ImageError (wrong_shape) where the frame is not of the size the model was trained for.
+    """
+    height, width, channels = image.shape
+    if channels != spec.channels:
+        raise ImageError("wrong_shape", f"{channels} channels, the model takes {spec.channels}")
+    if spec.frame_size is not None and (width, height) != spec.frame_size:
+        expected = f"{spec.frame_size[0]} x {spec.frame_size[1]}"
+        raise ImageError("wrong_shape", f"{width} x {height} pixels, the model was trained on {expected}")
+    if spec.region is not None:
+        left, top, region_width, region_height = spec.region
+        if left + region_width > width or top + region_height > height:
+            raise ImageError("wrong_shape", f"{width} x {height} pixels, smaller than the region of interest")
+        image = image[top : top + region_height, left : left + region_width]
+    shrinks = image.shape[0] >= spec.height and image.shape[1] >= spec.width
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    resized = cv2.resize(image, (spec.width, spec.height), interpolation=method)
+    return np.ascontiguousarray(resized.reshape(spec.height, spec.width, spec.channels))
+
+
+def load(data: bytes, spec: InputSpec, max_pixels: int = DEFAULT_MAX_PIXELS) -> Pixels:
+    """`decode` and `prepare` in one: the bytes of an image file to uint8 [spec.height, spec.width, spec.channels]."""
+    return prepare(decode(data, spec.channels, spec.white_level, max_pixels), spec)
+
+
+def brightness(frame: Pixels) -> float:
+    """Mean grey value of a frame (uint8 [H, W, C]), from 0 (black) to 1 (white)."""
+    return cv2.mean(frame)[0] / 255 if frame.shape[2] == 1 else float(frame.mean()) / 255
+
+
+def sharpness(frame: Pixels) -> float:
+    """Variance of the Laplacian of a frame (uint8 [H, W, C]) in squared grey levels; falls when a lens loses focus.
+
+    Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy", ICPR 2000.
+    """
+    grey = frame[:, :, 0] if frame.shape[2] == 1 else cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    _, deviation = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))
+    return float(deviation[0, 0] ** 2)
+
+
+def _png_depth(data: bytes) -> int | None:
+    """Bits a channel of a PNG: Pillow opens 16-bit colour as 8-bit, so its mode does not tell."""
+    return data[24] if data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) > 24 else None
+
+
+def _is_cut_short(data: bytes) -> bool:
+    """Whether the end of a JPEG or PNG is missing: OpenCV decodes what is there and leaves the rest grey."""
+    if data[:3] == b"\xff\xd8\xff":
+        return b"\xff\xd9" not in data[-1024:]  # some cameras pad after the end-of-image marker
+    if data[:8] == b"\x89PNG\r\n\x1a\n":
+        return b"IEND" not in data[-1024:]
+    return False
