@@ -1,0 +1,175 @@
+"""The shape of the sample part: a milled plate with a turned boss, a bore, six holes, a pocket and its number.
+
+Lengths are in part pixels: one part pixel is one pixel of the finished picture. x points right, y down and z
+towards the camera; the origin is the middle of the plate's top face. Arrays cover the *canvas*, which samples the
+part at `SCALE` samples per part pixel.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+
+IMAGE_SIZE = 384
+# Finer than the picture, so that bevels and scratches of one pixel keep their shape when the part is turned.
+SCALE = 1.5
+CANVAS = int(IMAGE_SIZE * SCALE)
+
+PLATE_HALF = (156.0, 134.0)
+PLATE_CORNER = 34.0
+PLATE_CHAMFER = 4.0
+BEVEL_SLOPE = 0.6  # flatter than 45 degrees: broken with a file, and it catches the lamp
+BOSS_RADIUS = 80.0
+BOSS_HEIGHT = 5.0
+BORE_RADIUS = 41.0
+BORE_CHAMFER = 4.5
+POCKET_CENTRE = (-118.0, 0.0)
+POCKET_HALF_LENGTH = 30.0
+POCKET_RADIUS = 12.0
+POCKET_DEPTH = 9.0
+NUMBER = "A-07"
+NUMBER_CENTRE = (117.0, 0.0)
+# The far end of a hole is seen smaller and nearer to the middle, by the plate's thickness over the camera's distance.
+FAR_END = 0.965
+# Below this the holes are dark whatever their depth, and steeper walls would only alias.
+DEEPEST = -26.0
+
+
+@dataclass(frozen=True)
+class Hole:
+    """A drilled, countersunk hole: its centre, radius and the countersink's width in part pixels."""
+
+    x: float
+    y: float
+    radius: float
+    chamfer: float
+
+
+BORE = Hole(0.0, 0.0, BORE_RADIUS, BORE_CHAMFER)
+HOLES = (
+    *(Hole(x, y, 13.0, 3.5) for x in (-121.0, 121.0) for y in (-99.0, 99.0)),
+    Hole(0.0, -107.0, 6.5, 2.0),
+    Hole(0.0, 107.0, 6.5, 2.0),
+)
+
+
+@dataclass(frozen=True)
+class Surface:
+    """What light falls on, sampled on the canvas; all four are float32 (CANVAS, CANVAS).
+
+    `height` in part pixels above the plate's top face, `albedo` relative to clean metal, `coverage` from 0 (the
+    conveyor shows) to 1 (metal), `finish` the machining marks' brightness around 0.
+    """
+
+    height: Array
+    albedo: Array
+    coverage: Array
+    finish: Array
+
+
+def f32(values: Any) -> Array:
+    """`values` as float32, without a copy where they are: numpy's scalars would widen whole fields unnoticed."""
+    return np.asarray(values, np.float32)
+
+
+@lru_cache(maxsize=1)
+def grid() -> tuple[Array, Array]:
+    """Part coordinates x, y of every canvas sample, float32 (CANVAS, CANVAS) each."""
+    axis = f32((np.arange(CANVAS) + 0.5) / SCALE - IMAGE_SIZE / 2)
+    x, y = np.meshgrid(axis, axis)
+    return x, y
+
+
+def canvas_point(x: float, y: float) -> tuple[float, float]:
+    """The canvas column and row (fractional) of a point in part coordinates."""
+    return (x + IMAGE_SIZE / 2) * SCALE - 0.5, (y + IMAGE_SIZE / 2) * SCALE - 0.5
+
+
+def inside(distance: Array) -> Array:
+    """Anti-aliased membership (0..1) of a shape given its signed distance in part pixels (negative inside)."""
+    return f32(np.clip(0.5 - distance * SCALE, 0, 1))
+
+
+def rounded_box(half: tuple[float, float], corner: float) -> Array:
+    """Signed distance to a rounded rectangle around the origin (Quilez, iquilezles.org/articles/distfunctions2d)."""
+    x, y = grid()
+    qx = np.abs(x) - np.float32(half[0] - corner)
+    qy = np.abs(y) - np.float32(half[1] - corner)
+    outside = np.hypot(np.maximum(qx, 0), np.maximum(qy, 0))
+    return f32(outside + np.minimum(np.maximum(qx, qy), 0) - corner)
+
+
+def circle(x: float, y: float, radius: float) -> Array:
+    """Signed distance to a circle."""
+    gx, gy = grid()
+    return f32(np.hypot(gx - np.float32(x), gy - np.float32(y)) - np.float32(radius))
+
+
+def pocket() -> Array:
+    """Signed distance to the milled pocket, an upright slot with round ends."""
+    x, y = grid()
+    dx = x - np.float32(POCKET_CENTRE[0])
+    dy = np.maximum(np.abs(y - np.float32(POCKET_CENTRE[1])) - np.float32(POCKET_HALF_LENGTH), 0)
+    return f32(np.hypot(dx, dy) - np.float32(POCKET_RADIUS))
+
+
+def number_strokes() -> Array:
+    """The engraved number's strokes, 0..1, drawn four times finer than the canvas and averaged."""
+    fine = 4
+    picture = np.zeros((int(40 * SCALE) * fine, int(80 * SCALE) * fine), np.uint8)
+    font, size, stroke = cv2.FONT_HERSHEY_SIMPLEX, 0.72 * SCALE * fine, round(1.7 * SCALE * fine)
+    (width, height), _ = cv2.getTextSize(NUMBER, font, size, stroke)
+    origin = ((picture.shape[1] - width) // 2, (picture.shape[0] + height) // 2)
+    cv2.putText(picture, NUMBER, origin, font, size, 255, stroke, cv2.LINE_AA)
+    small = cv2.resize(picture, None, fx=1 / fine, fy=1 / fine, interpolation=cv2.INTER_AREA)
+    strokes = np.zeros((CANVAS, CANVAS), np.float32)
+    column, row = (round(value) for value in canvas_point(*NUMBER_CENTRE))
+    top, left = row - small.shape[0] // 2, column - small.shape[1] // 2
+    strokes[top : top + small.shape[0], left : left + small.shape[1]] = f32(small) / 255
+    return strokes
+
+
+def drill(surface: Surface, hole: Hole) -> Surface:
+    """`surface` with `hole` through it: the countersink, the wall seen in perspective and the open far end."""
+    rim = circle(hole.x, hole.y, hole.radius)
+    far = circle(hole.x * FAR_END, hole.y * FAR_END, hole.radius * FAR_END)
+    countersink = -np.clip(hole.chamfer - rim, 0, hole.chamfer)
+    wall = 3.0 * np.minimum(rim, 0)
+    height = np.maximum(surface.height + countersink + wall, DEEPEST)
+    return Surface(
+        height,
+        # A wall sees half the hall and is oily from the drill.
+        surface.albedo * (1 - 0.55 * inside(rim)),
+        surface.coverage * (1 - inside(np.maximum(far, rim + 0.6))),
+        surface.finish,
+    )
+
+
+@lru_cache(maxsize=len(HOLES) + 1)
+def blank(skip: int | None = None) -> Surface:
+    """The part without machining marks; `skip` is the index in `HOLES` of a hole that was never drilled.
+
+    The arrays are shared by all parts: never write to them.
+    """
+    edge = rounded_box(PLATE_HALF, PLATE_CORNER)
+    boss = circle(0, 0, BOSS_RADIUS)
+    slot = pocket()
+    # The chamfer is carried on beyond the edge, where coverage hides it, so that the slope at the edge is clean.
+    height = -BEVEL_SLOPE * np.clip(edge + PLATE_CHAMFER, 0, 3 * PLATE_CHAMFER)
+    # A steep shoulder with a bevelled rim.
+    height = height + np.clip(-boss * 2.0, 0, BOSS_HEIGHT - 2) + np.clip(-boss - 1.5, 0, 3.5) * (2 / 3.5)
+    height = height - np.clip(-slot * 3.0, 0, POCKET_DEPTH) - np.clip(1.2 - np.abs(slot), 0, 1.2) * 0.5
+    height = height - 1.3 * number_strokes()
+    albedo = 1 - 0.22 * inside(slot) - 0.4 * number_strokes()
+    surface = Surface(f32(height), f32(albedo), inside(edge), np.zeros((CANVAS, CANVAS), np.float32))
+    for index, hole in enumerate((*HOLES, BORE)):
+        if index != skip:
+            surface = drill(surface, hole)
+    # No tool leaves a mathematically sharp edge.
+    rounded = f32(cv2.GaussianBlur(surface.height, (0, 0), 0.55 * SCALE))
+    return Surface(rounded, surface.albedo, surface.coverage, surface.finish)
