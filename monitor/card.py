@@ -51,16 +51,22 @@ class Reference(_Part):
 
 
 class Training(_Part):
-    """Where the weights came from. `fingerprint` is the sha256 over the sorted sha256 of the image files."""
+    """Where the weights came from.
+
+    `twin_groups` are groups of near-twin images, each kept on one side of the split; `fingerprint` is the sha256 over
+    the sorted sha256 of the image files; `seconds` and `ended` say how long the training took and what ended it.
+    """
 
     images: int
     validation_images: int
     calibration_images: int
+    validation_is_calibration: bool
     twin_groups: int
     fingerprint: str
     seed: int
     iterations: int
     seconds: float
+    ended: Literal["iterations", "budget", "early", "interrupted"]
     device: str
 
 

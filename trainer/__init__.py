@@ -1,1 +1,5 @@
-"""t"""
+"""The trainer: images of good parts in, one model file out.
+
+In the order data flows: `dataset`, `corruption`, `network`, `loss`, `fitting`, `scoring`, `export`; then `evaluation`
+and `report`.
+"""

@@ -1,0 +1,209 @@
+"""From a folder of good parts to a model file: what `andon-trainer fit` and `calibrate` do, without the console."""
+
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from threading import Event
+
+import cv2
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from monitor import imaging
+from monitor.calibration import calibrate
+from monitor.card import CARD_KEY, CARD_VERSION, Card, Reference, Spread, Training
+from monitor.imaging import Pixels
+from monitor.model import Model
+from trainer import export
+from trainer.dataset import (
+    Dataset,
+    Sample,
+    Split,
+    choose_input,
+    find_twins,
+    fingerprint,
+    good_samples,
+    load_images,
+    split,
+)
+from trainer.evaluation import Evaluation, evaluate
+from trainer.fitting import FitOptions, Fitted, fit
+from trainer.network import Architecture
+from trainer.scoring import build_detector
+
+# What remains to be done after the training (memory, export, calibration, evaluation, report) takes this share of the
+# budget, and no more than this many seconds.
+RESERVED_SHARE = 0.15
+RESERVED_SECONDS = 60.0
+DEFAULT_SIDE = 256
+
+Progress = Callable[[str, float], None]  # (what is being done, share of it done in 0..1)
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What `fit` was asked for; `budget` is in seconds and covers everything, training and what follows it."""
+
+    name: str
+    false_alarm_rate: float = 0.001
+    budget: float = 600.0
+    side: int = DEFAULT_SIDE
+    colour: str = "auto"
+    region: tuple[int, int, int, int] | None = None
+    any_size: bool = False
+    fit: FitOptions = field(default_factory=FitOptions)
+
+
+@dataclass(frozen=True)
+class Built:
+    """A finished model and what its report is made of."""
+
+    content: bytes
+    model: Model
+    fitted: Fitted
+    evaluation: Evaluation | None
+    held_out: Pixels  # uint8 [N, H, W, C], the calibration frames
+    parity: float
+
+
+def build(
+    dataset: Dataset,
+    options: BuildOptions,
+    progress: Progress = lambda what, share: None,
+    interrupted: Event | None = None,
+) -> Built:
+    """Train, calibrate, export, verify and, where there are test images, evaluate.
+
+    Raises UsageError (the images), FittingError and ExportError.
+    """
+    samples = good_samples(dataset)
+    spec = choose_input(samples, options.side, options.colour, options.region, options.any_size)
+    images = load_images(samples, spec, lambda what, done, of: progress(what, done / of))
+    twins = find_twins(images)
+    parts = split(twins, options.fit.seed)
+    arch = Architecture(spec.height, spec.width, spec.channels)
+    reserved = min(RESERVED_SHARE * options.budget, RESERVED_SECONDS)
+    fitted = fit(
+        images,
+        parts,
+        arch,
+        replace(options.fit, budget=options.budget - reserved),
+        lambda share, text: progress(f"training, {text}", share),
+        interrupted,
+    )
+    progress("exporting", 0.0)
+    held_out = images[parts.calibration]
+    detector = build_detector(fitted.network, images[parts.train], images[parts.validation], options.fit.seed)
+    graph = export.to_onnx(detector)
+    golden = export.choose_golden(detector, held_out)
+    reference = export.torch_scores(detector, held_out)
+    card = Card(
+        card_version=CARD_VERSION,
+        name=options.name,
+        created_at=datetime.now(UTC).replace(microsecond=0),
+        architecture=arch.to_dict() | {"memory_patches": 0 if detector.memory is None else detector.memory.size},
+        input=spec,
+        calibration=calibrate(reference, options.false_alarm_rate),
+        reference=measure_reference(reference, held_out),
+        training=training_record(samples, parts, twins, options, fitted),
+        versions=versions(),
+        weights_sha256=export.weights_sha256(graph),
+    )
+    model = Model.from_bytes(export.pack(graph, card, golden), options.name, provider="cpu")
+
+    progress("calibrating", 0.0)
+    # The threshold stands on the scores of the runtime that will be compared with it, not on torch's.
+    scores = model.score(held_out)
+    parity = export.check_parity(scores, reference)
+    card = card.model_copy(
+        update={
+            "calibration": calibrate(scores, options.false_alarm_rate),
+            "reference": measure_reference(scores, held_out),
+            "milliseconds_per_image": export.milliseconds_per_image(model, held_out),
+        }
+    )
+    evaluation = None
+    if dataset.test:
+        model = Model.from_bytes(export.pack(graph, card, golden), options.name, provider="cpu", threads=0)
+        evaluation = evaluate(model, dataset.test, lambda what, done, of: progress(what, done / of))
+        card = card.model_copy(update={"metrics": evaluation.headline()})
+    content = export.pack(graph, card, golden)
+    return Built(content, Model.from_bytes(content, options.name, provider="cpu"), fitted, evaluation, held_out, parity)
+
+
+def recalibrate(
+    path: Path, dataset: Dataset, false_alarm_rate: float, progress: Progress = lambda what, share: None
+) -> bytes:
+    """The content of the same model with its threshold set anew on these good images.
+
+    Raises UsageError (the images) and ModelError (the file).
+    """
+    model = Model.load(path, provider="cpu", threads=0)
+    samples = good_samples(dataset)
+    frames = load_images(samples, model.card.input, lambda what, done, of: progress(what, done / of))
+    progress("calibrating", 0.0)
+    scores = model.score(frames)
+    training = model.card.training.model_copy(update={"calibration_images": len(samples)})
+    card = model.card.model_copy(
+        update={
+            "calibration": calibrate(scores, false_alarm_rate),
+            "reference": measure_reference(scores, frames),
+            "training": training,
+            "metrics": {},  # measured at the old threshold, on other images
+        }
+    )
+    graph = onnx.load_from_string(path.read_bytes())
+    export.set_metadata(graph, CARD_KEY, card.model_dump_json())
+    return export.serialise(graph)
+
+
+def measure_reference(scores: NDArray[np.float32], frames: Pixels) -> Reference:
+    """The spread of scores (float32 [N]), brightness and sharpness of good frames uint8 [N, H, W, C]."""
+    return Reference(
+        score=spread(scores),
+        brightness=spread([imaging.brightness(frame) for frame in frames]),
+        sharpness=spread([imaging.sharpness(frame) for frame in frames]),
+    )
+
+
+def spread(values: ArrayLike) -> Spread:
+    """Mean, standard deviation, lowest and highest of values [N]."""
+    array = np.asarray(values, dtype=np.float64)
+    return Spread(mean=array.mean(), std=array.std(), lowest=array.min(), highest=array.max())
+
+
+def training_record(
+    samples: Sequence[Sample], parts: Split, twins: NDArray[np.int64], options: BuildOptions, fitted: Fitted
+) -> Training:
+    """What the card says about where the weights came from."""
+    return Training(
+        images=len(parts.train),
+        validation_images=len(parts.validation),
+        calibration_images=len(parts.calibration),
+        validation_is_calibration=bool(np.array_equal(parts.validation, parts.calibration)),
+        twin_groups=int((np.bincount(twins) > 1).sum()),
+        fingerprint=fingerprint(samples),
+        seed=options.fit.seed,
+        iterations=fitted.iterations,
+        seconds=round(fitted.seconds, 1),
+        ended=fitted.ended,
+        device=options.fit.device,
+    )
+
+
+def versions() -> dict[str, str]:
+    """The versions of everything that could change a score."""
+    return {
+        "andon": version("andon"),
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "onnx": onnx.__version__,
+        "onnxruntime": onnxruntime.__version__,
+        "opencv": cv2.__version__,
+    }

@@ -1,0 +1,365 @@
+"""`andon-trainer`: the commands, and nothing but their arguments and what they print."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+from types import FrameType
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from monitor.errors import AndonError, UsageError
+
+# torch, onnx and scikit-learn take seconds to import: each command imports what it needs, so that --help is quick.
+
+app = typer.Typer(
+    help="Fit an autoencoder on images of good parts and export it as one ONNX file.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console()
+err = Console(stderr=True)
+
+Data = Annotated[Path, typer.Argument(help="MVTec AD layout (train/good, test/*), or a plain folder of good parts.")]
+ModelFile = Annotated[Path, typer.Argument(help="A model file made by fit.")]
+FalseAlarmRate = Annotated[
+    float, typer.Option("--false-alarm-rate", help="The share of good parts that may be flagged, between 0 and 0.5.")
+]
+Output = Annotated[Path, typer.Option("--output", "-o", help="The file to write.")]
+Report = Annotated[Path | None, typer.Option("--report", help="Also write a report: one self-contained HTML file.")]
+
+
+@app.command()
+def sample(
+    folder: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")],
+    seed: Annotated[int, typer.Option(help="The same seed gives the same files.")] = 0,
+    train: Annotated[int, typer.Option(help="Good parts to learn from.")] = 200,
+    test_good: Annotated[int, typer.Option(help="Good parts to test with.")] = 60,
+    test_defects: Annotated[int, typer.Option(help="Defective parts to test with, of each kind.")] = 15,
+    stream: Annotated[int, typer.Option(help="Frames of the recorded stream; about 2 % are defects.")] = 600,
+) -> None:
+    """Render a sample part: images in MVTec AD layout with masks, and a recorded stream of the same part."""
+    from trainer.sample.render import write_sample
+
+    with progress_bar() as show:
+        summary = write_sample(
+            folder,
+            seed=seed,
+            train=train,
+            test_good=test_good,
+            test_defects=test_defects,
+            stream=stream,
+            progress=lambda what, done, total: show(what, done / total),
+        )
+    out.print(
+        f"{folder}: {summary.train} good parts to learn from, {summary.test_good} good and "
+        f"{summary.test_defects * len(summary.kinds)} defective ({len(summary.kinds)} kinds) to test with, "
+        f"a stream of {summary.stream} frames with {summary.stream_defects} defects"
+    )
+
+
+@app.command()
+def fit(
+    data: Data,
+    output: Output,
+    report: Report = None,
+    false_alarm_rate: FalseAlarmRate = 0.001,
+    budget: Annotated[str, typer.Option(help="The most time to take, as 90s, 10m or 1h.")] = "10m",
+    iterations: Annotated[int, typer.Option(help="The most training steps to take.")] = 3000,
+    seed: Annotated[int, typer.Option(help="One seed and machine, and time enough: the same weights.")] = 0,
+    side: Annotated[
+        int, typer.Option(help="Resolution: frames are scaled to an area of about SIDE x SIDE pixels.", metavar="SIDE")
+    ] = 256,
+    colour: Annotated[str, typer.Option(help="auto, grey or rgb.")] = "auto",
+    region: Annotated[
+        str | None, typer.Option(help="Region of interest: left,top,width,height in pixels.", metavar="L,T,W,H")
+    ] = None,
+    any_size: Annotated[bool, typer.Option("--any-size", help="Accept images of other sizes than most.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int, typer.Option(help="Threads to train on, 0 for one per core.")] = 0,
+    batch: Annotated[int, typer.Option(help="Frames in a training step.")] = 16,
+    learning_rate: Annotated[float, typer.Option(help="The highest learning rate.")] = 3e-3,
+    name: Annotated[
+        str | None, typer.Option(help="The model's name in verdicts and metrics; default: the file's.")
+    ] = None,
+) -> None:
+    """Fit an autoencoder on good parts, set its threshold, and write one ONNX file.
+
+    Ctrl-C ends the training and writes the best model so far; a second one ends at once and writes nothing.
+    """
+    check_range("--false-alarm-rate", false_alarm_rate, 1e-9, 0.5)
+    check_range("--iterations", iterations, 1, 10_000_000)
+    check_range("--side", side, 64, 2048)
+    check_range("--batch", batch, 2, 4096)
+    check_range("--threads", threads, 0, 1024)
+    check_range("--learning-rate", learning_rate, 1e-8, 1.0)
+    check_choice("--colour", colour, ("auto", "grey", "rgb"))
+    seconds = parse_duration("--budget", budget)
+    parsed_region = parse_region(region)
+
+    from trainer.dataset import open_dataset
+    from trainer.export import check_writable, write_atomically
+
+    dataset = open_dataset(data)
+    check_writable(output)
+    if report is not None:
+        check_writable(report)
+
+    import torch
+
+    from trainer.building import BuildOptions, build
+    from trainer.evaluation import to_table
+    from trainer.fitting import FitOptions
+    from trainer.report import write_report
+
+    if threads:
+        torch.set_num_threads(threads)
+    options = BuildOptions(
+        name=name or output.stem,
+        false_alarm_rate=false_alarm_rate,
+        budget=seconds,
+        side=side,
+        colour=colour,
+        region=parsed_region,
+        any_size=any_size,
+        fit=FitOptions(
+            iterations=iterations,
+            batch=batch,
+            learning_rate=learning_rate,
+            seed=seed,
+            device=choose_device(device),
+        ),
+    )
+    with progress_bar() as show, graceful_interrupt() as interrupted:
+        built = build(dataset, options, show, interrupted)
+    write_atomically(output, built.content)
+    if built.evaluation is not None:
+        out.print(to_table(built.evaluation))
+    card = built.model.card
+    out.print(
+        f"{output}: {card.training.images} images, {card.training.iterations} iterations in "
+        f"{card.training.seconds:.0f} s (ended by: {card.training.ended}), {card.milliseconds_per_image} ms an image; "
+        f"threshold {card.threshold:.3f} for a false-alarm rate of {card.calibration.false_alarm_rate:g} "
+        f"({card.calibration.method}, {card.calibration.count} held-out images)",
+        highlight=False,
+    )
+    warn_of_few_images(card.calibration.method, card.calibration.count, card.calibration.false_alarm_rate)
+    if report is not None:
+        write_report(
+            report,
+            model=built.model,
+            fitted=built.fitted,
+            evaluation=built.evaluation,
+            good_frames=built.held_out,
+        )
+        out.print(f"{report}: the report", highlight=False)
+
+
+@app.command()
+def evaluate(
+    model_file: ModelFile,
+    data: Data,
+    report: Report = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write all figures as JSON.")] = None,
+    provider: Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt.")] = "auto",
+) -> None:
+    """Measure a model on labelled images: AUROC, AU-PRO, false-alarm and detection rates at its threshold."""
+    import json
+
+    from monitor.model import Model
+    from trainer.dataset import GOOD, load_images, open_dataset
+    from trainer.evaluation import evaluate as measure
+    from trainer.evaluation import to_table
+    from trainer.export import check_writable, write_atomically
+
+    model = Model.load(model_file, provider, threads=0)
+    dataset = open_dataset(data)
+    samples = dataset.test or dataset.train
+    for path in (report, json_file):
+        if path is not None:
+            check_writable(path)
+    with progress_bar() as show:
+        evaluation = measure(model, samples, lambda what, done, of: show(what, done / of))
+    out.print(to_table(evaluation))
+    if json_file is not None:
+        write_atomically(json_file, (json.dumps(evaluation.to_dict(), indent=2) + "\n").encode())
+    if report is not None:
+        from trainer.report import write_report
+
+        good = [sample for sample in samples if sample.label == GOOD][:64]
+        frames = load_images(good, model.card.input)
+        write_report(report, model=model, fitted=None, evaluation=evaluation, good_frames=frames)
+        out.print(f"{report}: the report", highlight=False)
+
+
+@app.command()
+def calibrate(
+    model_file: ModelFile,
+    good: Annotated[Path, typer.Argument(help="A folder of good parts that the model was not trained on.")],
+    output: Output,
+    false_alarm_rate: FalseAlarmRate = 0.001,
+) -> None:
+    """Set the threshold anew on good parts, without training."""
+    check_range("--false-alarm-rate", false_alarm_rate, 1e-9, 0.5)
+    from monitor.model import Model
+    from trainer.building import recalibrate
+    from trainer.dataset import open_dataset
+    from trainer.export import check_writable, write_atomically
+
+    check_writable(output)
+    with progress_bar() as show:
+        content = recalibrate(model_file, open_dataset(good), false_alarm_rate, show)
+    card = Model.from_bytes(content, str(output), provider="cpu").card
+    write_atomically(output, content)
+    out.print(
+        f"{output}: threshold {card.threshold:.3f} for a false-alarm rate of {false_alarm_rate:g} "
+        f"({card.calibration.method}, {card.calibration.count} images)",
+        highlight=False,
+    )
+    warn_of_few_images(card.calibration.method, card.calibration.count, false_alarm_rate)
+
+
+@app.command()
+def card(
+    model_file: ModelFile,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with the calibration scores.")] = False,
+) -> None:
+    """Say what a model file says about itself; its golden frames are checked on this machine."""
+    from monitor.model import Model
+
+    model = Model.load(model_file, provider="cpu")
+    if as_json:
+        typer.echo(model.card.model_dump_json(indent=2))
+        return
+    from rich.table import Table
+
+    table = Table(title=str(model_file), show_header=False, title_justify="left")
+    for key, value in card_rows(model.card.model_dump(mode="json", exclude={"calibration": {"scores"}})):
+        table.add_row(key, value)
+    table.add_row("file sha256", model.sha256)
+    out.print(table)
+
+
+def card_rows(fields: dict[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Nested fields as rows of text, `training.images` and the like."""
+    for key, value in fields.items():
+        if isinstance(value, dict):
+            yield from card_rows(value, f"{prefix}{key}.")
+        elif value is not None:
+            yield prefix + key, f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def parse_duration(option: str, text: str) -> float:
+    """`90s`, `10m`, `1h` or a number of seconds, in seconds. Raises UsageError."""
+    units = {"s": 1, "m": 60, "h": 3600}
+    number, unit = (text[:-1], units[text[-1]]) if text and text[-1] in units else (text, 1)
+    try:
+        seconds = float(number) * unit
+    except ValueError:
+        seconds = 0.0
+    if not 1 <= seconds < float("inf"):
+        raise UsageError(f"{option} {text}: give a time of at least a second, as 90s, 10m or 1h")
+    return seconds
+
+
+def parse_region(text: str | None) -> tuple[int, int, int, int] | None:
+    """`left,top,width,height` in pixels. Raises UsageError."""
+    if text is None:
+        return None
+    try:
+        left, top, width, height = (int(part) for part in text.split(","))
+    except ValueError:
+        left, top, width, height = -1, 0, 0, 0
+    if min(left, top) < 0 or min(width, height) < 16:
+        raise UsageError(f"--region {text}: give left,top,width,height in pixels, at least 16 wide and high")
+    return left, top, width, height
+
+
+def check_range(option: str, value: float, least: float, most: float) -> None:
+    """Raises UsageError where an option's value is outside its range, or not a number."""
+    if not least <= value <= most:
+        raise UsageError(f"{option} {value}: give a number between {least:g} and {most:g}")
+
+
+def check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raises UsageError where an option's value is none of its choices."""
+    if value not in choices:
+        raise UsageError(f"{option} {value}: choose {', '.join(choices)}")
+
+
+def choose_device(name: str) -> str:
+    """The torch device to train on. Raises UsageError where it cannot be had."""
+    import torch
+
+    check_choice("--device", name, ("auto", "cpu", "cuda"))
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda: torch finds no GPU here; choose cpu")
+    return name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def warn_of_few_images(method: str, count: int, rate: float) -> None:
+    """Say so where the threshold is an extrapolation."""
+    if method == "tail":
+        from monitor.calibration import needed_for
+
+        err.print(
+            f"note: {count} good images are too few to measure a false-alarm rate of {rate:g}, which takes "
+            f"{needed_for(rate)}; the threshold is extrapolated from the tail of their scores",
+            highlight=False,
+        )
+
+
+@contextmanager
+def progress_bar() -> Iterator["ShowProgress"]:
+    """A bar on standard error that says what is being done; gone when it is done."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True) as bar:
+        yield ShowProgress(bar)
+
+
+class ShowProgress:
+    """Call with what is being done and how much of it is done, in 0..1."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._task = bar.add_task("", total=1.0)
+
+    def __call__(self, what: str, share: float) -> None:
+        self._bar.update(self._task, description=what, completed=share)
+
+
+@contextmanager
+def graceful_interrupt() -> Iterator[Event]:
+    """An event that the first Ctrl-C (or SIGTERM) sets; the second one raises KeyboardInterrupt as usual."""
+    interrupted = Event()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if interrupted.is_set():
+            raise KeyboardInterrupt
+        interrupted.set()
+        err.print("ending with the best model so far; again to stop at once")
+
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield interrupted
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def main() -> None:
+    """The console script: errors are one line on standard error and an exit code, never a traceback."""
+    try:
+        app()
+    except AndonError as error:
+        err.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        err.print("stopped; nothing was written")
+        sys.exit(130)

@@ -1,0 +1,323 @@
+"""Good frames made defective on purpose, with the mask of what was changed: what the error head learns from.
+
+No real defect is ever needed. Seven families of corruption, each with a size and a contrast drawn log-uniformly down to
+barely visible, cover what happens to parts: material added, missing or moved, surfaces scratched, stained or dulled.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[Any]  # float32 [H, W, C] in 0..1
+Mask = NDArray[Any]  # float32 [H, W] in 0..1
+Rng = np.random.Generator
+
+CORRUPTED_SHARE = 0.6  # of the training frames; the rest stay as they are
+MOST_CORRUPTIONS = 3  # to one frame
+# A change below this, in units of the grey scale, cannot be told from sensor noise: asking the head to see it teaches
+# it to cry wolf.
+LEAST_CHANGE = 0.02
+
+
+@dataclass(frozen=True)
+class Corrupted:
+    """A frame for training: what the network sees, what it should reconstruct, and where the two differ."""
+
+    frame: Image
+    clean: Image
+    mask: Mask
+
+
+def training_frame(images: NDArray[np.uint8], index: int, rng: Rng) -> Corrupted:
+    """Frame `index` of `images` (uint8 [N, H, W, C]) under small harmless changes, corrupted or not."""
+    clean = vary(to_float(images[index]), rng)
+    if rng.random() >= CORRUPTED_SHARE:
+        return Corrupted(clean, clean, np.zeros(clean.shape[:2], np.float32))
+    frame, mask = corrupt(clean, to_float(images[rng.integers(len(images))]), rng)
+    return Corrupted(frame, clean, mask)
+
+
+def to_float(image: NDArray[np.uint8]) -> Image:
+    """uint8 to float32 in 0..1."""
+    return image.astype(np.float32) / 255
+
+
+def vary(image: Image, rng: Rng) -> Image:
+    """What a good part may do: turn by 2 degrees, shift by 2 %, scale by 3 %, and be lit by 15 % more or less."""
+    height, width = image.shape[:2]
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), rng.uniform(-2, 2), 1 + rng.uniform(-0.03, 0.03))
+    turn[:, 2] += rng.uniform(-0.02, 0.02, 2) * np.array([width, height])
+    moved = _with_channels(cv2.warpAffine(image, turn, (width, height), borderMode=cv2.BORDER_REFLECT_101))
+    lit = moved * np.float32(rng.uniform(0.85, 1.15)) + np.float32(rng.uniform(-0.03, 0.03))
+    return np.clip(lit, 0, 1)
+
+
+def corrupt(clean: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
+    """Apply one to three corruptions. `other` is any good frame to take texture from.
+
+    Returns the corrupted frame and a mask of what visibly changed (all zero where nothing did).
+    """
+    frame = clean
+    mask = np.zeros(clean.shape[:2], np.float32)
+    count = 1 + int(rng.integers(MOST_CORRUPTIONS)) if rng.random() < 0.5 else 1
+    for _ in range(count):
+        kind = KINDS[rng.integers(len(KINDS))]
+        candidate, region = kind(frame, other, rng)
+        candidate = np.clip(candidate, 0, 1)
+        change = np.abs(candidate - frame).max(axis=2)
+        # Judge the change by its strongest tenth inside the region: blur changes edges only.
+        inside = change[region > 0.3]
+        if (
+            inside.size < 3
+            or np.partition(inside, -max(1, inside.size // 10))[-max(1, inside.size // 10)] < LEAST_CHANGE
+        ):
+            continue
+        visible = np.where(cv2.dilate(change, np.ones((5, 5), np.uint8)) > LEAST_CHANGE / 2, region, 0)
+        frame = candidate
+        mask = np.maximum(mask, visible.astype(np.float32))
+    return frame, mask
+
+
+# -- the kinds: each takes the frame, another good frame and the generator, and returns the changed frame and its region
+
+
+def foreign_texture(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
+    """Patches of thresholded noise filled with another texture, more or less transparent (DRAEM)."""
+    region = noise_region(frame.shape[:2], rng)
+    height, width = frame.shape[:2]
+    texture = np.roll(other, (int(rng.integers(height)), int(rng.integers(width))), axis=(0, 1))
+    if rng.random() < 0.5:
+        texture = texture[::-1, ::-1]
+    if rng.random() < 0.5:  # other grain: the same texture coarser, in other levels
+        zoom = float(rng.uniform(0.3, 3))
+        texture = _with_channels(cv2.resize(texture, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR))
+        texture = np.resize(texture, frame.shape) if min(texture.shape[:2]) < 2 else _tile(texture, height, width)
+    texture = (texture - texture.mean()) * np.float32(rng.uniform(0.3, 2)) + _colour(frame, rng)
+    return _blend(frame, texture, region * np.float32(log_uniform(0.15, 1, rng))), region
+
+
+def cut_paste(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
+    """A rectangle or a long scar of the same part at another place, turned (Li et al., "CutPaste", CVPR 2021)."""
+    height, width = frame.shape[:2]
+    long = log_uniform(0.03, 0.35, rng) * max(height, width)
+    short = long / log_uniform(1, 12, rng)
+    region = np.zeros((height, width), np.float32)
+    centre = (float(rng.uniform(0, width)), float(rng.uniform(0, height)))
+    corners = cv2.boxPoints((centre, (max(long, 2), max(short, 2)), float(rng.uniform(0, 180))))
+    _fill(region, corners)
+    region = _soften(region, rng)
+    source = frame if rng.random() < 0.7 else other
+    turn = cv2.getRotationMatrix2D(centre, float(rng.uniform(-180, 180)), 1.0)
+    turn[:, 2] += rng.uniform(-0.5, 0.5, 2) * np.array([width, height])
+    moved = _with_channels(cv2.warpAffine(source, turn, (width, height), borderMode=cv2.BORDER_REFLECT_101))
+    moved = moved * np.float32(rng.uniform(0.8, 1.2))
+    return _blend(frame, moved, region), region
+
+
+def erase(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
+    """A detail missing: a blob filled with what lies beside it, as if the hole or the print were not there."""
+    height, width = frame.shape[:2]
+    region, radius = blob_region((height, width), rng, 0.03, 0.25, at=_detail(frame, rng))
+    angle = rng.uniform(0, 2 * np.pi)
+    shift = (2.2 * radius * np.array([np.cos(angle), np.sin(angle)])).astype(int)
+    beside = np.roll(frame, tuple(shift), axis=(0, 1))
+    return _blend(frame, beside, region), region
+
+
+def stain(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
+    """An irregular patch darker, lighter or of another tint, its texture still visible."""
+    region = (
+        noise_region(frame.shape[:2], rng) if rng.random() < 0.4 else blob_region(frame.shape[:2], rng, 0.02, 0.3)[0]
+    )
+    strength = np.float32(log_uniform(0.05, 0.6, rng))
+    target = _colour(frame, rng)
+    return _blend(frame, np.broadcast_to(target, frame.shape), region * strength), region
+
+
+def spots(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
+    """One to four small round marks, pits or grains of dust, dark or bright."""
+    region = np.zeros(frame.shape[:2], np.float32)
+    for _ in range(1 + int(rng.integers(4)) if rng.random() < 0.3 else 1):
+        region = np.maximum(region, blob_region(frame.shape[:2], rng, 0.006, 0.05)[0])
+    step = np.float32(_sign(rng) * log_uniform(0.06, 0.7, rng))
+    tint = np.float32(rng.uniform(0.7, 1.0, frame.shape[2])) if rng.random() < 0.5 else np.float32(1)
+    return frame + region[:, :, None] * step * tint, region
+
+
+def scratch(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
+    """A line that wanders, from a hairline to a gouge, dark or bright, sometimes with a burr of the other sign."""
+    height, width = frame.shape[:2]
+    length = log_uniform(0.05, 0.8, rng) * max(height, width)
+    steps = max(3, int(length / 4))
+    heading = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, log_uniform(0.01, 0.5, rng), steps))
+    path = np.cumsum(np.stack([np.cos(heading), np.sin(heading)], axis=1) * (length / steps), axis=0)
+    start = rng.uniform(0, 1, 2) * (width, height)
+    points = path - path.mean(axis=0) + start
+    thickness = log_uniform(0.6, 4, rng)
+    region = np.zeros((height, width), np.float32)
+    cv2.polylines(region, [_fixed(points)], False, 1.0, max(1, round(thickness)), cv2.LINE_AA, shift=4)
+    if thickness < 1:
+        region *= np.float32(thickness)
+    step = np.float32(_sign(rng) * log_uniform(0.06, 0.7, rng))
+    changed = frame + region[:, :, None] * step
+    if rng.random() < 0.4:
+        changed = changed - np.roll(region, (1, 1), axis=(0, 1))[:, :, None] * step * np.float32(0.6)
+    return changed, np.minimum(cv2.dilate(region, np.ones((3, 3), np.uint8)) * 1.5, 1)
+
+
+def bite(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
+    """Material missing or added at an edge: a blob on the outline takes the colour of one of its sides."""
+    height, width = frame.shape[:2]
+    place = _detail(frame, rng)
+    region, radius = blob_region((height, width), rng, 0.015, 0.15, at=place)
+    angle = rng.uniform(0, 2 * np.pi)
+    x = int(np.clip(place[0] + 1.5 * radius * np.cos(angle), 0, width - 1))
+    y = int(np.clip(place[1] + 1.5 * radius * np.sin(angle), 0, height - 1))
+    colour = frame[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2].mean(axis=(0, 1))
+    grain = rng.normal(0, 0.02, frame.shape).astype(np.float32)
+    return _blend(frame, colour + grain, region), region
+
+
+def finish(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
+    """A larger area of another finish: brighter, darker, duller, rougher or blurred."""
+    region, _ = blob_region(frame.shape[:2], rng, 0.08, 0.45)
+    region = cv2.GaussianBlur(region, (0, 0), float(rng.uniform(1, 0.04 * max(frame.shape[:2]))))
+    smooth = _with_channels(cv2.GaussianBlur(frame, (0, 0), float(rng.uniform(1.5, 5))))
+    choice = rng.integers(3)
+    if choice == 0:
+        changed = frame * np.float32(1 + _sign(rng) * log_uniform(0.06, 0.5, rng))
+    elif choice == 1:
+        changed = smooth
+    else:
+        changed = smooth + (frame - smooth) * np.float32(log_uniform(1.6, 4, rng))
+    return _blend(frame, changed, region), region
+
+
+def bump(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
+    """A dent or a bump: one side of a blob brighter, the other darker, and the texture pulled along."""
+    height, width = frame.shape[:2]
+    region, radius = blob_region((height, width), rng, 0.02, 0.18)
+    relief = cv2.GaussianBlur(region, (0, 0), max(0.8, 0.35 * radius))
+    slope_y, slope_x = np.gradient(relief)
+    angle = rng.uniform(0, 2 * np.pi)
+    shade = slope_x * np.cos(angle) + slope_y * np.sin(angle)
+    shade = shade / max(float(np.abs(shade).max()), 1e-6)
+    grid_x, grid_y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    pull = np.float32(rng.uniform(-6, 6))
+    warped = _with_channels(
+        cv2.remap(
+            frame,
+            (grid_x + slope_x * pull * radius / 4).astype(np.float32),
+            (grid_y + slope_y * pull * radius / 4).astype(np.float32),
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REFLECT_101,
+        )
+    )
+    changed = warped + (shade * _sign(rng) * log_uniform(0.05, 0.4, rng)).astype(np.float32)[:, :, None]
+    return changed, np.minimum(np.abs(shade) * 2, 1).astype(np.float32)
+
+
+Kind = Callable[[Image, Image, Rng], tuple[Image, Mask]]
+KINDS: tuple[Kind, ...] = (foreign_texture, cut_paste, erase, stain, spots, scratch, bite, finish, bump)
+
+
+# -- regions
+
+
+def noise_region(shape: tuple[int, int], rng: Rng) -> Mask:
+    """Islands of smooth noise above a high threshold, with soft edges."""
+    height, width = shape
+    cells = 2 ** rng.integers(1, 6, 2)
+    coarse = rng.standard_normal((int(cells[0]) + 2, int(cells[1]) + 2)).astype(np.float32)
+    noise = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    window, _ = blob_region(shape, rng, 0.1, 0.4)
+    level = float(np.quantile(noise, rng.uniform(0.5, 0.95)))
+    return np.clip((noise - level) * 4, 0, 1).astype(np.float32) * window
+
+
+def blob_region(
+    shape: tuple[int, int], rng: Rng, least: float, most: float, at: tuple[float, float] | None = None
+) -> tuple[Mask, float]:
+    """A wobbly ellipse with soft edges, its radius between `least` and `most` of the frame's side, log-uniform.
+
+    `at` is (x, y) in pixels, anywhere by default. Returns the mask and the mean radius in pixels.
+    """
+    height, width = shape
+    radius = max(0.8, 0.5 * log_uniform(2 * least, 2 * most, rng) * max(height, width))
+    stretch = log_uniform(1, 2.5, rng) ** 0.5
+    angles = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+    waves = [rng.normal(0, 0.25 / order) * np.cos(order * angles + rng.uniform(0, 6.3)) for order in (2, 3, 5)]
+    wobble = np.maximum(1 + np.sum(waves, axis=0), 0.3)
+    outline = np.stack([np.cos(angles) * stretch, np.sin(angles) / stretch], axis=1) * (radius * wobble)[:, None]
+    turn = rng.uniform(0, np.pi)
+    outline = outline @ np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    centre = np.array(at if at is not None else (rng.uniform(0, width), rng.uniform(0, height)))
+    region = np.zeros(shape, np.float32)
+    _fill(region, outline + centre)
+    return _soften(region, rng), radius
+
+
+def log_uniform(low: float, high: float, rng: Rng) -> float:
+    """A number between `low` and `high` whose logarithm is uniform: as many small ones as large ones."""
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
+def _detail(frame: Image, rng: Rng) -> tuple[float, float]:
+    """A place (x, y) where the frame has structure: the steepest of a few random ones."""
+    height, width = frame.shape[:2]
+    grey = frame.mean(axis=2)
+    xs = rng.integers(1, width - 1, 24)
+    ys = rng.integers(1, height - 1, 24)
+    steepness = np.abs(grey[ys, xs + 1] - grey[ys, xs - 1]) + np.abs(grey[ys + 1, xs] - grey[ys - 1, xs])
+    best = int(steepness.argmax())
+    return float(xs[best]), float(ys[best])
+
+
+def _colour(frame: Image, rng: Rng) -> Image:
+    """A colour to paint with, float32 [C]: one from the frame, a grey, or anything."""
+    choice = rng.random()
+    if choice < 0.4:
+        height, width = frame.shape[:2]
+        return frame[rng.integers(height), rng.integers(width)]
+    if choice < 0.7:
+        return np.full(frame.shape[2], rng.uniform(0, 1), np.float32)
+    return np.asarray(rng.uniform(0, 1, frame.shape[2]), np.float32)
+
+
+def _sign(rng: Rng) -> float:
+    # Real marks are dark more often than bright: pits, dirt and shadows outnumber glints.
+    return -1.0 if rng.random() < 0.6 else 1.0
+
+
+def _blend(frame: Image, paint: Image, region: Mask) -> Image:
+    weight = region[:, :, None]
+    blended: Image = frame * (1 - weight) + paint.astype(np.float32) * weight
+    return blended
+
+
+def _soften(region: Mask, rng: Rng) -> Mask:
+    return cv2.GaussianBlur(region, (0, 0), float(rng.uniform(0.5, 2.5))) if rng.random() < 0.6 else region
+
+
+def _fill(region: Mask, outline: NDArray[Any]) -> None:
+    cv2.fillPoly(region, [_fixed(outline)], 1.0, cv2.LINE_AA, shift=4)
+
+
+def _fixed(points: NDArray[Any]) -> NDArray[np.int32]:
+    """Pixel coordinates as OpenCV's fixed-point numbers with four fractional bits."""
+    return np.round(points * 16).astype(np.int32).reshape(-1, 1, 2)
+
+
+def _tile(texture: Image, height: int, width: int) -> Image:
+    repeats = (-(-height // texture.shape[0]), -(-width // texture.shape[1]), 1)
+    return np.tile(texture, repeats)[:height, :width]
+
+
+def _with_channels(image: NDArray[Any]) -> Image:
+    """OpenCV drops the channel axis of grey images: put it back."""
+    result: Image = image[:, :, None] if image.ndim == 2 else image
+    return result

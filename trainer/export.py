@@ -1,0 +1,159 @@
+"""One ONNX file with everything in it: the graph, the card, the golden frames."""
+
+import hashlib
+import io
+import logging
+import os
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import ModelProto
+
+from monitor.card import CARD_KEY, GOLDEN_KEY, Card
+from monitor.errors import UsageError
+from monitor.imaging import Pixels
+from monitor.model import EXPORT_TOLERANCE, INPUT, OUTPUTS, Golden, Model
+from trainer.corruption import corrupt, to_float
+from trainer.errors import ExportError
+from trainer.scoring import Detector
+
+OPSET = 20
+GOLDEN_GOOD = 2
+GOLDEN_CORRUPTED = 2
+
+
+def to_onnx(detector: Detector) -> ModelProto:
+    """The detector as an ONNX graph: `frames` uint8 [N, H, W, C] in, `monitor.model.OUTPUTS` out, N dynamic."""
+    arch = detector.network.arch
+    # Two frames, not one: the exporter takes a size of one for a constant.
+    example = torch.zeros(2, arch.height, arch.width, arch.channels, dtype=torch.uint8)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about the exporter's own internals, nothing that a user could act on
+        program = torch.onnx.export(
+            detector.eval(),
+            (example,),
+            input_names=[INPUT],
+            output_names=list(OUTPUTS),
+            dynamic_shapes={INPUT: {0: torch.export.Dim("N")}},
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None  # as only the old exporter returns None
+    buffer = io.BytesIO()
+    onnx.save(program.model_proto, buffer)
+    return onnx.load_from_string(buffer.getvalue())
+
+
+def weights_sha256(graph: ModelProto) -> str:
+    """sha256 over names and values of all weights: the same network has the same, whatever its card says."""
+    digest = hashlib.sha256()
+    for tensor in sorted(graph.graph.initializer, key=lambda tensor: tensor.name):
+        digest.update(tensor.name.encode())
+        digest.update(np.ascontiguousarray(onnx.numpy_helper.to_array(tensor)).tobytes())
+    return digest.hexdigest()
+
+
+def choose_golden(detector: Detector, good_frames: Pixels) -> Golden:
+    """A few good frames (uint8 [N, H, W, C]), plain and corrupted, with the scores that torch gives them."""
+    rng = np.random.default_rng(0)
+    plain = good_frames[:GOLDEN_GOOD]
+    corrupted = []
+    for i in range(GOLDEN_CORRUPTED):
+        frame = to_float(good_frames[i % len(good_frames)])
+        changed, _ = corrupt(frame, to_float(good_frames[-1]), rng)
+        corrupted.append((changed * 255).round().astype(np.uint8))
+    frames = np.concatenate([plain, np.stack(corrupted)])
+    return Golden(frames, torch_scores(detector, frames))
+
+
+@torch.no_grad()
+def torch_scores(detector: Detector, frames: Pixels) -> NDArray[np.float32]:
+    """The scores torch gives frames uint8 [N, H, W, C], one at a time: float32 [N]."""
+    return np.concatenate([detector(torch.from_numpy(frame[None]))[0].numpy() for frame in frames])
+
+
+def check_parity(scores: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
+    """The largest relative difference between onnxruntime's `scores` and torch's `reference`, float32 [N] each.
+
+    Raises ExportError where it is more than `EXPORT_TOLERANCE`.
+    """
+    difference = float(np.max(np.abs(scores - reference) / np.abs(reference)))
+    if not difference <= EXPORT_TOLERANCE:
+        raise ExportError(
+            f"onnxruntime's scores differ from torch's by {difference:.1e}, at most {EXPORT_TOLERANCE:.0e} is right; "
+            "no model was written"
+        )
+    return difference
+
+
+def pack(graph: ModelProto, card: Card, golden: Golden) -> bytes:
+    """The content of a model file."""
+    set_metadata(graph, CARD_KEY, card.model_dump_json())
+    set_metadata(graph, GOLDEN_KEY, golden.pack())
+    return serialise(graph)
+
+
+def serialise(graph: ModelProto) -> bytes:
+    """The bytes of an ONNX file."""
+    content: bytes = graph.SerializeToString(deterministic=True)
+    return content
+
+
+def set_metadata(graph: ModelProto, key: str, value: str) -> None:
+    """Set one entry of an ONNX model's metadata."""
+    for entry in graph.metadata_props:
+        if entry.key == key:
+            entry.value = value
+            return
+    graph.metadata_props.add(key=key, value=value)
+
+
+def milliseconds_per_image(model: Model, frames: Pixels, rounds: int = 20) -> float:
+    """The median time of scoring one frame on one thread, in milliseconds."""
+    times = []
+    for i in range(rounds):
+        frame = frames[i % len(frames)][None]
+        start = time.perf_counter()
+        model.score(frame)
+        times.append(time.perf_counter() - start)
+    return round(float(np.median(times)) * 1000, 2)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file wholly or not at all: beside its place first, then renamed. Raises UsageError."""
+    temporary = None
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)  # mkstemp's 0600 would keep the monitor's user from reading it
+        Path(temporary).replace(path)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise UsageError(f"{path}: cannot be written ({error.strerror})") from None
+    except BaseException:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def check_writable(path: Path) -> None:
+    """Find out before the work whether a file can be written there. Raises UsageError."""
+    if path.is_dir():
+        raise UsageError(f"{path}: a folder; give the name of a file")
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
+            pass
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written ({error.strerror})") from None

@@ -1,0 +1,232 @@
+"""Fit the autoencoder: read top to bottom, this is the whole training."""
+
+import copy
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from monitor.imaging import Pixels
+from trainer.corruption import Corrupted, training_frame
+from trainer.dataset import Split
+from trainer.errors import FittingError
+from trainer.loss import loss
+from trainer.network import Architecture, Autoencoder, normalise
+
+WARM_UP = 0.05  # share of the training during which the learning rate rises
+EVALUATIONS = 24  # looks at the validation images over the whole training
+PATIENCE = 8  # looks without progress before training stops early
+VALIDATION_FRAMES = 96  # at most; enough to tell two checkpoints apart, and a look stays under 1 % of the time
+
+
+Ended = Literal["iterations", "budget", "early", "interrupted"]
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """How to train. Training ends after `iterations`, after `budget` seconds, or early, whichever comes first.
+
+    With the same seed, machine and thread count the weights are the same as long as the budget does not end it.
+    """
+
+    iterations: int = 3000
+    budget: float = 560.0
+    batch: int = 16
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-2
+    seed: int = 0
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at the validation images."""
+
+    iteration: int
+    seconds: float
+    training_loss: float
+    validation_loss: float
+    reconstruction_loss: float
+    learning_rate: float
+
+
+@dataclass
+class Fitted:
+    """The best network seen, on the CPU, and how it came about."""
+
+    network: Autoencoder
+    looks: list[Look] = field(default_factory=list)
+    iterations: int = 0
+    seconds: float = 0.0
+    ended: Ended = "iterations"
+
+
+Progress = Callable[[float, str], None]  # (share done in 0..1, what to show)
+
+
+def fit(
+    images: Pixels,
+    split: Split,
+    arch: Architecture,
+    options: FitOptions,
+    progress: Progress = lambda share, text: None,
+    interrupted: Event | None = None,
+) -> Fitted:
+    """Train on `images[split.train]`, keep the weights that do best on `images[split.validation]`.
+
+    `images`: uint8 [N, H, W, C]. Raises FittingError where the loss is no longer finite, or where the training was
+    interrupted before the first look at the validation images.
+    """
+    torch.manual_seed(options.seed)
+    device = torch.device(options.device)
+    network = Autoencoder(arch).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    # Decay pulls on weights only: batch normalisation's scales and all biases are better left alone.
+    decayed = [p for p in network.parameters() if p.ndim > 1]
+    free = [p for p in network.parameters() if p.ndim <= 1]
+    optimiser = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": options.weight_decay}, {"params": free, "weight_decay": 0.0}],
+        lr=options.learning_rate,
+    )
+    validation = validation_batches(images, split, options.batch, device)
+    fitted = Fitted(network)
+    best = (math.inf, copy.deepcopy(network.state_dict()))
+    stale = 0
+    running = torch.zeros((), device=device)
+    since_look = 0
+    start = time.monotonic()
+
+    batches = prefetch(batch_stream(images[split.train], options), depth=4)
+    for iteration in range(1, options.iterations + 1):
+        elapsed = time.monotonic() - start
+        done = max((iteration - 1) / options.iterations, elapsed / options.budget)
+        if done >= 1:
+            fitted.ended = "budget"
+            break
+        if interrupted is not None and interrupted.is_set():
+            fitted.ended = "interrupted"
+            break
+        rate = options.learning_rate * schedule(done)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+
+        network.train()
+        frames, clean, mask = to_tensors(next(batches), device)
+        total = losses(network, frames, clean, mask)[0]
+        optimiser.zero_grad(set_to_none=True)
+        total.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+        running += total.detach()
+        since_look += 1
+        fitted.iterations = iteration
+
+        if done * EVALUATIONS >= len(fitted.looks) + 1 or iteration == options.iterations:
+            look = Look(iteration, elapsed, float(running) / since_look, *evaluate(network, validation), rate)
+            if not math.isfinite(look.training_loss + look.validation_loss):
+                raise FittingError(
+                    f"the loss is {look.training_loss} after {iteration} iterations; give a lower --learning-rate "
+                    f"than {options.learning_rate}"
+                )
+            fitted.looks.append(look)
+            running.zero_()
+            since_look = 0
+            stale += 1
+            if look.validation_loss < best[0]:
+                best = (look.validation_loss, copy.deepcopy(network.state_dict()))
+                stale = 0
+            if stale >= PATIENCE:
+                fitted.ended = "early"
+                break
+        if iteration % 5 == 0:
+            last = f"loss {fitted.looks[-1].validation_loss:.3f}" if fitted.looks else "warming up"
+            progress(done, last)
+
+    if not fitted.looks:
+        if fitted.ended == "interrupted":
+            raise FittingError("interrupted before there was a model to keep; nothing was written")
+        raise FittingError(f"a budget of {options.budget:.0f} s is too short for this machine; give a longer --budget")
+    network.load_state_dict(best[1])
+    fitted.seconds = time.monotonic() - start
+    fitted.network = network.to("cpu", memory_format=torch.contiguous_format).eval()
+    return fitted
+
+
+def schedule(done: float) -> float:
+    """Linear warm-up, then half a cosine down to nothing; `done` in 0..1, also the share of the learning rate."""
+    if done < WARM_UP:
+        return 0.05 + 0.95 * done / WARM_UP
+    return 0.5 * (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP)))
+
+
+def losses(network: Autoencoder, frames: Tensor, clean: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """The total loss and its reconstruction part, for frames and clean frames in 0..1, float [N, C, H, W]."""
+    with torch.autocast(frames.device.type, torch.bfloat16, enabled=fast_half_precision(frames.device)):
+        output = network(normalise(frames)[0])
+    parts = loss(output, normalise(clean)[0], mask)
+    return parts.total, parts.reconstruction
+
+
+def fast_half_precision(device: torch.device) -> bool:
+    """Whether bfloat16 is computed in hardware: it is then 2 to 3 times as fast, and slower than float32 elsewhere."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
+
+
+@torch.no_grad()
+def evaluate(network: Autoencoder, batches: list[tuple[Tensor, Tensor, Tensor]]) -> tuple[float, float]:
+    """Mean total loss and mean reconstruction loss over the validation batches."""
+    network.eval()
+    results = [torch.stack(losses(network, *batch)) for batch in batches]
+    total, reconstruction = torch.stack(results).mean(dim=0).tolist()
+    return total, reconstruction
+
+
+def validation_batches(
+    images: Pixels, split: Split, batch: int, device: torch.device
+) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Good frames that the weights never see, corrupted in ways that stay the same from look to look."""
+    rng = np.random.default_rng(20)  # fixed: a look must not depend on the training's seed
+    held_out = images[split.validation]
+    count = min(VALIDATION_FRAMES, max(32, len(held_out)))
+    frames = [training_frame(held_out, i % len(held_out), rng) for i in range(count)]
+    return [to_tensors(frames[i : i + batch], device) for i in range(0, count, batch)]
+
+
+def batch_stream(images: Pixels, options: FitOptions) -> Iterator[list[Corrupted]]:
+    """Endless batches of training frames, each pass over the images in a new order."""
+    rng = np.random.default_rng(options.seed)
+    waiting: list[int] = []
+    while True:
+        while len(waiting) < options.batch:
+            waiting += rng.permutation(len(images)).tolist()
+        chosen, waiting = waiting[: options.batch], waiting[options.batch :]
+        yield [training_frame(images, index, rng) for index in chosen]
+
+
+def prefetch(batches: Iterator[list[Corrupted]], depth: int) -> Iterator[list[Corrupted]]:
+    """Make the next batches in a thread while the network trains: OpenCV and NumPy leave the interpreter free."""
+    with ThreadPoolExecutor(1, thread_name_prefix="corruption") as pool:
+        pending = deque(pool.submit(next, batches) for _ in range(depth))
+        while True:
+            pending.append(pool.submit(next, batches))
+            yield pending.popleft().result()
+
+
+def to_tensors(batch: list[Corrupted], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Frames and clean frames float [N, C, H, W], channels last in memory, and masks float [N, 1, H, W]."""
+    frames, clean = (
+        torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).to(device, memory_format=torch.channels_last)
+        for arrays in ([item.frame for item in batch], [item.clean for item in batch])
+    )
+    masks = torch.from_numpy(np.stack([item.mask for item in batch]))[:, None].to(device)
+    return frames, clean, masks

@@ -1,0 +1,86 @@
+"""What the autoencoder is trained to minimise."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from trainer.network import MAP_STRIDE, Output
+
+# Measured on textures and on parts; within a factor of two the weights matter little.
+FOCAL_WEIGHT = 10.0
+DICE_WEIGHT = 0.5
+IMAGE_WEIGHT = 0.5
+SSIM_WEIGHT = 0.5
+# The share of the map that decides about a frame: 16 cells at 64 x 64, about the area of the smallest defects.
+TOP_SHARE = 0.004
+
+
+class Loss(NamedTuple):
+    """The parts of the loss, scalars; `total` is what is minimised."""
+
+    reconstruction: Tensor
+    map: Tensor
+    image: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        return self.reconstruction + self.map + self.image
+
+
+def loss(output: Output, clean: Tensor, mask: Tensor) -> Loss:
+    """Compare what the network said about corrupted frames with the clean frames and where they were corrupted.
+
+    `clean`: float [N, C, H, W], normalised; `mask`: float [N, 1, H, W] in 0..1, 0 everywhere for untouched frames.
+    """
+    target = F.avg_pool2d(clean, 2)  # [N, C, H/2, W/2]
+    reconstruction = output.reconstruction.float()
+    similarity = ssim(reconstruction, target)
+    reconstruction_loss = F.smooth_l1_loss(reconstruction, target) + SSIM_WEIGHT * (1 - similarity)
+
+    logits = output.logits.float()
+    cells = F.max_pool2d(mask, MAP_STRIDE)  # a defect smaller than a cell still marks it
+    map_loss = FOCAL_WEIGHT * focal(logits, cells) + DICE_WEIGHT * dice(logits, cells)
+
+    defective = (mask.flatten(1).amax(dim=1) > 0.5).float()  # [N]
+    image_loss = IMAGE_WEIGHT * F.binary_cross_entropy_with_logits(top_mean(logits), defective)
+    return Loss(reconstruction_loss, map_loss, image_loss)
+
+
+def top_mean(cells: Tensor) -> Tensor:
+    """The mean of the largest `TOP_SHARE` of each map: float [N, 1, h, w] to [N]."""
+    count = top_count(cells.shape[-2] * cells.shape[-1])
+    return cells.flatten(1).topk(count, dim=1).values.mean(dim=1)
+
+
+def top_count(cells: int) -> int:
+    """How many of a map's cells decide about the frame: at least four, so that one noisy cell does not."""
+    return max(4, round(TOP_SHARE * cells))
+
+
+def focal(logits: Tensor, target: Tensor, gamma: float = 2.0, alpha: float = 0.75) -> Tensor:
+    """Focal loss (Lin et al., ICCV 2017) for soft targets in 0..1: easy cells, which are most, weigh little."""
+    cross_entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    error = (torch.sigmoid(logits) - target).abs()
+    balance = alpha * target + (1 - alpha) * (1 - target)
+    return (balance * error**gamma * cross_entropy).mean()
+
+
+def dice(logits: Tensor, target: Tensor) -> Tensor:
+    """1 - the Dice overlap (Milletari et al., 3DV 2016) over the whole batch, which frames without defects need."""
+    probability = torch.sigmoid(logits)
+    overlap = 2 * (probability * target).sum() + 1
+    return 1 - overlap / (probability.square().sum() + target.square().sum() + 1)
+
+
+def ssim(a: Tensor, b: Tensor, window: int = 7) -> Tensor:
+    """Mean structural similarity (Wang et al., 2004), box window, for normalised frames (range about 4 spreads)."""
+    c1, c2 = (0.01 * 4) ** 2, (0.03 * 4) ** 2
+    mean_a, mean_b = (F.avg_pool2d(x, window, 1) for x in (a, b))
+    var_a = F.avg_pool2d(a * a, window, 1) - mean_a**2
+    var_b = F.avg_pool2d(b * b, window, 1) - mean_b**2
+    covariance = F.avg_pool2d(a * b, window, 1) - mean_a * mean_b
+    luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
+    structure = (2 * covariance + c2) / (var_a + var_b + c2)
+    return (luminance * structure).mean()
