@@ -1,6 +1,7 @@
 """From scores of good parts to a threshold with a meaning, and from a score to a p-value."""
 
 import math
+from bisect import bisect_left
 from typing import Literal
 
 import numpy as np
@@ -60,12 +61,18 @@ class Calibration(BaseModel):
 
         Conformal: (1 + #{calibration scores >= score}) / (n + 1), valid for any distribution as long as the parts on
         the line are exchangeable with the calibration parts (Vovk, Gammerman & Shafer 2005). Tail: the fitted survival
-        function where the score lies in the tail.
+        function where the score lies in the tail. It is at most `false_alarm_rate` exactly where the score is above the
+        threshold.
         """
         if self.tail is not None and score >= self.tail.start:
             return max(self.tail.survival(score), 1e-12)
-        above = len(self.scores) - int(np.searchsorted(self.scores, score, side="left"))
-        return (1 + above * self.count / len(self.scores)) / (self.count + 1)
+        above = len(self.scores) - bisect_left(self.scores, score)
+        p_value = (1 + above * self.count / len(self.scores)) / (self.count + 1)
+        if len(self.scores) == self.count:
+            return p_value
+        # A grid of quantiles rounds: what it says must still agree with the verdict.
+        rate = self.false_alarm_rate
+        return min(p_value, rate) if score > self.threshold else max(p_value, math.nextafter(rate, 1))
 
 
 def needed_for(false_alarm_rate: float) -> int:

@@ -19,6 +19,14 @@ class ModelError(AndonError):
     exit_code = 2
 
 
+class SourceError(AndonError):
+    """A source that stopped giving frames before its end: a camera unplugged, a file that vanished."""
+
+
+class OutputError(AndonError):
+    """Verdicts, dead letters or a report that cannot be written: a full disk, a read-only folder, a closed pipe."""
+
+
 class ImageError(AndonError):
     """An image that cannot be inspected.
 

@@ -28,7 +28,8 @@ class Frame:
     """One encoded image and what is known about it.
 
     `captured_at` is in seconds since 1970-01-01 UTC. `label` is the truth where a recording carries it: "good" or a
-    kind of defect; it is never used to decide. `key` and `headers` are the Kafka record's own, kept for dead letters.
+    kind of defect; it is never used to decide. `file` is its path inside a recording, for people to find it. `key` and
+    `headers` are the Kafka record's own, kept for dead letters.
     """
 
     camera: str
@@ -36,6 +37,7 @@ class Frame:
     data: bytes
     position: Position
     label: str | None = None
+    file: str | None = None
     key: bytes | None = None
     headers: tuple[tuple[str, bytes], ...] = ()
 
@@ -64,6 +66,7 @@ class Verdict:
     model_sha256: str
     threshold: float
     position: Position
+    file: str | None = None
     score: float | None = None
     p_value: float | None = None
     reason: str | None = None
@@ -94,6 +97,7 @@ class Verdict:
                 "topic": self.position.topic,
                 "partition": self.position.partition,
                 "offset": self.position.offset,
+                **({} if self.file is None else {"file": self.file}),
             },
         }
         return json.dumps({key: value for key, value in fields.items() if value is not None}, ensure_ascii=False)

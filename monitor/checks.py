@@ -1,0 +1,88 @@
+"""`andon-monitor check`: would a run with these settings work? Tries each thing it needs and changes nothing."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from monitor.errors import AndonError, UsageError
+from monitor.files import check_writable
+from monitor.inspection import Inspector
+from monitor.model import Model
+from monitor.server import bind
+from monitor.service import load_model, open_configured, rules, written_paths
+from monitor.settings import Settings
+
+FIRST_FRAME_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was tried, and how it went."""
+
+    what: str
+    passed: bool
+    detail: str
+
+
+def run_checks(settings: Settings) -> Iterator[Check]:
+    """Try the model, the provider, the source and its first frame, the outputs, the port."""
+    try:
+        model: Model | None = load_model(settings)
+    except AndonError as error:
+        model = None
+        yield Check("model", False, str(error))
+    else:
+        assert model is not None
+        yield Check("model", True, _describe(model))
+        yield Check(
+            "provider", not model.fell_back, model.provider + (", asked for another" if model.fell_back else "")
+        )
+    inspector = None if model is None else Inspector(model, rules(settings))
+    yield _try("source", lambda: _read_first_frame(settings, inspector))
+    for key, path in written_paths(settings).items():
+        yield _try(key, partial(_check_output, path))
+    if "://" in settings.output.verdicts:
+        yield Check("output.verdicts", False, f"{settings.output.verdicts}: not supported as a sink yet")
+    if settings.server.enabled:
+        yield _try("server", lambda: _bind(settings))
+
+
+def _try(what: str, action: Callable[[], str]) -> Check:
+    try:
+        return Check(what, True, action())
+    except AndonError as error:
+        return Check(what, False, str(error))
+
+
+def _describe(model: Model) -> str:
+    calibration, spec = model.card.calibration, model.card.input
+    return (
+        f"{model.card.name} {model.sha256[:12]}, {spec.width} x {spec.height} x {spec.channels}, threshold "
+        f"{calibration.threshold:.4g} for {calibration.false_alarm_rate:.2%} false alarms ({calibration.method}, "
+        f"{calibration.count} good scores); golden frames hold"
+    )
+
+
+def _read_first_frame(settings: Settings, inspector: Inspector | None) -> str:
+    source = open_configured(settings)
+    try:
+        frames = source.poll(1, FIRST_FRAME_SECONDS)
+    finally:
+        source.close()
+    length = "" if source.length is None else f", {source.length} frames"
+    if not frames:
+        return f"{source.name}{length}, no frame within {FIRST_FRAME_SECONDS:g} s"
+    if inspector is not None and (rejection := inspector.prepare(frames[0]).rejection) is not None:
+        raise UsageError(f"{source.name}: its first frame is {rejection.reason}: {rejection}")
+    return f"{source.name}{length}, first from camera {frames[0].camera}"
+
+
+def _check_output(path: Path) -> str:
+    check_writable(path)
+    return str(path)
+
+
+def _bind(settings: Settings) -> str:
+    bind(settings.server.address, settings.server.port).close()
+    return f"{settings.server.address}:{settings.server.port or '(a free port)'}"

@@ -1,0 +1,175 @@
+"""Every metric of the monitor (contract 5), on a registry of its own."""
+
+from collections.abc import Sequence
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+
+from monitor.frames import OUTCOMES, REASONS, Frame
+from monitor.inspection import Inspection
+from monitor.model import Model
+
+# A camera's name comes from a message: a stream of invented names must not fill the memory, nor Prometheus.
+MAX_CAMERAS = 1000
+OTHER_CAMERAS = "other"
+
+# Score over threshold: an average good part lies at 0.5 to 0.7, what counts is on which side of 1 and how near.
+RATIO_BUCKETS = (0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0)
+# Seconds of a stage: from a small frame on a GPU to a batch of large ones on a slow CPU.
+STAGE_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+# Seconds from the camera to the verdict: a takt lies between a tenth of a second and a minute.
+END_TO_END_BUCKETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
+BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a `_created` series beside each counter would double what is scraped
+
+
+class Metrics:
+    """The metrics and what moves them. Labels exist from a camera's first frame on, at zero."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry = registry or CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+        self.frames = Counter("andon_frames", "Frames received.", ["camera"], registry=registry)
+        self.verdicts = Counter(
+            "andon_verdicts", "Verdicts that are durable, by outcome.", ["camera", "verdict"], registry=registry
+        )
+        self.uninspectable = Counter(
+            "andon_uninspectable",
+            "Frames that could not be inspected, by reason.",
+            ["camera", "reason"],
+            registry=registry,
+        )
+        self.dead_letters = Counter(
+            "andon_dead_letters", "Uninspectable frames kept as dead letters.", ["reason"], registry=registry
+        )
+        self.score_ratio = Histogram(
+            "andon_score_ratio",
+            "Score over threshold: above 1 is a defect.",
+            ["camera", "model"],
+            buckets=RATIO_BUCKETS,
+            registry=registry,
+        )
+        self.threshold = Gauge(
+            "andon_threshold", "Score above which a part is a defect.", ["camera"], registry=registry
+        )
+        self.decode = Histogram(
+            "andon_decode_seconds",
+            "Time to decode, crop and resize one frame.",
+            buckets=STAGE_BUCKETS,
+            registry=registry,
+        )
+        self.queue_wait = Histogram(
+            "andon_queue_wait_seconds",
+            "Time a frame waited between its arrival and its inference, decoding apart.",
+            buckets=STAGE_BUCKETS,
+            registry=registry,
+        )
+        self.inference = Histogram(
+            "andon_inference_seconds", "Time the model took for one batch.", buckets=STAGE_BUCKETS, registry=registry
+        )
+        self.batch_size = Histogram(
+            "andon_batch_size", "Frames in one batch.", buckets=BATCH_BUCKETS, registry=registry
+        )
+        self.publish = Histogram(
+            "andon_publish_seconds",
+            "Time to make one group of verdicts durable, over all sinks.",
+            buckets=STAGE_BUCKETS,
+            registry=registry,
+        )
+        self.end_to_end = Histogram(
+            "andon_end_to_end_seconds",
+            "Time from a frame's capture (for a recording, from its reading) until its verdict was durable.",
+            buckets=END_TO_END_BUCKETS,
+            registry=registry,
+        )
+        self.in_flight = Gauge(
+            "andon_in_flight_frames", "Frames received whose verdicts are not yet durable.", registry=registry
+        )
+        self.in_flight_bytes = Gauge(
+            "andon_in_flight_bytes", "Encoded size of the frames in flight.", registry=registry
+        )
+        self.lag = Gauge(
+            "andon_consumer_lag_records",
+            "Records in a partition that this monitor has yet to commit.",
+            ["topic", "partition"],
+            registry=registry,
+        )
+        self.last_frame = Gauge(
+            "andon_last_frame_timestamp_seconds",
+            "Capture time of the newest frame received, in seconds since 1970.",
+            ["camera"],
+            registry=registry,
+        )
+        self.model = Info("andon_model", "The model in use.", registry=registry)
+        self.provider = Info(
+            "andon_provider",
+            "Execution provider in use; fallback is true where another one was asked for.",
+            registry=registry,
+        )
+        self.ready = Gauge(
+            "andon_ready", "1 while the model is verified and the source is being read.", registry=registry
+        )
+        for reason in REASONS:
+            self.dead_letters.labels(reason)
+        self._cameras: set[str] = set()
+
+    def use_model(self, model: Model, alias: str) -> None:
+        """Say which model is in use, and on which provider."""
+        card = model.card
+        self.model.info(
+            {
+                "model": alias,
+                "sha256": model.sha256,
+                "method": card.calibration.method,
+                "false_alarm_rate": f"{card.calibration.false_alarm_rate:g}",
+                "created_at": card.created_at.isoformat(timespec="seconds"),
+            }
+        )
+        self.provider.info({"provider": model.provider, "fallback": str(model.fell_back).lower()})
+
+    def received(self, frame: Frame, threshold: float) -> None:
+        """A frame arrived."""
+        camera = self._label(frame.camera, threshold)
+        self.frames.labels(camera).inc()
+        self.last_frame.labels(camera).set(frame.captured_at)
+
+    def delivered(self, inspections: Sequence[Inspection], live: bool, clock: float, now: float) -> None:
+        """Verdicts are durable. `clock` is monotonic, `now` in seconds since 1970."""
+        for inspection in inspections:
+            verdict = inspection.verdict
+            camera = self._label(verdict.camera, verdict.threshold)
+            exemplar = {"frame_id": verdict.id}
+            self.verdicts.labels(camera, verdict.outcome).inc()
+            if verdict.reason is not None:
+                self.uninspectable.labels(camera, verdict.reason).inc()
+            if verdict.score is not None and verdict.threshold > 0:
+                ratio = verdict.score / verdict.threshold
+                self.score_ratio.labels(camera, verdict.model).observe(ratio, exemplar)
+            since = now - verdict.captured_at if live else clock - inspection.arrived
+            self.end_to_end.observe(max(0.0, since), exemplar)
+
+    def _label(self, camera: str, threshold: float) -> str:
+        """The camera's label; its series are created when it is first seen, so that rates start from zero."""
+        if camera not in self._cameras:
+            if len(self._cameras) >= MAX_CAMERAS:
+                camera = OTHER_CAMERAS
+            self._cameras.add(camera)
+            self.frames.labels(camera)
+            self.threshold.labels(camera).set(threshold)
+            for outcome in OUTCOMES:
+                self.verdicts.labels(camera, outcome)
+            for reason in REASONS:
+                self.uninspectable.labels(camera, reason)
+        return camera

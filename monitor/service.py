@@ -1,0 +1,174 @@
+"""`andon-monitor run`: everything put together from the settings, and taken apart again."""
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+
+from monitor.errors import UsageError
+from monitor.inspection import Inspector, Rules
+from monitor.logs import UninspectableLog
+from monitor.metrics import Metrics
+from monitor.model import Model
+from monitor.pipeline import Limits, Pipeline
+from monitor.server import Server, build_app
+from monitor.settings import InspectionSettings, Settings
+from monitor.sinks import Sink, open_sink
+from monitor.sinks.dead_letters import DeadLetterFolder
+from monitor.sources import Source, open_source
+from monitor.sources.pacing import PacedSource
+from monitor.summary import Summary
+
+log = logging.getLogger("andon")
+
+
+class Service:
+    """One run. `ready` is true from the moment frames are taken until the source ends or a signal comes."""
+
+    def __init__(self, settings: Settings, watchers: Sequence[Sink] = ()) -> None:
+        self._settings = settings
+        self._watchers = watchers
+        self._pipeline: Pipeline | None = None
+        self.metrics = Metrics()
+
+    def is_ready(self) -> bool:
+        """Whether the model is verified and the source is being read."""
+        return self._pipeline is not None and self._pipeline.running
+
+    def run(self) -> Summary:
+        """Inspect the source's frames until it ends, or SIGINT or SIGTERM comes and what is in flight is finished.
+
+        Raises UsageError and ModelError before the first frame, SourceError and OutputError after it.
+        """
+        settings = self._settings
+        with ExitStack() as stack:
+            if settings.server.enabled:
+                server = Server(
+                    build_app(self.metrics.registry, self.is_ready), settings.server.address, settings.server.port
+                )
+                stack.callback(server.close)
+                server.start()
+                log.info("metrics at %s/metrics", server.url)
+            source = open_configured(settings)
+            stack.callback(source.close)
+            inspector = Inspector(load_model(settings), rules(settings))
+            self._announce(inspector, source)
+            summary = Summary(inspector.model.card.calibration.false_alarm_rate)
+            sinks = stack.enter_context(self._sinks(source.live, summary))
+            self._pipeline = Pipeline(source, inspector, sinks, self.metrics, limits(settings.inspection))
+            with stopped_by_signals(self._pipeline):
+                self._pipeline.run()
+        if settings.output.summary is not None:
+            summary.save(settings.output.summary)
+        return summary
+
+    @contextmanager
+    def _sinks(self, live: bool, summary: Summary) -> Iterator[list[Sink]]:
+        """Dead letters before verdicts: a verdict promises that the frame has been kept."""
+        output = self._settings.output
+        sinks: list[Sink] = []
+        complete = False
+        try:
+            if output.dead_letters is not None:
+                sinks.append(
+                    DeadLetterFolder(output.dead_letters, lambda reason: self.metrics.dead_letters.labels(reason).inc())
+                )
+            sinks.append(open_sink(output.verdicts, append=live))
+            sinks += [UninspectableLog(time.monotonic), *self._watchers, summary]
+            yield sinks
+            complete = True
+        finally:
+            for sink in sinks:
+                sink.close(complete)
+
+    def _announce(self, inspector: Inspector, source: Source) -> None:
+        model = inspector.model
+        self.metrics.use_model(model, inspector.alias)
+        if model.fell_back:
+            log.warning("provider %s: not to be had here, running on %s", self._settings.model.provider, model.provider)
+        log.info(
+            "model %s %s on %s, threshold %.4g for %.3g %% false alarms",
+            inspector.alias,
+            model.sha256[:12],
+            model.provider,
+            model.card.threshold,
+            100 * model.card.calibration.false_alarm_rate,
+        )
+        log.info("source %s%s", source.name, "" if source.length is None else f", {source.length} frames")
+
+
+def load_model(settings: Settings) -> Model:
+    """The model that the settings name. Raises UsageError, ModelError."""
+    path = settings.model.path
+    if path is None:
+        raise UsageError("model.path: not given; give --model part.onnx, as andon-trainer fit makes it")
+    return Model.load(path, settings.model.provider, settings.model.threads)
+
+
+def open_configured(settings: Settings) -> Source:
+    """The source that the settings name. Raises UsageError."""
+    uri = settings.source.uri
+    if uri is None:
+        raise UsageError("source.uri: not given; give --source, a folder of images, a video file or a camera")
+    source = open_source(uri, settings.source.camera)
+    return PacedSource(source) if settings.source.pace == "recorded" and not source.live else source
+
+
+def rules(settings: Settings) -> Rules:
+    """The operator's rules among the settings."""
+    inspection = settings.inspection
+    return Rules(
+        alias=settings.model.alias,
+        thresholds=inspection.thresholds,
+        too_dark=inspection.too_dark,
+        too_blurred=inspection.too_blurred,
+        max_pixels=inspection.max_pixels,
+        max_staleness=inspection.max_staleness,
+    )
+
+
+def limits(inspection: InspectionSettings) -> Limits:
+    """The bounds among the settings."""
+    return Limits(
+        batch_size=inspection.batch_size,
+        batch_wait=inspection.batch_wait,
+        decode_threads=inspection.decode_threads,
+        in_flight=inspection.in_flight,
+        in_flight_bytes=inspection.in_flight_bytes,
+    )
+
+
+@contextmanager
+def stopped_by_signals(pipeline: Pipeline) -> Iterator[None]:
+    """The first SIGINT or SIGTERM lets the pipeline finish what is in flight; the second ends the process at once."""
+
+    asked = False
+
+    def stop(number: int, _: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            os._exit(128 + number)
+        asked = True
+        pipeline.stop()
+
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def written_paths(settings: Settings) -> dict[str, Path]:
+    """The files that a run will write, by setting; a folder is there as a file in it."""
+    output = settings.output
+    paths = {} if output.verdicts == "-" or "://" in output.verdicts else {"output.verdicts": Path(output.verdicts)}
+    if output.dead_letters is not None:
+        paths["output.dead_letters"] = output.dead_letters / "letter.json"
+    if output.summary is not None:
+        paths["output.summary"] = output.summary
+    return paths

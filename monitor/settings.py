@@ -1,0 +1,228 @@
+"""Settings: flags, else environment variables, else a YAML file, else defaults; all checked before anything starts.
+
+`server.port` is `--port` or `--set server.port=...`, `ANDON_SERVER_PORT`, or in the file
+
+    server:
+      port: 9464
+"""
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from monitor.errors import UsageError
+from monitor.imaging import DEFAULT_MAX_PIXELS
+
+PREFIX = "ANDON_"
+# Not settings themselves: the path of the file, and what tests are told.
+OTHER_VARIABLES = ("ANDON_CONFIG", "ANDON_TEST_")
+
+Seconds = Annotated[FiniteFloat, Field(ge=0)]
+Ratio = Annotated[FiniteFloat, Field(ge=0, le=1)]
+Name = Annotated[str, Field(min_length=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelSettings(_Group):
+    """The model and what runs it."""
+
+    path: Path | None = Field(default=None, description="model file that andon-trainer fit made")
+    alias: Name | None = Field(default=None, description="its name in verdicts and metrics; else its card's")
+    provider: Literal["auto", "cpu", "cuda", "tensorrt"] = Field(default="auto", description="what runs the model")
+    threads: int = Field(default=0, ge=0, description="frames scored side by side on a CPU; 0: one per core")
+
+
+class SourceSettings(_Group):
+    """Where frames come from."""
+
+    uri: Name | None = Field(default=None, description="folder, image, video file, rtsp://... or camera:0")
+    camera: Name | None = Field(default=None, description="camera's name where the source itself does not say")
+    pace: Literal["max", "recorded"] = Field(default="max", description="tempo of a recording: fastest, or as captured")
+
+
+class InspectionSettings(_Group):
+    """How frames are inspected, and how many at once."""
+
+    batch_size: Count = Field(default=8, le=1024, description="frames in one batch, at most")
+    batch_wait: Seconds = Field(default=0.005, description="seconds to wait for a batch to fill")
+    decode_threads: Count = Field(default=2, le=256, description="frames decoded side by side")
+    in_flight: Count = Field(default=32, description="frames received and not yet answered, at most")
+    in_flight_bytes: Count = Field(default=256 * 2**20, description="bytes of these frames, as they came, at most")
+    max_pixels: Count = Field(default=DEFAULT_MAX_PIXELS, description="pixels above which a frame is too_large")
+    max_staleness: Seconds | None = Field(default=None, description="seconds after which a live frame is let go by")
+    too_dark: Ratio = Field(default=0.2, description="share of the darkest good frame's brightness; 0: off")
+    too_blurred: Ratio = Field(default=0.1, description="share of the most blurred good frame's sharpness; 0: off")
+    thresholds: dict[str, FiniteFloat] = Field(
+        default={}, description="score above which a part is a defect, by camera"
+    )
+
+    @model_validator(mode="after")
+    def _batches_fit(self) -> Self:
+        if self.in_flight < self.batch_size:
+            raise ValueError(f"in_flight {self.in_flight} is smaller than batch_size {self.batch_size}")
+        return self
+
+
+class OutputSettings(_Group):
+    """Where verdicts and what belongs to them go."""
+
+    verdicts: Name = Field(default="-", description="a .jsonl file, or - for standard output")
+    dead_letters: Path | None = Field(default=None, description="folder for frames that could not be inspected")
+    summary: Path | None = Field(default=None, description="JSON file for the summary of the run")
+
+
+class ServerSettings(_Group):
+    """/metrics, /healthz, /readyz."""
+
+    enabled: bool = Field(default=True, description="whether to serve /metrics, /healthz and /readyz")
+    address: Name = Field(default="127.0.0.1", description="address to listen on; 0.0.0.0 for all")
+    port: int = Field(default=9464, ge=0, le=65535, description="port to listen on; 0: a free one")
+
+
+class LoggingSettings(_Group):
+    """What is said on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="least severity logged")
+    format: Literal["human", "json"] = Field(default="human", description="lines for people, or JSON lines")
+
+
+class Settings(BaseSettings):
+    """Every setting of the monitor."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix=PREFIX,
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        env_ignore_empty=True,
+    )
+
+    model: ModelSettings = ModelSettings()
+    source: SourceSettings = SourceSettings()
+    inspection: InspectionSettings = InspectionSettings()
+    output: OutputSettings = OutputSettings()
+    server: ServerSettings = ServerSettings()
+    logging: LoggingSettings = LoggingSettings()
+
+
+def load_settings(flags: Mapping[str, Any] | None = None, config: Path | None = None) -> Settings:
+    """Read settings; `flags` are by dotted key, {"server.port": 0}, None where not given.
+
+    Raises UsageError, one line: where it was set, the key, its value, what would be right.
+    """
+    given = {key: value for key, value in (flags or {}).items() if value is not None}
+    file = _read_file(config) if config is not None else {}
+    _refuse_unknown(given, file, config)
+
+    class Loaded(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return init_settings, env_settings, InitSettingsSource(settings_cls, init_kwargs=file)
+
+    try:
+        return Loaded(**_nested(given))  # type: ignore[arg-type]  # they are validated here
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = [str(part) for part in first["loc"]]
+        key = ".".join(place)
+        value = "" if len(place) < 2 else f" {first['input']!r}"
+        message = first["msg"].removeprefix("Value error, ").replace("Input should", "should")
+        raise UsageError(
+            f"{_origin(key, given, config)}{key}:{value} {message}".replace(": should", " should")
+        ) from None
+    except SettingsError as error:
+        raise UsageError(f"environment: {error}") from None
+
+
+def flatten(settings: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
+    """Every setting as (dotted key, value, description)."""
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        if isinstance(value, BaseModel):
+            yield from flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value, field.description or ""
+
+
+KEYS = tuple(key for key, _, _ in flatten(Settings.model_construct()))
+
+
+def _variable(key: str) -> str:
+    return PREFIX + key.replace(".", "_").upper()
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" line {mark.line + 1}" if mark else ""
+        raise UsageError(f"{path}{where}: not YAML ({getattr(error, 'problem', None) or 'not text'})") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise UsageError(f"{path}: holds {content!r:.40}; right are groups of settings such as server: {{port: 9464}}")
+    # A group with nothing under it is a group left at its defaults.
+    return {str(key): {} if value is None else value for key, value in content.items()}
+
+
+def _refuse_unknown(flags: Mapping[str, Any], file: Mapping[str, Any], path: Path | None) -> None:
+    for key in flags:
+        if key not in KEYS:
+            raise UsageError(f"--set {key}: unknown setting{_closest(key, KEYS)}")
+    for group, fields in file.items():
+        for key in [f"{group}.{name}" for name in fields] if isinstance(fields, dict) and fields else [f"{group}."]:
+            if not any(known == key or (key.endswith(".") and known.startswith(key)) for known in KEYS):
+                raise UsageError(f"{path}: {key.rstrip('.')}: unknown setting{_closest(key, KEYS)}")
+    variables = [_variable(key) for key in KEYS]
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and not name.startswith(OTHER_VARIABLES) and name not in variables:
+            raise UsageError(f"environment: {name}: unknown setting{_closest(name, variables)}")
+
+
+def _closest(name: str, known: list[str] | tuple[str, ...]) -> str:
+    found = difflib.get_close_matches(name, known, 1, 0.5)
+    return f"; did you mean {found[0]}?" if found else f"; known are {', '.join(known)}"
+
+
+def _origin(key: str, flags: Mapping[str, Any], config: Path | None) -> str:
+    """Where a wrong value came from, to go before its key."""
+    if any(flag == key or flag.startswith(f"{key}.") for flag in flags):
+        return ""
+    if any(os.environ.get(_variable(known)) for known in KEYS if f"{key}.".startswith(f"{known}.")):
+        return f"environment: {_variable(key)}: "
+    return "" if config is None else f"{config}: "
+
+
+def _nested(flags: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    groups: dict[str, dict[str, Any]] = {}
+    for key, value in flags.items():
+        group, name = key.split(".")
+        groups.setdefault(group, {})[name] = value
+    return groups
