@@ -76,7 +76,7 @@ def corrupt(clean: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
             or np.partition(inside, -max(1, inside.size // 10))[-max(1, inside.size // 10)] < LEAST_CHANGE
         ):
             continue
-        visible = np.where(cv2.dilate(change, np.ones((5, 5), np.uint8)) > LEAST_CHANGE / 2, region, 0)
+        visible = np.where(cv2.dilate(change, np.ones((5, 5), np.uint8)) > LEAST_CHANGE / 2, np.minimum(region, 1), 0)
         frame = candidate
         mask = np.maximum(mask, visible.astype(np.float32))
     return frame, mask
@@ -178,7 +178,7 @@ def bite(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
     x = int(np.clip(place[0] + 1.5 * radius * np.cos(angle), 0, width - 1))
     y = int(np.clip(place[1] + 1.5 * radius * np.sin(angle), 0, height - 1))
     colour = frame[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2].mean(axis=(0, 1))
-    grain = rng.normal(0, 0.02, frame.shape).astype(np.float32)
+    grain = rng.standard_normal(frame.shape, np.float32) * np.float32(0.02)
     return _blend(frame, colour + grain, region), region
 
 

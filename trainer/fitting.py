@@ -22,9 +22,10 @@ from trainer.loss import loss
 from trainer.network import Architecture, Autoencoder, normalise
 
 WARM_UP = 0.05  # share of the training during which the learning rate rises
-EVALUATIONS = 24  # looks at the validation images over the whole training
+SLACK = 0.05  # share of the budget by which iterations may be late before time takes over
+EVALUATIONS = 16  # looks at the validation images over the whole training
 PATIENCE = 8  # looks without progress before training stops early
-VALIDATION_FRAMES = 96  # at most; enough to tell two checkpoints apart, and a look stays under 1 % of the time
+VALIDATION_FRAMES = 64  # enough to tell two checkpoints apart; all looks together take a few per cent of the time
 
 
 Ended = Literal["iterations", "budget", "early", "interrupted"]
@@ -106,7 +107,7 @@ def fit(
     batches = prefetch(batch_stream(images[split.train], options), depth=4)
     for iteration in range(1, options.iterations + 1):
         elapsed = time.monotonic() - start
-        done = max((iteration - 1) / options.iterations, elapsed / options.budget)
+        done = share_done((iteration - 1) / options.iterations, elapsed / options.budget)
         if done >= 1:
             fitted.ended = "budget"
             break
@@ -159,6 +160,15 @@ def fit(
     return fitted
 
 
+def share_done(steps: float, time: float) -> float:
+    """How far the training is, in 0..1, from its shares of iterations and of time.
+
+    Time counts only once it runs out: otherwise the clock would move the learning rate, and no two trainings with one
+    seed would be the same.
+    """
+    return max(steps, (time - SLACK) / (1 - SLACK))
+
+
 def schedule(done: float) -> float:
     """Linear warm-up, then half a cosine down to nothing; `done` in 0..1, also the share of the learning rate."""
     if done < WARM_UP:
@@ -197,9 +207,8 @@ def validation_batches(
     """Good frames that the weights never see, corrupted in ways that stay the same from look to look."""
     rng = np.random.default_rng(20)  # fixed: a look must not depend on the training's seed
     held_out = images[split.validation]
-    count = min(VALIDATION_FRAMES, max(32, len(held_out)))
-    frames = [training_frame(held_out, i % len(held_out), rng) for i in range(count)]
-    return [to_tensors(frames[i : i + batch], device) for i in range(0, count, batch)]
+    frames = [training_frame(held_out, i % len(held_out), rng) for i in range(VALIDATION_FRAMES)]
+    return [to_tensors(frames[i : i + batch], device) for i in range(0, VALIDATION_FRAMES, batch)]
 
 
 def batch_stream(images: Pixels, options: FitOptions) -> Iterator[list[Corrupted]]:

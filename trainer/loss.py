@@ -36,7 +36,7 @@ def loss(output: Output, clean: Tensor, mask: Tensor) -> Loss:
     """
     target = F.avg_pool2d(clean, 2)  # [N, C, H/2, W/2]
     reconstruction = output.reconstruction.float()
-    similarity = ssim(reconstruction, target)
+    similarity = structural_similarity(reconstruction, target)
     reconstruction_loss = F.smooth_l1_loss(reconstruction, target) + SSIM_WEIGHT * (1 - similarity)
 
     logits = output.logits.float()
@@ -74,13 +74,15 @@ def dice(logits: Tensor, target: Tensor) -> Tensor:
     return 1 - overlap / (probability.square().sum() + target.square().sum() + 1)
 
 
-def ssim(a: Tensor, b: Tensor, window: int = 7) -> Tensor:
-    """Mean structural similarity (Wang et al., 2004), box window, for normalised frames (range about 4 spreads)."""
-    c1, c2 = (0.01 * 4) ** 2, (0.03 * 4) ** 2
+def structural_similarity(a: Tensor, b: Tensor, window: int = 7) -> Tensor:
+    """Mean contrast and structure similarity, the last two factors of SSIM (Wang et al., 2004), with a box window.
+
+    The first factor compares local means relative to themselves, which says nothing for normalised frames, whose means
+    are around zero; the smooth L1 loss compares those. The constant is for a range of four spreads.
+    """
     mean_a, mean_b = (F.avg_pool2d(x, window, 1) for x in (a, b))
     var_a = F.avg_pool2d(a * a, window, 1) - mean_a**2
     var_b = F.avg_pool2d(b * b, window, 1) - mean_b**2
     covariance = F.avg_pool2d(a * b, window, 1) - mean_a * mean_b
-    luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
-    structure = (2 * covariance + c2) / (var_a + var_b + c2)
-    return (luminance * structure).mean()
+    stabiliser = (0.03 * 4) ** 2
+    return ((2 * covariance + stabiliser) / (var_a + var_b + stabiliser)).mean()

@@ -39,7 +39,7 @@ class Scale:
     @classmethod
     def of(cls, values: np.ndarray) -> "Scale":
         # A spread of zero would turn the smallest difference into a defect; with very few frames it is possible.
-        return cls(float(values.mean()), max(float(values.std(ddof=1)), 1e-3 * abs(float(values.mean())), 1e-6))
+        return cls(float(values.mean()), max(float(values.std(ddof=1)), 1e-4 * abs(float(values.mean())), 1e-6))
 
 
 class PatchMemory(nn.Module):

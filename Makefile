@@ -1,0 +1,45 @@
+# Each target can be run first on a fresh machine: what it needs is set up in .venv and nowhere else.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test check format clean
+
+# The main job on one machine, with nothing but Python: train on a rendered sample part, then watch its recorded stream.
+demo: $(READY)
+	rm -rf demo
+	$(BIN)/andon-trainer sample demo/part
+	$(BIN)/andon-trainer fit demo/part -o demo/part.onnx --budget 3m --report demo/report.html
+	$(BIN)/andon-trainer evaluate demo/part.onnx demo/part --json demo/evaluation.json
+	$(BIN)/andon-monitor run --model demo/part.onnx --source demo/part/stream --verdicts demo/verdicts.jsonl \
+	    --summary demo/summary.json
+	@echo
+	@echo "Look at demo/report.html (what was learned, with heatmaps), demo/verdicts.jsonl (a line for every frame),"
+	@echo "demo/summary.json; for live metrics run"
+	@echo "    $(BIN)/andon-monitor run --model demo/part.onnx --source demo/part/stream --pace recorded"
+	@echo "and open http://127.0.0.1:9464/metrics meanwhile."
+
+# All the tests. Real components (browser, ...) are installed where they may be; tests whose component cannot be had are
+# skipped and say why, or fail where ANDON_REQUIRE_ALL=1 (as .ci/run sets it).
+test: $(READY)
+	tests/components
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv demo build *.egg-info
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("andon needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[trainer,dev]'
+	touch $(READY)

@@ -1,0 +1,75 @@
+"""Corruptions: what they promise the loss."""
+
+import numpy as np
+import pytest
+
+from trainer.corruption import KINDS, LEAST_CHANGE, corrupt, training_frame, vary
+
+SHAPES = [(96, 128, 1), (64, 64, 3)]
+
+
+def good_frame(shape: tuple[int, int, int], seed: int = 0) -> np.ndarray:
+    """Something with edges, texture and colour: float32 [H, W, C] in 0..1."""
+    rng = np.random.default_rng(seed)
+    frame = np.full(shape, 0.3, np.float32)
+    frame[shape[0] // 4 : -shape[0] // 4, shape[1] // 4 : -shape[1] // 4] = 0.7
+    return np.clip(frame + rng.normal(0, 0.03, shape), 0, 1).astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_each_kind_changes_the_frame_inside_its_region_and_nowhere_else(kind, shape: tuple[int, int, int]) -> None:
+    rng = np.random.default_rng(3)
+    frame, other = good_frame(shape), good_frame(shape, 1)
+    changed_once = False
+    for _ in range(20):
+        before = frame.copy()
+        changed, region = kind(frame, other, rng)
+        assert (frame == before).all(), "the good frame itself must stay"
+        assert changed.shape == shape
+        assert changed.dtype == np.float32
+        assert region.shape == shape[:2]
+        assert region.min() >= 0
+        assert region.max() <= 1 + 1e-6  # a blurred one, to rounding
+        difference = np.abs(changed - frame).max(axis=2)
+        changed_once |= bool(difference.max() > LEAST_CHANGE)
+        if kind.__name__ not in ("scratch", "bump"):  # a burr and a pulled texture reach a pixel or two beyond
+            assert difference[region == 0].max(initial=0) < 1e-6
+    assert changed_once
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_mask_marks_what_visibly_changed(shape: tuple[int, int, int]) -> None:
+    rng = np.random.default_rng(0)
+    marked = 0
+    for i in range(200):
+        frame = good_frame(shape, i)
+        corrupted, mask = corrupt(frame, good_frame(shape, i + 1), rng)
+        difference = np.abs(corrupted - frame).max(axis=2)
+        assert corrupted.min() >= 0
+        assert corrupted.max() <= 1
+        if mask.max() > 0:
+            marked += 1
+            assert difference[mask > 0].max() >= LEAST_CHANGE
+        else:
+            assert difference.max() == 0, "what changes the frame must be in the mask"
+    assert marked > 150
+
+
+def test_a_good_part_may_move_and_be_lit_otherwise_but_stays_itself() -> None:
+    rng = np.random.default_rng(0)
+    frame = good_frame((96, 128, 1))
+    varied = [vary(frame, rng) for _ in range(50)]
+    assert all(image.shape == frame.shape and image.dtype == np.float32 for image in varied)
+    assert min(np.corrcoef(image.ravel(), frame.ravel())[0, 1] for image in varied) > 0.7
+    assert np.std([image.mean() for image in varied]) > 0.01
+
+
+def test_training_frames_depend_on_the_generator_alone() -> None:
+    images = (np.stack([good_frame((64, 64, 1), i) for i in range(4)]) * 255).astype(np.uint8)
+    first = [training_frame(images, i % 4, np.random.default_rng(i)) for i in range(20)]
+    again = [training_frame(images, i % 4, np.random.default_rng(i)) for i in range(20)]
+    assert all((a.frame == b.frame).all() and (a.mask == b.mask).all() for a, b in zip(first, again, strict=True))
+    untouched = [item for item in first if item.mask.max() == 0]
+    assert 3 <= len(untouched) <= 14
+    assert all((item.frame == item.clean).all() for item in untouched)

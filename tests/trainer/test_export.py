@@ -1,0 +1,110 @@
+"""The exported file: its scores are torch's, and a file is written wholly or not at all."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from monitor.errors import UsageError
+from monitor.model import Golden
+from trainer.errors import ExportError
+from trainer.export import (
+    check_parity,
+    check_writable,
+    choose_golden,
+    set_metadata,
+    to_onnx,
+    torch_scores,
+    weights_sha256,
+    write_atomically,
+)
+from trainer.network import Architecture, Autoencoder
+from trainer.scoring import Detector, build_detector
+
+RNG = np.random.default_rng(0)
+
+
+def frames(count: int, channels: int = 1) -> np.ndarray:
+    return RNG.integers(0, 256, (count, 64, 96, channels), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module", params=[(1, 40), (3, 110)], ids=["grey without memory", "colour with memory"])
+def detector(request: pytest.FixtureRequest) -> Detector:
+    channels, images = request.param
+    torch.manual_seed(0)
+    network = Autoencoder(Architecture(64, 96, channels)).eval()
+    return build_detector(network, frames(images, channels), frames(12, channels), seed=0)
+
+
+@pytest.fixture(scope="module")
+def graph(detector: Detector) -> onnx.ModelProto:
+    return to_onnx(detector)
+
+
+def test_every_output_of_the_graph_is_torchs(detector: Detector, graph: onnx.ModelProto) -> None:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    for count in (1, 3):
+        batch = frames(count, detector.network.arch.channels)
+        score, anomaly_map, reconstruction, latent = session.run(None, {"frames": batch})
+        with torch.no_grad():
+            expected = [tensor.numpy() for tensor in detector(torch.from_numpy(batch))]
+        np.testing.assert_allclose(score, expected[0], rtol=1e-3)
+        np.testing.assert_allclose(anomaly_map, expected[1], atol=2e-3)
+        assert np.abs(reconstruction.astype(int) - expected[2].astype(int)).max() <= 1
+        np.testing.assert_allclose(latent, expected[3], atol=1e-3)
+
+
+def test_weights_have_one_name_whatever_the_metadata(graph: onnx.ModelProto) -> None:
+    copy = onnx.load_from_string(graph.SerializeToString())
+    set_metadata(copy, "andon.card", "{}")
+    assert weights_sha256(copy) == weights_sha256(graph)
+    copy.graph.initializer[0].raw_data = bytes(len(copy.graph.initializer[0].raw_data))
+    assert weights_sha256(copy) != weights_sha256(graph)
+
+
+def test_metadata_is_replaced_not_repeated(graph: onnx.ModelProto) -> None:
+    copy = onnx.load_from_string(graph.SerializeToString())
+    set_metadata(copy, "key", "first")
+    set_metadata(copy, "key", "second")
+    assert [entry.value for entry in copy.metadata_props if entry.key == "key"] == ["second"]
+
+
+def test_golden_frames_are_good_and_corrupted_ones_with_torchs_scores(detector: Detector) -> None:
+    good = frames(6, detector.network.arch.channels)
+    golden = choose_golden(detector, good)
+    assert (golden.frames[:2] == good[:2]).all()
+    assert not any((frame == other).all() for frame in golden.frames[2:] for other in good)
+    np.testing.assert_array_equal(golden.scores, torch_scores(detector, golden.frames))
+    assert (Golden.unpack(golden.pack()).frames == golden.frames).all()
+
+
+def test_parity_refuses_scores_that_differ() -> None:
+    reference = np.array([1.0, 2.0], np.float32)
+    assert check_parity(reference * np.float32(1 + 2e-5), reference) == pytest.approx(2e-5, rel=0.2)
+    for wrong in (reference * np.float32(1.001), np.array([1.0, np.nan], np.float32)):
+        with pytest.raises(ExportError, match="no model was written"):
+            check_parity(wrong, reference)
+
+
+def test_a_file_is_written_wholly_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "part.onnx"
+    write_atomically(path, b"first")
+    write_atomically(path, b"second")
+    assert path.read_bytes() == b"second"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["part.onnx"]
+
+
+@pytest.mark.parametrize("place", ["/proc/part.onnx", "/nowhere/part.onnx"])
+def test_where_nothing_can_be_written_is_known_before_and_after(place: str) -> None:
+    for act in (lambda: check_writable(Path(place)), lambda: write_atomically(Path(place), b"content")):
+        with pytest.raises(UsageError, match=f"{place}: cannot be written"):
+            act()
+
+
+def test_a_folder_is_not_a_file_to_write(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="a folder; give the name of a file"):
+        check_writable(tmp_path)

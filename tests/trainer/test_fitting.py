@@ -1,0 +1,102 @@
+"""The training loop: it learns, it ends as it says, and one seed gives one network."""
+
+from threading import Event
+
+import numpy as np
+import pytest
+import torch
+
+from trainer.dataset import Split, choose_input, load_images, open_dataset
+from trainer.errors import FittingError
+from trainer.fitting import FitOptions, batch_stream, fit, prefetch, schedule
+from trainer.network import Architecture
+
+ARCH = Architecture(64, 64, 1)
+SPLIT = Split(np.arange(0, 24), np.arange(24, 32), np.arange(24, 32))
+
+
+@pytest.fixture(scope="module")
+def images(sample_folder) -> np.ndarray:
+    found = open_dataset(sample_folder).train
+    return load_images(found, choose_input(found, side=64))
+
+
+def test_training_lowers_the_loss_on_images_it_never_sees(images: np.ndarray) -> None:
+    fitted = fit(images, SPLIT, ARCH, FitOptions(iterations=60, batch=8))
+    assert fitted.iterations == 60
+    assert fitted.ended == "iterations"
+    losses = [look.validation_loss for look in fitted.looks]
+    assert min(losses) < 0.75 * losses[0]
+    assert not fitted.network.training
+
+
+def test_one_seed_gives_one_network_and_another_seed_another(images: np.ndarray) -> None:
+    def weights(seed: int) -> torch.Tensor:
+        fitted = fit(images, SPLIT, ARCH, FitOptions(iterations=6, batch=4, seed=seed))
+        return torch.cat([parameter.flatten() for parameter in fitted.network.parameters()])
+
+    first = weights(1)
+    assert torch.equal(weights(1), first)
+    assert not torch.equal(weights(2), first)
+
+
+def test_the_budget_ends_the_training(images: np.ndarray) -> None:
+    fitted = fit(images, SPLIT, ARCH, FitOptions(iterations=10**9, batch=4, budget=4))
+    assert fitted.ended == "budget"
+    assert 0 < fitted.iterations < 10**5
+    rates = [look.learning_rate for look in fitted.looks]
+    assert rates[-1] < max(rates)
+
+
+def test_an_interruption_keeps_the_best_model_so_far(images: np.ndarray) -> None:
+    interrupted = Event()
+
+    def stop_after_a_look(share: float, text: str) -> None:
+        if text.startswith("loss"):
+            interrupted.set()
+
+    fitted = fit(images, SPLIT, ARCH, FitOptions(iterations=200, batch=4), stop_after_a_look, interrupted)
+    assert fitted.ended == "interrupted"
+    assert fitted.looks
+    assert fitted.iterations < 100
+
+
+def test_an_interruption_before_there_is_a_model_says_so(images: np.ndarray) -> None:
+    interrupted = Event()
+    interrupted.set()
+    with pytest.raises(FittingError, match="nothing was written"):
+        fit(images, SPLIT, ARCH, FitOptions(iterations=200, batch=4), interrupted=interrupted)
+
+
+def test_a_loss_that_explodes_is_reported(images: np.ndarray) -> None:
+    with pytest.raises(FittingError, match="lower --learning-rate"):
+        fit(images, SPLIT, ARCH, FitOptions(iterations=100, batch=4, learning_rate=1e30))
+
+
+def test_schedule_rises_then_falls_to_nothing() -> None:
+    rates = [schedule(step / 100) for step in range(101)]
+    peak = rates.index(max(rates))
+    assert rates[:peak] == sorted(rates[:peak])
+    assert rates[peak:] == sorted(rates[peak:], reverse=True)
+    assert max(rates) == 1
+    assert rates[-1] == pytest.approx(0, abs=1e-9)
+
+
+def test_each_pass_shows_every_image_once() -> None:
+    images = np.stack([np.full((32, 32, 1), 20 * i, np.uint8) for i in range(1, 9)])
+    stream = batch_stream(images, FitOptions(batch=4))
+    levels = [item.clean.mean() for _ in range(2) for item in next(stream)]
+    order = np.argsort(np.argsort(levels))
+    assert len(set(order)) == 8
+    assert np.ptp(levels) > 0.4
+
+
+def test_prefetch_keeps_the_order_and_passes_errors_on() -> None:
+    def numbers():
+        yield from ([i] for i in range(3))
+        raise ValueError("the source broke")
+
+    ready = prefetch(numbers(), depth=2)
+    assert [next(ready) for _ in range(3)] == [[0], [1], [2]]
+    with pytest.raises(ValueError, match="the source broke"):
+        next(ready)

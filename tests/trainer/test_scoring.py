@@ -1,0 +1,84 @@
+"""From outputs to a score: the memory, the scales, and the map that explains the score."""
+
+import numpy as np
+import pytest
+import torch
+
+from trainer.network import Architecture, Autoencoder
+from trainer.scoring import DEVIATION, Detector, PatchMemory, build_detector, farthest_points, top
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def network() -> Autoencoder:
+    torch.manual_seed(0)
+    return Autoencoder(Architecture(64, 64, 1)).eval()
+
+
+def frames(count: int) -> np.ndarray:
+    return RNG.integers(0, 256, (count, 64, 64, 1), dtype=np.uint8)
+
+
+def test_memory_distance_is_the_distance_to_the_nearest_patch_after_whitening() -> None:
+    features = torch.randn(6, 4, 8, 8, generator=torch.Generator().manual_seed(0)) * torch.tensor(
+        [1.0, 2, 3, 4]
+    ).reshape(1, 4, 1, 1)
+    memory = PatchMemory.fit(features, seed=0)
+    query = torch.randn(1, 4, 8, 8) * 3
+    white = memory.whiten(query).permute(0, 2, 3, 1).reshape(-1, 4)
+    patches = memory.compare.weight[:, :, 0, 0] / -2
+    expected = (torch.cdist(white, patches).min(dim=1).values ** 2 + 1).sqrt().reshape(1, 1, 8, 8)
+    expected = torch.nn.functional.conv2d(
+        torch.nn.functional.pad(expected, (1, 1, 1, 1), mode="replicate"), memory.blur
+    )
+    assert torch.allclose(memory(query), expected, atol=1e-4)
+    flat = memory.whiten(features).permute(1, 0, 2, 3).flatten(1)
+    assert torch.allclose(torch.cov(flat), torch.eye(4), atol=0.02)
+
+
+def test_farthest_points_spread_out() -> None:
+    cluster = torch.randn(500, 2) * 0.01
+    outliers = torch.tensor([[5.0, 0.0], [0.0, 5.0], [-5.0, 0.0]])
+    chosen = farthest_points(torch.cat([cluster, outliers]), 4)
+    assert {tuple(point.tolist()) for point in outliers} <= {tuple(point.tolist()) for point in chosen}
+
+
+def test_held_out_frames_score_one_on_average_with_the_promised_spread(network: Autoencoder) -> None:
+    held_out = frames(24)
+    detector = build_detector(network, frames(30), held_out, seed=0)
+    assert detector.memory is None
+    with torch.no_grad():
+        scores = detector(torch.from_numpy(held_out))[0].numpy()
+    assert scores.mean() == pytest.approx(1, abs=1e-4)
+    assert scores.std(ddof=1) == pytest.approx(DEVIATION, rel=1e-3)
+
+
+def test_memory_is_used_from_a_hundred_images_on(network: Autoencoder) -> None:
+    assert build_detector(network, frames(99), frames(8), seed=0).memory is None
+    assert build_detector(network, frames(100), frames(8), seed=0).memory is not None
+
+
+@pytest.mark.parametrize("images", [40, 110])
+def test_the_map_is_in_units_of_the_score(network: Autoencoder, images: int) -> None:
+    """Without a memory the score is the mean of the map's top cells; with one, of both parts' own top cells."""
+    detector = build_detector(network, frames(images), frames(12), seed=0)
+    with torch.no_grad():
+        score, anomaly_map, reconstruction, latent = detector(torch.from_numpy(frames(5)))
+    assert anomaly_map.shape == (5, 16, 16)
+    assert reconstruction.shape == (5, 64, 64, 1)
+    assert reconstruction.dtype == torch.uint8
+    assert latent.shape == (5, 64)
+    from_map = top(anomaly_map[:, None], detector.head_top)
+    if detector.memory is None:
+        assert torch.allclose(score, from_map, atol=1e-4)
+    else:
+        assert (score >= from_map - 1e-4).all()
+
+
+def test_scale_survives_readings_that_do_not_vary() -> None:
+    detector = Detector(Autoencoder(Architecture(64, 64, 1)).eval(), None)
+    same = np.repeat(frames(1), 6, axis=0)
+    detector.standardise(same)
+    with torch.no_grad():
+        assert torch.isfinite(detector(torch.from_numpy(same))[0]).all()
