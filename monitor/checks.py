@@ -74,7 +74,7 @@ def _read_first_frame(settings: Settings, inspector: Inspector | None) -> str:
     if not frames:
         return f"{source.name}{length}, no frame within {FIRST_FRAME_SECONDS:g} s"
     if inspector is not None and (rejection := inspector.prepare(frames[0]).rejection) is not None:
-        raise UsageError(f"{source.name}: its first frame is {rejection.reason}: {rejection}")
+        raise UsageError(f"{source.name}: its first frame is {rejection.reason}: {rejection.detail}")
     return f"{source.name}{length}, first from camera {frames[0].camera}"
 
 

@@ -79,18 +79,16 @@ def run(
         "logging.format": log_format,
     }
     loaded = _load(flags, settings, config)
-    from rich.console import Console
-
     from monitor import logs
-    from monitor.report import print_summary, progress_bar
+    from monitor.report import console, print_summary, progress_bar
     from monitor.service import Service
 
     logs.set_up(loaded.logging.level, loaded.logging.format)
-    console = Console(stderr=True)
+    page = console(error=True)
     to_terminal = loaded.output.verdicts == "-" and sys.stdout.isatty()
-    with progress_bar(console if not to_terminal else None) as watchers:
+    with progress_bar(None if to_terminal else page) as watchers:
         result = Service(loaded, watchers).run()
-    print_summary(result, console)
+    print_summary(result, page)
 
 
 @app.command()
@@ -102,14 +100,12 @@ def check(
 ) -> None:
     """Say whether a run with these settings would work: the model, the source, the outputs, the port."""
     loaded = _load({"model.path": model, "source.uri": source}, settings, config)
-    from rich.console import Console
-
     from monitor.checks import run_checks
-    from monitor.report import print_checks, print_settings
+    from monitor.report import console, print_checks, print_settings
 
-    console = Console()
-    print_settings(loaded, console)
-    if not print_checks(run_checks(loaded), console):
+    page = console(error=False)
+    print_settings(loaded, page)
+    if not print_checks(run_checks(loaded), page):
         raise typer.Exit(1)
 
 

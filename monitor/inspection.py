@@ -32,6 +32,17 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a frame cannot be inspected: one of `monitor.frames.REASONS` and a line of detail.
+
+    Not the exception itself, whose traceback would keep the frame in memory.
+    """
+
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """A frame as the model takes it, uint8 [H, W, C], or the reason why it cannot be inspected."""
 
@@ -39,7 +50,7 @@ class Prepared:
     pixels: Pixels | None = None
     brightness: float | None = None
     sharpness: float | None = None
-    rejection: ImageError | None = None
+    rejection: Rejection | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +87,7 @@ class Inspector:
             pixels = imaging.load(frame.data, self.model.card.input, rules.max_pixels)
             brightness, sharpness = imaging.brightness(pixels), imaging.sharpness(pixels)
         except ImageError as error:
-            return Prepared(frame, rejection=error)
+            return Prepared(frame, rejection=Rejection(error.reason, str(error)))
         except Exception as error:  # one frame's surprise must not end the stream
             return Prepared(frame, rejection=_failed(error))
         rejection = _too_low("too_dark", "brightness", brightness, rules.too_dark, reference.brightness.lowest)
@@ -95,7 +106,7 @@ class Inspector:
         scores = dict(zip(inspected, self._score([batch[i].pixels for i in inspected]), strict=True))
         return [self._verdict(prepared.frame, rejections[i] or scores[i]) for i, prepared in enumerate(batch)]
 
-    def _score(self, pixels: Sequence[Any]) -> list[float | ImageError]:
+    def _score(self, pixels: Sequence[Any]) -> list[float | Rejection]:
         """A score for each frame (uint8 [H, W, C]), or why there is none."""
         if not pixels:
             return []
@@ -107,13 +118,13 @@ class Inspector:
         # Most of the batch may be sound: find out which frame it was.
         return [score for frame in pixels for score in self._score([frame])]
 
-    def _stale(self, frame: Frame, now: float | None) -> ImageError | None:
+    def _stale(self, frame: Frame, now: float | None) -> Rejection | None:
         limit = self.rules.max_staleness
         if now is None or limit is None or now - frame.captured_at <= limit:
             return None
-        return ImageError("stale", f"captured more than {limit:g} s ago")
+        return Rejection("stale", f"captured more than {limit:g} s ago")
 
-    def _verdict(self, frame: Frame, result: float | ImageError) -> Verdict:
+    def _verdict(self, frame: Frame, result: float | Rejection) -> Verdict:
         verdict = Verdict(
             id=verdict_id(frame.position, self.model.sha256),
             camera=frame.camera,
@@ -125,26 +136,25 @@ class Inspector:
             position=frame.position,
             file=frame.file,
         )
-        if isinstance(result, ImageError):
-            return replace(verdict, reason=result.reason, detail=str(result))
+        if isinstance(result, Rejection):
+            return replace(verdict, reason=result.reason, detail=result.detail)
         outcome: Outcome = "defect" if result > verdict.threshold else "good"
         return replace(verdict, outcome=outcome, score=result, p_value=self.model.card.calibration.p_value(result))
 
 
-def _finite(scores: NDArray[np.float32]) -> list[float | ImageError]:
+def _finite(scores: NDArray[np.float32]) -> list[float | Rejection]:
     # NaN is above no threshold: it would pass for good.
     return [
-        float(score) if np.isfinite(score) else ImageError("failed", f"the model's score is {score}")
-        for score in scores
+        float(score) if np.isfinite(score) else Rejection("failed", f"the model's score is {score}") for score in scores
     ]
 
 
-def _too_low(reason: str, what: str, value: float, ratio: float, lowest: float) -> ImageError | None:
+def _too_low(reason: str, what: str, value: float, ratio: float, lowest: float) -> Rejection | None:
     if value >= ratio * lowest:
         return None
-    return ImageError(reason, f"{what} {value:.4g}, below {ratio:g} x {lowest:.4g}, the lowest of good frames")
+    return Rejection(reason, f"{what} {value:.4g}, below {ratio:g} x {lowest:.4g}, the lowest of good frames")
 
 
-def _failed(error: Exception) -> ImageError:
+def _failed(error: Exception) -> Rejection:
     lines = str(error).strip().splitlines() or [""]
-    return ImageError("failed", f"{type(error).__name__}: {lines[0][:200]}")
+    return Rejection("failed", f"{type(error).__name__}: {lines[0][:200]}")

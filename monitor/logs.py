@@ -38,6 +38,7 @@ def set_up(level: str, style: Literal["human", "json"]) -> None:
         JsonFormatter() if style == "json" else logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S")
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.captureWarnings(True)  # Pillow warns about damaged headers
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
 

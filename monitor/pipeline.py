@@ -75,7 +75,7 @@ class Pipeline:
         self._in_flight = 0
         self._in_flight_bytes = 0
         self._reading = False
-        self._stopping = False
+        self.stopped = False
         self._failure: BaseException | None = None
 
     def run(self) -> None:
@@ -104,12 +104,12 @@ class Pipeline:
 
     def stop(self) -> None:
         """Take no more frames, finish those in flight. May be called from a signal handler or another thread."""
-        self._stopping = True
+        self.stopped = True
 
     @property
     def running(self) -> bool:
         """Whether frames are being taken."""
-        return self._reading and not self._stopping
+        return self._reading and not self.stopped
 
     def _read(self, decoders: ThreadPoolExecutor) -> None:
         exhausted = False
@@ -117,7 +117,7 @@ class Pipeline:
             self._acknowledge()
             if self._failure is not None:
                 raise self._failure
-            draining = exhausted or self._stopping
+            draining = exhausted or self.stopped
             if draining and self._in_flight == 0:
                 return
             capacity = 0 if draining else self._capacity()

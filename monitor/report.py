@@ -16,12 +16,20 @@ from monitor.sinks import Sink
 from monitor.sources import hide_password
 from monitor.summary import Summary
 
+PAGE_WIDTH = 160  # columns where the output is a file, which does not say how wide it is
+
+
+def console(error: bool) -> Console:
+    """A console on standard error or output."""
+    stream = Console(stderr=error)
+    return stream if stream.is_terminal else Console(stderr=error, width=PAGE_WIDTH)
+
 
 def print_summary(summary: Summary, console: Console) -> None:
     """Frames, outcomes, latencies; caught, missed and false alarms where the recording carries labels."""
     facts = summary.to_dict()
     verdicts = facts["verdicts"]
-    line = Text()
+    line = Text(overflow="fold")
     line.append(f"{_count(facts['frames'], 'frame')} in {facts['seconds']:.1f} s")
     if facts["frames_per_second"]:
         line.append(f" ({facts['frames_per_second']:.1f}/s)")
@@ -54,8 +62,9 @@ def print_summary(summary: Summary, console: Console) -> None:
 
 def _print_truth(truth: dict[str, Any], promised: float | None, console: Console) -> None:
     rows = [[kind, sum(row.values()), *row.values()] for kind, row in truth["defects"].items()]
-    if rows:
+    if len(rows) > 1:
         rows.append(["all defects", *(sum(row[i] for row in rows) for i in range(1, 5))])
+    if rows:
         console.print(_table(["recorded as", "frames", "caught", "missed", "not inspected"], rows))
     good = truth["good"]
     flagged, inspected = good["false_alarms"], good["false_alarms"] + good["passed"]

@@ -62,6 +62,8 @@ class Service:
             self._pipeline = Pipeline(source, inspector, sinks, self.metrics, limits(settings.inspection))
             with stopped_by_signals(self._pipeline):
                 self._pipeline.run()
+            if self._pipeline.stopped:
+                log.info("stopped by a signal; what was in flight is finished")
         if settings.output.summary is not None:
             summary.save(settings.output.summary)
         return summary

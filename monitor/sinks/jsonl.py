@@ -10,7 +10,7 @@ from monitor.errors import OutputError, UsageError
 from monitor.files import cannot_write, is_device, part_of, remove_quietly
 from monitor.inspection import Inspection
 
-TAIL = 65536  # bytes looked at for the last end of line; a verdict has about 500
+BLOCK = 65536  # bytes looked at in one go for the last end of line; a verdict has about 500
 
 
 class JsonLines:
@@ -99,6 +99,11 @@ def _write_all(file: int, inspections: Sequence[Inspection]) -> None:
 
 def _whole_lines(file: int) -> int:
     """How many bytes of an open file belong to whole lines."""
-    size = os.fstat(file).st_size
-    start = max(0, size - TAIL)
-    return start + os.pread(file, size - start, start).rfind(b"\n") + 1
+    end = os.fstat(file).st_size
+    while end > 0:
+        start = max(0, end - BLOCK)
+        last = os.pread(file, end - start, start).rfind(b"\n")
+        if last >= 0:
+            return start + last + 1
+        end = start
+    return 0

@@ -58,13 +58,21 @@ class FolderSource:
         self._cluster = f"folder-{digest.hexdigest()[:16]}"
         self._topic = root.resolve().name or "folder"
         self.length: int | None = count
+        self._given = 0
         self._listing = self._entries()
         self._upcoming = enumerate(self._listing)
 
     def poll(self, capacity: int, timeout: float) -> list[Frame] | None:
-        """The next `capacity` images; None after the last. Raises SourceError where one vanished meanwhile."""
+        """The next `capacity` images; None after the last. Raises SourceError where the folder has changed."""
         frames = [self._read(offset, entry) for offset, entry in islice(self._upcoming, capacity)]
-        return frames if frames or capacity == 0 else None
+        self._given += len(frames)
+        if frames or capacity == 0:
+            return frames
+        if self._given != self.length:
+            raise SourceError(
+                f"{self.name}: changed while it was read: {self.length} images at the start, {self._given} at the end"
+            )
+        return None
 
     def acknowledge(self, frames: Sequence[Frame]) -> None:
         """Nothing to note: a folder is always read from its beginning."""
@@ -151,5 +159,8 @@ class ImageSource(FolderSource):
 
 
 def _modified_at(path: Path) -> float:
-    """A file's time of modification in seconds, to the millisecond, as capture times are kept."""
-    return path.stat().st_mtime_ns // 1_000_000 / 1000
+    """A file's time of modification in seconds, to the millisecond, as capture times are kept. Raises SourceError."""
+    try:
+        return path.stat().st_mtime_ns // 1_000_000 / 1000
+    except OSError as error:  # a dangling link, or removed since it was listed
+        raise SourceError(f"{path}: cannot be read ({error.strerror})") from None

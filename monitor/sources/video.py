@@ -38,8 +38,8 @@ class VideoSource:
         """The next frame, waiting for it as long as the camera takes. Raises SourceError where a camera fails."""
         if capacity == 0:
             return []
-        seconds = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
         ok, image = self._capture.read()
+        seconds = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000  # of the frame just read
         if not ok:
             if self.live:
                 raise SourceError(f"{self.name}: the camera gives no more frames")

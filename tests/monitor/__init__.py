@@ -1,0 +1,1 @@
+"""Tests of the monitor, one module for each of its modules."""

@@ -1,0 +1,122 @@
+import io
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from monitor.card import InputSpec
+from monitor.errors import ImageError
+from monitor.imaging import brightness, decode, load, prepare, read_header, sharpness
+from tests.monitor.small_model import draw, encode
+
+COLOUR = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+
+
+def bomb(width: int = 60000, height: int = 60000) -> bytes:
+    """A PNG of a few bytes whose header claims billions of pixels."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tiff", ".ppm"])
+def test_lossless_formats_give_the_same_pixels_in_rgb_order(suffix: str) -> None:
+    assert np.array_equal(decode(encode(COLOUR, suffix), 3), COLOUR[:, :, ::-1])
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp"])
+def test_lossy_formats_give_nearly_the_same_pixels(suffix: str) -> None:
+    smooth = cv2.GaussianBlur(COLOUR, (0, 0), 4)
+    assert np.abs(decode(encode(smooth, suffix), 3).astype(int) - smooth[:, :, ::-1]).mean() < 4
+
+
+def test_a_grey_file_fills_three_channels_and_a_colour_file_one() -> None:
+    grey = draw(0)
+    assert np.array_equal(decode(encode(grey), 3), np.repeat(grey[:, :, None], 3, axis=2))
+    assert decode(encode(COLOUR), 1).shape == (40, 60, 1)
+
+
+@pytest.mark.parametrize(("white_level", "expected"), [(4095, 255), (65535, 16)])
+def test_16_bit_images_are_scaled_by_the_white_level(white_level: int, expected: int) -> None:
+    image = np.full((20, 20), 4095, np.uint16)
+    assert read_header(encode(image)).depth == 16
+    assert np.all(decode(encode(image), 1, white_level) == expected)
+
+
+def test_exif_rotation_is_applied() -> None:
+    image = Image.fromarray(draw(0)[:, :32])
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", exif=exif)
+    assert decode(buffer.getvalue(), 1).shape == (32, 64, 1)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp", ".tiff"])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_truncated_file_is_undecodable(suffix: str, share: float) -> None:
+    data = encode(draw(0), suffix)
+    with pytest.raises(ImageError) as caught:
+        decode(data[: int(share * len(data))], 1)
+    assert caught.value.reason == "undecodable"
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty"),
+        (b"not an image", "undecodable"),
+        (b"\xff\xd8\xff\xe0 no more of a JPEG \xff\xd9", "undecodable"),
+        (b"\x89PNG\r\n\x1a\n", "undecodable"),
+        (b"GIF89a" + bytes(100), "undecodable"),
+        (bomb(), "too_large"),
+        (bomb(7072, 7072), "too_large"),
+    ],
+)
+def test_what_cannot_be_decoded_says_why(data: bytes, reason: str) -> None:
+    with pytest.raises(ImageError) as caught:
+        decode(data, 1)
+    assert caught.value.reason == reason
+    assert "\n" not in str(caught.value)
+
+
+def test_the_region_is_cropped_before_the_resize() -> None:
+    image = np.zeros((64, 64, 1), np.uint8)
+    image[10:42, 20:52] = 200
+    spec = InputSpec(height=32, width=32, channels=1, region=(20, 10, 32, 32))
+    assert np.all(prepare(image, spec) == 200)
+
+
+def test_shrinking_averages_areas() -> None:
+    board = np.indices((64, 64)).sum(axis=0)[:, :, None] % 2 * np.uint8(200)
+    assert np.all(prepare(board.astype(np.uint8), InputSpec(height=32, width=32, channels=1)) == 100)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        InputSpec(height=32, width=32, channels=3),
+        InputSpec(height=32, width=32, channels=1, frame_size=(64, 48)),
+        InputSpec(height=32, width=32, channels=1, region=(40, 0, 32, 32)),
+    ],
+)
+def test_a_frame_that_does_not_fit_the_model_is_of_the_wrong_shape(spec: InputSpec) -> None:
+    with pytest.raises(ImageError) as caught:
+        prepare(draw(0)[:, :, None], spec)
+    assert caught.value.reason == "wrong_shape"
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_brightness_is_the_mean_and_sharpness_falls_with_blur(channels: int) -> None:
+    spec = InputSpec(height=64, width=64, channels=channels)  # type: ignore[arg-type]
+    sharp = load(encode(draw(0)), spec)
+    blurred = load(encode(cv2.GaussianBlur(draw(0), (0, 0), 2)), spec)
+    assert brightness(sharp) == pytest.approx(draw(0).mean() / 255, abs=1e-6)
+    assert sharpness(blurred) < 0.1 * sharpness(sharp)
+    assert sharpness(np.full((64, 64, channels), 90, np.uint8)) == 0
