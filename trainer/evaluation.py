@@ -98,10 +98,11 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it: every figure, what the intervals are, and the scores of all images."""
         fields = asdict(self)
-        for image in fields["images"]:
+        images = fields.pop("images")
+        for image in images:
             image["path"] = str(image["path"])
             image["mask"] = None if image["mask"] is None else str(image["mask"])
-        return {"interval": INTERVAL, "pro_limit": PRO_LIMIT, **fields}
+        return {**fields, "interval": INTERVAL, "pro_limit": PRO_LIMIT, "images": images}
 
 
 class PixelCounts:

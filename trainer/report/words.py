@@ -67,7 +67,9 @@ def warnings(card: Card, evaluation: Evaluation | None) -> list[str]:
         missed = [kind for kind in evaluation.kinds if kind.detection.share < OFTEN_MISSED]
         if missed:
             names = ", ".join(f"{kind.kind} ({kind.detection.flagged} of {kind.count} found)" for kind in missed)
-            found.append(f"More often missed than found at this threshold: {names}.")
+            found.append(
+                f"More often missed than found at this threshold: {names}. A higher --false-alarm-rate lowers it."
+            )
     if calibration.method == "tail":
         needed = needed_for(calibration.false_alarm_rate)
         found.append(
