@@ -128,7 +128,8 @@ def score_histogram(
         axes.set_xlabel("score ÷ threshold")
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} %"))
         axes.set_ylabel("share of images")
-        axes.legend(loc="upper right", borderaxespad=0.2, handlelength=1.4)
+        # Above the axes: inside there is no place that the line or a group may not need.
+        figure.legend(loc="outside upper center", ncols=4, columnspacing=1.1, handlelength=1.1, handletextpad=0.5)
         return _svg(figure, "Histogram of scores")
 
 
