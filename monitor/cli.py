@@ -48,11 +48,11 @@ def run(
     camera: Annotated[str | None, Option(help="Name of the camera where the source does not say.")] = None,
     pace: Annotated[str | None, Option(help="Tempo of a recording: max (the default) or recorded.")] = None,
     provider: Annotated[str | None, Option(help="auto, cpu, cuda or tensorrt.")] = None,
-    threads: Annotated[int | None, Option(help="Frames scored side by side on a CPU; 0: one per core.")] = None,
-    batch_size: Annotated[int | None, Option(help="Frames in one batch, at most.")] = None,
+    threads: Annotated[str | None, Option(metavar="N", help="Frames scored side by side on a CPU.")] = None,
+    batch_size: Annotated[str | None, Option(metavar="N", help="Frames in one batch, at most.")] = None,
     dead_letters: Annotated[Path | None, Option(help="Folder for frames that could not be inspected.")] = None,
     summary: Annotated[Path | None, Option(help="JSON file for the summary.")] = None,
-    port: Annotated[int | None, Option(help="Port of /metrics; 0: a free one.")] = None,
+    port: Annotated[str | None, Option(metavar="N", help="Port of /metrics; 0: a free one.")] = None,
     server: Annotated[bool | None, Option("--server/--no-server", help="Serve /metrics, /healthz, /readyz.")] = None,
     log_level: Annotated[str | None, Option(help="debug, info, warning or error.")] = None,
     log_format: Annotated[str | None, Option(help="human or json.")] = None,
@@ -60,7 +60,8 @@ def run(
 ) -> None:
     """Inspect every frame of a source and write a verdict for each.
 
-    Ctrl-C or SIGTERM finishes what is in flight; a second one ends at once.
+    What is not given here comes from ANDON_... variables, then from the file. Ctrl-C or SIGTERM finishes what is in
+    flight; a second one ends at once.
     """
     flags = {
         "model.path": model,

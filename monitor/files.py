@@ -45,6 +45,12 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file at once, as `whole_file` does."""
+    with whole_file(path) as file:
+        file.write(content)
+
+
 def check_writable(path: Path) -> None:
     """Raise UsageError where a file could not be written under this name; leaves no trace."""
     if path.is_dir():

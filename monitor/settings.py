@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -26,8 +27,9 @@ from monitor.errors import UsageError
 from monitor.imaging import DEFAULT_MAX_PIXELS
 
 PREFIX = "ANDON_"
-# Not settings themselves: the path of the file, and what tests are told.
-OTHER_VARIABLES = ("ANDON_CONFIG", "ANDON_TEST_")
+# Other variables may start with ANDON_: tests have some, and Kubernetes invents ANDON_MONITOR_SERVICE_HOST where a
+# service is called andon-monitor. Only those this close to a setting's are taken for a slip of the pen.
+TYPING_MISTAKE = 0.85
 
 Seconds = Annotated[FiniteFloat, Field(ge=0)]
 Ratio = Annotated[FiniteFloat, Field(ge=0, le=1)]
@@ -147,13 +149,8 @@ def load_settings(flags: Mapping[str, Any] | None = None, config: Path | None = 
         return Loaded(**_nested(given))  # type: ignore[arg-type]  # they are validated here
     except ValidationError as error:
         first = error.errors()[0]
-        place = [str(part) for part in first["loc"]]
-        key = ".".join(place)
-        value = "" if len(place) < 2 else f" {first['input']!r}"
-        message = first["msg"].removeprefix("Value error, ").replace("Input should", "should")
-        raise UsageError(
-            f"{_origin(key, given, config)}{key}:{value} {message}".replace(": should", " should")
-        ) from None
+        key = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"{_origin(key, given, config)}{key}: {_explain(first)}") from None
     except SettingsError as error:
         raise UsageError(f"environment: {error}") from None
 
@@ -201,14 +198,25 @@ def _refuse_unknown(flags: Mapping[str, Any], file: Mapping[str, Any], path: Pat
             if not any(known == key or (key.endswith(".") and known.startswith(key)) for known in KEYS):
                 raise UsageError(f"{path}: {key.rstrip('.')}: unknown setting{_closest(key, KEYS)}")
     variables = [_variable(key) for key in KEYS]
+    groups = tuple({_variable(key.split(".")[0]) + "_" for key in KEYS})
     for name in sorted(os.environ):
-        if name.startswith(PREFIX) and not name.startswith(OTHER_VARIABLES) and name not in variables:
+        close = difflib.get_close_matches(name, variables, 1, TYPING_MISTAKE)
+        if name not in variables and (name.startswith(groups) or (name.startswith(PREFIX) and close)):
             raise UsageError(f"environment: {name}: unknown setting{_closest(name, variables)}")
 
 
 def _closest(name: str, known: list[str] | tuple[str, ...]) -> str:
     found = difflib.get_close_matches(name, known, 1, 0.5)
     return f"; did you mean {found[0]}?" if found else f"; known are {', '.join(known)}"
+
+
+def _explain(error: ErrorDetails) -> str:
+    """What pydantic found wrong, after the name of the setting."""
+    if error["type"] == "value_error":  # ours, about a whole group
+        return error["msg"].removeprefix("Value error, ")
+    if error["type"] == "model_type":
+        return f"{error['input']!r} should be a group of settings, such as server: {{port: 9464}}"
+    return f"{error['input']!r:.80} {error['msg'].replace('Input should', 'should')}"
 
 
 def _origin(key: str, flags: Mapping[str, Any], config: Path | None) -> str:

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from monitor.frames import REASONS, Frame
+from monitor.frames import REASONS
 from monitor.imaging import Pixels
 from monitor.inspection import Inspector, Rules
 from monitor.model import Model
@@ -132,4 +132,3 @@ def test_a_score_is_the_one_that_evaluating_the_file_gives(inspector: Inspector,
 
 def test_inspecting_nothing_gives_nothing(inspector: Inspector) -> None:
     assert inspector.inspect([]) == []
-    assert isinstance(make_frame(b""), Frame)
