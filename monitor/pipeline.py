@@ -22,7 +22,7 @@ from monitor.sinks import Sink
 from monitor.sources import Source
 
 POLL_SECONDS = 0.1  # how long a poll waits for frames; a stop, a failure or an acknowledgement waits as long
-DELIVERY_GROUP = 64  # verdicts made durable together: one fsync, or one round trip to a broker
+DELIVERY_GROUP = 64  # about how many verdicts one fsync, or one round trip to a broker, makes durable at most
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class Pipeline:
                 return
             capacity = 0 if draining else self._capacity()
             if capacity == 0:
-                self._acknowledge(wait=POLL_SECONDS)
+                self._acknowledge(POLL_SECONDS)
             frames = [] if exhausted else self._source.poll(capacity, POLL_SECONDS if capacity else 0)
             if frames is None:
                 exhausted = True
@@ -139,14 +139,14 @@ class Pipeline:
             return 0
         return self._limits.in_flight - self._in_flight
 
-    def _acknowledge(self, wait: float = 0) -> None:
-        """Acknowledge what has been delivered, after waiting at most `wait` seconds for something."""
+    def _acknowledge(self, patience: float = 0) -> None:
+        """Acknowledge what has been delivered, after waiting at most `patience` seconds for something."""
         try:
             while True:
-                frames = self._delivered.get(block=wait > 0, timeout=wait or None)
+                frames = self._delivered.get(block=patience > 0, timeout=patience or None)
                 self._source.acknowledge(frames)
                 self._count(-len(frames), -sum(len(frame.data) for frame in frames))
-                wait = 0
+                patience = 0
         except queue.Empty:
             return
 
@@ -208,15 +208,7 @@ class Pipeline:
         return inspections
 
     def _deliver(self) -> None:
-        while (group := self._inspected.get()) is not None:
-            last = False
-            while len(group) < DELIVERY_GROUP and not last:
-                try:
-                    more = self._inspected.get_nowait()
-                except queue.Empty:
-                    break
-                last = more is None
-                group = group + (more or [])
+        for group in self._groups():
             if self._failure is None:
                 started = time.monotonic()
                 for sink in self._sinks:
@@ -225,7 +217,21 @@ class Pipeline:
                 self._metrics.publish.observe(clock - started)
                 self._metrics.delivered(group, self._source.live, clock, time.time())
                 self._delivered.put([inspection.frame for inspection in group])
-            if last:
+
+    def _groups(self) -> Iterator[list[Inspection]]:
+        """Whatever has been inspected while the sinks were busy, in its order."""
+        group: list[Inspection] = []
+        while True:
+            try:
+                batch = self._inspected.get(block=not group)
+            except queue.Empty:
+                batch = []
+            if batch:
+                group = group + batch
+            if group and (not batch or len(group) >= DELIVERY_GROUP):
+                yield group
+                group = []
+            if batch is None:
                 return
 
     def _guard(self, stage: Callable[[], None]) -> None:

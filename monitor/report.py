@@ -38,6 +38,7 @@ def print_summary(summary: Summary, console: Console) -> None:
     if facts["uninspectable"]:
         line.append(f" ({', '.join(f'{count} {reason}' for reason, count in facts['uninspectable'].items())})")
     console.print(line)
+
     if len(facts["cameras"]) > 1:
         rows = [[name, sum(counts.values()), *counts.values()] for name, counts in facts["cameras"].items()]
         console.print(_table(["camera", "frames", "good", "defect", "uninspectable"], rows))

@@ -58,6 +58,7 @@ def test_exif_rotation_is_applied() -> None:
     assert decode(buffer.getvalue(), 1).shape == (32, 64, 1)
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp", ".tiff"])
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_a_truncated_file_is_undecodable(suffix: str, share: float) -> None:
