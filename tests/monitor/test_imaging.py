@@ -68,6 +68,13 @@ def test_a_truncated_file_is_undecodable(suffix: str, share: float) -> None:
     assert caught.value.reason == "undecodable"
 
 
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_even_the_last_bytes_must_be_there(suffix: str) -> None:
+    """Decoders differ in what they make of a file without its end marker."""
+    with pytest.raises(ImageError, match="truncated image: its end is missing"):
+        decode(encode(draw(0), suffix)[:-8], 1)
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from monitor.errors import OutputError, SourceError
-from monitor.frames import Frame
+from monitor.frames import Frame, Verdict
 from monitor.imaging import Pixels
-from monitor.inspection import Inspection, Inspector
+from monitor.inspection import Inspection, Inspector, Prepared
 from monitor.metrics import Metrics
 from monitor.model import Model
 from monitor.pipeline import DELIVERY_GROUP, Limits, Pipeline
@@ -135,11 +135,15 @@ def test_a_slow_sink_holds_the_source_back(model: Model, in_flight: int) -> None
 
 
 def test_bytes_in_flight_are_bounded_too(model: Model) -> None:
-    source = ListSource(stream(60))
-    limits = Limits(batch_size=1, in_flight=4, in_flight_bytes=1)
-    run(model, source, ListSink(), limits=limits)
+    class OneByOne(ListSource):
+        def poll(self, capacity: int, timeout: float) -> list[Frame] | None:
+            return super().poll(min(capacity, 1), timeout)
+
+    source = OneByOne([make_frame(GOOD, i) for i in range(60)])
+    sink = ListSink(lambda sink: time.sleep(0.01))
+    run(model, source, sink, limits=Limits(batch_size=1, in_flight=32, in_flight_bytes=3 * len(GOOD)))
     assert len(source.acknowledged) == 60
-    assert source.most_bytes <= 4 * max(len(frame.data) for frame in stream(60))  # one poll's worth
+    assert source.most_bytes <= 3 * len(GOOD)
 
 
 @pytest.mark.parametrize(
@@ -267,21 +271,35 @@ def test_a_failing_frame_does_not_end_the_run(model: Model) -> None:
 
 
 def test_a_replaced_inspector_inspects_what_it_prepared_and_no_frame_is_lost(model: Model) -> None:
+    class Own(Inspector):
+        def __init__(self, alias: str) -> None:
+            super().__init__(model)
+            self.alias = alias
+            self.prepared: set[Frame] = set()
+
+        def prepare(self, frame: Frame) -> Prepared:
+            self.prepared.add(frame)
+            return super().prepare(frame)
+
+        def inspect(self, batch: Sequence[Prepared], now: float | None = None) -> list[Verdict]:
+            assert {prepared.frame for prepared in batch} <= self.prepared
+            return super().inspect(batch, now)
+
     frames = stream(200)
     pipeline: Pipeline
-    first, second = Inspector(model), Inspector(model)
-    second.alias = "second"
+    second = Own("second")
 
     def replace(sink: ListSink) -> None:
         pipeline.inspector = second
 
     sink = ListSink(replace)
-    pipeline = Pipeline(ListSource(frames), first, [sink], limits=Limits(batch_size=4, in_flight=8))
+    limits = Limits(batch_size=8, batch_wait=0.05, in_flight=13)
+    pipeline = Pipeline(ListSource(frames), Own("first"), [sink], limits=limits)
     pipeline.run()
     names = [inspection.verdict.model for inspection in sink.inspections]
     assert [inspection.frame for inspection in sink.inspections] == frames
-    assert names == sorted(names)  # darkness, then second, with one change
-    assert set(names) == {"darkness", "second"}
+    assert names == sorted(names)  # first, then second, with one change
+    assert set(names) == {"first", "second"}
 
 
 def test_live_verdicts_carry_latencies_and_recorded_ones_do_not(model: Model) -> None:
