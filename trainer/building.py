@@ -21,6 +21,7 @@ from monitor.card import CARD_KEY, CARD_VERSION, Card, Reference, Spread, Traini
 from monitor.imaging import Pixels
 from monitor.model import Model
 from trainer import export
+from trainer.architecture import Architecture
 from trainer.dataset import (
     Dataset,
     Sample,
@@ -34,7 +35,6 @@ from trainer.dataset import (
 )
 from trainer.evaluation import Evaluation, evaluate
 from trainer.fitting import FitOptions, Fitted, fit
-from trainer.network import Architecture
 from trainer.scoring import build_detector
 
 # What remains to be done after the training (memory, export, calibration, evaluation, report) takes this share of the

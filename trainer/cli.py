@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from monitor.errors import AndonError, UsageError
+from monitor.files import check_writable, write_whole
 
 # torch, onnx and scikit-learn take seconds to import: each command imports what it needs, so that --help is quick.
 
@@ -104,7 +105,6 @@ def fit(
     parsed_region = parse_region(region)
 
     from trainer.dataset import open_dataset
-    from trainer.export import check_writable, write_atomically
 
     dataset = open_dataset(data)
     check_writable(output)
@@ -138,7 +138,7 @@ def fit(
     )
     with progress_bar() as show, graceful_interrupt() as interrupted:
         built = build(dataset, options, show, interrupted)
-    write_atomically(output, built.content)
+    write_whole(output, built.content)
     if built.evaluation is not None:
         out.print(to_table(built.evaluation))
     card = built.model.card
@@ -176,7 +176,6 @@ def evaluate(
     from trainer.dataset import GOOD, load_images, open_dataset
     from trainer.evaluation import evaluate as measure
     from trainer.evaluation import to_table
-    from trainer.export import check_writable, write_atomically
 
     model = Model.load(model_file, provider, threads=0)
     dataset = open_dataset(data)
@@ -188,7 +187,7 @@ def evaluate(
         evaluation = measure(model, samples, lambda what, done, of: show(what, done / of))
     out.print(to_table(evaluation))
     if json_file is not None:
-        write_atomically(json_file, (json.dumps(evaluation.to_dict(), indent=2) + "\n").encode())
+        write_whole(json_file, (json.dumps(evaluation.to_dict(), indent=2) + "\n").encode())
     if report is not None:
         from trainer.report import write_report
 
@@ -210,13 +209,12 @@ def calibrate(
     from monitor.model import Model
     from trainer.building import recalibrate
     from trainer.dataset import open_dataset
-    from trainer.export import check_writable, write_atomically
 
     check_writable(output)
     with progress_bar() as show:
         content = recalibrate(model_file, open_dataset(good), false_alarm_rate, show)
     card = Model.from_bytes(content, str(output), provider="cpu").card
-    write_atomically(output, content)
+    write_whole(output, content)
     out.print(
         f"{output}: threshold {card.threshold:.3f} for a false-alarm rate of {false_alarm_rate:g} "
         f"({card.calibration.method}, {card.calibration.count} images)",

@@ -16,7 +16,7 @@ from monitor import imaging
 from monitor.card import InputSpec
 from monitor.errors import ImageError, UsageError
 from monitor.imaging import Pixels
-from trainer.network import STRIDE
+from trainer.architecture import STRIDE
 
 GOOD = "good"
 # With fewer there is nothing to hold out: two to learn from, and three scores are the least a tail can be fitted to.
@@ -248,8 +248,11 @@ def _header(path: Path) -> imaging.Header:
         header = imaging.read_header(read_bytes(path))
     except ImageError as error:
         raise UsageError(f"{path}: {error}") from None
-    with Image.open(path) as image:
-        turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)  # the EXIF orientations that swap the sides
+    try:
+        with Image.open(path) as image:
+            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)  # the EXIF orientations that swap the sides
+    except (OSError, SyntaxError, ValueError):
+        raise UsageError(f"{path}: truncated or damaged image") from None
     return header._replace(width=header.height, height=header.width) if turned else header
 
 

@@ -3,11 +3,8 @@
 import hashlib
 import io
 import logging
-import os
-import tempfile
 import time
 import warnings
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -16,7 +13,6 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from monitor.card import CARD_KEY, GOLDEN_KEY, Card
-from monitor.errors import UsageError
 from monitor.imaging import Pixels
 from monitor.model import EXPORT_TOLERANCE, INPUT, OUTPUTS, Golden, Model
 from trainer.corruption import corrupt, to_float
@@ -125,35 +121,3 @@ def milliseconds_per_image(model: Model, frames: Pixels, rounds: int = 20) -> fl
         model.score(frame)
         times.append(time.perf_counter() - start)
     return round(float(np.median(times)) * 1000, 2)
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file wholly or not at all: beside its place first, then renamed. Raises UsageError."""
-    temporary = None
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)  # mkstemp's 0600 would keep the monitor's user from reading it
-        Path(temporary).replace(path)
-    except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        raise UsageError(f"{path}: cannot be written ({error.strerror})") from None
-    except BaseException:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def check_writable(path: Path) -> None:
-    """Find out before the work whether a file can be written there. Raises UsageError."""
-    if path.is_dir():
-        raise UsageError(f"{path}: a folder; give the name of a file")
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
-            pass
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written ({error.strerror})") from None

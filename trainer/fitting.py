@@ -15,11 +15,13 @@ import torch
 from torch import Tensor
 
 from monitor.imaging import Pixels
+from trainer.architecture import Architecture
 from trainer.corruption import Corrupted, training_frame
 from trainer.dataset import Split
 from trainer.errors import FittingError
 from trainer.loss import loss
-from trainer.network import Architecture, Autoencoder, normalise
+from trainer.network import Autoencoder
+from trainer.tensors import normalise
 
 WARM_UP = 0.05  # share of the training during which the learning rate rises
 SLACK = 0.05  # share of the budget by which iterations may be late before time takes over
@@ -88,7 +90,9 @@ def fit(
     """
     torch.manual_seed(options.seed)
     device = torch.device(options.device)
-    network = Autoencoder(arch).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = Autoencoder(arch)
+    network.linear.fit(images[split.train], options.seed)
+    network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     # Decay pulls on weights only: batch normalisation's scales and all biases are better left alone.
     decayed = [p for p in network.parameters() if p.ndim > 1]
     free = [p for p in network.parameters() if p.ndim <= 1]

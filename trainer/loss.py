@@ -6,15 +6,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainer.network import MAP_STRIDE, Output
+from trainer.architecture import MAP_STRIDE
+from trainer.network import Output
 
 # Measured on textures and on parts; within a factor of two the weights matter little.
 FOCAL_WEIGHT = 10.0
 DICE_WEIGHT = 0.5
 IMAGE_WEIGHT = 0.5
 SSIM_WEIGHT = 0.5
-# The share of the map that decides about a frame: 16 cells at 64 x 64, about the area of the smallest defects.
-TOP_SHARE = 0.004
+# The share of the map that decides about a frame: 8 cells at 64 x 64, about the area of the smallest defects.
+TOP_SHARE = 0.002
 
 
 class Loss(NamedTuple):

@@ -1,44 +1,26 @@
 """The autoencoder: convolutional encoder, dense latent vector, decoder, and the head that reads the error.
 
+The reconstruction is the sum of two: what the linear autoencoder rebuilds from its principal components, and what the
+convolutional one, whose bottleneck is dense, adds to it. Their codes together are the latent vector.
+
 A plain autoencoder scores a part by the difference between the frame and its reconstruction. That difference is largest
 at harmless edges, so here a small network, the error head, learns what in the difference is a defect (Zavrtanik et al.,
 "DRAEM", ICCV 2021), trained on good frames that were corrupted on purpose.
 """
 
-from dataclasses import asdict, dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-STRIDE = 32  # the encoder halves the frame five times, so frame sides are multiples of this
-MAP_STRIDE = 4  # the logit map is a quarter of the frame
-FEATURE_STRIDE = 8  # the features that the patch memory compares are an eighth of it
+from trainer.architecture import STRIDE, Architecture
+from trainer.linear import LinearAutoencoder
+from trainer.tensors import upsample
 
-# Added to a frame's variance before its root is taken: frames with less contrast than 1/30 of the grey scale are not
-# stretched to full contrast, as noise would be all that is left.
-VARIANCE_FLOOR = 1e-3
 # A network that starts by calling 5 % of the pixels defective does not spend its warm-up learning that few are.
 INITIAL_LOGIT = -3.0
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """The network's sizes. `widths` are the channels at 1/2, 1/4, 1/8, 1/16 and 1/32 of the frame."""
-
-    height: int
-    width: int
-    channels: int
-    widths: tuple[int, int, int, int, int] = (16, 32, 48, 64, 64)
-    bottleneck_channels: int = 32
-    latent: int = 64
-    features: int = 32
-
-    def to_dict(self) -> dict[str, Any]:
-        """As the model card keeps it."""
-        return {"name": "conv-dense", **asdict(self)}
 
 
 class Output(NamedTuple):
@@ -48,16 +30,7 @@ class Output(NamedTuple):
     reconstruction: Tensor  # [N, C, H/2, W/2] in normalised units
     latent: Tensor  # [N, D]
     features: Tensor  # [N, F, H/8, W/8] what the patch memory compares
-
-
-def normalise(frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Subtract each frame's mean and divide by its spread; one of each over all channels, which keeps colour.
-
-    `frames`: float [N, C, H, W] in 0..1. Returns the normalised frames and the mean and spread, each [N, 1, 1, 1].
-    """
-    mean = frames.mean(dim=(1, 2, 3), keepdim=True)
-    spread = ((frames - mean).square().mean(dim=(1, 2, 3), keepdim=True) + VARIANCE_FLOOR).sqrt()
-    return (frames - mean) / spread, mean, spread
+    difference: Tensor  # [N, C, H/2, W/2] frame less linear reconstruction, in deviations of each place
 
 
 class Block(nn.Sequential):
@@ -143,7 +116,7 @@ class ErrorHead(nn.Module):
         super().__init__()
         w1, w2, w3, w4, w5 = arch.widths
         # The frame comes at full resolution, folded into channels; reconstruction and difference at half of it.
-        self.error1 = Block(arch.channels * 4 + arch.channels * 2, w1)
+        self.error1 = Block(arch.channels * 4 + arch.channels * 3, w1)
         self.error2 = Block(w1, w2, stride=2)
         self.error3 = Block(w2, w3, stride=2)
         self.up4 = Block(w4 + w5, w4)
@@ -152,9 +125,12 @@ class ErrorHead(nn.Module):
         self.to_logit = nn.Conv2d(arch.features, 1, kernel_size=1)
         nn.init.constant_(self.to_logit.bias, INITIAL_LOGIT)  # type: ignore[arg-type]
 
-    def forward(self, x: Tensor, reconstruction: Tensor, pyramid: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, linear: Tensor, reconstruction: Tensor, pyramid: list[Tensor]
+    ) -> tuple[Tensor, Tensor]:
         difference = F.avg_pool2d(x, 2) - reconstruction  # [N, C, H/2, W/2]
-        e1 = self.error1(torch.cat([F.pixel_unshuffle(x, 2), reconstruction, difference], dim=1))  # [N, w1, H/2, W/2]
+        seen = torch.cat([F.pixel_unshuffle(x, 2), reconstruction, difference, linear], dim=1)
+        e1 = self.error1(seen)  # [N, w1, H/2, W/2]
         e2 = self.error2(e1)  # [N, w2, H/4, W/4]
         e3 = self.error3(e2)  # [N, w3, H/8, W/8]
         u = self.up4(torch.cat([pyramid[3], upsample(pyramid[4])], dim=1))  # [N, w4, H/16, W/16]
@@ -169,24 +145,16 @@ class Autoencoder(nn.Module):
     def __init__(self, arch: Architecture) -> None:
         super().__init__()
         self.arch = arch
+        self.linear = LinearAutoencoder(arch)
         self.encoder = Encoder(arch)
         self.bottleneck = Bottleneck(arch)
         self.decoder = Decoder(arch)
         self.head = ErrorHead(arch)
 
     def forward(self, x: Tensor) -> Output:
+        components, rebuilt, difference = self.linear(x)
         pyramid = self.encoder(x)
         latent, code = self.bottleneck(pyramid[-1])
-        reconstruction = self.decoder(code)
-        logits, features = self.head(x, reconstruction, pyramid)
-        return Output(logits, reconstruction, latent, features)
-
-
-def upsample(x: Tensor) -> Tensor:
-    """Double height and width by repeating pixels."""
-    return F.interpolate(x, scale_factor=2.0, mode="nearest")
-
-
-def to_unit(frames: Tensor) -> Tensor:
-    """uint8 [N, H, W, C] to float32 [N, C, H, W] in 0..1."""
-    return frames.permute(0, 3, 1, 2).float() / 255
+        reconstruction = rebuilt + self.decoder(code)
+        logits, features = self.head(x, difference, reconstruction, pyramid)
+        return Output(logits, reconstruction, torch.cat([components, latent], dim=1), features, difference)

@@ -15,8 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from monitor.imaging import Pixels
-from trainer.loss import TOP_SHARE
-from trainer.network import FEATURE_STRIDE, MAP_STRIDE, Autoencoder, normalise, to_unit, upsample
+from trainer.architecture import FEATURE_STRIDE, MAP_STRIDE
+from trainer.loss import top_count
+from trainer.network import Autoencoder
+from trainer.tensors import normalise, to_unit, upsample
 
 # A score of 1 is the average good part and each standard deviation of good parts adds this much, so that scores are
 # positive and their ratio to the threshold (about 1.6 to 2) can be read in one histogram for all models.
@@ -107,7 +109,7 @@ class Detector(nn.Module):
         self.network = network
         self.memory = memory
         height, width = network.arch.height, network.arch.width
-        self.head_top = max(4, round(TOP_SHARE * (height // MAP_STRIDE) * (width // MAP_STRIDE)))
+        self.head_top = top_count((height // MAP_STRIDE) * (width // MAP_STRIDE))
         self.memory_top = max(2, round(MEMORY_TOP_SHARE * (height // FEATURE_STRIDE) * (width // FEATURE_STRIDE)))
         self.head_scale = Scale(0.0, 1.0)
         self.memory_scale = Scale(0.0, 1.0)

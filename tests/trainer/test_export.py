@@ -1,26 +1,22 @@
 """The exported file: its scores are torch's, and a file is written wholly or not at all."""
 
-from pathlib import Path
-
 import numpy as np
 import onnx
 import pytest
 import torch
 
-from monitor.errors import UsageError
 from monitor.model import Golden
+from trainer.architecture import Architecture
 from trainer.errors import ExportError
 from trainer.export import (
     check_parity,
-    check_writable,
     choose_golden,
     set_metadata,
     to_onnx,
     torch_scores,
     weights_sha256,
-    write_atomically,
 )
-from trainer.network import Architecture, Autoencoder
+from trainer.network import Autoencoder
 from trainer.scoring import Detector, build_detector
 
 RNG = np.random.default_rng(0)
@@ -88,23 +84,3 @@ def test_parity_refuses_scores_that_differ() -> None:
     for wrong in (reference * np.float32(1.001), np.array([1.0, np.nan], np.float32)):
         with pytest.raises(ExportError, match="no model was written"):
             check_parity(wrong, reference)
-
-
-def test_a_file_is_written_wholly_or_not_at_all(tmp_path: Path) -> None:
-    path = tmp_path / "part.onnx"
-    write_atomically(path, b"first")
-    write_atomically(path, b"second")
-    assert path.read_bytes() == b"second"
-    assert [entry.name for entry in tmp_path.iterdir()] == ["part.onnx"]
-
-
-@pytest.mark.parametrize("place", ["/proc/part.onnx", "/nowhere/part.onnx"])
-def test_where_nothing_can_be_written_is_known_before_and_after(place: str) -> None:
-    for act in (lambda: check_writable(Path(place)), lambda: write_atomically(Path(place), b"content")):
-        with pytest.raises(UsageError, match=f"{place}: cannot be written"):
-            act()
-
-
-def test_a_folder_is_not_a_file_to_write(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="a folder; give the name of a file"):
-        check_writable(tmp_path)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from trainer.architecture import Architecture
 from trainer.dataset import Split, choose_input, load_images, open_dataset
 from trainer.errors import FittingError
 from trainer.fitting import FitOptions, batch_stream, fit, prefetch, schedule
-from trainer.network import Architecture
 
 ARCH = Architecture(64, 64, 1)
 SPLIT = Split(np.arange(0, 24), np.arange(24, 32), np.arange(24, 32))

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from trainer.network import Architecture, Autoencoder, normalise, to_unit
+from trainer.architecture import Architecture
+from trainer.network import Autoencoder
+from trainer.tensors import normalise, to_unit
 
 
 @pytest.mark.parametrize(("height", "width", "channels"), [(64, 64, 1), (96, 64, 3)])
@@ -12,7 +14,8 @@ def test_outputs_have_the_promised_shapes(height: int, width: int, channels: int
     output = network(torch.rand(2, channels, height, width))
     assert output.logits.shape == (2, 1, height // 4, width // 4)
     assert output.reconstruction.shape == (2, channels, height // 2, width // 2)
-    assert output.latent.shape == (2, 10)
+    assert output.latent.shape == (2, 48 + 10)
+    assert output.difference.shape == (2, channels, height // 2, width // 2)
     assert output.features.shape == (2, 32, height // 8, width // 8)
 
 
@@ -21,6 +24,7 @@ def test_reconstruction_depends_on_the_latent_vector_alone() -> None:
     with torch.no_grad():
         network.bottleneck.encode.weight.zero_()
         network.bottleneck.encode.bias.zero_()
+        network.linear.components.zero_()
         first, second = (network(torch.rand(1, 1, 64, 64)).reconstruction for _ in range(2))
     assert torch.equal(first, second)
 

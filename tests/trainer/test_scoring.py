@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from trainer.network import Architecture, Autoencoder
+from trainer.architecture import Architecture
+from trainer.network import Autoencoder
 from trainer.scoring import DEVIATION, Detector, PatchMemory, build_detector, farthest_points, top
 
 RNG = np.random.default_rng(0)
@@ -68,7 +69,7 @@ def test_the_map_is_in_units_of_the_score(network: Autoencoder, images: int) -> 
     assert anomaly_map.shape == (5, 16, 16)
     assert reconstruction.shape == (5, 64, 64, 1)
     assert reconstruction.dtype == torch.uint8
-    assert latent.shape == (5, 64)
+    assert latent.shape == (5, 48 + 32)
     from_map = top(anomaly_map[:, None], detector.head_top)
     if detector.memory is None:
         assert torch.allclose(score, from_map, atol=1e-4)

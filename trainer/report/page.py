@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.card import Card
+from monitor.files import write_whole
 from monitor.imaging import Pixels
 from monitor.model import Model
 from trainer.dataset import GOOD, load_image, load_mask
 from trainer.evaluation import INTERVAL, Evaluation, Judged
-from trainer.export import write_atomically
 from trainer.fitting import Fitted
 from trainer.report import heat, plots, words
 
@@ -60,11 +60,11 @@ def write_report(
 
     `fitted` adds the learning curve, `evaluation` all that needs labels; `good_frames`: uint8 [N, H, W, C], good frames
     that the weights never saw (shown where the report is on a fit); `notes`: further sentences about the data.
-    Raises UsageError: the file cannot be written, or an image of the evaluation cannot be read any more.
+    Raises OutputError (the file cannot be written) and UsageError (an image of the evaluation cannot be read any more).
     """
     page = render(model, fitted, evaluation, good_frames, notes)
     # A file name that is not UTF-8 is shown with question marks rather than not at all.
-    write_atomically(path, page.encode("utf-8", errors="replace"))
+    write_whole(path, page.encode("utf-8", errors="replace"))
 
 
 def render(

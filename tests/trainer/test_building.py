@@ -1,0 +1,102 @@
+"""From a folder of good parts to a model file and back: one score for one file, wherever it is asked for."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+
+from monitor import imaging
+from monitor.card import CARD_KEY
+from monitor.model import Model
+from trainer.building import recalibrate, spread
+from trainer.dataset import choose_input, load_image, load_images, open_dataset
+from trainer.evaluation import evaluate
+
+
+@pytest.fixture(scope="module")
+def model(model_file: Path) -> Model:
+    return Model.load(model_file, provider="cpu")
+
+
+def test_the_card_says_where_the_weights_came_from(model: Model) -> None:
+    training = model.card.training
+    assert training.images + training.calibration_images == 32
+    assert training.validation_is_calibration
+    assert training.iterations == 40
+    assert training.ended == "iterations"
+    assert model.card.architecture["name"] == "conv-dense"
+    assert model.card.versions["torch"].startswith("2.13.0")
+    assert model.card.milliseconds_per_image is not None
+
+
+def test_the_threshold_stands_on_the_runtimes_scores_of_held_out_images(model: Model, sample_folder: Path) -> None:
+    calibration = model.card.calibration
+    samples = open_dataset(sample_folder).train
+    scores = {float(score) for score in model.score(load_images(samples, model.card.input))}
+    assert set(calibration.scores) <= scores
+    assert calibration.method == "tail"
+    assert calibration.threshold > max(calibration.scores[:-1])
+
+
+def test_evaluation_and_line_give_one_score_for_one_file(model: Model, sample_folder: Path, model_file: Path) -> None:
+    samples = open_dataset(sample_folder).test
+    evaluated = evaluate(model, samples)
+    with_two_threads = Model.load(model_file, provider="cpu", threads=2)
+    frames = np.stack([imaging.load(sample.path.read_bytes(), model.card.input) for sample in samples])
+    scores = np.array([image.score for image in evaluated.images], np.float32)
+    np.testing.assert_array_equal(scores, with_two_threads.score(frames))
+
+
+def test_the_graph_says_alone_what_the_model_says(model: Model, model_file: Path, sample_folder: Path) -> None:
+    """A user with onnxruntime and no line of ours gets the same score from the file."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(model_file), providers=["CPUExecutionProvider"])
+    frame = load_image(open_dataset(sample_folder).test[0].path, model.card.input)
+    score, anomaly_map, reconstruction, latent = session.run(None, {"frames": frame[None]})
+    assert score[0] == pytest.approx(model.score(frame[None])[0], rel=1e-5)
+    assert anomaly_map.dtype == latent.dtype == np.float32
+    assert reconstruction.shape == (1, *frame.shape)
+
+
+def test_recalibration_changes_the_threshold_and_nothing_that_scores(model_file: Path, tmp_path: Path) -> None:
+    before = Model.load(model_file)
+    good = tmp_path / "good"
+    from trainer.sample.render import write_sample
+
+    write_sample(good, seed=5, train=30, test_good=0, test_defects=0, stream=0)
+    content = recalibrate(model_file, open_dataset(good), 0.1)
+    after = Model.from_bytes(content, "recalibrated")
+    assert after.card.calibration.method == "conformal"
+    assert after.card.calibration.count == 30
+    assert after.card.weights_sha256 == before.card.weights_sha256
+    assert after.sha256 != before.sha256
+    frames = load_images(open_dataset(good).train, after.card.input)
+    np.testing.assert_array_equal(after.score(frames), before.score(frames))
+    assert (after.score(frames) > after.card.threshold).sum() == 2  # ceil(31 * 0.9) = 28th of 30, so two lie above
+
+
+def test_card_is_json_in_the_files_metadata(model_file: Path) -> None:
+    metadata = {entry.key: entry.value for entry in onnx.load(model_file).metadata_props}
+    assert json.loads(metadata[CARD_KEY])["card_version"] == 1
+
+
+def test_spread_is_mean_deviation_and_range() -> None:
+    result = spread([1.0, 2.0, 3.0])
+    assert (result.mean, result.lowest, result.highest) == (2.0, 1.0, 3.0)
+    assert result.std == pytest.approx((2 / 3) ** 0.5)
+
+
+def test_colour_is_learned_as_colour(tmp_path: Path) -> None:
+    """Parts in two colours of one brightness: the input has three channels, in RGB order."""
+    for i in range(10):
+        picture = np.zeros((64, 64, 3), np.uint8)
+        picture[:, :, 2 if i % 2 else 0] = 200  # OpenCV writes BGR
+        cv2.imwrite(str(tmp_path / f"{i}.png"), picture)
+    samples = open_dataset(tmp_path).train
+    spec = choose_input(samples, side=64)
+    assert spec.channels == 3
+    assert load_image(samples[1].path, spec)[0, 0].tolist() == [200, 0, 0]

@@ -1,0 +1,72 @@
+"""The linear half: it is PCA, and its differences are in deviations of unseen good frames."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.decomposition import PCA
+
+from trainer import linear as module
+from trainer.architecture import Architecture
+from trainer.dataset import choose_input, load_images, open_dataset
+from trainer.linear import LARGEST, LinearAutoencoder, principal_components
+from trainer.tensors import normalise, to_unit
+
+
+@pytest.fixture(scope="module")
+def images(sample_folder) -> np.ndarray:
+    found = open_dataset(sample_folder).train
+    return load_images(found, choose_input(found, side=64))
+
+
+@pytest.fixture(scope="module")
+def fitted(images: np.ndarray) -> LinearAutoencoder:
+    linear = LinearAutoencoder(Architecture(64, 64, 1, components=16))
+    linear.fit(images[:24], seed=0)
+    return linear
+
+
+def test_components_are_those_of_scikit_learn() -> None:
+    torch.manual_seed(0)
+    rows = torch.randn(300, 40) * torch.linspace(5, 0.1, 40)
+    mean, components, scale = principal_components(rows, 6)
+    reference = PCA(6).fit(rows.numpy())
+    assert np.allclose(mean.numpy(), reference.mean_, atol=1e-5)
+    cosines = np.abs((components.numpy() * reference.components_).sum(axis=1))
+    assert cosines == pytest.approx(1, abs=1e-3)
+    assert scale.numpy() == pytest.approx(reference.singular_values_ / 300**0.5, rel=1e-3)
+
+
+def test_unseen_good_frames_differ_by_about_one_deviation(fitted: LinearAutoencoder, images: np.ndarray) -> None:
+    _, _, difference = fitted(normalise(to_unit(torch.from_numpy(images[24:])))[0])
+    assert 0.3 < difference.square().mean().sqrt() < 1.5
+
+
+def test_a_defect_stands_out_of_the_difference_and_is_not_rebuilt(
+    fitted: LinearAutoencoder, images: np.ndarray
+) -> None:
+    defective = images[24:25].copy()
+    defective[0, 30:36, 30:36] = 255 - defective[0, 30:36, 30:36]
+    _, _, difference = fitted(normalise(to_unit(torch.from_numpy(defective)))[0])
+    hottest = np.unravel_index(int(difference.abs()[0, 0].argmax()), (32, 32))
+    assert 14 <= hottest[0] <= 18
+    assert 14 <= hottest[1] <= 18
+    assert difference.abs().max() <= LARGEST
+
+
+def test_reconstruction_is_within_the_span_of_the_components(fitted: LinearAutoencoder, images: np.ndarray) -> None:
+    x = normalise(to_unit(torch.from_numpy(images[24:28])))[0]
+    code, rebuilt, _ = fitted(x)
+    expected = (code * fitted.scale) @ fitted.components + fitted.mean
+    assert torch.allclose(rebuilt.flatten(1), expected, atol=1e-4)
+
+
+def test_one_seed_gives_one_fit(images: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FRAMES", 100)
+
+    def components(seed: int) -> torch.Tensor:
+        linear = LinearAutoencoder(Architecture(64, 64, 1, components=8))
+        linear.fit(images[:10], seed)
+        return linear.components
+
+    assert torch.equal(components(1), components(1))
+    assert not torch.equal(components(1), components(2))

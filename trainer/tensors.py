@@ -1,0 +1,28 @@
+"""Frames as tensors: the few functions that the network, its training and its scoring share."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+# Added to a frame's variance before its root is taken: frames with less contrast than 1/30 of the grey scale are not
+# stretched to full contrast, as noise would be all that is left.
+VARIANCE_FLOOR = 1e-3
+
+
+def normalise(frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Subtract each frame's mean and divide by its spread; one of each over all channels, which keeps colour.
+
+    `frames`: float [N, C, H, W] in 0..1. Returns the normalised frames and the mean and spread, each [N, 1, 1, 1].
+    """
+    mean = frames.mean(dim=(1, 2, 3), keepdim=True)
+    spread = ((frames - mean).square().mean(dim=(1, 2, 3), keepdim=True) + VARIANCE_FLOOR).sqrt()
+    return (frames - mean) / spread, mean, spread
+
+
+def upsample(x: Tensor) -> Tensor:
+    """Double height and width by repeating pixels."""
+    return F.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+def to_unit(frames: Tensor) -> Tensor:
+    """uint8 [N, H, W, C] to float32 [N, C, H, W] in 0..1."""
+    return frames.permute(0, 3, 1, 2).float() / 255
