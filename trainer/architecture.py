@@ -10,7 +10,10 @@ FEATURE_STRIDE = 8  # the features that the patch memory compares are an eighth 
 
 @dataclass(frozen=True)
 class Architecture:
-    """`widths` are the channels at 1/2, 1/4, 1/8, 1/16 and 1/32 of the frame; height and width multiples of STRIDE."""
+    """`widths` are the channels at 1/2, 1/4, 1/8, 1/16 and 1/32 of the frame; height and width multiples of STRIDE.
+
+    `components` is the size of the linear half's code, 0 where it is left out, `latent` that of the convolutional one.
+    """
 
     height: int
     width: int
@@ -18,7 +21,7 @@ class Architecture:
     widths: tuple[int, int, int, int, int] = (16, 32, 48, 64, 64)
     bottleneck_channels: int = 32
     components: int = 48
-    latent: int = 32
+    latent: int = 64
     features: int = 32
 
     def to_dict(self) -> dict[str, Any]:

@@ -107,7 +107,8 @@ def build(
         card_version=CARD_VERSION,
         name=options.name,
         created_at=datetime.now(UTC).replace(microsecond=0),
-        architecture=arch.to_dict() | {"memory_patches": 0 if detector.memory is None else detector.memory.size},
+        architecture=fitted.network.arch.to_dict()
+        | {"memory_patches": 0 if detector.memory is None else detector.memory.size},
         input=spec,
         calibration=calibrate(reference, options.false_alarm_rate),
         reference=measure_reference(reference, held_out),

@@ -25,20 +25,21 @@ LEAST_CHANGE = 0.02
 
 @dataclass(frozen=True)
 class Corrupted:
-    """A frame for training: what the network sees, what it should reconstruct, and where the two differ."""
+    """What the network sees, what it should reconstruct, where the two differ, and which image it was made from."""
 
     frame: Image
     clean: Image
     mask: Mask
+    index: int
 
 
-def training_frame(images: NDArray[np.uint8], index: int, rng: Rng) -> Corrupted:
-    """Frame `index` of `images` (uint8 [N, H, W, C]) under small harmless changes, corrupted or not."""
-    clean = vary(to_float(images[index]), rng)
+def training_frame(images: NDArray[np.uint8], index: int, rng: Rng, variation: float = 1.0) -> Corrupted:
+    """Frame `index` of `images` (uint8 [N, H, W, C]) under harmless changes of a strength, corrupted or not."""
+    clean = vary(to_float(images[index]), rng, variation)
     if rng.random() >= CORRUPTED_SHARE:
-        return Corrupted(clean, clean, np.zeros(clean.shape[:2], np.float32))
+        return Corrupted(clean, clean, np.zeros(clean.shape[:2], np.float32), index)
     frame, mask = corrupt(clean, to_float(images[rng.integers(len(images))]), rng)
-    return Corrupted(frame, clean, mask)
+    return Corrupted(frame, clean, mask, index)
 
 
 def to_float(image: NDArray[np.uint8]) -> Image:
@@ -46,13 +47,15 @@ def to_float(image: NDArray[np.uint8]) -> Image:
     return image.astype(np.float32) / 255
 
 
-def vary(image: Image, rng: Rng) -> Image:
-    """What a good part may do: turn by 2 degrees, shift by 2 %, scale by 3 %, and be lit by 15 % more or less."""
+def vary(image: Image, rng: Rng, strength: float = 1.0) -> Image:
+    """What a good part may do: turn by 2 degrees, shift by 2 %, scale by 3 %, be lit by 15 % more or less, at most."""
     height, width = image.shape[:2]
-    turn = cv2.getRotationMatrix2D((width / 2, height / 2), rng.uniform(-2, 2), 1 + rng.uniform(-0.03, 0.03))
-    turn[:, 2] += rng.uniform(-0.02, 0.02, 2) * np.array([width, height])
+    turn = cv2.getRotationMatrix2D(
+        (width / 2, height / 2), strength * rng.uniform(-2, 2), 1 + strength * rng.uniform(-0.03, 0.03)
+    )
+    turn[:, 2] += strength * rng.uniform(-0.02, 0.02, 2) * np.array([width, height])
     moved = _with_channels(cv2.warpAffine(image, turn, (width, height), borderMode=cv2.BORDER_REFLECT_101))
-    lit = moved * np.float32(rng.uniform(0.85, 1.15)) + np.float32(rng.uniform(-0.03, 0.03))
+    lit = moved * np.float32(1 + strength * rng.uniform(-0.15, 0.15)) + np.float32(strength * rng.uniform(-0.03, 0.03))
     return np.clip(lit, 0, 1)
 
 

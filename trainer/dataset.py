@@ -46,11 +46,15 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Split:
-    """Indices into the training images. Near-twins are on one side; `validation` may be the same as `calibration`."""
+    """Indices into the training images. `validation` may be the same as `calibration`.
+
+    `groups` is the group of near-twins of every image, int [N]; each group is on one side.
+    """
 
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
     calibration: NDArray[np.int64]
+    groups: NDArray[np.int64]
 
 
 def open_dataset(root: Path) -> Dataset:
@@ -220,7 +224,7 @@ def split(groups: NDArray[np.int64], seed: int) -> Split:
         else:
             train += members
     as_array = [np.array(sorted(part), dtype=np.int64) for part in (train, validation or calibration, calibration)]
-    return Split(*as_array)
+    return Split(as_array[0], as_array[1], as_array[2], groups)
 
 
 def read_bytes(path: Path) -> bytes:

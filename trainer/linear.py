@@ -5,9 +5,14 @@ singular value decomposition gives in seconds. On parts under a fixed camera it 
 light do to the picture, so that the convolutional half starts from a difference that already means something.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from monitor.imaging import Pixels
@@ -15,11 +20,23 @@ from trainer.architecture import Architecture
 from trainer.corruption import to_float, vary
 from trainer.tensors import normalise
 
-FRAMES = 1500  # varied good frames to fit to; more move the components by less than a seed does
+FOLDS = 4
+FRAMES = 400  # varied good frames of each fold to fit to; more move the components by less than a seed does
+# How much good frames are varied, of what `vary` does at most: aligned parts show themselves how much they move, and a
+# wider spread would hide defects in deviations that no real part has.
+ALIGNED_VARIATION = 0.25
 # A difference is told in standard deviations of the place it is at. Places where good parts hardly vary are given this
 # share of the typical deviation all the same, or sensor noise there would outweigh every defect.
 DEVIATION_FLOOR = 0.25
 LARGEST = 10.0  # deviations; beyond, a defect is plain and larger numbers would only upset the head
+
+
+class Rebuilt(NamedTuple):
+    """What the linear autoencoder makes of N frames."""
+
+    code: Tensor  # [N, K] components, in deviations of good frames
+    reconstruction: Tensor  # [N, C, H/2, W/2]
+    difference: Tensor  # [N, C, H/2, W/2] frame less reconstruction, in deviations of each place
 
 
 class LinearAutoencoder(nn.Module):
@@ -28,7 +45,7 @@ class LinearAutoencoder(nn.Module):
     mean: Tensor  # [C * H/2 * W/2]
     components: Tensor  # [K, C * H/2 * W/2], orthonormal rows
     scale: Tensor  # [K] deviation of good frames along each component
-    offset: Tensor  # [C, H/2, W/2] mean difference of good frames the components were not fitted to
+    offset: Tensor  # [C, H/2, W/2] mean difference of good frames that the components were not fitted to
     deviation: Tensor  # [C, H/2, W/2] its standard deviation
 
     def __init__(self, arch: Architecture) -> None:
@@ -41,45 +58,96 @@ class LinearAutoencoder(nn.Module):
         self.register_buffer("offset", torch.zeros(self.shape))
         self.register_buffer("deviation", torch.ones(self.shape))
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Normalised frames [N, C, H, W] to components [N, K], reconstruction and difference, each [N, C, H/2, W/2]."""
+    def forward(self, x: Tensor) -> Rebuilt:
+        """Normalised frames float [N, C, H, W], taken apart and rebuilt."""
         half = F.avg_pool2d(x, 2)
         code = F.linear(half.flatten(1) - self.mean, self.components)  # [N, K]
         rebuilt = (F.linear(code, self.components.T) + self.mean).reshape(-1, *self.shape)
         difference = (half - rebuilt - self.offset) / self.deviation
-        return code / self.scale, rebuilt, difference.clamp(-LARGEST, LARGEST)
+        return Rebuilt(code / self.scale, rebuilt, difference.clamp(-LARGEST, LARGEST))
 
-    @torch.no_grad()
-    def fit(self, images: Pixels, seed: int) -> None:
-        """Fit to good images uint8 [N, H, W, C].
-
-        The components come from all of them, the deviations from a cross-fit: each half of the images is rebuilt from
-        components of the other half, as a difference to frames that were fitted to would be too small.
-        """
-        rng = np.random.default_rng(seed)
-        torch.manual_seed(seed)
-        halves = np.array_split(rng.permutation(len(images)), 2)
-        frames = [self._frames(images[half], FRAMES // 2, rng) for half in halves]  # 2 x [n, C * H/2 * W/2]
-        total, square, count = torch.zeros_like(self.mean), torch.zeros_like(self.mean), 0
-        for fitted, other in ((frames[0], frames[1]), (frames[1], frames[0])):
-            mean, components, _ = principal_components(fitted, len(self.components))
-            difference = (other - mean) - (other - mean) @ components.T @ components
-            total += difference.sum(dim=0)
-            square += difference.square().sum(dim=0)
-            count += len(other)
-        offset = total / count
-        deviation = (square / count - offset.square()).clamp_min(0).sqrt()
-        self.offset.copy_(offset.reshape(self.shape))
-        self.deviation.copy_((deviation + DEVIATION_FLOOR * deviation.mean()).reshape(self.shape))
-        mean, components, scale = principal_components(torch.cat(frames), len(self.components))
+    def set_components(self, rows: Tensor) -> None:
+        """Fit to frames [N, C * H/2 * W/2]."""
+        mean, components, scale = principal_components(rows, len(self.components))
         self.mean.copy_(mean)
         self.components.copy_(components)
         self.scale.copy_(scale)
 
-    def _frames(self, images: Pixels, count: int, rng: np.random.Generator) -> Tensor:
-        varied = [vary(to_float(images[i % len(images)]), rng) for i in range(count)]
-        batches = [torch.from_numpy(np.stack(varied[i : i + 64])).permute(0, 3, 1, 2) for i in range(0, count, 64)]
-        return torch.cat([F.avg_pool2d(normalise(batch)[0], 2).flatten(1) for batch in batches])
+
+@dataclass(frozen=True)
+class CrossFit:
+    """Linear autoencoders for the training: each image's answer comes from one that was not fitted to it.
+
+    A frame that was fitted to is rebuilt too well. A head trained on such differences would take those of every new
+    part for defects; on these it learns how much a difference means, which on textures is little.
+    """
+
+    folds: list[LinearAutoencoder]
+    fold_of: NDArray[np.int64]  # [N] for each training image the autoencoder that has not seen it
+    explained: float  # share of the variance of fine detail that such an autoencoder rebuilds
+
+    @torch.no_grad()
+    def __call__(self, x: Tensor, images: Sequence[int]) -> Rebuilt:
+        """Normalised frames float [N, C, H, W] of training images `images` (N of them), taken apart and rebuilt."""
+        parts = [self.folds[self.fold_of[image]](x[i : i + 1]) for i, image in enumerate(images)]
+        return Rebuilt(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+
+    def to(self, device: torch.device) -> "CrossFit":
+        """The same on another device."""
+        return CrossFit([fold.to(device) for fold in self.folds], self.fold_of, self.explained)
+
+
+@torch.no_grad()
+def fit_linear(
+    images: Pixels, groups: NDArray[np.int64], arch: Architecture, seed: int
+) -> tuple[LinearAutoencoder, CrossFit]:
+    """Fit to good images uint8 [N, H, W, C]; images of one group (int [N]) are in one fold."""
+    rng = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    names, membership = np.unique(groups, return_inverse=True)
+    fold_of = (rng.permutation(len(names)) % FOLDS)[membership]
+    frames = [varied_frames(images[fold_of == fold], rng) for fold in range(FOLDS)]  # each [FRAMES, C * H/2 * W/2]
+    folds = []
+    total, square = torch.zeros_like(frames[0][0]), torch.zeros_like(frames[0][0])
+    detail, missed = 0.0, 0.0
+    for fold in range(FOLDS):
+        linear = LinearAutoencoder(arch)
+        linear.set_components(torch.cat([rows for other, rows in enumerate(frames) if other != fold]))
+        centred = frames[fold] - linear.mean
+        difference = centred - centred @ linear.components.T @ linear.components
+        detail += float(fine_detail(frames[fold].reshape(-1, *linear.shape)).square().mean())
+        missed += float(fine_detail(difference.reshape(-1, *linear.shape)).square().mean())
+        total += difference.sum(dim=0)
+        square += difference.square().sum(dim=0)
+        folds.append(linear)
+    whole = LinearAutoencoder(arch)
+    whole.set_components(torch.cat(frames))
+    count = FOLDS * FRAMES
+    offset = total / count
+    deviation = (square / count - offset.square()).clamp_min(0).sqrt()
+    for linear in (*folds, whole):
+        linear.offset.copy_(offset.reshape(linear.shape))
+        linear.deviation.copy_((deviation + DEVIATION_FLOOR * deviation.mean()).reshape(linear.shape))
+    return whole, CrossFit(folds, fold_of, explained=1 - missed / detail)
+
+
+def fine_detail(frames: Tensor) -> Tensor:
+    """Frames [N, C, h, w] less themselves at a quarter of the size: edges and texture without shape and light."""
+    coarse = F.avg_pool2d(frames, 4, ceil_mode=True, count_include_pad=False)
+    return frames - F.interpolate(coarse, size=frames.shape[-2:], mode="bilinear")
+
+
+def varied_frames(images: Pixels, rng: np.random.Generator) -> Tensor:
+    """`FRAMES` frames of images uint8 [N, H, W, C] under harmless changes, at half size: float [FRAMES, C*H/2*W/2]."""
+    batches = []
+    for start in range(0, FRAMES, 50):
+        varied = [
+            vary(to_float(images[i % len(images)]), rng, ALIGNED_VARIATION)
+            for i in range(start, min(start + 50, FRAMES))
+        ]
+        frames = normalise(torch.from_numpy(np.stack(varied)).permute(0, 3, 1, 2))[0]
+        batches.append(F.avg_pool2d(frames, 2).flatten(1))
+    return torch.cat(batches)
 
 
 def principal_components(rows: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainer.architecture import STRIDE, Architecture
-from trainer.linear import LinearAutoencoder
+from trainer.linear import LinearAutoencoder, Rebuilt
 from trainer.tensors import upsample
 
 # A network that starts by calling 5 % of the pixels defective does not spend its warm-up learning that few are.
@@ -30,7 +30,7 @@ class Output(NamedTuple):
     reconstruction: Tensor  # [N, C, H/2, W/2] in normalised units
     latent: Tensor  # [N, D]
     features: Tensor  # [N, F, H/8, W/8] what the patch memory compares
-    difference: Tensor  # [N, C, H/2, W/2] frame less linear reconstruction, in deviations of each place
+    difference: Tensor | None  # [N, C, H/2, W/2] to the linear reconstruction, in deviations; None on textures
 
 
 class Block(nn.Sequential):
@@ -116,7 +116,7 @@ class ErrorHead(nn.Module):
         super().__init__()
         w1, w2, w3, w4, w5 = arch.widths
         # The frame comes at full resolution, folded into channels; reconstruction and difference at half of it.
-        self.error1 = Block(arch.channels * 4 + arch.channels * 3, w1)
+        self.error1 = Block(arch.channels * (4 + 1 + 1 + bool(arch.components)), w1)
         self.error2 = Block(w1, w2, stride=2)
         self.error3 = Block(w2, w3, stride=2)
         self.up4 = Block(w4 + w5, w4)
@@ -126,11 +126,12 @@ class ErrorHead(nn.Module):
         nn.init.constant_(self.to_logit.bias, INITIAL_LOGIT)  # type: ignore[arg-type]
 
     def forward(
-        self, x: Tensor, linear: Tensor, reconstruction: Tensor, pyramid: list[Tensor]
+        self, x: Tensor, linear_difference: Tensor | None, reconstruction: Tensor, pyramid: list[Tensor]
     ) -> tuple[Tensor, Tensor]:
-        difference = F.avg_pool2d(x, 2) - reconstruction  # [N, C, H/2, W/2]
-        seen = torch.cat([F.pixel_unshuffle(x, 2), reconstruction, difference, linear], dim=1)
-        e1 = self.error1(seen)  # [N, w1, H/2, W/2]
+        seen = [F.pixel_unshuffle(x, 2), reconstruction, F.avg_pool2d(x, 2) - reconstruction]  # each [N, ., H/2, W/2]
+        if linear_difference is not None:
+            seen.append(linear_difference)
+        e1 = self.error1(torch.cat(seen, dim=1))  # [N, w1, H/2, W/2]
         e2 = self.error2(e1)  # [N, w2, H/4, W/4]
         e3 = self.error3(e2)  # [N, w3, H/8, W/8]
         u = self.up4(torch.cat([pyramid[3], upsample(pyramid[4])], dim=1))  # [N, w4, H/16, W/16]
@@ -145,16 +146,21 @@ class Autoencoder(nn.Module):
     def __init__(self, arch: Architecture) -> None:
         super().__init__()
         self.arch = arch
-        self.linear = LinearAutoencoder(arch)
+        self.linear = LinearAutoencoder(arch) if arch.components else None
         self.encoder = Encoder(arch)
         self.bottleneck = Bottleneck(arch)
         self.decoder = Decoder(arch)
         self.head = ErrorHead(arch)
 
-    def forward(self, x: Tensor) -> Output:
-        components, rebuilt, difference = self.linear(x)
+    def forward(self, x: Tensor, linear: Rebuilt | None = None) -> Output:
+        """Normalised frames float [N, C, H, W]; in training the linear half's answers come from a cross-fit."""
         pyramid = self.encoder(x)
         latent, code = self.bottleneck(pyramid[-1])
-        reconstruction = rebuilt + self.decoder(code)
+        reconstruction = self.decoder(code)
+        if self.linear is None:
+            logits, features = self.head(x, None, reconstruction, pyramid)
+            return Output(logits, reconstruction, latent, features, None)
+        components, rebuilt, difference = self.linear(x) if linear is None else linear
+        reconstruction = rebuilt + reconstruction
         logits, features = self.head(x, difference, reconstruction, pyramid)
         return Output(logits, reconstruction, torch.cat([components, latent], dim=1), features, difference)

@@ -1,12 +1,15 @@
 """From the network's outputs to one score: what is exported as the model's graph.
 
-Two readings of the error make the score. The error head's logits say where the frame differs from its reconstruction in
-a way that corruption taught. The patch memory says where its features are like none that good parts have (Roth et al.,
-"PatchCore", CVPR 2022, here on the autoencoder's own features). Each is a map; each is put on the scale of good parts
-that the weights never saw; the anomaly map is their sum and the score is read off the map's largest values.
+Up to three readings of the error make the score. The error head's logits say where the frame differs from its
+reconstruction in a way that corruption taught. On aligned parts, the plain difference to the linear reconstruction is
+told in standard deviations of each place. With images enough, the patch memory says where the features are like none
+that good parts have (Roth et al., "PatchCore", CVPR 2022, here on the autoencoder's own features). Each is a map, put
+on the scale of good parts that the weights never saw. The anomaly map is the largest of them, place by place, and the
+score is the largest reading of the frame.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,19 +18,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from monitor.imaging import Pixels
-from trainer.architecture import FEATURE_STRIDE, MAP_STRIDE
-from trainer.loss import top_count
-from trainer.network import Autoencoder
+from trainer.architecture import MAP_STRIDE
+from trainer.loss import top_mean
+from trainer.network import Autoencoder, Output
 from trainer.tensors import normalise, to_unit, upsample
 
-# A score of 1 is the average good part and each standard deviation of good parts adds this much, so that scores are
-# positive and their ratio to the threshold (about 1.6 to 2) can be read in one histogram for all models.
+# Each reading is 1 for the average good part and this much more for each standard deviation above it, so that scores
+# are positive and their ratio to the threshold (about 1.6 to 2) can be read in one histogram for all models.
 DEVIATION = 0.2
 MEMORY_SIZE = 2000  # patches kept
 MEMORY_DRAWN = 10000  # patches they are chosen from
 # With fewer images of good parts a memory has holes: what no training image happened to show counts as a defect.
 MEMORY_MIN_IMAGES = 100
-MEMORY_TOP_SHARE = 0.01
 BATCH = 16
 
 
@@ -108,46 +110,44 @@ class Detector(nn.Module):
         super().__init__()
         self.network = network
         self.memory = memory
-        height, width = network.arch.height, network.arch.width
-        self.head_top = top_count((height // MAP_STRIDE) * (width // MAP_STRIDE))
-        self.memory_top = max(2, round(MEMORY_TOP_SHARE * (height // FEATURE_STRIDE) * (width // FEATURE_STRIDE)))
-        self.head_scale = Scale(0.0, 1.0)
-        self.memory_scale = Scale(0.0, 1.0)
+        self.scales: list[Scale] = []
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Frames uint8 [N, H, W, C] to score [N], map [N, H/4, W/4], reconstruction like the frames, latent [N, D]."""
         x, mean, spread = normalise(to_unit(frames))
         output = self.network(x)
-        error = (output.logits - self.head_scale.mean) / self.head_scale.std  # [N, 1, H/4, W/4]
-        score = top(error, self.head_top)  # [N]
-        if self.memory is not None:
-            distance = (self.memory(output.features) - self.memory_scale.mean) / self.memory_scale.std
-            score = score + top(distance, self.memory_top)
-            error = error + upsample(distance)
+        scaled = [
+            1 + DEVIATION * (cells - scale.mean) / scale.std
+            for cells, scale in zip(self.readings(output), self.scales, strict=True)
+        ]
+        score = torch.stack([top_mean(cells) for cells in scaled]).amax(dim=0)  # [N]
+        size = scaled[0].shape[-2:]
+        same_size = [cells if cells.shape[-2:] == size else upsample(cells) for cells in scaled]
+        anomaly_map = torch.cat(same_size, dim=1).amax(dim=1)  # [N, H/4, W/4]
         pixels = F.interpolate(output.reconstruction * spread + mean, scale_factor=2.0, mode="bilinear")
         pixels = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
-        return 1 + DEVIATION * score, 1 + DEVIATION * error[:, 0], pixels, output.latent
+        return score, anomaly_map, pixels, output.latent
+
+    def readings(self, output: Output) -> list[Tensor]:
+        """The maps that say how wrong each place is, unscaled: [N, 1, H/4, W/4], the memory's [N, 1, H/8, W/8]."""
+        maps = [output.logits]
+        if output.difference is not None:
+            maps.append(F.avg_pool2d(output.difference.abs().mean(dim=1, keepdim=True), MAP_STRIDE // 2))
+        if self.memory is not None:
+            maps.append(self.memory(output.features))
+        return maps
 
     @torch.no_grad()
-    def readings(self, frames: Pixels) -> tuple[np.ndarray, np.ndarray]:
-        """What the head and the memory say about frames uint8 [N, H, W, C], unscaled: float32 [N] each."""
-        head, memory = [], []
-        for i in range(0, len(frames), BATCH):
-            output = self.network(normalise(to_unit(torch.from_numpy(frames[i : i + BATCH])))[0])
-            head.append(top(output.logits, self.head_top))
-            distance = torch.zeros_like(output.logits) if self.memory is None else self.memory(output.features)
-            memory.append(top(distance, self.memory_top))
-        return torch.cat(head).numpy(), torch.cat(memory).numpy()
-
     def standardise(self, good_frames: Pixels) -> None:
-        """Put both readings on the scale of these good frames, which the weights never saw."""
-        head, memory = self.readings(good_frames)
-        self.head_scale, self.memory_scale = Scale.of(head), Scale.of(memory)
+        """Put every reading on the scale of these good frames uint8 [N, H, W, C], which the weights never saw."""
+        values = [[top_mean(cells) for cells in self.readings(output)] for output in outputs(self.network, good_frames)]
+        self.scales = [Scale.of(torch.cat(batches).numpy()) for batches in zip(*values, strict=True)]
 
 
-def top(cells: Tensor, count: int) -> Tensor:
-    """The mean of the `count` largest values of each map: [N, 1, h, w] to [N]."""
-    return cells.flatten(1).topk(count, dim=1).values.mean(dim=1)
+def outputs(network: Autoencoder, frames: Pixels) -> Iterator[Output]:
+    """What the network says about frames uint8 [N, H, W, C], a batch at a time."""
+    for i in range(0, len(frames), BATCH):
+        yield network(normalise(to_unit(torch.from_numpy(frames[i : i + BATCH])))[0])
 
 
 @torch.no_grad()
@@ -155,11 +155,7 @@ def build_detector(network: Autoencoder, training_frames: Pixels, held_out: Pixe
     """The whole detector from a trained network: memory from the training frames, scales from the held-out ones."""
     memory = None
     if len(training_frames) >= MEMORY_MIN_IMAGES:
-        features = [
-            network(normalise(to_unit(torch.from_numpy(training_frames[i : i + BATCH])))[0]).features
-            for i in range(0, len(training_frames), BATCH)
-        ]
-        memory = PatchMemory.fit(torch.cat(features), seed)
+        memory = PatchMemory.fit(torch.cat([output.features for output in outputs(network, training_frames)]), seed)
     detector = Detector(network, memory).eval()
     detector.standardise(held_out)
     return detector

@@ -12,7 +12,7 @@ from trainer.errors import FittingError
 from trainer.fitting import FitOptions, batch_stream, fit, prefetch, schedule
 
 ARCH = Architecture(64, 64, 1)
-SPLIT = Split(np.arange(0, 24), np.arange(24, 32), np.arange(24, 32))
+SPLIT = Split(np.arange(0, 24), np.arange(24, 32), np.arange(24, 32), groups=np.arange(32))
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from sklearn.decomposition import PCA
 from trainer import linear as module
 from trainer.architecture import Architecture
 from trainer.dataset import choose_input, load_images, open_dataset
-from trainer.linear import LARGEST, LinearAutoencoder, principal_components
+from trainer.linear import LARGEST, LinearAutoencoder, fit_linear, principal_components
 from trainer.tensors import normalise, to_unit
 
 
@@ -20,9 +20,7 @@ def images(sample_folder) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def fitted(images: np.ndarray) -> LinearAutoencoder:
-    linear = LinearAutoencoder(Architecture(64, 64, 1, components=16))
-    linear.fit(images[:24], seed=0)
-    return linear
+    return fit_linear(images[:24], np.arange(24), Architecture(64, 64, 1, components=16), seed=0)[0]
 
 
 def test_components_are_those_of_scikit_learn() -> None:
@@ -60,13 +58,24 @@ def test_reconstruction_is_within_the_span_of_the_components(fitted: LinearAutoe
     assert torch.allclose(rebuilt.flatten(1), expected, atol=1e-4)
 
 
+def test_cross_fit_rebuilds_each_image_by_components_of_other_groups(images: np.ndarray) -> None:
+    groups = np.arange(24) // 2  # pairs of twins
+    _, cross_fit = fit_linear(images[:24], groups, Architecture(64, 64, 1, components=16), seed=0)
+    assert (cross_fit.fold_of[::2] == cross_fit.fold_of[1::2]).all()
+    assert set(cross_fit.fold_of) == {0, 1, 2, 3}
+    x = normalise(to_unit(torch.from_numpy(images[:24])))[0]
+    unseen = cross_fit(x, range(24)).difference
+    seen = torch.cat(
+        [cross_fit.folds[(fold + 1) % 4](x[i : i + 1]).difference for i, fold in enumerate(cross_fit.fold_of)]
+    )
+    assert unseen.square().mean() > 1.1 * seen.square().mean()
+
+
 def test_one_seed_gives_one_fit(images: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FRAMES", 100)
+    monkeypatch.setattr(module, "FRAMES", 50)
 
     def components(seed: int) -> torch.Tensor:
-        linear = LinearAutoencoder(Architecture(64, 64, 1, components=8))
-        linear.fit(images[:10], seed)
-        return linear.components
+        return fit_linear(images[:10], np.arange(10), Architecture(64, 64, 1, components=8), seed)[0].components
 
     assert torch.equal(components(1), components(1))
     assert not torch.equal(components(1), components(2))
