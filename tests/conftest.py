@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# Threads of torch that wait by spinning starve each other where tests share few cores with other programs.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 REQUIRE_ALL = os.environ.get("ANDON_REQUIRE_ALL") == "1"
 
 

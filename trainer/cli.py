@@ -173,7 +173,7 @@ def evaluate(
     import json
 
     from monitor.model import Model
-    from trainer.dataset import GOOD, load_images, open_dataset
+    from trainer.dataset import open_dataset
     from trainer.evaluation import evaluate as measure
     from trainer.evaluation import to_table
 
@@ -191,9 +191,7 @@ def evaluate(
     if report is not None:
         from trainer.report import write_report
 
-        good = [sample for sample in samples if sample.label == GOOD][:64]
-        frames = load_images(good, model.card.input)
-        write_report(report, model=model, fitted=None, evaluation=evaluation, good_frames=frames)
+        write_report(report, model=model, evaluation=evaluation)
         out.print(f"{report}: the report", highlight=False)
 
 
