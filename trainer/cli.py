@@ -40,7 +40,7 @@ Report = Annotated[Path | None, typer.Option("--report", help="Also write a repo
 def sample(
     folder: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")],
     seed: Annotated[int, typer.Option(help="The same seed gives the same files.")] = 0,
-    train: Annotated[int, typer.Option(help="Good parts to learn from.")] = 200,
+    train: Annotated[int, typer.Option(help="Good parts to learn from.")] = 300,
     test_good: Annotated[int, typer.Option(help="Good parts to test with.")] = 60,
     test_defects: Annotated[int, typer.Option(help="Defective parts to test with, of each kind.")] = 15,
     stream: Annotated[int, typer.Option(help="Frames of the recorded stream; about 2 % are defects.")] = 600,
@@ -58,7 +58,7 @@ def sample(
             stream=stream,
             progress=lambda what, done, total: show(what, done / total),
         )
-    out.print(
+    say(
         f"{folder}: {summary.train} good parts to learn from, {summary.test_good} good and "
         f"{summary.test_defects * len(summary.kinds)} defective ({len(summary.kinds)} kinds) to test with, "
         f"a stream of {summary.stream} frames with {summary.stream_defects} defects"
@@ -142,12 +142,11 @@ def fit(
     if built.evaluation is not None:
         out.print(to_table(built.evaluation))
     card = built.model.card
-    out.print(
+    say(
         f"{output}: {card.training.images} images, {card.training.iterations} iterations in "
         f"{card.training.seconds:.0f} s (ended by: {card.training.ended}), {card.milliseconds_per_image} ms an image; "
         f"threshold {card.threshold:.3f} for a false-alarm rate of {card.calibration.false_alarm_rate:g} "
-        f"({card.calibration.method}, {card.calibration.count} held-out images)",
-        highlight=False,
+        f"({card.calibration.method}, {card.calibration.count} held-out images)"
     )
     warn_of_few_images(card.calibration.method, card.calibration.count, card.calibration.false_alarm_rate)
     if report is not None:
@@ -158,7 +157,7 @@ def fit(
             evaluation=built.evaluation,
             good_frames=built.held_out,
         )
-        out.print(f"{report}: the report", highlight=False)
+        say(f"{report}: the report")
 
 
 @app.command()
@@ -192,7 +191,7 @@ def evaluate(
         from trainer.report import write_report
 
         write_report(report, model=model, evaluation=evaluation)
-        out.print(f"{report}: the report", highlight=False)
+        say(f"{report}: the report")
 
 
 @app.command()
@@ -213,10 +212,9 @@ def calibrate(
         content = recalibrate(model_file, open_dataset(good), false_alarm_rate, show)
     card = Model.from_bytes(content, str(output), provider="cpu").card
     write_whole(output, content)
-    out.print(
+    say(
         f"{output}: threshold {card.threshold:.3f} for a false-alarm rate of {false_alarm_rate:g} "
-        f"({card.calibration.method}, {card.calibration.count} images)",
-        highlight=False,
+        f"({card.calibration.method}, {card.calibration.count} images)"
     )
     warn_of_few_images(card.calibration.method, card.calibration.count, false_alarm_rate)
 
@@ -240,6 +238,11 @@ def card(
         table.add_row(key, value)
     table.add_row("file sha256", model.sha256)
     out.print(table)
+
+
+def say(text: str) -> None:
+    """Print a line as it is: a path may hold what rich would take for markup, or would break."""
+    out.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def card_rows(fields: dict[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -308,6 +311,7 @@ def warn_of_few_images(method: str, count: int, rate: float) -> None:
             f"note: {count} good images are too few to measure a false-alarm rate of {rate:g}, which takes "
             f"{needed_for(rate)}; the threshold is extrapolated from the tail of their scores",
             highlight=False,
+            soft_wrap=True,
         )
 
 

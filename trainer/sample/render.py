@@ -51,7 +51,7 @@ def write_sample(
     out: Path,
     *,
     seed: int = 0,
-    train: int = 200,
+    train: int = 300,
     test_good: int = 60,
     test_defects: int = 15,
     stream: int = 600,
