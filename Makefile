@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test check format clean
+.PHONY: demo kafka test check format clean
 
 # The main job on one machine, with nothing but Python: train on a rendered sample part, then watch its recorded stream.
 demo: $(READY)
@@ -18,6 +18,11 @@ demo: $(READY)
 	@echo "demo/summary.json; for live metrics run"
 	@echo "    $(BIN)/andon-monitor run --model demo/part.onnx --source demo/part/stream --pace recorded"
 	@echo "and open http://127.0.0.1:9464/metrics meanwhile."
+
+# A local Kafka in the foreground: one node on port 9092, or make kafka NODES=3. Needs JDK 17 and Maven.
+NODES ?= 1
+kafka: $(READY)
+	$(BIN)/python deploy/kafka/broker.py --nodes $(NODES)
 
 # All the tests. Real components (browser, ...) are installed where they may be; tests whose component cannot be had are
 # skipped and say why, or fail where ANDON_REQUIRE_ALL=1 (as .ci/run sets it).
