@@ -8,9 +8,10 @@ from pathlib import Path
 from monitor.errors import AndonError, UsageError
 from monitor.files import check_writable
 from monitor.inspection import Inspector
+from monitor.kafka.address import is_kafka
 from monitor.model import Model
 from monitor.server import bind
-from monitor.service import load_model, open_configured, rules, written_paths
+from monitor.service import load_model, on_kafka, open_configured, rules, written_paths
 from monitor.settings import Settings
 
 FIRST_FRAME_SECONDS = 5.0
@@ -39,11 +40,17 @@ def run_checks(settings: Settings) -> Iterator[Check]:
             "provider", not model.fell_back, model.provider + (", asked for another" if model.fell_back else "")
         )
     inspector = None if model is None else Inspector(model, rules(settings))
-    yield _try("source", lambda: _read_first_frame(settings, inspector))
+    if settings.source.uri is None or not is_kafka(settings.source.uri):
+        yield _try("source", lambda: _read_first_frame(settings, inspector))
     for key, path in written_paths(settings).items():
         yield _try(key, partial(_check_output, path))
-    if "://" in settings.output.verdicts:
-        yield Check("output.verdicts", False, f"{settings.output.verdicts}: not supported as a sink yet")
+    if on_kafka(settings):
+        from monitor.kafka.checking import check_kafka
+
+        for what, passed, detail in check_kafka(settings):
+            yield Check(what, passed, detail)
+    elif "://" in settings.output.verdicts:
+        yield Check("output.verdicts", False, f"{settings.output.verdicts}: unknown kind of sink")
     if settings.server.enabled:
         yield _try("server", lambda: _bind(settings))
 

@@ -23,7 +23,9 @@ app = typer.Typer(
 
 ConfigFile = Annotated[Path | None, Option("--config", envvar="ANDON_CONFIG", help="YAML file of settings.")]
 ModelFile = Annotated[Path | None, Option("--model", help="Model file that andon-trainer fit made.")]
-SourceUri = Annotated[str | None, Option("--source", help="Folder, image, video file, rtsp://... or camera:0.")]
+SourceUri = Annotated[
+    str | None, Option("--source", help="kafka://..., a folder, image, video file, rtsp://... or camera:0.")
+]
 Sets = Annotated[
     list[str] | None, Option("--set", metavar="KEY=VALUE", help="Any setting: --set inspection.too_dark=0")
 ]
@@ -43,14 +45,18 @@ def andon_monitor(version: Annotated[bool, Option("--version", help="Print the v
 def run(
     model: ModelFile = None,
     source: SourceUri = None,
-    verdicts: Annotated[str | None, Option(help="A .jsonl file, or - for standard output (the default).")] = None,
+    verdicts: Annotated[
+        str | None, Option(help="kafka://..., a .jsonl file, or - for standard output (the default).")
+    ] = None,
     config: ConfigFile = None,
     camera: Annotated[str | None, Option(help="Name of the camera where the source does not say.")] = None,
     pace: Annotated[str | None, Option(help="Tempo of a recording: max (the default) or recorded.")] = None,
     provider: Annotated[str | None, Option(help="auto, cpu, cuda or tensorrt.")] = None,
     threads: Annotated[str | None, Option(metavar="N", help="Frames scored side by side on a CPU.")] = None,
     batch_size: Annotated[str | None, Option(metavar="N", help="Frames in one batch, at most.")] = None,
-    dead_letters: Annotated[Path | None, Option(help="Folder for frames that could not be inspected.")] = None,
+    dead_letters: Annotated[
+        str | None, Option(help="Folder or kafka://... for frames that could not be inspected.")
+    ] = None,
     summary: Annotated[Path | None, Option(help="JSON file for the summary.")] = None,
     port: Annotated[str | None, Option(metavar="N", help="Port of /metrics; 0: a free one.")] = None,
     server: Annotated[bool | None, Option("--server/--no-server", help="Serve /metrics, /healthz, /readyz.")] = None,
@@ -99,7 +105,7 @@ def check(
     config: ConfigFile = None,
     settings: Sets = None,
 ) -> None:
-    """Say whether a run with these settings would work: the model, the source, the outputs, the port."""
+    """Say whether a run with these settings would work: the model, the source, Kafka, the outputs, the port."""
     loaded = _load({"model.path": model, "source.uri": source}, settings, config)
     from monitor.checks import run_checks
     from monitor.report import console, print_checks, print_settings
@@ -108,6 +114,61 @@ def check(
     print_settings(loaded, page)
     if not print_checks(run_checks(loaded), page):
         raise typer.Exit(1)
+
+
+@app.command()
+def publish(
+    source: Annotated[str, typer.Argument(help="Folder, image, video file, rtsp://... or camera:0.")],
+    to: Annotated[str, Option(metavar="URI", help="kafka://host:port/topic")],
+    rate: Annotated[float | None, Option(min=0.001, help="Frames a second; else as fast as it goes.")] = None,
+    pace: Annotated[str, Option(help="Without a rate: max, or recorded.")] = "max",
+    stamp: Annotated[str, Option(help="Capture time of a recording's frames: now, or recorded.")] = "now",
+    repeat: Annotated[int, Option(min=0, help="How often to play a recording; 0: for ever.")] = 1,
+    pending: Annotated[int, Option(min=1, help="Frames sent and not yet acknowledged, at most.")] = 64,
+    camera: Annotated[str | None, Option(help="Name of the camera where the source does not say.")] = None,
+    config: ConfigFile = None,
+    settings: Sets = None,
+) -> None:
+    """Put the frames of a folder, a video or a camera into a Kafka topic.
+
+    A camera that goes away is looked for again; an outage of the brokers is waited out. Ctrl-C ends it once what was
+    sent is acknowledged.
+    """
+    for name, value, known in (("--pace", pace, ("max", "recorded")), ("--stamp", stamp, ("now", "recorded"))):
+        if value not in known:
+            raise UsageError(f"{name}: {value!r} should be {' or '.join(known)}")
+    loaded = _load({}, settings, config)
+    from monitor import logs
+    from monitor.kafka.address import parse_address
+    from monitor.kafka.publishing import Publication
+    from monitor.kafka.publishing import publish as publish_frames
+
+    logs.set_up(loaded.logging.level, loaded.logging.format)
+    publication = Publication(source, camera, rate, pace == "recorded", stamp == "now", repeat, pending)
+    if publish_frames(publication, parse_address(to), loaded.kafka).refused:
+        raise typer.Exit(1)
+
+
+@app.command()
+def topics(
+    address: Annotated[str, typer.Argument(metavar="URI", help="kafka://host:port/topic of the frames")],
+    partitions: Annotated[int, Option(min=1, help="Partitions: as many monitors can share the cameras.")] = 8,
+    verdicts: Annotated[str, Option(help="Topic of the verdicts.")] = "andon.verdicts",
+    dead_letters: Annotated[str, Option(help="Topic of frames that could not be inspected.")] = "andon.dead-letters",
+    config: ConfigFile = None,
+    settings: Sets = None,
+) -> None:
+    """Make the topics of a line where they are missing, with sound settings."""
+    loaded = _load({}, settings, config)
+    from monitor import logs
+    from monitor.kafka.address import parse_address
+    from monitor.kafka.topics import create, plan
+
+    logs.set_up(loaded.logging.level, loaded.logging.format)
+    frames = parse_address(address)
+    wanted = plan(frames.topic, verdicts, dead_letters, partitions, loaded.kafka)
+    for topic, new in create(frames, wanted, loaded.kafka):
+        print(f"{topic.name}: {topic.describe() if new else 'is there already, left as it is'}")
 
 
 def main() -> None:

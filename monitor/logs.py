@@ -9,8 +9,9 @@ from typing import Literal
 from monitor.frames import rfc3339
 from monitor.inspection import Inspection
 
-# kafka-python logs the content of what it sends at DEBUG; the others are talkative there.
-QUIET = ("kafka", "uvicorn", "asyncio")
+# kafka-python logs the content of what it sends at DEBUG, and an outage as thousands of errors: `monitor.kafka.health`
+# says once what it means. The others are talkative at DEBUG.
+QUIET = {"kafka": logging.CRITICAL, "uvicorn": logging.WARNING, "asyncio": logging.WARNING}
 
 log = logging.getLogger("andon")
 
@@ -39,8 +40,8 @@ def set_up(level: str, style: Literal["human", "json"]) -> None:
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(True)  # Pillow warns about damaged headers
-    for name in QUIET:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name, least in QUIET.items():
+        logging.getLogger(name).setLevel(least)
 
 
 class UninspectableLog:

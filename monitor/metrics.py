@@ -1,6 +1,7 @@
 """Every metric of the monitor (contract 5), on a registry of its own."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from prometheus_client import (
     CollectorRegistry,
@@ -106,6 +107,19 @@ class Metrics:
             ["topic", "partition"],
             registry=registry,
         )
+        self.kafka_up = Gauge("andon_kafka_up", "1 while the Kafka brokers answer.", registry=registry)
+        self.kafka_outages = Counter(
+            "andon_kafka_outages", "Times that something failed in Kafka and was waited out.", registry=registry
+        )
+        self.rebalances = Counter(
+            "andon_rebalances", "Times that this monitor was assigned partitions.", registry=registry
+        )
+        self.partitions = Gauge("andon_assigned_partitions", "Partitions this monitor consumes.", registry=registry)
+        self.dropped = Counter(
+            "andon_relinquished_frames",
+            "Frames in flight that a rebalance left to the next owner.",
+            registry=registry,
+        )
         self.last_frame = Gauge(
             "andon_last_frame_timestamp_seconds",
             "Capture time of the newest frame received, in seconds since 1970.",
@@ -159,6 +173,11 @@ class Metrics:
                 self.score_ratio.labels(camera, verdict.model).observe(ratio, exemplar)
             since = now - verdict.captured_at if live else clock - inspection.arrived
             self.end_to_end.observe(max(0.0, since), exemplar)
+
+    def forget_lag(self, topic: str, partition: int) -> None:
+        """A partition is another monitor's now, and so is its lag."""
+        with suppress(KeyError):
+            self.lag.remove(topic, str(partition))
 
     def _label(self, camera: str, threshold: float) -> str:
         """The camera's label; its series are created when it is first seen, so that rates start from zero."""

@@ -89,7 +89,7 @@ class Pipeline:
         ]
         for thread in threads:
             thread.start()
-        self._set_reading(True)
+        self._reading = True
         try:
             with ThreadPoolExecutor(self._limits.decode_threads, "decode") as decoders:
                 self._read(decoders)
@@ -97,7 +97,8 @@ class Pipeline:
             self._failure = self._failure or error
             raise
         finally:
-            self._set_reading(False)
+            self._reading = False
+            self._metrics.ready.set(False)
             self._incoming.put(None)
             for thread in threads:
                 thread.join()
@@ -108,13 +109,14 @@ class Pipeline:
 
     @property
     def running(self) -> bool:
-        """Whether frames are being taken."""
-        return self._reading and not self.stopped
+        """Whether frames are being taken, where there are any."""
+        return self._reading and not self.stopped and self._source.ready
 
     def _read(self, decoders: ThreadPoolExecutor) -> None:
         exhausted = False
         while True:
             self._acknowledge()
+            self._metrics.ready.set(self.running)
             if self._failure is not None:
                 raise self._failure
             draining = exhausted or self.stopped
@@ -149,10 +151,6 @@ class Pipeline:
                 patience = 0
         except queue.Empty:
             return
-
-    def _set_reading(self, reading: bool) -> None:
-        self._reading = reading
-        self._metrics.ready.set(reading)
 
     def _count(self, frames: int, size: int) -> None:
         self._in_flight += frames

@@ -4,13 +4,15 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from monitor.errors import UsageError
 from monitor.inspection import Inspector, Rules
+from monitor.kafka.address import is_kafka
 from monitor.logs import UninspectableLog
 from monitor.metrics import Metrics
 from monitor.model import Model
@@ -23,6 +25,9 @@ from monitor.sources import Source, open_source
 from monitor.sources.pacing import PacedSource
 from monitor.summary import Summary
 
+if TYPE_CHECKING:
+    from monitor.kafka.opening import Kafka
+
 log = logging.getLogger("andon")
 
 
@@ -33,6 +38,7 @@ class Service:
         self._settings = settings
         self._watchers = watchers
         self._pipeline: Pipeline | None = None
+        self._kafka: Kafka | None = None
         self.metrics = Metrics()
 
     def is_ready(self) -> bool:
@@ -53,14 +59,17 @@ class Service:
                 stack.callback(server.close)
                 server.start()
                 log.info("metrics at %s/metrics", server.url)
-            source = open_configured(settings)
+            kafka = self._kafka = open_kafka(settings, self.metrics)
+            if kafka is not None:
+                stack.callback(kafka.close)
+            source = open_configured(settings, kafka)
             stack.callback(source.close)
             inspector = Inspector(load_model(settings), rules(settings))
             self._announce(inspector, source)
             summary = Summary(inspector.model.card.calibration.false_alarm_rate)
             sinks = stack.enter_context(self._sinks(source.live, summary))
             self._pipeline = Pipeline(source, inspector, sinks, self.metrics, limits(settings.inspection))
-            with stopped_by_signals(self._pipeline):
+            with stopped_by_signals(self._pipeline, kafka.draining if kafka else lambda: None):
                 self._pipeline.run()
             if self._pipeline.stopped:
                 log.info("stopped by a signal; what was in flight is finished")
@@ -75,17 +84,31 @@ class Service:
         sinks: list[Sink] = []
         complete = False
         try:
-            if output.dead_letters is not None:
-                sinks.append(
-                    DeadLetterFolder(output.dead_letters, lambda reason: self.metrics.dead_letters.labels(reason).inc())
-                )
-            sinks.append(open_sink(output.verdicts, append=live))
+            letters = self._open_dead_letters()
+            if letters is not None:
+                sinks.append(letters)
+            if self._kafka is not None and is_kafka(output.verdicts):
+                sinks.append(self._kafka.open_verdicts(output.verdicts))
+            else:
+                sinks.append(open_sink(output.verdicts, append=live))
             sinks += [UninspectableLog(time.monotonic), *self._watchers, summary]
             yield sinks
             complete = True
         finally:
             for sink in sinks:
                 sink.close(complete)
+
+    def _open_dead_letters(self) -> Sink | None:
+        target = self._settings.output.dead_letters
+        if self._kafka is not None:
+            target = self._kafka.dead_letters
+            if self._kafka.exactly_once:
+                return None  # they are written in the verdicts' transactions
+            if target is not None and is_kafka(target):
+                return self._kafka.open_dead_letters(target)
+        if target is None:
+            return None
+        return DeadLetterFolder(Path(target), lambda reason: self.metrics.dead_letters.labels(reason).inc())
 
     def _announce(self, inspector: Inspector, source: Source) -> None:
         model = inspector.model
@@ -111,11 +134,28 @@ def load_model(settings: Settings) -> Model:
     return Model.load(path, settings.model.provider, settings.model.threads)
 
 
-def open_configured(settings: Settings) -> Source:
+def on_kafka(settings: Settings) -> bool:
+    """Whether anything in these settings has to do with Kafka."""
+    named = (settings.source.uri, settings.output.verdicts, settings.output.dead_letters)
+    return settings.kafka.delivery != "at-least-once" or any(is_kafka(uri) for uri in named if uri)
+
+
+def open_kafka(settings: Settings, metrics: Metrics) -> "Kafka | None":
+    """What source and sinks on Kafka share, None where there are none: a folder needs no Kafka client."""
+    if not on_kafka(settings):
+        return None
+    from monitor.kafka.opening import Kafka
+
+    return Kafka(settings, metrics)
+
+
+def open_configured(settings: Settings, kafka: "Kafka | None" = None) -> Source:
     """The source that the settings name. Raises UsageError."""
     uri = settings.source.uri
     if uri is None:
         raise UsageError("source.uri: not given; give --source, a folder of images, a video file or a camera")
+    if kafka is not None and is_kafka(uri):
+        return kafka.open_source(uri)
     source = open_source(uri, settings.source.camera)
     return PacedSource(source) if settings.source.pace == "recorded" and not source.live else source
 
@@ -145,7 +185,7 @@ def limits(inspection: InspectionSettings) -> Limits:
 
 
 @contextmanager
-def stopped_by_signals(pipeline: Pipeline) -> Iterator[None]:
+def stopped_by_signals(pipeline: Pipeline, on_stop: Callable[[], None] = lambda: None) -> Iterator[None]:
     """The first SIGINT or SIGTERM lets the pipeline finish what is in flight; the second ends the process at once."""
 
     asked = False
@@ -155,6 +195,7 @@ def stopped_by_signals(pipeline: Pipeline) -> Iterator[None]:
         if asked:
             os._exit(128 + number)
         asked = True
+        on_stop()
         pipeline.stop()
 
     previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -169,8 +210,8 @@ def written_paths(settings: Settings) -> dict[str, Path]:
     """The files that a run will write, by setting; a folder is there as a file in it."""
     output = settings.output
     paths = {} if output.verdicts == "-" or "://" in output.verdicts else {"output.verdicts": Path(output.verdicts)}
-    if output.dead_letters is not None:
-        paths["output.dead_letters"] = output.dead_letters / "letter.json"
+    if output.dead_letters is not None and not is_kafka(output.dead_letters):
+        paths["output.dead_letters"] = Path(output.dead_letters) / "letter.json"
     if output.summary is not None:
         paths["output.summary"] = output.summary
     return paths

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -32,6 +32,7 @@ PREFIX = "ANDON_"
 TYPING_MISTAKE = 0.85
 
 Seconds = Annotated[FiniteFloat, Field(ge=0)]
+Positive = Annotated[FiniteFloat, Field(gt=0)]
 Ratio = Annotated[FiniteFloat, Field(ge=0, le=1)]
 Name = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -53,7 +54,7 @@ class ModelSettings(_Group):
 class SourceSettings(_Group):
     """Where frames come from."""
 
-    uri: Name | None = Field(default=None, description="folder, image, video file, rtsp://... or camera:0")
+    uri: Name | None = Field(default=None, description="kafka://..., folder, image, video file, rtsp://... or camera:0")
     camera: Name | None = Field(default=None, description="camera's name where the source itself does not say")
     pace: Literal["max", "recorded"] = Field(default="max", description="tempo of a recording: fastest, or as captured")
 
@@ -84,9 +85,73 @@ class InspectionSettings(_Group):
 class OutputSettings(_Group):
     """Where verdicts and what belongs to them go."""
 
-    verdicts: Name = Field(default="-", description="a .jsonl file, or - for standard output")
-    dead_letters: Path | None = Field(default=None, description="folder for frames that could not be inspected")
+    verdicts: Name = Field(default="-", description="kafka://..., a .jsonl file, or - for standard output")
+    dead_letters: Name | None = Field(
+        default=None, description="kafka://... or a folder for frames that could not be inspected"
+    )
     summary: Path | None = Field(default=None, description="JSON file for the summary of the run")
+
+
+class KafkaSettings(_Group):
+    """Connection, group and delivery, where the source or a sink is kafka://..."""
+
+    security: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = Field(
+        default="plaintext", description="protocol of the listener"
+    )
+    ca_file: Path | None = Field(default=None, description="PEM file of the authorities trusted; else the system's")
+    certificate_file: Path | None = Field(default=None, description="PEM file of our own certificate (mutual TLS)")
+    key_file: Path | None = Field(default=None, description="PEM file of its key, where it is in another file")
+    key_password: SecretStr | None = Field(default=None, description="password of that key")
+    check_hostname: bool = Field(default=True, description="whether the broker's certificate must name its host")
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
+        default=None, description="how user and password are sent"
+    )
+    username: Name | None = Field(default=None, description="user")
+    password: SecretStr | None = Field(default=None, description="password; better from the environment or a file")
+    password_file: Path | None = Field(default=None, description="file that holds the password")
+    client_id: Name = Field(default="andon-monitor", description="how the broker's logs call us")
+    group_id: Name = Field(default="andon", description="consumer group; its members share the cameras")
+    instance_id: Name | None = Field(default=None, description="name of this member that outlives a restart")
+    start: Literal["earliest", "latest"] = Field(default="earliest", description="where a new group begins")
+    delivery: Literal["at-least-once", "exactly-once"] = Field(default="at-least-once", description="what is promised")
+    transaction_timeout: Positive = Field(default=30.0, description="seconds after which the broker ends a transaction")
+    max_message_bytes: Count = Field(default=8 * 2**20, description="largest message, as the topics allow it")
+    fetch_bytes: Count = Field(default=32 * 2**20, description="bytes fetched ahead from one broker, about")
+    poll_records: Count = Field(default=16, description="frames taken in one poll, at most")
+    session_timeout: Positive = Field(default=10.0, description="seconds after which a silent member is given up")
+    poll_timeout: Positive = Field(
+        default=60.0, description="seconds between two polls, after which it is given up too"
+    )
+    request_timeout: Positive = Field(default=10.0, description="seconds that one request may take")
+    rebalance_timeout: Seconds = Field(
+        default=5.0, description="seconds to finish frames before giving their partition up"
+    )
+    drain_timeout: Positive = Field(default=25.0, description="seconds from SIGTERM to the end of the process, at most")
+    stuck_timeout: Positive = Field(default=120.0, description="seconds with lag and no frames until the process ends")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        sasl = self.security.startswith("sasl")
+        tls = self.security.endswith("ssl")
+        if sasl and self.sasl_mechanism is None:
+            raise ValueError(f"security {self.security} needs sasl_mechanism: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
+        if sasl and self.username is None:
+            raise ValueError(f"security {self.security} needs username")
+        if sasl and self.password is None and self.password_file is None:
+            raise ValueError(f"security {self.security} needs password_file, or password from ANDON_KAFKA_PASSWORD")
+        if self.password is not None and self.password_file is not None:
+            raise ValueError("password and password_file are both given; which one?")
+        if not sasl and (self.sasl_mechanism or self.username or self.password or self.password_file):
+            raise ValueError(f"a user or mechanism is given, but security is {self.security}; right is sasl_ssl")
+        if not tls and (self.ca_file or self.certificate_file or self.key_file):
+            raise ValueError(f"files for TLS are given, but security is {self.security}; right is ssl or sasl_ssl")
+        if self.key_file and not self.certificate_file:
+            raise ValueError(f"key_file {self.key_file} without certificate_file")
+        if self.fetch_bytes < self.max_message_bytes:
+            raise ValueError(
+                f"fetch_bytes {self.fetch_bytes} is smaller than max_message_bytes {self.max_message_bytes}"
+            )
+        return self
 
 
 class ServerSettings(_Group):
@@ -120,6 +185,7 @@ class Settings(BaseSettings):
     source: SourceSettings = SourceSettings()
     inspection: InspectionSettings = InspectionSettings()
     output: OutputSettings = OutputSettings()
+    kafka: KafkaSettings = KafkaSettings()
     server: ServerSettings = ServerSettings()
     logging: LoggingSettings = LoggingSettings()
 
@@ -216,6 +282,8 @@ def _explain(error: ErrorDetails) -> str:
         return error["msg"].removeprefix("Value error, ")
     if error["type"] == "model_type":
         return f"{error['input']!r} should be a group of settings, such as server: {{port: 9464}}"
+    if "password" in str(error["loc"][-1]):  # it may be one, of the wrong type
+        return error["msg"].replace("Input should", "should")
     return f"{error['input']!r:.80} {error['msg'].replace('Input should', 'should')}"
 
 

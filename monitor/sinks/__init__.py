@@ -1,4 +1,4 @@
-"""Where verdicts go: a file of JSON lines or standard output; dead letters into a folder; Kafka joins here."""
+"""Where verdicts go: a file of JSON lines or standard output; dead letters into a folder. Kafka: `monitor.kafka`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ class Sink(Protocol):
 
 
 def open_sink(target: str, append: bool) -> Sink:
-    """Open the sink that `target` names: `-` for standard output, a path, later kafka://.
+    """Open the sink that `target` names: `-` for standard output, or a path.
 
     `append`: add to a file that is there, as a service does, instead of replacing it. Raises UsageError.
     """
@@ -28,5 +28,5 @@ def open_sink(target: str, append: bool) -> Sink:
     if target == "-":
         return StandardOutput()
     if "://" in target:
-        raise UsageError(f"{target}: not supported as a sink yet; give a .jsonl file or - for standard output")
+        raise UsageError(f"{target}: unknown kind of sink; give kafka://..., a .jsonl file or - for standard output")
     return JsonLines(Path(target), append)

@@ -1,6 +1,7 @@
-"""Where frames come from: a folder of images, one image, a video file, a camera; Kafka and recordings join here.
+"""Where frames come from: a folder of images, one image, a video file, a camera; recordings join here.
 
-`open_source` turns a name (contract 7) into a `Source`; `pacing` gives a recording its own tempo.
+`open_source` turns a name (contract 7) into a `Source`; `pacing` gives a recording its own tempo. Kafka, which needs
+settings and metrics to be opened, is in `monitor.kafka`.
 """
 
 from collections.abc import Sequence
@@ -21,6 +22,10 @@ class Source(Protocol):
     name: str  # for people: the URI without its password
     live: bool  # whether frames are captured now; a recording's verdicts carry no latency
     length: int | None  # how many frames there will be, where that is known
+
+    @property
+    def ready(self) -> bool:
+        """Whether frames can come: a member of a group may wait for its share."""
 
     def poll(self, capacity: int, timeout: float) -> list[Frame] | None:
         """Up to `capacity` frames, as soon as there are some, [] after `timeout` seconds, None after the last one.
@@ -44,7 +49,9 @@ def open_source(uri: str, camera: str | None = None) -> Source:
     from monitor.sources.folder import FolderSource, ImageSource
 
     scheme = uri.split("://", 1)[0].lower() if "://" in uri else ""
-    if scheme == "kafka" or uri.lower().endswith(".mcap"):
+    if scheme == "kafka":
+        raise UsageError(f"{hide_password(uri)}: a topic is a source of andon-monitor run alone")
+    if uri.lower().endswith(".mcap"):
         raise UsageError(f"{hide_password(uri)}: not supported as a source yet; give a folder, a video or a camera")
     if scheme in ("rtsp", "rtsps") or uri.startswith("camera:"):
         from monitor.sources.video import open_camera

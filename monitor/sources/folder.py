@@ -41,6 +41,7 @@ class FolderSource:
     """
 
     live = False
+    ready = True
 
     def __init__(self, root: Path, camera: str | None = None) -> None:
         self.name = str(root)

@@ -18,6 +18,11 @@ class PacedSource:
         self._next: Frame | None = None
         self._offset: float | None = None  # between the clock and the capture times
 
+    @property
+    def ready(self) -> bool:
+        """As the source itself."""
+        return self._source.ready
+
     def poll(self, capacity: int, timeout: float) -> list[Frame] | None:
         """The next frame when its time has come; see `Source.poll`."""
         if capacity == 0:

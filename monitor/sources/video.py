@@ -21,6 +21,8 @@ READ_TIMEOUT_MS = 5_000
 class VideoSource:
     """The frames of an opened capture. A video file's are captured at its start time plus their time in the video."""
 
+    ready = True
+
     def __init__(
         self, capture: cv2.VideoCapture, position: Position, name: str, camera: str, start: float | None
     ) -> None:

@@ -22,6 +22,7 @@ class ListSource:
     """Frames from memory that holds the pipeline to what a source is promised."""
 
     name = "list"
+    ready = True
 
     def __init__(self, frames: Sequence[Frame], live: bool = False, endless: bool = False) -> None:
         self.live = live

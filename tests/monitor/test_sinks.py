@@ -103,7 +103,7 @@ def test_what_cannot_be_opened_is_one_line(tmp_path: Path) -> None:
     for target, message in [
         (str(tmp_path / "file" / "verdicts.jsonl"), "cannot be written"),
         (str(tmp_path), "a folder; give the name of a file"),
-        ("kafka://broker/verdicts", "not supported as a sink yet"),
+        ("ftp://broker/verdicts", "unknown kind of sink"),
     ]:
         with pytest.raises(UsageError, match=message):
             open_sink(target, append=False)

@@ -1,0 +1,189 @@
+"""`andon-monitor publish`: frames of a folder, a video or a camera put into a topic."""
+
+import logging
+import sys
+import time
+import uuid
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from kafka import KafkaProducer
+from kafka import errors as kafka_errors
+
+from monitor.errors import OutputError, SourceError, UsageError
+from monitor.frames import Frame
+from monitor.kafka.address import Address
+from monitor.kafka.delivery import FOREVER_MS, producer_options, submit, wait_for
+from monitor.kafka.diagnosis import diagnose
+from monitor.kafka.health import Health
+from monitor.kafka.messages import frame_message
+from monitor.kafka.source import describe
+from monitor.kafka.topics import must_exist
+from monitor.kafka.waiting import Backoff, until_connected
+from monitor.metrics import Metrics
+from monitor.settings import KafkaSettings
+from monitor.sources import Source, open_source
+from monitor.sources.pacing import PacedSource
+
+POLL_SECONDS = 0.5
+LINE_SECONDS = 1.0
+
+log = logging.getLogger("andon")
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What to publish and how. `rate` in frames a second, None for the source's own tempo (`paced`) or the fastest.
+
+    `pending` sends may be unacknowledged at once, `repeats` is how often a recording is played, 0 for ever. With
+    `stamp` a recording's frames are captured now, as if the line ran; else they keep their capture times.
+    """
+
+    uri: str
+    camera: str | None = None
+    rate: float | None = None
+    paced: bool = False
+    stamp: bool = True
+    repeats: int = 1
+    pending: int = 64
+
+
+@dataclass
+class Progress:
+    """Frames sent, acknowledged, refused by the broker; a line on standard error now and then."""
+
+    acknowledged: int = 0
+    refused: int = 0
+    size: int = 0
+
+    def __post_init__(self) -> None:
+        self._started = self._said = time.monotonic()
+        self._terminal = sys.stderr.isatty()
+
+    def say(self, pending: int, last: bool = False) -> None:
+        """The line, where it is time for one."""
+        now = time.monotonic()
+        if not last and now - self._said < (LINE_SECONDS if self._terminal else 10 * LINE_SECONDS):
+            return
+        self._said = now
+        seconds = max(now - self._started, 1e-6)
+        line = (
+            f"{self.acknowledged} frames published, {self.acknowledged / seconds:.1f}/s, "
+            f"{self.size / seconds / 1e6:.1f} MB/s, {pending} pending, {self.refused} refused"
+        )
+        print(
+            f"\r{line}\x1b[K" if self._terminal else line,
+            end="\n" if last or not self._terminal else "",
+            file=sys.stderr,
+        )
+
+
+def publish(publication: Publication, address: Address, settings: KafkaSettings) -> Progress:
+    """Publish until the source ends or is interrupted; what has been sent is acknowledged then.
+
+    Raises UsageError for a source, address or topic that is not there, OutputError where access is refused.
+    """
+    fault = diagnose(address, settings)
+    if fault is not None and not fault.may_pass:
+        raise UsageError(fault.message)
+    must_exist(address, settings)
+    frames = _frames(publication)
+    health = Health(Metrics())
+    producer = until_connected(
+        lambda: KafkaProducer(**producer_options(settings, address), delivery_timeout_ms=FOREVER_MS),
+        address,
+        settings,
+        health,
+    )
+    progress = Progress()
+    waiting: deque[tuple[Any, Frame]] = deque()
+    run = uuid.uuid4().hex[:12]
+    try:
+        for number, frame in enumerate(frames):
+            waiting.append((_submit(producer, frame, f"{run}-{number}", address, health), frame))
+            while waiting and (len(waiting) >= publication.pending or waiting[0][0].is_done):
+                _settle(*waiting.popleft(), progress, health)
+            progress.say(len(waiting))
+    except KeyboardInterrupt:
+        log.info("interrupted; waiting for %d frames to be acknowledged", len(waiting))
+    while waiting:
+        _settle(*waiting.popleft(), progress, health)
+    producer.close(timeout=5)
+    progress.say(0, last=True)
+    return progress
+
+
+def _submit(producer: KafkaProducer, frame: Frame, event_id: str, address: Address, health: Health) -> Any:
+    while True:
+        try:
+            return submit(producer, frame_message(frame, address.topic, event_id))
+        except kafka_errors.KafkaTimeoutError as error:
+            # No metadata: the brokers are away, or the topic is not there.
+            health.failing(f"{address} gives no metadata ({describe(error)}); is the topic there?")
+
+
+def _settle(future: Any, frame: Frame, progress: Progress, health: Health) -> None:
+    try:
+        wait_for(future, health)
+    except kafka_errors.AuthorizationError as error:
+        raise OutputError(f"no permission to publish ({describe(error)})") from None
+    except (kafka_errors.MessageSizeTooLargeError, kafka_errors.RecordListTooLargeError):
+        progress.refused += 1
+        log.warning(
+            "%s: a frame of %d bytes is larger than the topic's max.message.bytes", frame.camera, len(frame.data)
+        )
+    except kafka_errors.KafkaError as error:
+        progress.refused += 1
+        log.warning("%s: a frame is refused (%s)", frame.camera, describe(error))
+    else:
+        health.working()
+        progress.acknowledged += 1
+        progress.size += len(frame.data)
+
+
+def _frames(publication: Publication) -> Iterator[Frame]:
+    """Frames at the tempo asked for; a recording is played again, a camera that went away is looked for again."""
+    played = 0
+    backoff = Backoff()
+    source = _open(publication)  # a source that is not there at the start is a mistake, not an outage
+    started, count = time.monotonic(), 0
+    while True:
+        try:
+            for frame in _read(source):
+                backoff = Backoff()
+                if publication.rate is not None:
+                    time.sleep(max(0.0, started + count / publication.rate - time.monotonic()))
+                count += 1
+                yield replace(frame, captured_at=time.time()) if publication.stamp else frame
+        except SourceError as error:
+            if not source.live:
+                raise
+            log.warning("%s; trying again", error)
+        finally:
+            source.close()
+        if not source.live:
+            played += 1
+            if played == publication.repeats:
+                return
+            source = _open(publication)
+            continue
+        while True:
+            backoff.wait()
+            try:
+                source = _open(publication)
+                break
+            except UsageError as error:
+                log.warning("%s; trying again", error)
+        log.info("%s: back", source.name)
+
+
+def _open(publication: Publication) -> Source:
+    source = open_source(publication.uri, publication.camera)
+    return PacedSource(source) if publication.paced and not source.live else source
+
+
+def _read(source: Source) -> Iterator[Frame]:
+    while (frames := source.poll(1, POLL_SECONDS)) is not None:
+        yield from frames

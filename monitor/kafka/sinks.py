@@ -1,0 +1,180 @@
+"""Verdicts and dead letters into topics, at least once or exactly once."""
+
+import logging
+import uuid
+from collections.abc import Callable, Sequence
+
+from kafka import KafkaProducer
+from kafka import errors as kafka_errors
+from kafka.structs import OffsetAndMetadata
+
+from monitor.errors import OutputError
+from monitor.inspection import Inspection
+from monitor.kafka.address import Address
+from monitor.kafka.connection import milliseconds
+from monitor.kafka.delivery import FOREVER_MS, Delivery, producer_options, submit, wait_for
+from monitor.kafka.health import Health
+from monitor.kafka.messages import Message, dead_letter, verdict_message
+from monitor.kafka.source import KafkaSource, describe
+from monitor.kafka.waiting import Backoff, until_connected
+from monitor.kafka.watchdog import Watchdog
+from monitor.settings import KafkaSettings
+from monitor.sinks.dead_letters import NOT_KEPT
+
+COMMIT_GUARD_SECONDS = 20.0  # a commit takes milliseconds; the client waits for ever where the broker died meanwhile
+BEGIN_GUARD_SECONDS = 60.0
+_PROCESS = uuid.uuid4().hex[:12]
+
+log = logging.getLogger("andon")
+
+OnLetter = Callable[[str], None]
+
+
+def needs_letter(inspection: Inspection) -> bool:
+    """Whether the frame is to be kept for people to look at."""
+    reason = inspection.verdict.reason
+    return reason is not None and reason not in NOT_KEPT
+
+
+class KafkaVerdicts:
+    """At least once: a verdict for every frame, acknowledged before `write` returns."""
+
+    def __init__(self, address: Address, settings: KafkaSettings, health: Health) -> None:
+        self._topic = address.topic
+        self._delivery = Delivery(address, settings, health)
+
+    def write(self, inspections: Sequence[Inspection]) -> None:
+        """Send the verdicts and wait for every one."""
+        self._delivery.send([verdict_message(i.verdict, i.frame.key, self._topic) for i in inspections])
+
+    def close(self, complete: bool) -> None:
+        """Let go."""
+        self._delivery.close()
+
+
+class KafkaDeadLetters:
+    """Frames that could not be inspected, as they came; `on_letter` is called with the reason of each."""
+
+    def __init__(self, address: Address, settings: KafkaSettings, health: Health, on_letter: OnLetter) -> None:
+        self._topic = address.topic
+        self._delivery = Delivery(address, settings, health)
+        self._on_letter = on_letter
+
+    def write(self, inspections: Sequence[Inspection]) -> None:
+        """Send those that need it, and wait for every one."""
+        kept = [inspection for inspection in inspections if needs_letter(inspection)]
+        self._delivery.send([dead_letter(i.frame, i.verdict, self._topic) for i in kept])
+        for inspection in kept:
+            self._on_letter(inspection.verdict.reason or "")
+
+    def close(self, complete: bool) -> None:
+        """Let go."""
+        self._delivery.close()
+
+
+class KafkaTransactions:
+    """Exactly once: verdicts, dead letters and the offsets of their frames become visible together, or not at all.
+
+    Frames whose partition has been taken away meanwhile are left out: they are the new owner's. A transaction that
+    fails before its commit is aborted and done again. Where it is not known whether a commit happened, OutputError
+    ends the run: the next one continues from what is committed.
+    """
+
+    def __init__(
+        self,
+        verdicts: Address,
+        dead_letters: Address | None,
+        source: KafkaSource,
+        settings: KafkaSettings,
+        health: Health,
+        watchdog: Watchdog,
+        on_letter: OnLetter,
+    ) -> None:
+        self._verdicts = verdicts
+        self._dead_letters = dead_letters
+        self._source = source
+        self._settings = settings
+        self._health = health
+        self._watchdog = watchdog
+        self._on_letter = on_letter
+        self._producer = self._begin_again()
+
+    def write(self, inspections: Sequence[Inspection]) -> None:
+        """One transaction for the group. Raises OutputError."""
+        backoff = Backoff()
+        entries = self._source.ledger.next_to_deliver(len(inspections))
+        while True:
+            # Taken first: where the group moves on from here, the broker refuses the offsets.
+            member = self._source.group_metadata()
+            ours, offsets = self._source.ledger.held(entries)
+            kept = [inspection for inspection, held in zip(inspections, ours, strict=True) if held]
+            if not kept:
+                return
+            messages = self._messages(kept)
+            try:
+                with self._watchdog.guard("a kafka transaction", BEGIN_GUARD_SECONDS):
+                    self._producer.begin_transaction()
+                    futures = [submit(self._producer, message) for message in messages]
+                    for future in futures:
+                        wait_for(future, self._health, self._settings.transaction_timeout)
+                    self._producer.send_offsets_to_transaction(
+                        {partition: OffsetAndMetadata(offset, "", -1) for partition, offset in offsets.items()}, member
+                    )
+            except kafka_errors.KafkaError as error:
+                self._health.failing(f"transaction failed ({describe(error)}), it is done again")
+                self._producer.close(timeout=0)
+                backoff.wait()
+                self._producer = self._begin_again()
+            else:
+                self._commit()
+                break
+        self._health.working()
+        for inspection in kept:
+            if self._dead_letters is not None and needs_letter(inspection):
+                self._on_letter(inspection.verdict.reason or "")
+
+    def close(self, complete: bool) -> None:
+        """Let go; a transaction under way is aborted by its successor, or by the broker after its timeout."""
+        self._producer.close(timeout=1)
+
+    def _commit(self) -> None:
+        try:
+            with self._watchdog.guard("a kafka commit", COMMIT_GUARD_SECONDS):
+                self._producer.commit_transaction()
+        except kafka_errors.KafkaError as error:
+            raise OutputError(
+                f"{self._verdicts}: not known whether a transaction was committed ({describe(error)}); ending, the "
+                "next start continues from what was"
+            ) from None
+
+    def _messages(self, inspections: Sequence[Inspection]) -> list[Message]:
+        letters = (
+            []
+            if self._dead_letters is None
+            else [dead_letter(i.frame, i.verdict, self._dead_letters.topic) for i in inspections if needs_letter(i)]
+        )
+        return letters + [verdict_message(i.verdict, i.frame.key, self._verdicts.topic) for i in inspections]
+
+    def _begin_again(self) -> KafkaProducer:
+        return until_connected(self._connect, self._verdicts, self._settings, self._health)
+
+    def _connect(self) -> KafkaProducer:
+        settings = self._settings
+        producer = KafkaProducer(
+            **producer_options(settings, self._verdicts) | {"max_block_ms": 10_000},
+            transactional_id=transactional_id(settings),
+            transaction_timeout_ms=milliseconds(settings.transaction_timeout),
+            delivery_timeout_ms=FOREVER_MS,
+        )
+        try:
+            with self._watchdog.guard("initialising kafka transactions", BEGIN_GUARD_SECONDS):
+                producer.init_transactions()
+        except BaseException:
+            producer.close(timeout=0)
+            raise
+        return producer
+
+
+def transactional_id(settings: KafkaSettings) -> str:
+    """The name under which a restart ends its predecessor's transaction: it lasts only with an `instance_id`."""
+    return f"{settings.group_id}-{settings.instance_id or _PROCESS}"

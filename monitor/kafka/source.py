@@ -1,0 +1,299 @@
+"""Frames from a topic, as a member of a consumer group."""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka import errors as kafka_errors
+from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.structs import OffsetAndMetadata
+
+from monitor.errors import SourceError
+from monitor.frames import Frame
+from monitor.kafka.address import Address
+from monitor.kafka.connection import client_options, milliseconds
+from monitor.kafka.health import Health
+from monitor.kafka.ledger import Ledger
+from monitor.kafka.messages import read_frame
+from monitor.kafka.waiting import until_connected
+from monitor.kafka.watchdog import Watchdog
+from monitor.metrics import Metrics
+from monitor.settings import KafkaSettings
+
+# With no frames for this long we ask how far the topic goes: is there nothing to do, or does nothing come through?
+PROBE_SECONDS = 3.0
+PROBE_TIMEOUT_MS = 2_000
+LAG_SECONDS = 1.0
+CLOSE_TIMEOUT_MS = 5_000
+# Beyond this a call into the client has gone astray: its own timeouts are shorter.
+POLL_GUARD_SECONDS = 60.0
+
+log = logging.getLogger("andon")
+
+
+class KafkaSource:
+    """A live source. Offsets are committed as frames are acknowledged, where `commits`; else the sink commits them.
+
+    A partition taken away is given up when its frames are answered and committed, at the latest after
+    `rebalance_timeout`; then frames of it that are still in flight move no offset any more: the next owner inspects
+    them again. Raises SourceError where there is lag and no frame comes, or access is refused.
+    """
+
+    live = True
+    length: int | None = None
+
+    def __init__(
+        self,
+        address: Address,
+        settings: KafkaSettings,
+        metrics: Metrics,
+        health: Health,
+        watchdog: Watchdog,
+        commits: bool = True,
+    ) -> None:
+        self.name = str(address)
+        self.ledger: Ledger[TopicPartition] = Ledger(delivers=not commits)
+        self._settings = settings
+        self._metrics = metrics
+        self._health = health
+        self._watchdog = watchdog
+        self._commits = commits
+        self._ready: deque[Any] = deque()
+        self._to_commit: dict[TopicPartition, int] = {}
+        self._committing = False
+        self._closing = False
+        self._last_frame = self._last_probe = time.monotonic()
+        self._last_lag = 0.0
+        self._paused = False
+        self._consumer: KafkaConsumer = until_connected(lambda: self._connect(address), address, settings, health)
+        self.cluster = self._consumer._cluster.cluster_id or "unknown"  # in its metadata, but in no public method
+        self._consumer.subscribe([address.topic], listener=_Listener(self))
+
+    def _connect(self, address: Address) -> KafkaConsumer:
+        settings = self._settings
+        return KafkaConsumer(
+            **client_options(settings, address),
+            group_id=settings.group_id,
+            group_instance_id=settings.instance_id,
+            partition_assignment_strategy=[CooperativeStickyAssignor],
+            enable_auto_commit=False,
+            auto_offset_reset=settings.start,
+            # Verdicts of one transaction with frames of another that was aborted would be wrong; and only a consumer
+            # that reads committed data waits for a predecessor's pending offsets (KIP-447).
+            isolation_level="read_committed",
+            max_poll_records=settings.poll_records,
+            max_partition_fetch_bytes=settings.max_message_bytes,
+            fetch_max_bytes=settings.fetch_bytes,
+            fetch_max_wait_ms=200,
+            session_timeout_ms=milliseconds(settings.session_timeout),
+            heartbeat_interval_ms=milliseconds(settings.session_timeout / 3),
+            max_poll_interval_ms=milliseconds(settings.poll_timeout),
+            metadata_max_age_ms=60_000,
+            allow_auto_create_topics=False,
+            metrics_enabled=False,
+        )
+
+    @property
+    def ready(self) -> bool:
+        """Whether partitions are assigned."""
+        return bool(self.ledger.partitions)
+
+    def poll(self, capacity: int, timeout: float) -> list[Frame] | None:
+        """See `Source.poll`. Partitions are paused while there is no capacity; what is fetched stays fetched."""
+        self._commit()
+        self._pause(capacity == 0)
+        if len(self._ready) < capacity or capacity == 0:
+            wait = 0 if self._ready else timeout
+            self._ready.extend(self._fetch(max(1, capacity - len(self._ready)), wait))
+        frames: list[Frame] = []
+        while self._ready and len(frames) < capacity:
+            record = self._ready.popleft()
+            # What was fetched before its partition was taken away is the new owner's.
+            if self.ledger.polled(TopicPartition(record.topic, record.partition), record.offset):
+                frames.append(read_frame(record, self.cluster))
+        now = time.monotonic()
+        if frames or capacity == 0:
+            self._last_frame = now
+            if frames:
+                self._health.working()
+        elif now - max(self._last_frame, self._last_probe) > PROBE_SECONDS:
+            self._probe()
+        if now - self._last_lag > LAG_SECONDS:
+            self._last_lag = now
+            self._measure_lag({p: self._consumer.highwater(p) for p in self._consumer.assignment()})
+        return frames
+
+    def acknowledge(self, frames: Sequence[Frame]) -> None:
+        """Note the offsets; they are committed with the next poll, several at once."""
+        offsets = self.ledger.acknowledge(len(frames))
+        if self._commits:
+            self._to_commit |= offsets
+            self._commit()
+
+    def close(self) -> None:
+        """Commit what is answered, leave the group."""
+        self._closing = True
+        try:
+            if self._to_commit:
+                held = self._held(self._to_commit)
+                self._consumer.commit(_with_metadata(held), timeout_ms=CLOSE_TIMEOUT_MS)
+        except kafka_errors.KafkaError as error:
+            log.warning("kafka: the last offsets could not be committed (%s); their frames come again", error)
+        self._consumer.close(autocommit=False, timeout_ms=CLOSE_TIMEOUT_MS)
+
+    def group_metadata(self) -> Any:
+        """Who we are in the group, for a transaction's offsets."""
+        return self._consumer.group_metadata()
+
+    def _fetch(self, most: int, timeout: float) -> Iterable[Any]:
+        try:
+            with self._watchdog.guard("polling kafka", POLL_GUARD_SECONDS):
+                batches = self._consumer.poll(milliseconds(timeout), max_records=most)
+        except (kafka_errors.AuthorizationError, kafka_errors.SaslAuthenticationFailedError) as error:
+            raise SourceError(f"{self.name}: access refused ({describe(error)})") from None
+        except kafka_errors.FencedInstanceIdError:
+            raise SourceError(
+                f"{self.name}: another member is called kafka.instance_id {self._settings.instance_id} too"
+            ) from None
+        except kafka_errors.CorruptRecordError as error:
+            raise SourceError(f"{self.name}: a record is damaged on the broker ({describe(error)})") from None
+        except kafka_errors.KafkaError as error:
+            self._health.failing(f"cannot be polled ({describe(error)})")
+            time.sleep(timeout)
+            return []
+        return [record for batch in batches.values() for record in batch]
+
+    def _pause(self, wanted: bool) -> None:
+        partitions = self._consumer.assignment()
+        if wanted:
+            self._consumer.pause(*partitions - self._consumer.paused())
+        elif paused := self._consumer.paused() & partitions:
+            self._consumer.resume(*paused)
+
+    def _probe(self) -> None:
+        """Ask for the ends of our partitions, which also says whether the brokers answer at all."""
+        self._last_probe = time.monotonic()
+        partitions = self.ledger.partitions
+        if not partitions:
+            return
+        try:
+            ends = self._consumer.end_offsets(partitions, timeout_ms=PROBE_TIMEOUT_MS)
+        except kafka_errors.KafkaError as error:
+            self._health.failing(f"no answer from {self.name} ({describe(error)})")
+            self._last_frame = time.monotonic()  # an outage is waited out: it is not a stuck consumer
+            return
+        self._health.working()
+        lag = self._measure_lag(ends)
+        silent = time.monotonic() - self._last_frame
+        if lag == 0:
+            self._last_frame = time.monotonic()
+        elif silent > self._settings.stuck_timeout:
+            raise SourceError(
+                f"{self.name}: {lag} records wait and none has come for {silent:.0f} s; ending, to be started anew"
+            )
+
+    def _measure_lag(self, ends: Mapping[TopicPartition, int | None]) -> int:
+        total = 0
+        for partition, end in ends.items():
+            done = self.ledger.done(partition)
+            try:
+                position = done if done is not None else self._consumer.position(partition, timeout_ms=1)
+            except kafka_errors.KafkaError:
+                position = None
+            if end is not None and position is not None:
+                lag = max(0, end - position)
+                self._metrics.lag.labels(partition.topic, partition.partition).set(lag)
+                total += lag
+        return total
+
+    def _held(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        ours = set(self.ledger.partitions)
+        return {partition: offset for partition, offset in offsets.items() if partition in ours}
+
+    def _commit(self) -> None:
+        """Send what there is to commit, one request at a time."""
+        if self._committing or not self._to_commit:
+            return
+        offsets, self._to_commit = self._held(self._to_commit), {}
+        if not offsets:
+            return
+        self._committing = True
+        try:
+            self._consumer.commit_async(_with_metadata(offsets), callback=self._committed)
+        except kafka_errors.KafkaError as error:
+            self._committed(_with_metadata(offsets), error)
+
+    def _committed(self, offsets: Mapping[TopicPartition, OffsetAndMetadata], response: Any) -> None:
+        """Called on the client's thread. A commit that failed is made up for by the next one."""
+        if isinstance(response, Exception):
+            log.warning("kafka: offsets not committed (%s); their frames may come again", describe(response))
+            for partition, offset in offsets.items():
+                self._to_commit.setdefault(partition, offset.offset)
+        self._committing = False
+
+    def _take(self, partitions: Collection[TopicPartition]) -> None:
+        self.ledger.assign(partitions)
+        self._metrics.rebalances.inc()
+        self._metrics.partitions.set(len(self.ledger.partitions))
+        log.info("kafka: partitions of %s: %s", self.name, _numbers(self.ledger.partitions))
+
+    async def _give_up(self, partitions: Collection[TopicPartition], lost: bool) -> None:
+        # The client's own loop: to sleep otherwise would stop its heartbeats.
+        net = self._consumer._net
+        deadline = time.monotonic() + (0 if lost or self._closing else self._settings.rebalance_timeout)
+        while self.ledger.pending(partitions) and time.monotonic() < deadline:
+            await net.sleep(0.02)
+        done = {p: offset for p in partitions if (offset := self.ledger.done(p)) is not None}
+        if done and self._commits and not lost:
+            try:
+                await self._consumer.commit_async(_with_metadata(done))
+            except kafka_errors.KafkaError as error:
+                log.warning("kafka: offsets not committed before the rebalance (%s)", describe(error))
+        dropped = self.ledger.revoke(partitions)
+        for partition in partitions:
+            self._to_commit.pop(partition, None)
+        self._metrics.dropped.inc(dropped)
+        self._metrics.partitions.set(len(self.ledger.partitions))
+        for partition in partitions:
+            self._metrics.forget_lag(partition.topic, partition.partition)
+        log.info(
+            "kafka: %s partitions %s%s",
+            "lost" if lost else "gave up",
+            _numbers(partitions),
+            f"; {dropped} frames in flight are left to the next owner" if dropped else "",
+        )
+
+
+class _Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]
+    def __init__(self, source: KafkaSource) -> None:
+        self._source = source
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        if assigned:
+            self._source._take(assigned)
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        if revoked:
+            await self._source._give_up(revoked, lost=False)
+
+    async def on_partitions_lost(self, lost: Collection[TopicPartition]) -> None:
+        if lost:
+            await self._source._give_up(lost, lost=True)
+
+
+def describe(error: BaseException) -> str:
+    """An error of the client in a few words."""
+    text = str(error).strip().splitlines()
+    return (text[0] if text else type(error).__name__)[:200]
+
+
+def _with_metadata(offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, OffsetAndMetadata]:
+    return {partition: OffsetAndMetadata(offset, "", -1) for partition, offset in offsets.items()}
+
+
+def _numbers(partitions: Iterable[TopicPartition]) -> str:
+    return ", ".join(str(number) for number in sorted(partition.partition for partition in partitions)) or "none"

@@ -1,0 +1,1 @@
+"""Tests of `monitor.kafka` against a real broker."""

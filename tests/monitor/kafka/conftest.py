@@ -1,0 +1,92 @@
+"""A real broker for all tests of a run, with a plain listener and one with TLS and users; a line for each test."""
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import skip_or_fail
+from tests.monitor.kafka.line import Line
+
+BROKER = Path(__file__).parents[3] / "deploy" / "kafka" / "broker.py"
+USERS = {"line": "line-secret", "guest": "guest-secret"}
+
+
+def load_broker() -> Any:
+    """deploy/kafka/broker.py, which belongs to no package."""
+    spec = importlib.util.spec_from_file_location("andon_kafka_broker", BROKER)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@dataclass
+class Authority:
+    """PEM files: who signs, and what the broker shows."""
+
+    certificate: Path
+    keystore: Path
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """A certificate authority and a broker's certificate for localhost, made for this run."""
+    if shutil.which("openssl") is None:
+        skip_or_fail("no openssl to make certificates with")
+    folder = tmp_path_factory.mktemp("tls")
+
+    def openssl(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-days", "2",
+            "-subj", "/CN=andon test authority")  # fmt: skip
+    openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", "node.key", "-out", "node.csr", "-subj", "/CN=localhost")
+    (folder / "san").write_text("subjectAltName=DNS:localhost\n")
+    openssl("x509", "-req", "-in", "node.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
+            "-extfile", "san", "-out", "node.pem")  # fmt: skip
+    parts = [(folder / name).read_text() for name in ("node.key", "node.pem", "ca.pem")]
+    (folder / "keystore.pem").write_text("".join(parts))
+    return Authority(folder / "ca.pem", folder / "keystore.pem")
+
+
+@pytest.fixture(scope="session")
+def cluster(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """One node that this run started."""
+    broker = load_broker()
+    try:
+        node = broker.Cluster(
+            tmp_path_factory.mktemp("kafka"), security=broker.Security(authority.keystore, USERS, ("line",))
+        )
+    except broker.BrokerError as error:
+        skip_or_fail(str(error))
+    try:
+        node.start()
+        yield node
+    finally:
+        node.stop()
+
+
+@pytest.fixture(scope="session")
+def servers(request: pytest.FixtureRequest) -> str:
+    """Brokers without TLS: those of ANDON_TEST_KAFKA (host:port,...), else a node of our own."""
+    given = os.environ.get("ANDON_TEST_KAFKA")
+    return given or request.getfixturevalue("cluster").servers
+
+
+@pytest.fixture
+def line(servers: str, request: pytest.FixtureRequest, model_path: Path, tmp_path: Path) -> Line:
+    """Topics of this test's own."""
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[:60] + f"-{uuid.uuid4().hex[:8]}"
+    return Line(servers, name, model_path, tmp_path)
