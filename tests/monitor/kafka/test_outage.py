@@ -1,0 +1,72 @@
+"""The broker goes away and comes back, monitors hang, and nothing is lost or told twice unseen."""
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import skip_or_fail
+from tests.monitor.kafka.conftest import load_broker
+from tests.monitor.kafka.line import Line, out_of_order, positions
+from tests.monitor.small_model import parts
+
+
+@pytest.fixture(scope="module")
+def fragile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A node that these tests may kill."""
+    broker = load_broker()
+    try:
+        node = broker.Cluster(tmp_path_factory.mktemp("fragile"))
+    except broker.BrokerError as error:
+        skip_or_fail(str(error))
+    try:
+        node.start()
+        yield node
+    finally:
+        node.stop()
+
+
+@pytest.mark.parametrize("delivery", ["at-least-once", "exactly-once"])
+def test_a_broker_killed_is_waited_out_and_nothing_is_lost(
+    delivery: str, fragile: Any, model_path: Path, tmp_path: Path
+) -> None:
+    line = Line(fragile.servers, f"killed-{delivery}", model_path, tmp_path)
+    line.send([data for data, _ in parts(40)])
+    with line.monitor(f"kafka.delivery={delivery}", "kafka.instance_id=one") as monitor:
+        line.read_verdicts(1)
+        fragile.signal_node(1, signal.SIGKILL)
+        time.sleep(4)
+        fragile.start_node(1)
+        line.send([data for data, _ in parts(40)])
+        monitor.wait_for("works again")
+        verdicts = line.read_answers(80)
+        assert monitor.process.poll() is None
+        monitor.signal(signal.SIGTERM)
+        assert monitor.end() == 0, monitor.log.read_text()
+    assert len(set(positions(verdicts))) == 80
+    assert out_of_order(verdicts) == 0
+    if delivery == "exactly-once":
+        assert len(verdicts) == 80
+
+
+@pytest.mark.parametrize("delivery", ["at-least-once", "exactly-once"])
+def test_a_monitor_that_hung_and_lost_its_partitions_takes_them_up_again(
+    delivery: str, fragile: Any, model_path: Path, tmp_path: Path
+) -> None:
+    line = Line(fragile.servers, f"hung-{delivery}", model_path, tmp_path)
+    line.send([data for data, _ in parts(100)])
+    with line.monitor(f"kafka.delivery={delivery}") as first:
+        line.read_verdicts(1)
+        first.signal(signal.SIGSTOP)
+        with line.monitor(f"kafka.delivery={delivery}") as second:
+            second.wait_for("partitions of")
+            line.read_answers(100)
+            first.signal(signal.SIGCONT)
+            line.send([data for data, _ in parts(100)])
+            verdicts = line.read_answers(200)
+    assert len(set(positions(verdicts))) == 200
+    if delivery == "exactly-once":
+        assert len(verdicts) == 200
