@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo kafka test check format clean
+.PHONY: demo kafka faults test check format clean
 
 # The main job on one machine, with nothing but Python: train on a rendered sample part, then watch its recorded stream.
 demo: $(READY)
@@ -29,6 +29,10 @@ kafka: $(READY)
 test: $(READY)
 	tests/components
 	$(BIN)/python -m pytest
+
+# Hundreds of faults against a real Kafka, in both delivery modes, and the account of every frame: five minutes.
+faults: $(READY)
+	$(BIN)/python -W ignore -m tests.monitor.kafka.faults
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -59,13 +59,14 @@ class Line:
         producer.close()
 
     @contextmanager
-    def monitor(self, *settings: str, verdicts: str | None = None) -> Iterator["Monitor"]:
-        """A monitor at work; ended with SIGKILL where it still is there at the end."""
+    def monitor(self, *settings: str, port: int | None = None) -> Iterator["Monitor"]:
+        """A monitor at work, with metrics at `port`; ended with SIGKILL where it still is there at the end."""
         self._monitors += 1
         log = self.folder / f"monitor-{self._monitors}.log"
-        command = [sys.executable, "-c", "from monitor.cli import main; main()", "run", "--no-server"]
+        command = [sys.executable, "-c", "from monitor.cli import main; main()", "run"]
+        command += ["--no-server"] if port is None else ["--port", str(port)]
         command += ["--model", str(self.model), "--source", self.uri(self.frames)]
-        command += ["--verdicts", verdicts or self.uri(self.verdicts), "--dead-letters", self.uri(self.letters)]
+        command += ["--verdicts", self.uri(self.verdicts), "--dead-letters", self.uri(self.letters)]
         for setting in (f"kafka.group_id={self.name}", *QUICK, *settings):
             command += ["--set", setting]
         with log.open("w") as file:

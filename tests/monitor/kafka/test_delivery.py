@@ -1,11 +1,16 @@
 """Frames in, verdicts and dead letters out, through restarts, rebalances and outages, against a real broker."""
 
 import json
+import re
 import signal
+import time
+import urllib.error
+import urllib.request
 
 import pytest
 from kafka import KafkaAdminClient, TopicPartition
 
+from tests.monitor.kafka.conftest import load_broker
 from tests.monitor.kafka.line import Line, out_of_order, positions
 from tests.monitor.small_model import START, draw, encode, parts
 
@@ -79,6 +84,29 @@ def test_killed_monitors_lose_nothing_and_a_second_delivery_has_the_same_id(line
     assert len(ids) == 150
     if delivery == "exactly-once":
         assert len(verdicts) == 150
+
+
+def test_readiness_needs_partitions_and_lag_is_there_for_each(line: Line) -> None:
+    (port,) = load_broker().free_ports(1)
+
+    def get(path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, ""
+
+    line.send([data for data, _ in parts(20)])
+    with line.monitor(port=port) as monitor:
+        line.read_verdicts(20)
+        assert get("/readyz")[0] == 200
+        deadline = time.monotonic() + 20
+        lags: dict[str, str] = {}
+        while time.monotonic() < deadline and (len(lags) < line.partitions or set(lags.values()) != {"0.0"}):
+            time.sleep(0.3)
+            lags = dict(re.findall(r'^andon_consumer_lag_records{partition="(\d)".*} (\S+)$', get("/metrics")[1], re.M))
+        assert lags == {str(partition): "0.0" for partition in range(line.partitions)}
+        assert monitor.process.poll() is None
 
 
 def test_sigterm_commits_what_is_answered_and_leaves_the_group(line: Line) -> None:

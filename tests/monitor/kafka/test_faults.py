@@ -1,0 +1,21 @@
+"""A short run of `make faults`."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import skip_or_fail
+from tests.monitor.kafka.faults import run
+
+
+@pytest.mark.parametrize("delivery", ["at-least-once", "exactly-once"])
+def test_what_is_promised_holds_through_every_kind_of_fault(delivery: str, tmp_path: Path) -> None:
+    try:
+        outcome = run(delivery, seconds=15, seed=2, folder=tmp_path)
+    except Exception as error:
+        if type(error).__name__ == "BrokerError":
+            skip_or_fail(str(error))
+        raise
+    assert outcome.frames > 200
+    assert sum(outcome.faults.values()) >= 7
+    assert outcome.kept, outcome

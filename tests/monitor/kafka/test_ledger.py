@@ -1,0 +1,26 @@
+"""Whose frames are whose, through assignments and revocations."""
+
+from monitor.kafka.ledger import Ledger
+
+
+def test_a_frame_answered_moves_its_partitions_offset() -> None:
+    ledger: Ledger[str] = Ledger()
+    ledger.assign(["a", "b"])
+    assert all(ledger.polled(partition, offset) for partition, offset in [("a", 5), ("b", 9), ("a", 6)])
+    assert ledger.acknowledge(2) == {"a": 6, "b": 10}
+    assert (ledger.pending(["a"]), ledger.done("a")) == (1, 6)
+    assert ledger.acknowledge(1) == {"a": 7}
+
+
+def test_frames_of_a_partition_that_went_and_came_back_move_no_offset() -> None:
+    ledger: Ledger[str] = Ledger(delivers=True)
+    ledger.assign(["a"])
+    ledger.polled("a", 5)
+    assert ledger.revoke(["a"]) == 1
+    assert not ledger.polled("a", 6)
+    ledger.assign(["a"])
+    ledger.polled("a", 5)
+    old, new = ledger.next_to_deliver(2)
+    assert ledger.held([old, new]) == ([False, True], {"a": 6})
+    assert ledger.acknowledge(1) == {}
+    assert ledger.acknowledge(1) == {"a": 6}
