@@ -11,7 +11,7 @@ from tests.monitor.kafka.faults import run
 @pytest.mark.parametrize("delivery", ["at-least-once", "exactly-once"])
 def test_what_is_promised_holds_through_every_kind_of_fault(delivery: str, tmp_path: Path) -> None:
     try:
-        outcome = run(delivery, seconds=15, seed=2, folder=tmp_path)
+        outcome = run(delivery, seconds=12, seed=2, folder=tmp_path)
     except Exception as error:
         if type(error).__name__ == "BrokerError":
             skip_or_fail(str(error))
