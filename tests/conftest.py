@@ -42,6 +42,8 @@ def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model_file(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model fitted to the small sample by the command line: a real one, though trained for seconds only."""
     path = tmp_path_factory.mktemp("model") / "part.onnx"
-    done = run_command("andon-trainer", "fit", sample_folder, "-o", path, "--iterations", "40", "--side", "96")
+    done = run_command(
+        "andon-trainer", "fit", sample_folder, "-o", path, "--iterations", "40", "--side", "96", "--threads", "1"
+    )
     assert done.returncode == 0, done.stderr
     return path

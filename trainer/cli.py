@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -356,10 +356,16 @@ def graceful_interrupt() -> Iterator[Event]:
 def main() -> None:
     """The console script: errors are one line on standard error and an exit code, never a traceback."""
     try:
-        app()
+        sys.exit(app(standalone_mode=False) or 0)
     except AndonError as error:
-        err.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        err.print("stopped; nothing was written")
-        sys.exit(130)
+        fail(str(error), error.exit_code)
+    except typer.TyperException as error:
+        fail(error.format_message(), 2)
+    except (KeyboardInterrupt, typer.Abort):
+        fail("interrupted; nothing was written", 130)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """End with one line on standard error."""
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(code)

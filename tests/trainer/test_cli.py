@@ -18,7 +18,7 @@ from tests.conftest import run_command
 from trainer.cli import parse_duration, parse_region
 
 FIT = ("andon-trainer", "fit")
-QUICK = ("--iterations", "3", "--side", "64", "--batch", "4")
+QUICK = ("--iterations", "3", "--side", "64", "--batch", "4", "--threads", "1")
 
 
 def noise_images(folder: Path, count: int, size: tuple[int, int] = (64, 64)) -> Path:
@@ -127,7 +127,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     try:
         data = noise_images(tmp_path / "data", 8)
         done = run_command(*FIT, data, "-o", small / "part.onnx", *QUICK)
-        assert_one_line_of_error(done, "part.onnx", "No space left on device")
+        assert_one_line_of_error(done, "part.onnx", "No space left on device", code=1)
         assert list(small.iterdir()) == []
     finally:
         subprocess.run(["umount", small], check=True)
@@ -179,13 +179,26 @@ def test_a_model_that_cannot_be_trusted_is_refused(
     assert_one_line_of_error(done, "bad.onnx", message)
 
 
-@pytest.mark.parametrize(("delay", "times"), [(1, 1), (7, 1), (12, 1), (9, 2)])
+@pytest.mark.parametrize(("delay", "times"), [(7, 1), (12, 1), (9, 2)])
 def test_ctrl_c_leaves_a_model_that_holds_or_nothing(
     delay: float, times: int, sample_folder: Path, tmp_path: Path
 ) -> None:
     program = Path(sys.executable).parent / "andon-trainer"
     path = tmp_path / "part.onnx"
-    endless = ("fit", sample_folder, "-o", path, "--iterations", "1000000", "--side", "64", "--budget", "40s")
+    endless = (
+        "fit",
+        sample_folder,
+        "-o",
+        path,
+        "--iterations",
+        "1000000",
+        "--side",
+        "64",
+        "--budget",
+        "40s",
+        "--threads",
+        "1",
+    )
     process = subprocess.Popen([program, *map(str, endless)], stderr=subprocess.PIPE, text=True)
     time.sleep(delay)
     for _ in range(times):
