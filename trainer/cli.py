@@ -24,6 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+INTERRUPTED = 130  # the exit code that shells give for SIGINT
 out = Console()
 err = Console(stderr=True)
 
@@ -356,13 +357,16 @@ def graceful_interrupt() -> Iterator[Event]:
 def main() -> None:
     """The console script: errors are one line on standard error and an exit code, never a traceback."""
     try:
-        sys.exit(app(standalone_mode=False) or 0)
+        code = app(standalone_mode=False) or 0
     except AndonError as error:
         fail(str(error), error.exit_code)
     except typer.TyperException as error:
         fail(error.format_message(), 2)
     except (KeyboardInterrupt, typer.Abort):
-        fail("interrupted; nothing was written", 130)
+        code = INTERRUPTED
+    if code == INTERRUPTED:  # which is also what typer gives for a Ctrl-C that it catches itself
+        fail("interrupted; nothing was written", INTERRUPTED)
+    sys.exit(code)
 
 
 def fail(message: str, code: int) -> NoReturn:
