@@ -8,7 +8,7 @@ from trainer.network import Output
 
 
 def output(logits: torch.Tensor, reconstruction: torch.Tensor) -> Output:
-    return Output(logits, reconstruction, torch.zeros(1, 4), torch.zeros(1, 32, 8, 8))
+    return Output(logits, reconstruction, torch.zeros(1, 4), torch.zeros(1, 32, 8, 8), None)
 
 
 def test_a_perfect_answer_costs_almost_nothing() -> None:
