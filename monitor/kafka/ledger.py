@@ -10,7 +10,7 @@ P = TypeVar("P", bound=Hashable)
 
 
 @dataclass(slots=True)
-class _Claim:
+class Claim:
     """A partition from the moment it was assigned to the moment it is taken away: its frames share one fate."""
 
     held: bool = True
@@ -24,7 +24,7 @@ class Entry(Generic[P]):
 
     partition: P
     offset: int
-    claim: _Claim
+    claim: Claim
 
 
 class Ledger(Generic[P]):
@@ -37,7 +37,7 @@ class Ledger(Generic[P]):
     def __init__(self, delivers: bool = False) -> None:
         self._delivers = delivers  # whether `next_to_deliver` will be called
         self._lock = threading.Lock()
-        self._claims: dict[P, _Claim] = {}
+        self._claims: dict[P, Claim] = {}
         self._unanswered: deque[Entry[P]] = deque()
         self._undelivered: deque[Entry[P]] = deque()
 
@@ -45,7 +45,7 @@ class Ledger(Generic[P]):
         """These are ours now; those we had already stay as they are."""
         with self._lock:
             for partition in partitions:
-                self._claims.setdefault(partition, _Claim())
+                self._claims.setdefault(partition, Claim())
 
     def revoke(self, partitions: Iterable[P]) -> int:
         """These are no longer ours. Gives how many of their frames were still in flight."""
@@ -58,16 +58,30 @@ class Ledger(Generic[P]):
                     dropped += claim.pending
         return dropped
 
+    def renew(self, partition: P) -> int:
+        """Ours still, but from another offset on: gives how many frames under the old claim were in flight."""
+        with self._lock:
+            claim = self._claims.get(partition)
+            if claim is None:
+                return 0
+            claim.held = False
+            self._claims[partition] = Claim()
+            return claim.pending
+
     def pending(self, partitions: Iterable[P]) -> int:
         """Frames of these partitions that are in flight."""
         with self._lock:
             return sum(self._claims[partition].pending for partition in partitions if partition in self._claims)
 
-    def polled(self, partition: P, offset: int) -> bool:
-        """A frame goes into the pipeline. False where its partition is not ours: then it must not."""
+    def claim(self, partition: P) -> Claim | None:
+        """What a frame fetched now comes under, None where its partition is not ours."""
         with self._lock:
-            claim = self._claims.get(partition)
-            if claim is None:
+            return self._claims.get(partition)
+
+    def polled(self, partition: P, offset: int, claim: Claim) -> bool:
+        """A frame goes into the pipeline. False where its claim is over: then it must not."""
+        with self._lock:
+            if not claim.held:
                 return False
             claim.pending += 1
             entry = Entry(partition, offset, claim)

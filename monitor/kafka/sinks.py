@@ -1,6 +1,7 @@
 """Verdicts and dead letters into topics, at least once or exactly once."""
 
 import logging
+import time
 import uuid
 from collections.abc import Callable, Sequence
 
@@ -23,6 +24,7 @@ from monitor.sinks.dead_letters import NOT_KEPT
 
 COMMIT_GUARD_SECONDS = 20.0  # a commit takes milliseconds; the client waits for ever where the broker died meanwhile
 BEGIN_GUARD_SECONDS = 60.0
+MEMBERSHIP_SECONDS = 0.05
 _PROCESS = uuid.uuid4().hex[:12]
 
 log = logging.getLogger("andon")
@@ -102,14 +104,23 @@ class KafkaTransactions:
     def write(self, inspections: Sequence[Inspection]) -> None:
         """One transaction for the group. Raises OutputError."""
         backoff = Backoff()
+        patience = time.monotonic() + self._settings.poll_timeout
         entries = self._source.ledger.next_to_deliver(len(inspections))
         while True:
             # Taken first: where the group moves on from here, the broker refuses the offsets.
-            member = self._source.group_metadata()
+            member = self._source.membership()
             ours, offsets = self._source.ledger.held(entries)
             kept = [inspection for inspection, held in zip(inspections, ours, strict=True) if held]
             if not kept:
                 return
+            if member is None:
+                # The group has given us up: once the client knows, these frames are no longer ours.
+                if time.monotonic() > patience:
+                    raise OutputError(
+                        f"{self._source.name}: no member of the group any more; ending, to be started anew"
+                    )
+                time.sleep(MEMBERSHIP_SECONDS)
+                continue
             messages = self._messages(kept)
             try:
                 with self._watchdog.guard("a kafka transaction", BEGIN_GUARD_SECONDS):

@@ -3,7 +3,8 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
@@ -17,7 +18,7 @@ from monitor.frames import Frame
 from monitor.kafka.address import Address
 from monitor.kafka.connection import client_options, milliseconds
 from monitor.kafka.health import Health
-from monitor.kafka.ledger import Ledger
+from monitor.kafka.ledger import Claim, Ledger
 from monitor.kafka.messages import read_frame
 from monitor.kafka.waiting import until_connected
 from monitor.kafka.watchdog import Watchdog
@@ -62,13 +63,13 @@ class KafkaSource:
         self._health = health
         self._watchdog = watchdog
         self._commits = commits
-        self._ready: deque[Any] = deque()
+        self._verified: Any | None = None
+        self._ready: deque[tuple[Any, Claim]] = deque()
         self._to_commit: dict[TopicPartition, int] = {}
         self._committing = False
         self._closing = False
         self._last_frame = self._last_probe = time.monotonic()
         self._last_lag = 0.0
-        self._paused = False
         self._consumer: KafkaConsumer = until_connected(lambda: self._connect(address), address, settings, health)
         self.cluster = self._consumer._cluster.cluster_id or "unknown"  # in its metadata, but in no public method
         self._consumer.subscribe([address.topic], listener=_Listener(self))
@@ -104,6 +105,7 @@ class KafkaSource:
 
     def poll(self, capacity: int, timeout: float) -> list[Frame] | None:
         """See `Source.poll`. Partitions are paused while there is no capacity; what is fetched stays fetched."""
+        self._verify_membership()
         self._commit()
         self._pause(capacity == 0)
         if len(self._ready) < capacity or capacity == 0:
@@ -111,9 +113,9 @@ class KafkaSource:
             self._ready.extend(self._fetch(max(1, capacity - len(self._ready)), wait))
         frames: list[Frame] = []
         while self._ready and len(frames) < capacity:
-            record = self._ready.popleft()
+            record, claim = self._ready.popleft()
             # What was fetched before its partition was taken away is the new owner's.
-            if self.ledger.polled(TopicPartition(record.topic, record.partition), record.offset):
+            if self.ledger.polled(TopicPartition(record.topic, record.partition), record.offset, claim):
                 frames.append(read_frame(record, self.cluster))
         now = time.monotonic()
         if frames or capacity == 0:
@@ -145,11 +147,48 @@ class KafkaSource:
             log.warning("kafka: the last offsets could not be committed (%s); their frames come again", error)
         self._consumer.close(autocommit=False, timeout_ms=CLOSE_TIMEOUT_MS)
 
-    def group_metadata(self) -> Any:
-        """Who we are in the group, for a transaction's offsets."""
-        return self._consumer.group_metadata()
+    def membership(self) -> Any | None:
+        """Who we are in the group, for a transaction's offsets; None while that is not known to be whole.
 
-    def _fetch(self, most: int, timeout: float) -> Iterable[Any]:
+        Offsets sent without a member's name are accepted whoever owns the partition by now: they must not be sent.
+        Nor must those of a membership that `_verify_membership` has yet to look at.
+        """
+        member = self._consumer.group_metadata()
+        return member if _is_member(member) and _same(member, self._verified) else None
+
+    def _verify_membership(self) -> None:
+        """Look for what others did while we were out of the group without being told.
+
+        The client may rejoin after a broker's restart and keep partitions that another member had meanwhile, at the
+        place where it left off. Wherever the group's generation went on without us, each partition continues from
+        what is committed; frames of it in flight are dropped, as at a rebalance.
+        """
+        member = self._consumer.group_metadata()
+        before = self._verified
+        if not _is_member(member) or _same(member, before):
+            return
+        if before is not None and not _follows(member, before):
+            try:
+                self._start_over(self.ledger.partitions)
+            except kafka_errors.KafkaError as error:
+                self._health.failing(f"committed offsets cannot be read ({describe(error)})")
+                return
+        self._verified = member
+
+    def _start_over(self, partitions: Collection[TopicPartition]) -> None:
+        for partition in partitions:
+            committed = self._consumer.committed(partition, timeout_ms=PROBE_TIMEOUT_MS)
+            done = self.ledger.done(partition)
+            nobody_else = committed is None or (done is not None and committed <= done)
+            if nobody_else or partition not in self._consumer.assignment():
+                continue
+            self._to_commit.pop(partition, None)
+            dropped = self.ledger.renew(partition)
+            self._metrics.dropped.inc(dropped)
+            self._consumer.seek(partition, committed)
+            log.info("kafka: partition %d continues from offset %d", partition.partition, committed)
+
+    def _fetch(self, most: int, timeout: float) -> Iterator[tuple[Any, Claim]]:
         try:
             with self._watchdog.guard("polling kafka", POLL_GUARD_SECONDS):
                 batches = self._consumer.poll(milliseconds(timeout), max_records=most)
@@ -164,8 +203,15 @@ class KafkaSource:
         except kafka_errors.KafkaError as error:
             self._health.failing(f"cannot be polled ({describe(error)})")
             time.sleep(timeout)
-            return []
-        return [record for batch in batches.values() for record in batch]
+            return
+        for partition, records in batches.items():
+            claim = self.ledger.claim(partition)
+            if claim is not None:
+                yield from ((record, claim) for record in records)
+                continue
+            # Ours already, but the client has yet to tell the listener; or no longer ours, and then it is no loss.
+            with suppress(kafka_errors.IllegalStateError, AssertionError):
+                self._consumer.seek(partition, records[0].offset)
 
     def _pause(self, wanted: bool) -> None:
         partitions = self._consumer.assignment()
@@ -216,7 +262,7 @@ class KafkaSource:
 
     def _commit(self) -> None:
         """Send what there is to commit, one request at a time."""
-        if self._committing or not self._to_commit:
+        if self._committing or not self._to_commit or not self.membership():
             return
         offsets, self._to_commit = self._held(self._to_commit), {}
         if not offsets:
@@ -289,6 +335,19 @@ def describe(error: BaseException) -> str:
     """An error of the client in a few words."""
     text = str(error).strip().splitlines()
     return (text[0] if text else type(error).__name__)[:200]
+
+
+def _is_member(member: Any) -> bool:
+    return member.generation_id >= 0 and bool(member.member_id)
+
+
+def _same(member: Any, other: Any | None) -> bool:
+    return other is not None and (member.generation_id, member.member_id) == (other.generation_id, other.member_id)
+
+
+def _follows(member: Any, other: Any) -> bool:
+    """Whether a generation is the next one of the same member: then nobody else had what it kept."""
+    return (member.generation_id - 1, member.member_id) == (other.generation_id, other.member_id)
 
 
 def _with_metadata(offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, OffsetAndMetadata]:
