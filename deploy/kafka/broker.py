@@ -29,6 +29,10 @@ class BrokerError(Exception):
     """What is missing, or why the broker did not start."""
 
 
+class MissingError(BrokerError):
+    """Java, Maven or the jars cannot be had here."""
+
+
 @dataclass(frozen=True)
 class Security:
     """A second listener with TLS and SASL. `users` are SCRAM and PLAIN users; `admins` among them may do everything.
@@ -46,7 +50,7 @@ def fetch_jars() -> None:
     if any(LIBS.glob("kafka_*.jar")):
         return
     if shutil.which("mvn") is None:
-        raise BrokerError("no jars of Kafka and no Maven (mvn) to fetch them")
+        raise MissingError("no jars of Kafka and no Maven (mvn) to fetch them")
     done = subprocess.run(
         ["mvn", "-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={LIBS}"],
         cwd=HERE,
@@ -56,7 +60,7 @@ def fetch_jars() -> None:
     )
     if done.returncode:
         shutil.rmtree(LIBS, ignore_errors=True)
-        raise BrokerError(f"Maven could not fetch Kafka: {done.stdout.strip()[:300]}")
+        raise MissingError(f"Maven could not fetch Kafka: {done.stdout.strip()[:300]}")
 
 
 class Cluster:
@@ -64,7 +68,7 @@ class Cluster:
 
     def __init__(self, folder: Path, nodes: int = 1, port: int | None = None, security: Security | None = None) -> None:
         if shutil.which("java") is None:
-            raise BrokerError("no Java (JDK 17) here")
+            raise MissingError("no Java (JDK 17) here")
         fetch_jars()
         ports = free_ports(3 * nodes)
         self.folder = folder
@@ -170,7 +174,6 @@ class Cluster:
             "transaction.state.log.replication.factor": replicas,
             "transaction.state.log.min.isr": in_sync,
             "transaction.state.log.num.partitions": 4,
-            "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1000,
             "default.replication.factor": replicas,
             "min.insync.replicas": in_sync,
             "group.initial.rebalance.delay.ms": 0,

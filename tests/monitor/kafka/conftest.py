@@ -69,7 +69,7 @@ def cluster(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> I
         node = broker.Cluster(
             tmp_path_factory.mktemp("kafka"), security=broker.Security(authority.keystore, USERS, ("line",))
         )
-    except broker.BrokerError as error:
+    except broker.MissingError as error:
         skip_or_fail(str(error))
     try:
         node.start()

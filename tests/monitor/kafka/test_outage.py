@@ -20,7 +20,7 @@ def fragile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     broker = load_broker()
     try:
         node = broker.Cluster(tmp_path_factory.mktemp("fragile"))
-    except broker.BrokerError as error:
+    except broker.MissingError as error:
         skip_or_fail(str(error))
     try:
         node.start()
