@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from kafka import KafkaProducer
@@ -53,7 +54,7 @@ class Delivery:
                 topic = remaining[0].topic
                 self._health.failing(f"{topic} takes no messages ({describe(error)})")
                 # What follows a message that failed must not overtake it: a new producer starts with a clean slate.
-                self._producer.close(timeout=0)
+                discard(self._producer)
                 backoff.wait()
                 self._producer = until_connected(self._connect, self._address, self._settings, self._health)
         if messages:
@@ -61,7 +62,7 @@ class Delivery:
 
     def close(self) -> None:
         """Let go of the connections; everything has been acknowledged."""
-        self._producer.close(timeout=CLOSE_SECONDS)
+        discard(self._producer, CLOSE_SECONDS)
 
 
 def producer_options(settings: KafkaSettings, address: Address) -> dict[str, Any]:
@@ -73,6 +74,12 @@ def producer_options(settings: KafkaSettings, address: Address) -> dict[str, Any
         "allow_auto_create_topics": False,
         "metrics_enabled": False,
     }
+
+
+def discard(producer: KafkaProducer, seconds: float = 0) -> None:
+    """Let go of a producer, whatever it has not got rid of by then."""
+    with suppress(kafka_errors.KafkaError):
+        producer.close(timeout=seconds)
 
 
 def submit(producer: KafkaProducer, message: Message) -> Any:

@@ -13,7 +13,7 @@ from monitor.kafka.connection import client_options, tls_context, uses_sasl, use
 from monitor.settings import KafkaSettings
 
 CONNECT_SECONDS = 3.0
-LOGIN_MS = 5_000
+LOGIN_MS = (2_000, 4_000, 8_000)
 
 
 @dataclass(frozen=True)
@@ -30,21 +30,31 @@ def diagnose(address: Address, settings: KafkaSettings) -> Fault | None:
     faults = [_try_server(server, settings) for server in address.servers]
     if all(faults):
         return next((fault for fault in faults if fault and not fault.may_pass), faults[0])
-    with _Listening() as said:
-        try:
-            KafkaAdminClient(**options, bootstrap_timeout_ms=LOGIN_MS).close()
-            return None
-        except kafka_errors.KafkaError as error:
-            text = " ".join([*said.lines, str(error)])
-    if uses_sasl(settings) and ("Authentication failed" in text or "SaslAuthentication" in text):
+    # A client that is refused keeps trying until its time is up, and only its log says why.
+    for milliseconds in LOGIN_MS:
+        with _Listening() as said:
+            try:
+                KafkaAdminClient(**options, bootstrap_timeout_ms=milliseconds).close()
+                return None
+            except kafka_errors.KafkaError as error:
+                text = " ".join([*said.lines, str(error)])
+        if fault := _refusal(address, settings, text):
+            return fault
+    return Fault(f"{address}: no Kafka answers as kafka.security {settings.security} expects", True)
+
+
+def _refusal(address: Address, settings: KafkaSettings, text: str) -> Fault | None:
+    if not uses_sasl(settings):
+        return None
+    if "Authentication failed" in text or "SaslAuthentication" in text:
         return Fault(
             f"{address}: user {settings.username} refused with {settings.sasl_mechanism}; wrong kafka.username, "
             "password or sasl_mechanism?",
             False,
         )
-    if uses_sasl(settings) and ("UnsupportedSaslMechanism" in text or "not enabled" in text or "mechanism" in text):
+    if "UnsupportedSaslMechanism" in text or "not enabled" in text or "mechanism" in text:
         return Fault(f"{address}: kafka.sasl_mechanism {settings.sasl_mechanism} is not offered there", False)
-    return Fault(f"{address}: no Kafka answers as kafka.security {settings.security} expects", True)
+    return None
 
 
 def _try_server(server: str, settings: KafkaSettings) -> Fault | None:

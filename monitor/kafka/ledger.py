@@ -15,6 +15,7 @@ class Claim:
 
     held: bool = True
     pending: int = 0
+    first: int | None = None  # the offset of its first frame
     done: int | None = None  # the offset to commit: the next frame to be inspected
 
 
@@ -84,6 +85,7 @@ class Ledger(Generic[P]):
             if not claim.held:
                 return False
             claim.pending += 1
+            claim.first = offset if claim.first is None else claim.first
             entry = Entry(partition, offset, claim)
             self._unanswered.append(entry)
             if self._delivers:
@@ -117,6 +119,12 @@ class Ledger(Generic[P]):
         with self._lock:
             claim = self._claims.get(partition)
             return None if claim is None else claim.done
+
+    def resume(self, partition: P) -> int | None:
+        """The offset from which on frames are unanswered, None where there were none."""
+        with self._lock:
+            claim = self._claims.get(partition)
+            return None if claim is None else claim.first if claim.done is None else claim.done
 
     @property
     def partitions(self) -> list[P]:

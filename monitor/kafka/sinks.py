@@ -13,7 +13,7 @@ from monitor.errors import OutputError
 from monitor.inspection import Inspection
 from monitor.kafka.address import Address
 from monitor.kafka.connection import milliseconds
-from monitor.kafka.delivery import FOREVER_MS, Delivery, producer_options, submit, wait_for
+from monitor.kafka.delivery import FOREVER_MS, Delivery, discard, producer_options, submit, wait_for
 from monitor.kafka.health import Health
 from monitor.kafka.messages import Message, dead_letter, verdict_message
 from monitor.kafka.source import KafkaSource, describe
@@ -133,7 +133,7 @@ class KafkaTransactions:
                     )
             except kafka_errors.KafkaError as error:
                 self._health.failing(f"transaction failed ({describe(error)}), it is done again")
-                self._producer.close(timeout=0)
+                discard(self._producer)
                 backoff.wait()
                 self._producer = self._begin_again()
             else:
@@ -146,7 +146,7 @@ class KafkaTransactions:
 
     def close(self, complete: bool) -> None:
         """Let go; a transaction under way is aborted by its successor, or by the broker after its timeout."""
-        self._producer.close(timeout=1)
+        discard(self._producer, 1)
 
     def _commit(self) -> None:
         try:
@@ -181,7 +181,7 @@ class KafkaTransactions:
             with self._watchdog.guard("initialising kafka transactions", BEGIN_GUARD_SECONDS):
                 producer.init_transactions()
         except BaseException:
-            producer.close(timeout=0)
+            discard(producer)
             raise
         return producer
 

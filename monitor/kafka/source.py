@@ -1,6 +1,7 @@
 """Frames from a topic, as a member of a consumer group."""
 
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka import errors as kafka_errors
 from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.structs import OffsetAndMetadata
 
 from monitor.errors import SourceError
@@ -64,6 +66,9 @@ class KafkaSource:
         self._watchdog = watchdog
         self._commits = commits
         self._verified: Any | None = None
+        self._assigning = threading.Lock()  # the client tells of assignments on a thread of its own
+        self._taken: set[TopicPartition] = set()  # assigned, and not yet set to where they are to continue
+        self._resume: dict[TopicPartition, int] = {}  # where they were given up, if nothing was committed
         self._ready: deque[tuple[Any, Claim]] = deque()
         self._to_commit: dict[TopicPartition, int] = {}
         self._committing = False
@@ -80,7 +85,10 @@ class KafkaSource:
             **client_options(settings, address),
             group_id=settings.group_id,
             group_instance_id=settings.instance_id,
-            partition_assignment_strategy=[CooperativeStickyAssignor],
+            # A member that was given up and comes back may claim partitions that another has by now, and the client's
+            # cooperative assignor believes it: two owners at once. Exactly once cannot have that, so there everybody
+            # gives up everything before each assignment.
+            partition_assignment_strategy=[CooperativeStickyAssignor if self._commits else RangePartitionAssignor],
             enable_auto_commit=False,
             auto_offset_reset=settings.start,
             # Verdicts of one transaction with frames of another that was aborted would be wrong; and only a consumer
@@ -106,6 +114,7 @@ class KafkaSource:
     def poll(self, capacity: int, timeout: float) -> list[Frame] | None:
         """See `Source.poll`. Partitions are paused while there is no capacity; what is fetched stays fetched."""
         self._verify_membership()
+        self._settle_in()
         self._commit()
         self._pause(capacity == 0)
         if len(self._ready) < capacity or capacity == 0:
@@ -175,6 +184,25 @@ class KafkaSource:
                 return
         self._verified = member
 
+    def _settle_in(self) -> None:
+        """Set partitions assigned to us to what is committed; the client may remember an older or newer place."""
+        for partition in list(self._taken):
+            try:
+                committed = self._consumer.committed(partition, timeout_ms=PROBE_TIMEOUT_MS)
+                start = committed if committed is not None else self._resume.get(partition)
+                if start is not None:
+                    self._consumer.seek(partition, start)
+            except (kafka_errors.IllegalStateError, AssertionError):
+                continue  # taken away again meanwhile
+            except kafka_errors.KafkaError as error:
+                self._health.failing(f"committed offsets cannot be read ({describe(error)})")
+                return
+            with self._assigning:
+                if partition in self._taken:
+                    self.ledger.assign([partition])
+                    self._taken.discard(partition)
+                self._metrics.partitions.set(len(self.ledger.partitions))
+
     def _start_over(self, partitions: Collection[TopicPartition]) -> None:
         for partition in partitions:
             committed = self._consumer.committed(partition, timeout_ms=PROBE_TIMEOUT_MS)
@@ -209,7 +237,7 @@ class KafkaSource:
             if claim is not None:
                 yield from ((record, claim) for record in records)
                 continue
-            # Ours already, but the client has yet to tell the listener; or no longer ours, and then it is no loss.
+            # Ours already, but not yet settled in; or no longer ours, and then it is no loss.
             with suppress(kafka_errors.IllegalStateError, AssertionError):
                 self._consumer.seek(partition, records[0].offset)
 
@@ -282,10 +310,10 @@ class KafkaSource:
         self._committing = False
 
     def _take(self, partitions: Collection[TopicPartition]) -> None:
-        self.ledger.assign(partitions)
+        with self._assigning:
+            self._taken |= set(partitions)
         self._metrics.rebalances.inc()
-        self._metrics.partitions.set(len(self.ledger.partitions))
-        log.info("kafka: partitions of %s: %s", self.name, _numbers(self.ledger.partitions))
+        log.info("kafka: partitions of %s: %s", self.name, _numbers({*self.ledger.partitions, *partitions}))
 
     async def _give_up(self, partitions: Collection[TopicPartition], lost: bool) -> None:
         # The client's own loop: to sleep otherwise would stop its heartbeats.
@@ -299,7 +327,10 @@ class KafkaSource:
                 await self._consumer.commit_async(_with_metadata(done))
             except kafka_errors.KafkaError as error:
                 log.warning("kafka: offsets not committed before the rebalance (%s)", describe(error))
-        dropped = self.ledger.revoke(partitions)
+        with self._assigning:
+            self._taken -= set(partitions)
+            self._resume |= {p: place for p in partitions if (place := self.ledger.resume(p)) is not None}
+            dropped = self.ledger.revoke(partitions)
         for partition in partitions:
             self._to_commit.pop(partition, None)
         self._metrics.dropped.inc(dropped)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from trainer import fitting
 from trainer.architecture import Architecture
 from trainer.dataset import Split, choose_input, load_images, open_dataset
 from trainer.errors import FittingError
@@ -40,7 +41,8 @@ def test_one_seed_gives_one_network_and_another_seed_another(images: np.ndarray)
     assert not torch.equal(weights(2), first)
 
 
-def test_the_budget_ends_the_training(images: np.ndarray) -> None:
+def test_the_budget_ends_the_training(images: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "PATIENCE", fitting.EVALUATIONS + 1)  # so few steps may well bring no progress
     fitted = fit(images, SPLIT, ARCH, FitOptions(iterations=10**9, batch=4, budget=4))
     assert fitted.ended == "budget"
     assert 0 < fitted.iterations < 10**5

@@ -36,7 +36,7 @@ FRAMES_PER_SECOND = 40
 POISON = 0.01
 OVERSIZED = 0.01
 CAMERAS = [f"camera-{number}" for number in range(12)]
-DRAIN_SECONDS = 120
+DRAIN_SECONDS = 180
 
 
 @dataclass
@@ -158,7 +158,11 @@ class Campaign:
         return self.outcome
 
     def _count(self, sent: set[tuple[int, int]]) -> None:
-        verdicts = self._line.read_answers(len(sent), DRAIN_SECONDS)
+        deadline = time.monotonic() + DRAIN_SECONDS
+        verdicts = []
+        while len(set(positions(verdicts))) < len(sent) and time.monotonic() < deadline:
+            self._fill()
+            verdicts = self._line.read_answers(len(sent), 15)
         for monitor in self._monitors:
             monitor.signal(signal.SIGTERM)
         for monitor in self._monitors:
