@@ -125,6 +125,7 @@ class Pipeline:
             capacity = 0 if draining else self._capacity()
             if capacity == 0:
                 self._acknowledge(POLL_SECONDS)
+                capacity = 0 if draining else self._capacity()
             frames = [] if exhausted else self._source.poll(capacity, POLL_SECONDS if capacity else 0)
             if frames is None:
                 exhausted = True

@@ -32,6 +32,8 @@ PROBE_SECONDS = 3.0
 PROBE_TIMEOUT_MS = 2_000
 LAG_SECONDS = 1.0
 CLOSE_TIMEOUT_MS = 5_000
+# The client joins its group and gives partitions up only while it is waited for: a poll of no time at all does neither.
+LEAST_POLL_SECONDS = 0.05
 # Beyond this a call into the client has gone astray: its own timeouts are shorter.
 POLL_GUARD_SECONDS = 60.0
 
@@ -77,6 +79,8 @@ class KafkaSource:
         self._last_lag = 0.0
         self._consumer: KafkaConsumer = until_connected(lambda: self._connect(address), address, settings, health)
         self.cluster = self._consumer._cluster.cluster_id or "unknown"  # in its metadata, but in no public method
+        # A leader that joins before it knows the topic's partitions assigns none, until the metadata is old.
+        self._consumer.partitions_for_topic(address.topic)
         self._consumer.subscribe([address.topic], listener=_Listener(self))
 
     def _connect(self, address: Address) -> KafkaConsumer:
@@ -118,7 +122,7 @@ class KafkaSource:
         self._commit()
         self._pause(capacity == 0)
         if len(self._ready) < capacity or capacity == 0:
-            wait = 0 if self._ready else timeout
+            wait = 0 if self._ready else max(timeout, LEAST_POLL_SECONDS)
             self._ready.extend(self._fetch(max(1, capacity - len(self._ready)), wait))
         frames: list[Frame] = []
         while self._ready and len(frames) < capacity:

@@ -77,7 +77,7 @@ def open_video(path: Path, camera: str | None) -> VideoSource:
 
 
 def open_camera(uri: str, camera: str | None) -> VideoSource:
-    """Open rtsp://... or camera:N, N from 0. Raises UsageError."""
+    """Open rtsp://..., http://... (Motion JPEG) or camera:N, N from 0. Raises UsageError."""
     name = hide_password(uri)
     if uri.startswith("camera:"):
         number = uri.removeprefix("camera:")

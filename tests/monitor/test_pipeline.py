@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from monitor import pipeline
 from monitor.errors import OutputError, SourceError
 from monitor.frames import Frame, Verdict
 from monitor.imaging import Pixels
@@ -126,7 +127,8 @@ def test_verdicts_are_the_same_bytes_whatever_the_batches_and_threads(model_byte
 
 
 @pytest.mark.parametrize("in_flight", [1, 5, 16])
-def test_a_slow_sink_holds_the_source_back(model: Model, in_flight: int) -> None:
+def test_a_slow_sink_holds_the_source_back(model: Model, in_flight: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "POLL_SECONDS", 0.002)  # less than the sink takes
     source = ListSource(stream(60))
     sink = ListSink(lambda sink: time.sleep(0.01))
     run(model, source, sink, limits=Limits(batch_size=4, in_flight=in_flight))

@@ -79,6 +79,21 @@ def cluster(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.fixture(scope="session")
+def fragile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Another node, that tests may kill or stop."""
+    broker = load_broker()
+    try:
+        node = broker.Cluster(tmp_path_factory.mktemp("fragile"))
+    except broker.MissingError as error:
+        skip_or_fail(str(error))
+    try:
+        node.start()
+        yield node
+    finally:
+        node.stop()
+
+
+@pytest.fixture(scope="session")
 def servers(request: pytest.FixtureRequest) -> str:
     """Brokers without TLS: those of ANDON_TEST_KAFKA (host:port,...), else a node of our own."""
     given = os.environ.get("ANDON_TEST_KAFKA")

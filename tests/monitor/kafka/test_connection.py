@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kafka import KafkaAdminClient
+from kafka.admin import ACL, ACLOperation, ACLPermissionType, ResourcePattern, ResourceType
 
 from monitor.checks import run_checks
 from monitor.errors import UsageError
@@ -154,6 +156,36 @@ def test_check_names_a_topic_that_the_user_may_not_use(cluster: Any, authority: 
     assert diagnose(address, settings) is None
     with pytest.raises(UsageError, match=r"no such topic|no permission"):
         must_exist(address, settings)
+
+
+def test_check_names_each_right_that_is_missing(cluster: Any, authority: Authority, line: Line, tmp_path: Path) -> None:
+    """The user may read frames and see where verdicts go, and no more."""
+    rights = [(line.frames, ACLOperation.READ), (line.frames, ACLOperation.DESCRIBE_CONFIGS)]
+    rights += [(topic, ACLOperation.DESCRIBE) for topic in (line.verdicts, line.letters)]
+    admin = KafkaAdminClient(bootstrap_servers=cluster.servers)
+    admin.create_acls(
+        [
+            ACL("User:guest", "*", operation, ACLPermissionType.ALLOW, ResourcePattern(ResourceType.TOPIC, topic))
+            for topic, operation in rights
+        ]
+    )
+    admin.close()
+    secret = tmp_path / "secret"
+    secret.write_text("guest-secret")
+    line.servers = cluster.secure_servers
+    found = results(
+        line,
+        kafka__security="sasl_ssl",
+        kafka__ca_file=authority.certificate,
+        kafka__sasl_mechanism="SCRAM-SHA-256",
+        kafka__username="guest",
+        kafka__password_file=secret,
+    )
+    assert found["kafka"][0], found
+    assert found["source"] == (True, f"{line.uri(line.frames)}, 4 partitions, messages up to 8388608 bytes")
+    for role, topic in (("output.verdicts", line.verdicts), ("output.dead_letters", line.letters)):
+        assert found[role] == (False, f"{line.uri(topic)}: no permission; the user needs WRITE on this topic")
+    assert found["kafka.group_id"] == (False, "andon: no permission; the user needs READ on this group")
 
 
 def test_topics_are_made_once_and_left_as_they_are(servers: str, line: Line) -> None:

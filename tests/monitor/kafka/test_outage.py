@@ -2,31 +2,13 @@
 
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import skip_or_fail
-from tests.monitor.kafka.conftest import load_broker
 from tests.monitor.kafka.line import Line, out_of_order, positions
 from tests.monitor.small_model import parts
-
-
-@pytest.fixture(scope="module")
-def fragile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A node that these tests may kill."""
-    broker = load_broker()
-    try:
-        node = broker.Cluster(tmp_path_factory.mktemp("fragile"))
-    except broker.MissingError as error:
-        skip_or_fail(str(error))
-    try:
-        node.start()
-        yield node
-    finally:
-        node.stop()
 
 
 def test_a_broker_killed_is_waited_out_and_nothing_is_lost(fragile: Any, model_path: Path, tmp_path: Path) -> None:

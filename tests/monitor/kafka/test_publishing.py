@@ -2,8 +2,14 @@
 
 import json
 import shutil
+import signal
 import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 from tests.conftest import skip_or_fail
 from tests.monitor.kafka.line import Line
@@ -53,3 +59,68 @@ def test_another_client_sends_frames_and_reads_verdicts(line: Line, tmp_path: Pa
     assert key == "left"
     assert "ce_type=andon.verdict" in headers.split(",")
     assert json.loads(value)["verdict"] == "good"
+
+
+def start_publishing(*arguments: object, log: Path) -> "subprocess.Popen[bytes]":
+    """`andon-monitor publish` as a process of its own, its standard error in a file."""
+    command = [sys.executable, "-c", "from monitor.cli import main; main()", "publish", *map(str, arguments)]
+    with log.open("w") as file:
+        return subprocess.Popen(command, stderr=file)
+
+
+def test_publishing_waits_out_a_broker_that_went_away(
+    fragile: Any, model_path: Path, tmp_path: Path, recording: Path
+) -> None:
+    line = Line(fragile.servers, "publish-outage", model_path, tmp_path)
+    log = tmp_path / "log"
+    publishing = start_publishing(
+        recording, "--to", line.uri(line.frames), "--rate", 10, "--repeat", 2, "--pending", 8, log=log
+    )
+    try:
+        line.read(line.frames, 5)
+        fragile.signal_node(1, signal.SIGKILL)
+        time.sleep(2)
+        fragile.start_node(1)
+        assert publishing.wait(60) == 0, log.read_text()
+    finally:
+        publishing.kill()
+    assert "80 frames published" in log.read_text()
+    published = {dict(record.headers)["ce_id"] for record in line.read(line.frames, 80, extra=0.5)}
+    assert len(published) == 80
+
+
+class MotionJpeg(BaseHTTPRequestHandler):
+    """A network camera that shows ten frames to each viewer and then hangs up."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        self.end_headers()
+        for number in range(10):
+            jpeg = encode(draw(number), ".jpg")
+            head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+            self.wfile.write(head.encode() + jpeg + b"\r\n")
+            time.sleep(0.02)
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Say nothing."""
+
+
+def test_a_camera_that_hangs_up_is_called_again(line: Line, tmp_path: Path) -> None:
+    camera = ThreadingHTTPServer(("127.0.0.1", 0), MotionJpeg)
+    threading.Thread(target=camera.serve_forever, daemon=True).start()
+    log = tmp_path / "log"
+    address = f"http://127.0.0.1:{camera.server_port}/live"
+    publishing = start_publishing(address, "--camera", "left", "--to", line.uri(line.frames), log=log)
+    try:
+        records = line.read(line.frames, 25)
+        assert len(records) >= 25, log.read_text()
+        assert {record.key for record in records} == {b"left"}
+        assert "gives no more frames; trying again" in log.read_text()
+        publishing.send_signal(signal.SIGINT)
+        assert publishing.wait(20) == 0, log.read_text()
+    finally:
+        publishing.kill()
+        camera.shutdown()
+        camera.server_close()
+    assert "frames published" in log.read_text()

@@ -1,0 +1,121 @@
+"""How a monitor starts, keeps its place under load, notices that it is stuck, and ends."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from monitor.errors import SourceError
+from monitor.kafka.opening import Kafka
+from monitor.kafka.source import KafkaSource
+from monitor.kafka.watchdog import EXIT_STATUS
+from monitor.metrics import Metrics
+from monitor.settings import load_settings
+from tests.monitor.kafka.line import Line
+from tests.monitor.small_model import draw, encode, parts
+
+QUICK = {"kafka.session_timeout": 3, "kafka.request_timeout": 4, "kafka.rebalance_timeout": 0.5}
+
+
+@pytest.fixture
+def members(line: Line) -> Iterator[Any]:
+    """Makes sources of one group."""
+    with ExitStack() as stack:
+
+        def join(**changes: Any) -> KafkaSource:
+            given = {"kafka.group_id": line.name, "source.uri": line.uri(line.frames), **QUICK}
+            settings = load_settings(given | {f"kafka.{key}": value for key, value in changes.items()}, None)
+            kafka = Kafka(settings, Metrics())
+            stack.callback(kafka.close)
+            source = kafka.open_source(line.uri(line.frames))
+            stack.callback(source.close)
+            return source
+
+        yield join
+
+
+def until(sources: list[KafkaSource], shares: list[int], capacity: int) -> None:
+    """Poll them in turn until each has so many partitions."""
+    deadline = time.monotonic() + 30
+    while [len(source.ledger.partitions) for source in sources] != shares:
+        assert time.monotonic() < deadline, [source.ledger.partitions for source in sources]
+        for source in sources:
+            source.poll(capacity, 0.05 if capacity else 0)
+        time.sleep(0.05)
+
+
+def poll_for(seconds: float, source: KafkaSource) -> int:
+    """How many frames come."""
+    count, deadline = 0, time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        count += len(source.poll(8, 0.2) or ())
+        time.sleep(0.05)
+    return count
+
+
+def test_a_member_with_its_hands_full_joins_the_group_and_gives_up_its_share(line: Line, members: Any) -> None:
+    line.send([data for data, _ in parts(8)])
+    first = members()
+    until([first], [4], capacity=0)
+    second = members()
+    until([first, second], [2, 2], capacity=0)
+
+
+def test_a_source_that_gets_nothing_although_frames_wait_ends_itself(line: Line, members: Any) -> None:
+    line.send([data for data, _ in parts(8)])
+    source = members(stuck_timeout=4)
+    until([source], [4], capacity=0)
+    source._consumer.poll = lambda *arguments, **options: {}  # a client that has lost its way
+    with pytest.raises(SourceError, match=r"8 records wait and none has come for \d+ s; ending, to be started anew"):
+        poll_for(30, source)
+
+
+def test_a_quiet_line_is_not_a_stuck_one(line: Line, members: Any) -> None:
+    source = members(stuck_timeout=1)
+    until([source], [4], capacity=0)
+    assert poll_for(6, source) == 0
+
+
+def test_sigterm_ends_the_monitor_in_time_though_the_broker_hangs(
+    fragile: Any, model_path: Path, tmp_path: Path
+) -> None:
+    line = Line(fragile.servers, "drain", model_path, tmp_path)
+    line.send([data for data, _ in parts(40)])
+    with line.monitor("kafka.drain_timeout=4") as monitor:
+        line.read_verdicts(1)
+        fragile.signal_node(1, signal.SIGSTOP)
+        try:
+            line_is_full = time.monotonic()
+            monitor.signal(signal.SIGTERM)
+            assert monitor.end(30) in (0, EXIT_STATUS)
+            assert time.monotonic() - line_is_full < 25
+        finally:
+            fragile.signal_node(1, signal.SIGCONT)
+    with line.monitor():
+        assert len(line.read_answers(40)) >= 40
+
+
+def test_memory_is_bounded_by_settings_when_frames_have_piled_up(line: Line) -> None:
+    """300 MB of frames wait; what the monitor's memory grows by is a fraction of it."""
+    noise = np.random.default_rng(1)
+    big = [encode(noise.integers(0, 256, (1000, 1000), np.uint8)) for _ in range(5)]
+    line.send([encode(draw(1))])
+    limits = ("kafka.fetch_bytes=8388608", "inspection.in_flight_bytes=8388608", "inspection.max_staleness=3600")
+    with line.monitor(*limits) as monitor:
+        line.read_verdicts(1)
+        before = peak_memory(monitor.process.pid)
+        line.send([big[i % len(big)] for i in range(300)])
+        line.read_verdicts(301)
+        grown = peak_memory(monitor.process.pid) - before
+    assert grown < 150e6, f"{grown / 1e6:.0f} MB"
+
+
+def peak_memory(process: int) -> int:
+    """The most memory that a process has had so far, bytes."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return 1024 * int(status.split("VmHWM:")[1].split()[0])
