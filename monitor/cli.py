@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Option
 
-from monitor.errors import AndonError, UsageError
+from monitor.errors import AndonError, SourceError, UsageError
 
 if TYPE_CHECKING:
+    from monitor.recording.selection import Selection
     from monitor.settings import Settings
 
 app = typer.Typer(
@@ -24,7 +25,7 @@ app = typer.Typer(
 ConfigFile = Annotated[Path | None, Option("--config", envvar="ANDON_CONFIG", help="YAML file of settings.")]
 ModelFile = Annotated[Path | None, Option("--model", help="Model file that andon-trainer fit made.")]
 SourceUri = Annotated[
-    str | None, Option("--source", help="kafka://..., a folder, image, video file, rtsp://... or camera:0.")
+    str | None, Option("--source", help="kafka://..., a folder, image, video file, rtsp://..., http://... or camera:0.")
 ]
 Sets = Annotated[
     list[str] | None, Option("--set", metavar="KEY=VALUE", help="Any setting: --set inspection.too_dark=0")
@@ -96,6 +97,8 @@ def run(
     with progress_bar(None if to_terminal else page) as watchers:
         result = Service(loaded, watchers).run()
     print_summary(result, page)
+    if result.damage is not None:
+        raise SourceError(result.damage)
 
 
 @app.command()
@@ -118,7 +121,7 @@ def check(
 
 @app.command()
 def publish(
-    source: Annotated[str, typer.Argument(help="Folder, image, video file, rtsp://... or camera:0.")],
+    source: Annotated[str, typer.Argument(help="Folder, image, video file, rtsp://..., http://... or camera:0.")],
     to: Annotated[str, Option(metavar="URI", help="kafka://host:port/topic")],
     rate: Annotated[float | None, Option(min=0.001, help="Frames a second; else as fast as it goes.")] = None,
     pace: Annotated[str, Option(help="Without a rate: max, or recorded.")] = "max",
@@ -171,6 +174,100 @@ def topics(
         print(f"{topic.name}: {topic.describe() if new else 'is there already, left as it is'}")
 
 
+@app.command()
+def record(
+    source: Annotated[str, Option(help="kafka://..., a folder, video file, rtsp://... or camera:0.")],
+    output: Annotated[Path, Option("--output", "-o", help="The recording, such as line.mcap.")],
+    verdicts: Annotated[str | None, Option(metavar="URI", help="kafka://... of verdicts to record beside.")] = None,
+    start: Annotated[str, Option(help="Where in a topic: latest, earliest, or a time.")] = "latest",
+    until_end: Annotated[bool, Option("--until-end", help="Stop where the topic ends now.")] = False,
+    file_size: Annotated[str | None, Option(metavar="SIZE", help="Begin another file beyond 500MB, 2GB, ...")] = None,
+    file_time: Annotated[str | None, Option(metavar="TIME", help="Begin another file after 10m, 1h, ...")] = None,
+    keep: Annotated[int | None, Option(min=1, help="Files that stay; older ones are removed.")] = None,
+    frames: Annotated[int | None, Option(min=1, help="Stop after so many frames.")] = None,
+    duration: Annotated[str | None, Option(metavar="TIME", help="Stop after 90s, 8h, ...")] = None,
+    keep_free: Annotated[
+        str, Option(metavar="SIZE", help="Stop where the disk would have less than this left.")
+    ] = "1GB",
+    camera: Annotated[str | None, Option(help="Name of the camera where the source does not say.")] = None,
+    config: ConfigFile = None,
+    settings: Sets = None,
+) -> None:
+    """Record the frames of a source into MCAP files, which replay, compare and run read.
+
+    A topic is read beside its monitors, which do not notice. Ctrl-C ends the recording; what a crash leaves,
+    NAME.mcap.part, can be read as it is. With --file-size or --file-time files are numbered.
+    """
+    loaded = _load({}, settings, config)
+    from monitor import logs
+    from monitor.quantities import parse_duration, parse_size
+    from monitor.recording.opening import record_from
+    from monitor.recording.record import Limits, parse_start
+
+    logs.set_up(loaded.logging.level, loaded.logging.format)
+    limits = Limits(
+        file_size=None if file_size is None else parse_size("--file-size", file_size),
+        file_seconds=None if file_time is None else parse_duration("--file-time", file_time),
+        keep=keep,
+        frames=frames,
+        seconds=None if duration is None else parse_duration("--duration", duration),
+        keep_free=parse_size("--keep-free", keep_free),
+    )
+    record_from(source, camera, verdicts, output, limits, parse_start(start), until_end, loaded.kafka)
+
+
+@app.command()
+def replay(
+    recording: Annotated[str, typer.Argument(help="A .mcap file, a folder of them or of images, a video.")],
+    to: Annotated[str, Option(metavar="URI", help="kafka://host:port/topic")],
+    speed: Annotated[str, Option(help="Factor to the tempo of capture, or max.")] = "1",
+    begin: Annotated[
+        str | None, Option("--from", metavar="TIME", help="2026-01-05T06:00:00Z, or +90 (seconds).")
+    ] = None,
+    end: Annotated[str | None, Option("--until", metavar="TIME", help="Likewise; not included.")] = None,
+    cameras: Annotated[list[str] | None, Option("--camera", help="Only this camera; may be given again.")] = None,
+    loops: Annotated[int, Option(min=0, help="How often; 0: for ever.")] = 1,
+    stamp: Annotated[str, Option(help="Capture time: recorded, or now.")] = "recorded",
+    pending: Annotated[int, Option(min=1, help="Frames sent and not yet acknowledged, at most.")] = 64,
+    config: ConfigFile = None,
+    settings: Sets = None,
+) -> None:
+    """Put a recording's frames back into a topic, with the bytes, keys and headers they had.
+
+    A damaged recording gives what is whole, and exit code 1.
+    """
+    if stamp not in ("recorded", "now"):
+        raise UsageError(f"--stamp: {stamp!r} should be recorded or now")
+    factor = _factor(speed)
+    loaded = _load({}, settings, config)
+    from monitor import logs
+    from monitor.kafka.address import parse_address
+    from monitor.recording.replay import Replay
+    from monitor.recording.replay import replay as replay_frames
+
+    logs.set_up(loaded.logging.level, loaded.logging.format)
+    job = Replay(recording, _selection(begin, end, cameras), factor, loops, stamp == "now", pending)
+    done = replay_frames(job, parse_address(to), loaded.kafka)
+    if done.damage is not None:
+        raise SourceError(done.damage)
+    if done.progress.refused:
+        raise typer.Exit(1)
+
+
+@app.command()
+def repair(
+    recording: Annotated[Path, typer.Argument(help="A damaged or unfinished .mcap file.")],
+    output: Annotated[Path, Option("--output", "-o", help="The sound file to write.")],
+) -> None:
+    """Copy what is whole of a recording into a sound one. Exit code 1 where anything had been lost."""
+    from monitor.recording.repair import repair as repair_file
+
+    done = repair_file(recording, output)
+    print(f"{output}: {done.frames} frames, {done.messages} messages; {recording}: {done.damage}")
+    if done.damage.found:
+        raise typer.Exit(1)
+
+
 def main() -> None:
     """Run the command line: an error is one line on standard error and an exit code, never a traceback."""
     try:
@@ -198,6 +295,29 @@ def _load(flags: dict[str, Any], assignments: list[str] | None, config: Path | N
             raise UsageError(f"--set {assignment}: right is --set key=value, such as --set server.port=0")
         flags[key] = yaml.safe_load(value)
     return load_settings(flags, config)
+
+
+def _selection(begin: str | None, end: str | None, cameras: list[str] | None) -> "Selection":
+    from monitor.recording.selection import Selection, parse_moment
+
+    return Selection(
+        None if begin is None else parse_moment("--from", begin),
+        None if end is None else parse_moment("--until", end),
+        tuple(cameras or ()),
+    )
+
+
+def _factor(speed: str) -> float | None:
+    """The tempo of a replay; None for as fast as it goes."""
+    if speed == "max":
+        return None
+    try:
+        factor = float(speed)
+    except ValueError:
+        factor = 0.0
+    if not 0 < factor < float("inf"):
+        raise UsageError(f"--speed: {speed!r} should be max, or a factor above 0 such as 1 or 2.5")
+    return factor
 
 
 def _fail(message: str, code: int) -> None:

@@ -17,6 +17,7 @@ from monitor.logs import UninspectableLog
 from monitor.metrics import Metrics
 from monitor.model import Model
 from monitor.pipeline import Limits, Pipeline
+from monitor.recording.source import damage_of
 from monitor.server import Server, build_app
 from monitor.settings import InspectionSettings, Settings
 from monitor.sinks import Sink, open_sink
@@ -73,6 +74,7 @@ class Service:
                 self._pipeline.run()
             if self._pipeline.stopped:
                 log.info("stopped by a signal; what was in flight is finished")
+            summary.damage = damage_of(source)
         if settings.output.summary is not None:
             summary.save(settings.output.summary)
         return summary

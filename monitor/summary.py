@@ -58,6 +58,7 @@ class Summary:
     )
     started: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
+    damage: str | None = None  # what of the recording could not be read
 
     def write(self, inspections: Sequence[Inspection]) -> None:
         """Count them."""
@@ -100,6 +101,7 @@ class Summary:
                 for name, stage in self.stages.items()
             },
             **({"truth": self._truth()} if self.kinds else {}),
+            **({"damage": self.damage} if self.damage else {}),
         }
 
     def save(self, path: Path) -> None:

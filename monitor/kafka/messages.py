@@ -34,20 +34,30 @@ class Message:
 
 
 def frame_message(frame: Frame, topic: str, event_id: str) -> Message:
-    """A camera's frame on its way in."""
+    """A camera's frame on its way in; headers of its own stay, but for those of an earlier event."""
     attributes = {
         "id": event_id,
         "source": f"/andon/cameras/{frame.camera}",
         "type": FRAME_TYPE,
         "time": rfc3339(frame.captured_at),
     }
+    own = tuple((name, value) for name, value in frame.headers if not name.startswith(("ce_", "content-type")))
     return Message(
         topic,
         frame.camera.encode(),
         frame.data,
-        _headers(attributes, _image_type(frame.data)) + frame.headers,
+        _headers(attributes, _image_type(frame.data)) + own,
         _milliseconds(frame.captured_at),
     )
+
+
+def recorded_message(frame: Frame, topic: str, now: float | None) -> Message:
+    """A frame that came from a topic, with the key and headers it had there; where `now` is given captured then."""
+    captured_at, headers = frame.captured_at, frame.headers
+    if now is not None:
+        time = rfc3339(now).encode()
+        captured_at, headers = now, tuple((n, time if n == "ce_time" else value) for n, value in headers)
+    return Message(topic, frame.key, frame.data, headers, _milliseconds(captured_at))
 
 
 def read_frame(record: Any, cluster: str) -> Frame:

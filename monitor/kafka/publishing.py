@@ -5,7 +5,7 @@ import sys
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from monitor.kafka.address import Address
 from monitor.kafka.delivery import FOREVER_MS, producer_options, submit, wait_for
 from monitor.kafka.diagnosis import diagnose
 from monitor.kafka.health import Health
-from monitor.kafka.messages import frame_message
+from monitor.kafka.messages import Message, frame_message
 from monitor.kafka.source import describe
 from monitor.kafka.topics import must_exist
 from monitor.kafka.waiting import Backoff, until_connected
@@ -31,6 +31,8 @@ POLL_SECONDS = 0.5
 LINE_SECONDS = 1.0
 
 log = logging.getLogger("andon")
+
+ToMessage = Callable[[Frame, str], Message]  # of a frame and the id of its event
 
 
 @dataclass(frozen=True)
@@ -85,11 +87,21 @@ def publish(publication: Publication, address: Address, settings: KafkaSettings)
 
     Raises UsageError for a source, address or topic that is not there, OutputError where access is refused.
     """
+
+    def message(frame: Frame, event_id: str) -> Message:
+        return frame_message(frame, address.topic, event_id)
+
+    return send_frames(_frames(publication), message, address, settings, publication.pending)
+
+
+def send_frames(
+    frames: Iterator[Frame], to_message: ToMessage, address: Address, settings: KafkaSettings, pending: int
+) -> Progress:
+    """Send frames, at most `pending` of them unacknowledged at once; see `publish`."""
     fault = diagnose(address, settings)
     if fault is not None and not fault.may_pass:
         raise UsageError(fault.message)
     must_exist(address, settings)
-    frames = _frames(publication)
     health = Health(Metrics())
     producer = until_connected(
         lambda: KafkaProducer(**producer_options(settings, address), delivery_timeout_ms=FOREVER_MS),
@@ -102,8 +114,9 @@ def publish(publication: Publication, address: Address, settings: KafkaSettings)
     run = uuid.uuid4().hex[:12]
     try:
         for number, frame in enumerate(frames):
-            waiting.append((_submit(producer, frame, f"{run}-{number}", address, health), frame))
-            while waiting and (len(waiting) >= publication.pending or waiting[0][0].is_done):
+            message = to_message(frame, f"{run}-{number}")
+            waiting.append((_submit(producer, message, address, health), frame))
+            while waiting and (len(waiting) >= pending or waiting[0][0].is_done):
                 _settle(*waiting.popleft(), progress, health)
             progress.say(len(waiting))
     except KeyboardInterrupt:
@@ -115,10 +128,10 @@ def publish(publication: Publication, address: Address, settings: KafkaSettings)
     return progress
 
 
-def _submit(producer: KafkaProducer, frame: Frame, event_id: str, address: Address, health: Health) -> Any:
+def _submit(producer: KafkaProducer, message: Message, address: Address, health: Health) -> Any:
     while True:
         try:
-            return submit(producer, frame_message(frame, address.topic, event_id))
+            return submit(producer, message)
         except kafka_errors.KafkaTimeoutError as error:
             # No metadata: the brokers are away, or the topic is not there.
             health.failing(f"{address} gives no metadata ({describe(error)}); is the topic there?")

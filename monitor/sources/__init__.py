@@ -1,4 +1,4 @@
-"""Where frames come from: a folder of images, one image, a video file, a camera; recordings join here.
+"""Where frames come from: a folder of images, one image, a video file, a camera, a recording (`monitor.recording`).
 
 `open_source` turns a name (contract 7) into a `Source`; `pacing` gives a recording its own tempo. Kafka, which needs
 settings and metrics to be opened, is in `monitor.kafka`.
@@ -30,7 +30,7 @@ class Source(Protocol):
     def poll(self, capacity: int, timeout: float) -> list[Frame] | None:
         """Up to `capacity` frames, as soon as there are some, [] after `timeout` seconds, None after the last one.
 
-        With capacity 0 it gives [] at once, but does what it must to stay connected. Raises SourceError.
+        With capacity 0 it soon gives [], but does what it must to stay connected. Raises SourceError.
         """
 
     def acknowledge(self, frames: Sequence[Frame]) -> None:
@@ -51,20 +51,22 @@ def open_source(uri: str, camera: str | None = None) -> Source:
     scheme = uri.split("://", 1)[0].lower() if "://" in uri else ""
     if scheme == "kafka":
         raise UsageError(f"{hide_password(uri)}: a topic is a source of andon-monitor run alone")
-    if uri.lower().endswith(".mcap"):
-        raise UsageError(f"{hide_password(uri)}: not supported as a source yet; give a folder, a video or a camera")
-    if scheme in ("rtsp", "rtsps") or uri.startswith("camera:"):
+    if scheme in ("rtsp", "rtsps", "http", "https") or uri.startswith("camera:"):
         from monitor.sources.video import open_camera
 
         return open_camera(uri, camera)
     if scheme:
         raise UsageError(
-            f"{hide_password(uri)}: unknown kind of source {scheme}://; give kafka://..., rtsp://..., camera:0, "
-            "a folder of images or a video file"
+            f"{hide_password(uri)}: unknown kind of source {scheme}://; give kafka://..., rtsp://..., http://..., "
+            "camera:0, a folder of images, a video file or a recording (.mcap)"
         )
     path = Path(uri)
     if not path.exists():
         raise UsageError(f"{uri}: no such folder or file")
+    from monitor.recording.source import is_recording, open_recording
+
+    if is_recording(uri):
+        return open_recording(uri)
     if path.is_dir():
         return FolderSource(path, camera)
     if path.suffix.lower() in SUFFIXES:
@@ -74,7 +76,7 @@ def open_source(uri: str, camera: str | None = None) -> Source:
 
         return open_video(path, camera)
     known = ", ".join(suffix[1:] for suffix in SUFFIXES + VIDEO_SUFFIXES)
-    raise UsageError(f"{uri}: neither an image nor a video that is known ({known})")
+    raise UsageError(f"{uri}: neither an image nor a video nor a recording that is known (mcap, {known})")
 
 
 def hide_password(uri: str) -> str:
