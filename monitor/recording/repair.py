@@ -8,6 +8,9 @@ from mcap.records import Channel, Schema
 from monitor.recording.reading import Damage, RecordingFile
 from monitor.recording.writing import McapFile
 
+# While it is written: what a crash of the recorder left may be called like the file to be made, with `.part`.
+MENDED = ".mended"
+
 
 @dataclass(frozen=True)
 class Repaired:
@@ -25,7 +28,9 @@ def repair(path: Path, to: Path) -> Repaired:
     """
     source = RecordingFile(path)
     try:
-        target = McapFile(to)
+        part = to.with_name(f"{to.name}{MENDED}")
+        part.unlink(missing_ok=True)
+        target = McapFile(to, part)
         try:
             _copy(source, target)
             target.add_metadata("andon.repair", {"from": path.name, "damage": str(source.damage)})

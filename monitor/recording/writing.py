@@ -40,16 +40,16 @@ OTHERS = f"{CAMERAS}other"
 class McapFile:
     """An MCAP file that is being written: chunks with checksums, each of which can be read without the others.
 
-    It is written as `<name>.part` and gets its name when it is closed. What `flush` has handed to the system survives
+    It is written as `<name>.part`, or `part`, and gets its name when it is closed. What `flush` has handed to the system survives
     the process; `monitor.recording.reading` reads it with or without its end. Chunks are not compressed: images are.
 
     Raises UsageError (there is such a file already) and OutputError (cannot be written).
     """
 
-    def __init__(self, path: Path, profile: str = PROFILE) -> None:
+    def __init__(self, path: Path, part: Path | None = None) -> None:
         self.path = path
         self.messages = 0
-        self._part = part_of(path)
+        self._part = part or part_of(path)
         for taken in (path, self._part):
             if taken.exists():
                 raise UsageError(f"{taken}: is there already, and a recording is never overwritten; give another name")
@@ -66,7 +66,7 @@ class McapFile:
         self._channels: list[Channel] = []
         self._written = 0
         self._began = self._synced = time.monotonic()
-        self._guarded(lambda: self._writer.start(profile))
+        self._guarded(lambda: self._writer.start(PROFILE))
 
     @property
     def size(self) -> int:
