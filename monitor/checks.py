@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from monitor import credentials
 from monitor.errors import AndonError, UsageError
 from monitor.files import check_writable
 from monitor.inspection import Inspector
@@ -13,6 +14,7 @@ from monitor.model import Model
 from monitor.server import bind
 from monitor.service import load_model, on_kafka, open_configured, rules, written_paths
 from monitor.settings import Settings
+from monitor.statistics.charts import cusum_of
 
 FIRST_FRAME_SECONDS = 5.0
 
@@ -39,6 +41,7 @@ def run_checks(settings: Settings) -> Iterator[Check]:
         yield Check(
             "provider", not model.fell_back, model.provider + (", asked for another" if model.fell_back else "")
         )
+        yield _try("statistics", partial(_describe_charts, settings, model))
     inspector = None if model is None else Inspector(model, rules(settings))
     if settings.source.uri is None or not is_kafka(settings.source.uri):
         yield _try("source", lambda: _read_first_frame(settings, inspector))
@@ -71,6 +74,15 @@ def _describe(model: Model) -> str:
     )
 
 
+def _describe_charts(settings: Settings, model: Model) -> str:
+    cusum = cusum_of(settings.statistics, model.card)
+    alarms, delay = cusum.average_run_length(cusum.normal), cusum.average_run_length(cusum.raised)
+    return (
+        f"CUSUM: a false alarm in {alarms:,.0f} parts at a defect rate of {cusum.normal:.3g}, a rate of "
+        f"{cusum.raised:.3g} is noticed in {delay:,.0f} parts"
+    )
+
+
 def _read_first_frame(settings: Settings, inspector: Inspector | None) -> str:
     source = open_configured(settings)
     try:
@@ -91,5 +103,7 @@ def _check_output(path: Path) -> str:
 
 
 def _bind(settings: Settings) -> str:
-    bind(settings.server.address, settings.server.port).close()
-    return f"{settings.server.address}:{settings.server.port or '(a free port)'}"
+    server = settings.server
+    protection = credentials.describe(server)
+    bind(server.address, server.port).close()
+    return f"{server.address}:{server.port or '(a free port)'}, {protection}"

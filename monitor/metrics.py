@@ -1,8 +1,11 @@
 """Every metric of the monitor (contract 5), on a registry of its own."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from importlib.metadata import version
 
+import onnxruntime
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -29,6 +32,8 @@ RATIO_BUCKETS = (0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.25, 
 STAGE_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 # Seconds from the camera to the verdict: a takt lies between a tenth of a second and a minute.
 END_TO_END_BUCKETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
+# What a drift score is of; see `monitor.statistics.drift`.
+SIGNALS = ("score", "brightness", "sharpness")
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a `_created` series beside each counter would double what is scraped
@@ -107,7 +112,10 @@ class Metrics:
             ["topic", "partition"],
             registry=registry,
         )
-        self.kafka_up = Gauge("andon_kafka_up", "1 while the Kafka brokers answer.", registry=registry)
+        self.kafka_up = Gauge(
+            "andon_kafka_up", "1 while the Kafka brokers answer, NaN where there are none to ask.", registry=registry
+        )
+        self.kafka_up.set(math.nan)
         self.kafka_outages = Counter(
             "andon_kafka_outages", "Times that something failed in Kafka and was waited out.", registry=registry
         )
@@ -122,8 +130,47 @@ class Metrics:
         )
         self.last_frame = Gauge(
             "andon_last_frame_timestamp_seconds",
-            "Capture time of the newest frame received, in seconds since 1970.",
+            "Capture time of the newest frame received, in seconds since 1970; 0 for one yet to come.",
             ["camera"],
+            registry=registry,
+        )
+        self.last_defect = Gauge(
+            "andon_last_defect_timestamp_seconds",
+            "Capture time of the newest defect, in seconds since 1970; 0 where there was none.",
+            ["camera"],
+            registry=registry,
+        )
+        self.silence = Gauge(
+            "andon_silence_seconds",
+            "Time without a frame after which a camera is silent (source.silence).",
+            registry=registry,
+        )
+        self.takt = Gauge(
+            "andon_takt_seconds",
+            "Time from capture to verdict that the line allows (inspection.takt); 0 for any.",
+            registry=registry,
+        )
+        self.cusum = Gauge(
+            "andon_defect_cusum",
+            "Bernoulli CUSUM of the verdicts: at its limit the defect rate is up.",
+            ["camera"],
+            registry=registry,
+        )
+        self.cusum_limit = Gauge(
+            "andon_defect_cusum_limit", "Limit of the CUSUM (statistics.cusum_limit).", registry=registry
+        )
+        self.drift = Gauge(
+            "andon_drift_score",
+            "How far frames have moved from the calibration frames, in standard deviations of these.",
+            ["camera", "signal"],
+            registry=registry,
+        )
+        self.drift_limit = Gauge(
+            "andon_drift_limit", "Drift that matters, up or down (statistics.drift_limit).", registry=registry
+        )
+        self.false_alarm_rate = Gauge(
+            "andon_false_alarm_rate",
+            "Share of good parts that the model's threshold lets be flagged.",
             registry=registry,
         )
         self.model = Info("andon_model", "The model in use.", registry=registry)
@@ -135,13 +182,32 @@ class Metrics:
         self.ready = Gauge(
             "andon_ready", "1 while the model is verified and the source is being read.", registry=registry
         )
+        self.build = Info("andon_build", "Versions of the program and its runtime.", registry=registry)
+        self.build.info({"version": version("andon"), "onnxruntime": onnxruntime.__version__})
         for reason in REASONS:
             self.dead_letters.labels(reason)
         self._cameras: set[str] = set()
+        self._model = ""
+
+    def expect(self, cameras: Sequence[str], silence: float, takt: float) -> None:
+        """What the settings say of the line: cameras that should come, and times in seconds."""
+        self.silence.set(silence)
+        self.takt.set(takt)
+        for camera in cameras:
+            self._series(camera)
+
+    def use_limits(self, cusum: float, drift: float) -> None:
+        """The limits of the control charts."""
+        self.cusum_limit.set(cusum)
+        self.drift_limit.set(drift)
 
     def use_model(self, model: Model, alias: str) -> None:
         """Say which model is in use, and on which provider."""
         card = model.card
+        self._model = alias
+        self.false_alarm_rate.set(card.calibration.false_alarm_rate)
+        for camera in self._cameras:
+            self.score_ratio.labels(camera, alias)
         self.model.info(
             {
                 "model": alias,
@@ -155,17 +221,20 @@ class Metrics:
 
     def received(self, frame: Frame, threshold: float) -> None:
         """A frame arrived."""
-        camera = self._label(frame.camera, threshold)
+        camera = self._series(frame.camera)
         self.frames.labels(camera).inc()
+        self.threshold.labels(camera).set(threshold)
         self.last_frame.labels(camera).set(frame.captured_at)
 
     def delivered(self, inspections: Sequence[Inspection], live: bool, clock: float, now: float) -> None:
         """Verdicts are durable. `clock` is monotonic, `now` in seconds since 1970."""
         for inspection in inspections:
             verdict = inspection.verdict
-            camera = self._label(verdict.camera, verdict.threshold)
+            camera = self._series(verdict.camera)
             exemplar = {"frame_id": verdict.id}
-            self.verdicts.labels(camera, verdict.outcome).inc()
+            self.verdicts.labels(camera, verdict.outcome).inc(exemplar=exemplar)
+            if verdict.outcome == "defect":
+                self.last_defect.labels(camera).set(verdict.captured_at)
             if verdict.reason is not None:
                 self.uninspectable.labels(camera, verdict.reason).inc()
             if verdict.score is not None and verdict.threshold > 0:
@@ -179,16 +248,31 @@ class Metrics:
         with suppress(KeyError):
             self.lag.remove(topic, str(partition))
 
-    def _label(self, camera: str, threshold: float) -> str:
+    def charted(self, camera: str, cusum: float, drift: Mapping[str, float]) -> None:
+        """Where a camera's control charts stand."""
+        camera = self._series(camera)
+        self.cusum.labels(camera).set(cusum)
+        for signal, score in drift.items():
+            self.drift.labels(camera, signal).set(score)
+
+    def label(self, camera: str) -> str:
+        """The label of a camera: its name, as long as there are not too many."""
+        known = camera in self._cameras or len(self._cameras) < MAX_CAMERAS
+        return camera if known else OTHER_CAMERAS
+
+    def _series(self, camera: str) -> str:
         """The camera's label; its series are created when it is first seen, so that rates start from zero."""
+        camera = self.label(camera)
         if camera not in self._cameras:
-            if len(self._cameras) >= MAX_CAMERAS:
-                camera = OTHER_CAMERAS
             self._cameras.add(camera)
-            self.frames.labels(camera)
-            self.threshold.labels(camera).set(threshold)
+            for metric in (self.frames, self.last_frame, self.last_defect, self.cusum):
+                metric.labels(camera)
             for outcome in OUTCOMES:
                 self.verdicts.labels(camera, outcome)
             for reason in REASONS:
                 self.uninspectable.labels(camera, reason)
+            for signal in SIGNALS:
+                self.drift.labels(camera, signal)
+            if self._model:
+                self.score_ratio.labels(camera, self._model)
         return camera

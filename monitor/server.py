@@ -1,8 +1,13 @@
 """The monitor's own HTTP server: /metrics for Prometheus, /healthz and /readyz for whatever supervises it."""
 
+import base64
+import binascii
+import hmac
 import socket
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 import uvicorn
 from prometheus_client import CollectorRegistry
@@ -12,13 +17,38 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from monitor import credentials
 from monitor.errors import UsageError
+from monitor.settings import ServerSettings
 
 
-def build_app(registry: CollectorRegistry, is_ready: Callable[[], bool]) -> Starlette:
-    """The application: `is_ready` is true once the model is verified and the source is being read."""
+@dataclass(frozen=True)
+class User:
+    """Who may read /metrics."""
+
+    name: str
+    password: str
+
+    def matches(self, authorization: str) -> bool:
+        """Whether the header `Authorization` is this user's (basic auth, RFC 7617), in constant time."""
+        scheme, _, encoded = authorization.partition(" ")
+        try:
+            given = base64.b64decode(encoded.strip(), validate=True)
+        except (binascii.Error, ValueError):
+            return False
+        return scheme.lower() == "basic" and hmac.compare_digest(given, f"{self.name}:{self.password}".encode())
+
+
+def build_app(registry: CollectorRegistry, is_ready: Callable[[], bool], user: User | None = None) -> Starlette:
+    """The application: `is_ready` is true once the model is verified and the source is being read.
+
+    `user` is asked for on /metrics alone: a supervisor's probe has no password, and learns nothing but yes or no.
+    """
 
     def metrics(request: Request) -> Response:
+        if user is not None and not user.matches(request.headers.get("authorization", "")):
+            challenge = {"www-authenticate": 'Basic realm="andon", charset="UTF-8"'}
+            return PlainTextResponse("user and password, please\n", status_code=401, headers=challenge)
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
         return Response(encode(registry), headers={"content-type": content_type})
 
@@ -49,12 +79,33 @@ def bind(address: str, port: int) -> socket.socket:
 
 
 class Server:
-    """Serves an application in a thread of its own, until closed."""
+    """Serves an application in a thread of its own, until closed.
 
-    def __init__(self, app: Starlette, address: str, port: int) -> None:
+    `certificate` and `key` are PEM files, the key's `key_password` None where it is not encrypted; without them HTTP.
+    """
+
+    def __init__(
+        self,
+        app: Starlette,
+        address: str,
+        port: int,
+        certificate: Path | None = None,
+        key: Path | None = None,
+        key_password: str | None = None,
+    ) -> None:
         self._listener = bind(address, port)
-        self.url = "http://{}:{}".format(f"[{address}]" if ":" in address else address, self._listener.getsockname()[1])
-        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", server_header=False)
+        scheme, host = "http" if certificate is None else "https", f"[{address}]" if ":" in address else address
+        self.url = f"{scheme}://{host}:{self._listener.getsockname()[1]}"
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            ssl_certfile=certificate,
+            ssl_keyfile=None if certificate is None else key or certificate,
+            ssl_keyfile_password=key_password,
+        )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._listener]}, name="server", daemon=True
@@ -70,3 +121,20 @@ class Server:
             self._server.should_exit = True
             self._thread.join(timeout=5)
         self._listener.close()
+
+
+def open_server(settings: ServerSettings, registry: CollectorRegistry, is_ready: Callable[[], bool]) -> Server:
+    """The server that the settings describe. Raises UsageError: certificate, password file, port or address."""
+    credentials.certificate(settings)
+    password = credentials.password(settings)
+    user = None
+    if settings.username is not None and password is not None:
+        user = User(settings.username, password.get_secret_value())
+    return Server(
+        build_app(registry, is_ready, user),
+        settings.address,
+        settings.port,
+        settings.certificate_file,
+        settings.key_file,
+        None if settings.key_password is None else settings.key_password.get_secret_value(),
+    )

@@ -18,12 +18,13 @@ from monitor.metrics import Metrics
 from monitor.model import Model
 from monitor.pipeline import Limits, Pipeline
 from monitor.recording.source import damage_of
-from monitor.server import Server, build_app
+from monitor.server import open_server
 from monitor.settings import InspectionSettings, Settings
 from monitor.sinks import Sink, open_sink
 from monitor.sinks.dead_letters import DeadLetterFolder
 from monitor.sources import Source, open_source
 from monitor.sources.pacing import PacedSource
+from monitor.statistics.charts import ControlCharts
 from monitor.summary import Summary
 
 if TYPE_CHECKING:
@@ -54,9 +55,7 @@ class Service:
         settings = self._settings
         with ExitStack() as stack:
             if settings.server.enabled:
-                server = Server(
-                    build_app(self.metrics.registry, self.is_ready), settings.server.address, settings.server.port
-                )
+                server = open_server(settings.server, self.metrics.registry, self.is_ready)
                 stack.callback(server.close)
                 server.start()
                 log.info("metrics at %s/metrics", server.url)
@@ -67,8 +66,9 @@ class Service:
             stack.callback(source.close)
             inspector = Inspector(load_model(settings), rules(settings))
             self._announce(inspector, source)
+            charts = ControlCharts(settings.statistics, inspector.model, self.metrics)
             summary = Summary(inspector.model.card.calibration.false_alarm_rate)
-            sinks = stack.enter_context(self._sinks(source.live, summary))
+            sinks = stack.enter_context(self._sinks(source.live, charts, summary))
             self._pipeline = Pipeline(source, inspector, sinks, self.metrics, limits(settings.inspection))
             with stopped_by_signals(self._pipeline, kafka.draining if kafka else lambda: None):
                 self._pipeline.run()
@@ -80,7 +80,7 @@ class Service:
         return summary
 
     @contextmanager
-    def _sinks(self, live: bool, summary: Summary) -> Iterator[list[Sink]]:
+    def _sinks(self, live: bool, charts: ControlCharts, summary: Summary) -> Iterator[list[Sink]]:
         """Dead letters before verdicts: a verdict promises that the frame has been kept."""
         output = self._settings.output
         sinks: list[Sink] = []
@@ -93,7 +93,7 @@ class Service:
                 sinks.append(self._kafka.open_verdicts(output.verdicts))
             else:
                 sinks.append(open_sink(output.verdicts, append=live))
-            sinks += [UninspectableLog(time.monotonic), *self._watchers, summary]
+            sinks += [UninspectableLog(time.monotonic), *self._watchers, charts, summary]
             yield sinks
             complete = True
         finally:
@@ -114,6 +114,8 @@ class Service:
 
     def _announce(self, inspector: Inspector, source: Source) -> None:
         model = inspector.model
+        source_settings = self._settings.source
+        self.metrics.expect(source_settings.cameras, source_settings.silence, self._settings.inspection.takt)
         self.metrics.use_model(model, inspector.alias)
         if model.fell_back:
             log.warning("provider %s: not to be had here, running on %s", self._settings.model.provider, model.provider)
@@ -216,4 +218,6 @@ def written_paths(settings: Settings) -> dict[str, Path]:
         paths["output.dead_letters"] = Path(output.dead_letters) / "letter.json"
     if output.summary is not None:
         paths["output.summary"] = output.summary
+    if settings.statistics.state_file is not None:
+        paths["statistics.state_file"] = settings.statistics.state_file
     return paths

@@ -33,6 +33,7 @@ TYPING_MISTAKE = 0.85
 
 Seconds = Annotated[FiniteFloat, Field(ge=0)]
 Positive = Annotated[FiniteFloat, Field(gt=0)]
+Share = Annotated[FiniteFloat, Field(gt=0, lt=1)]
 Ratio = Annotated[FiniteFloat, Field(ge=0, le=1)]
 Name = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -54,9 +55,13 @@ class ModelSettings(_Group):
 class SourceSettings(_Group):
     """Where frames come from."""
 
-    uri: Name | None = Field(default=None, description="kafka://..., folder, image, video file, rtsp://... or camera:0")
+    uri: Name | None = Field(
+        default=None, description="kafka://..., folder, image, video file, rtsp://..., http://... or camera:0"
+    )
     camera: Name | None = Field(default=None, description="camera's name where the source itself does not say")
     pace: Literal["max", "recorded"] = Field(default="max", description="tempo of a recording: fastest, or as captured")
+    cameras: tuple[Name, ...] = Field(default=(), description="cameras to expect: one that never comes is silent too")
+    silence: Positive = Field(default=60.0, description="seconds without a frame after which a camera is silent")
 
 
 class InspectionSettings(_Group):
@@ -69,6 +74,7 @@ class InspectionSettings(_Group):
     in_flight_bytes: Count = Field(default=256 * 2**20, description="bytes of these frames, as they came, at most")
     max_pixels: Count = Field(default=DEFAULT_MAX_PIXELS, description="pixels above which a frame is too_large")
     max_staleness: Seconds | None = Field(default=None, description="seconds after which a live frame is let go by")
+    takt: Seconds = Field(default=0.0, description="seconds from capture to verdict that the line allows; 0: any")
     too_dark: Ratio = Field(default=0.2, description="share of the darkest good frame's brightness; 0: off")
     too_blurred: Ratio = Field(default=0.1, description="share of the most blurred good frame's sharpness; 0: off")
     thresholds: dict[str, FiniteFloat] = Field(
@@ -154,12 +160,60 @@ class KafkaSettings(_Group):
         return self
 
 
+class StatisticsSettings(_Group):
+    """Control charts of each camera."""
+
+    normal_defect_rate: Share | None = Field(
+        default=None,
+        description="share of defects that is usual; else 0.005, or twice the model's false-alarm rate if more",
+    )
+    raised_defect_rate: Share | None = Field(
+        default=None, description="share of defects to be noticed soon; else three times the usual one"
+    )
+    cusum_limit: Positive = Field(default=6.0, description="limit of the CUSUM; higher: fewer and later alarms")
+    drift_frames: Count = Field(default=200, description="frames that a drift score remembers, about")
+    drift_limit: Positive = Field(default=1.0, description="drift that matters, in standard deviations of good frames")
+    state_file: Path | None = Field(default=None, description="JSON file that keeps the charts over a restart")
+
+    @model_validator(mode="after")
+    def _raised_is_more(self) -> Self:
+        if self.raised_defect_rate is None:
+            return self
+        if self.normal_defect_rate is None:
+            raise ValueError("raised_defect_rate needs normal_defect_rate")
+        if self.raised_defect_rate <= self.normal_defect_rate:
+            raise ValueError(
+                f"raised_defect_rate {self.raised_defect_rate} should be above normal_defect_rate "
+                f"{self.normal_defect_rate}"
+            )
+        return self
+
+
 class ServerSettings(_Group):
     """/metrics, /healthz, /readyz."""
 
     enabled: bool = Field(default=True, description="whether to serve /metrics, /healthz and /readyz")
     address: Name = Field(default="127.0.0.1", description="address to listen on; 0.0.0.0 for all")
     port: int = Field(default=9464, ge=0, le=65535, description="port to listen on; 0: a free one")
+    certificate_file: Path | None = Field(default=None, description="PEM file of our certificate; turns TLS on")
+    key_file: Path | None = Field(default=None, description="PEM file of its key, where it is in another file")
+    key_password: SecretStr | None = Field(default=None, description="password of that key")
+    username: Name | None = Field(default=None, description="user that /metrics asks for; turns basic auth on")
+    password: SecretStr | None = Field(default=None, description="password; better from the environment or a file")
+    password_file: Path | None = Field(default=None, description="file that holds the password")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.key_file and not self.certificate_file:
+            raise ValueError(f"key_file {self.key_file} without certificate_file")
+        if self.password is not None and self.password_file is not None:
+            raise ValueError("password and password_file are both given; which one?")
+        has_password = self.password is not None or self.password_file is not None
+        if self.username is not None and not has_password:
+            raise ValueError("username needs password_file, or password from ANDON_SERVER_PASSWORD")
+        if self.username is None and has_password:
+            raise ValueError("a password is given without username")
+        return self
 
 
 class LoggingSettings(_Group):
@@ -186,6 +240,7 @@ class Settings(BaseSettings):
     inspection: InspectionSettings = InspectionSettings()
     output: OutputSettings = OutputSettings()
     kafka: KafkaSettings = KafkaSettings()
+    statistics: StatisticsSettings = StatisticsSettings()
     server: ServerSettings = ServerSettings()
     logging: LoggingSettings = LoggingSettings()
 

@@ -263,7 +263,7 @@ def test_check_says_what_would_work(model_path: Path, recording: Path, tmp_path:
     before = sorted(tmp_path.iterdir())
     done = andon("check", "--model", model_path, "--source", recording, "--set", "server.port=0", *outputs)
     assert done.returncode == 0, done.stdout
-    assert "6 of 6 checks passed" in done.stdout
+    assert "7 of 7 checks passed" in done.stdout
     assert re.search(r"ok +model +darkness [0-9a-f]{12}, 32 x 32 x 1, threshold .* golden frames hold", done.stdout)
     assert re.search(r"ok +provider +CPUExecutionProvider", done.stdout)
     assert re.search(r"ok +source +.*, 40 frames, first from camera station-1", done.stdout)

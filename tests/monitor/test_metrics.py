@@ -30,6 +30,13 @@ CONTRACT = [
     "andon_last_frame_timestamp_seconds",
     "andon_model_info",
     "andon_provider_info",
+    "andon_drift_score",
+    "andon_drift_limit",
+    "andon_defect_cusum",
+    "andon_defect_cusum_limit",
+    "andon_takt_seconds",
+    "andon_silence_seconds",
+    "andon_build_info",
 ]
 
 
@@ -98,6 +105,35 @@ def test_labels_exist_before_they_are_needed(model: Model, frames: list[Frame]) 
     assert value("andon_verdicts_total", {"camera": "b", "verdict": "defect"}) == 0
 
 
+def test_a_cameras_series_are_all_there_from_its_first_frame_on(model: Model, frames: list[Frame]) -> None:
+    """And none is added later, whatever happens: the cost of a scrape depends on the cameras alone."""
+
+    def series(frames: list[Frame]) -> int:
+        text = generate_latest(run(model, frames).registry).decode()
+        return sum('camera="a"' in line for line in text.splitlines())
+
+    assert series(frames[1:2]) == series(frames) == 38
+
+
+def test_an_expected_camera_is_there_before_it_sends_anything() -> None:
+    metrics = Metrics()
+    metrics.expect(("left",), silence=30, takt=1.5)
+    value = metrics.registry.get_sample_value
+    assert value("andon_last_frame_timestamp_seconds", {"camera": "left"}) == 0
+    assert value("andon_verdicts_total", {"camera": "left", "verdict": "defect"}) == 0
+    assert (value("andon_silence_seconds"), value("andon_takt_seconds")) == (30, 1.5)
+
+
+def test_the_newest_defect_has_its_time(model: Model, frames: list[Frame]) -> None:
+    value = run(model, frames).registry.get_sample_value
+    assert value("andon_last_defect_timestamp_seconds", {"camera": "b"}) == START + 6
+    assert value("andon_last_defect_timestamp_seconds", {"camera": "a"}) == 0
+
+
+def test_without_kafka_there_is_no_broker_to_be_down() -> None:
+    assert "andon_kafka_up NaN" in generate_latest(Metrics().registry).decode()
+
+
 def test_an_operators_threshold_shows(model: Model, frames: list[Frame]) -> None:
     value = run(model, frames, Rules(thresholds={"a": 9.0})).registry.get_sample_value
     assert value("andon_threshold", {"camera": "a"}) == 9.0
@@ -127,6 +163,10 @@ def test_exemplars_name_the_frame_where_openmetrics_is_spoken(model: Model, fram
     metrics = run(model, frames)
     assert re.search(
         r'andon_score_ratio_bucket{.*} \d+\.0 # {frame_id="[0-9a-f]{32}"}',
+        generate_openmetrics(metrics.registry).decode(),
+    )
+    assert re.search(
+        r'andon_verdicts_total{camera="b",verdict="defect"} 1\.0 # {frame_id="[0-9a-f]{32}"}',
         generate_openmetrics(metrics.registry).decode(),
     )
     assert "frame_id" not in generate_latest(metrics.registry).decode()

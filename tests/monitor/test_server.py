@@ -1,13 +1,22 @@
+import base64
+import shutil
 import socket
+import ssl
+import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from monitor import credentials
 from monitor.errors import UsageError
 from monitor.metrics import Metrics
-from monitor.server import Server, bind, build_app
+from monitor.server import Server, bind, build_app, open_server
+from monitor.settings import ServerSettings
+from tests.conftest import skip_or_fail
+from tests.monitor.small_model import andon
 
 READY = [False]
 
@@ -74,3 +83,103 @@ def test_closing_gives_the_port_back(server: Server) -> None:
     bind("127.0.0.1", port).close()
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", port), timeout=1)
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Certificates for 127.0.0.1 with their keys: one that holds, one that has expired, one with an encrypted key."""
+    if shutil.which("openssl") is None:
+        skip_or_fail("no openssl to make certificates with")
+    folder = tmp_path_factory.mktemp("keys")
+
+    def openssl(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+    request = ["req", "-x509", "-newkey", "rsa:2048", "-days", "2", "-subj", "/CN=127.0.0.1"]
+    request += ["-addext", "subjectAltName=IP:127.0.0.1"]
+    openssl(*request, "-nodes", "-keyout", "good.key", "-out", "good.pem")
+    openssl(*request, "-passout", "pass:hush", "-keyout", "secret.key", "-out", "secret.pem")
+    openssl("x509", "-in", "good.pem", "-signkey", "good.key", "-days", "-1", "-out", "old.pem")
+    (folder / "password").write_text("s3cret\n")
+    (folder / "empty").write_text("\n")
+    (folder / "text.pem").write_text("no certificate")
+    return folder
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Server]]:
+    """Starts a server with settings."""
+    running = []
+
+    def start(**settings: object) -> Server:
+        server = open_server(ServerSettings(port=0, **settings), Metrics().registry, lambda: True)  # type: ignore[arg-type]
+        running.append(server)
+        server.start()
+        return server
+
+    yield start
+    for server in running:
+        server.close()
+
+
+def basic(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def test_metrics_ask_for_user_and_password_and_probes_do_not(serve: Callable[..., Server], keys: Path) -> None:
+    url = serve(username="prometheus", password_file=keys / "password").url
+    assert get(f"{url}/metrics", Authorization=basic("prometheus", "s3cret"))[0] == 200
+    wrong = ["", "Basic", "Basic ?", "Bearer s3cret", basic("prometheus", "S3cret"), basic("admin", "s3cret")]
+    for header in (*wrong, basic("prometheus", "s3cret").replace("Basic", "Digest")):
+        status, _, text = get(f"{url}/metrics", Authorization=header)
+        assert status == 401, header
+        assert "andon_" not in text
+    assert get(f"{url}/healthz")[0] == get(f"{url}/readyz")[0] == 200
+
+
+@pytest.mark.parametrize(("name", "password"), [("good", None), ("secret", "hush")])
+def test_tls_is_spoken_with_the_certificate(
+    serve: Callable[..., Server], keys: Path, name: str, password: str | None
+) -> None:
+    server = serve(certificate_file=keys / f"{name}.pem", key_file=keys / f"{name}.key", key_password=password)
+    assert server.url.startswith("https://127.0.0.1:")
+    context = ssl.create_default_context(cafile=keys / f"{name}.pem")
+    with urllib.request.urlopen(f"{server.url}/metrics", timeout=10, context=context) as answer:
+        assert b"andon_ready" in answer.read()
+    with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
+        urllib.request.urlopen(f"{server.url}/metrics", timeout=10)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"certificate_file": "none.pem"}, "server.certificate_file: none.pem: no such file"),
+        ({"certificate_file": "good.pem", "key_file": "none.key"}, "server.key_file: none.key: no such file"),
+        ({"certificate_file": "good.pem"}, "server.certificate_file: good.pem: does not load with its key"),
+        ({"certificate_file": "secret.pem", "key_file": "good.key"}, "does not load with its key"),
+        ({"certificate_file": "secret.pem", "key_file": "secret.key", "key_password": "no"}, "server.key_password?"),
+        ({"certificate_file": "text.pem", "key_file": "good.key"}, "does not load with its key"),
+        ({"certificate_file": "old.pem", "key_file": "good.key"}, "clients will refuse it (certificate has expired)"),
+        ({"username": "a", "password_file": "none"}, "server.password_file: none: no such file"),
+        ({"username": "a", "password_file": "empty"}, "server.password_file: empty: is empty"),
+    ],
+)
+def test_check_and_run_refuse_credentials_that_would_not_work(
+    keys: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], message: str
+) -> None:
+    monkeypatch.chdir(keys)
+    for attempt in (credentials.describe, lambda some: open_server(some, Metrics().registry, lambda: True)):
+        with pytest.raises(UsageError) as caught:
+            attempt(ServerSettings(port=0, **settings))  # type: ignore[arg-type]
+        assert message in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_check_shows_how_metrics_are_protected_and_never_a_password(keys: Path, model_path: Path) -> None:
+    sets = [f"server.certificate_file={keys}/good.pem", f"server.key_file={keys}/good.key", "server.port=0"]
+    sets += ["server.username=prometheus", "server.password=visible-to-nobody"]
+    arguments = [part for setting in sets for part in ("--set", setting)]
+    done = andon("check", "--model", model_path, "--source", model_path.parent, *arguments)
+    assert "TLS, certificate valid until 20" in done.stdout
+    assert "user prometheus" in done.stdout
+    assert "visible-to-nobody" not in done.stdout + done.stderr

@@ -1,0 +1,126 @@
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from monitor.errors import UsageError
+from monitor.inspection import Inspection, Inspector
+from monitor.metrics import MAX_CAMERAS, Metrics
+from monitor.model import Model
+from monitor.settings import StatisticsSettings
+from monitor.statistics.charts import ControlCharts, cusum_of
+from tests.monitor.small_model import draw, encode, make_frame
+
+RATES = {"normal_defect_rate": 0.02, "raised_defect_rate": 0.06}
+
+
+def inspect(model: Model, defects: Sequence[bool], camera: str = "left") -> list[Inspection]:
+    inspector = Inspector(model)
+    frames = [make_frame(encode(draw(i, defect)), i, camera) for i, defect in enumerate(defects)]
+    prepared = [inspector.prepare(frame) for frame in frames]
+    return [Inspection(p, v) for p, v in zip(prepared, inspector.inspect(prepared), strict=True)]
+
+
+def open_charts(model: Model, path: Path | None = None, **settings: float) -> tuple[ControlCharts, Metrics]:
+    metrics = Metrics()
+    return ControlCharts(StatisticsSettings(state_file=path, **RATES | settings), model, metrics), metrics  # type: ignore[arg-type]
+
+
+def shown(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(name, labels)
+
+
+def test_each_camera_has_charts_of_its_own(model: Model) -> None:
+    charts, metrics = open_charts(model)
+    charts.write([*inspect(model, [True] * 4, "left"), *inspect(model, [False] * 4, "right")])
+    assert shown(metrics, "andon_defect_cusum", camera="left") == pytest.approx(4 * 1.0986, abs=0.1)
+    assert shown(metrics, "andon_defect_cusum", camera="right") == 0
+    assert shown(metrics, "andon_defect_cusum_limit") == 6
+    assert shown(metrics, "andon_drift_limit") == 1
+    assert shown(metrics, "andon_drift_score", camera="right", signal="brightness") != 0
+
+
+def test_charts_go_on_after_a_restart_as_if_there_had_been_none(model: Model, tmp_path: Path) -> None:
+    path = tmp_path / "state" / "charts.json"
+    parts = inspect(model, [False, True, False, False, True, False])
+    whole, in_one_go = open_charts(model)
+    whole.write(parts)
+    first, _ = open_charts(model, path)
+    first.write(parts[:3])
+    first.close(True)
+    second, after = open_charts(model, path)
+    assert shown(after, "andon_defect_cusum", camera="left") > 0  # type: ignore[operator]  # before the first frame
+    second.write(parts[3:])
+    for name, labels in (("andon_defect_cusum", {}), ("andon_drift_score", {"signal": "score"})):
+        assert shown(after, name, camera="left", **labels) == shown(in_one_go, name, camera="left", **labels)
+
+
+def test_the_file_is_whole_at_any_moment(model: Model, tmp_path: Path) -> None:
+    path = tmp_path / "charts.json"
+    charts, _ = open_charts(model, path)
+    charts.write(inspect(model, [True]))
+    charts.close(False)  # a run that failed keeps its charts too
+    assert set(json.loads(path.read_text())["cameras"]["left"]) == {"cusum", "drift"}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "not readable"),
+        (b"{", "not readable"),
+        (b"[]", "not readable"),
+        (b'{"cameras": {"left": {"cusum": "high"}}}', "not readable"),
+        (b'{"version": 1, "model": "another", "cameras": {}}', "of another model or other settings"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_said_and_the_charts_start_over(
+    model: Model, tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes, said: str
+) -> None:
+    path = tmp_path / "charts.json"
+    path.write_bytes(content)
+    with caplog.at_level(logging.INFO, "andon"):
+        charts, metrics = open_charts(model, path)
+    assert said in caplog.text
+    assert "the charts start over" in caplog.text
+    charts.write(inspect(model, [False]))
+    assert shown(metrics, "andon_defect_cusum", camera="left") == 0
+
+
+def test_other_rates_start_over(model: Model, tmp_path: Path) -> None:
+    charts, _ = open_charts(model, tmp_path / "c.json")
+    charts.write(inspect(model, [True]))
+    charts.close(True)
+    _, metrics = open_charts(model, tmp_path / "c.json", raised_defect_rate=0.1)
+    assert shown(metrics, "andon_defect_cusum", camera="left") is None
+
+
+def test_a_file_that_cannot_be_written_does_not_end_the_line(
+    model: Model, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    charts, metrics = open_charts(model, tmp_path / "file" / "charts.json")
+    charts.write(inspect(model, [True]))
+    charts.close(True)
+    charts.close(True)
+    assert caplog.text.count("the charts will start over at the next start") == 1
+    assert shown(metrics, "andon_defect_cusum", camera="left") > 0  # type: ignore[operator]
+
+
+def test_invented_cameras_share_one_chart(model: Model) -> None:
+    charts, _ = open_charts(model)
+    (part,) = inspect(model, [True])
+    for i in range(MAX_CAMERAS + 10):
+        charts.write([Inspection(part.prepared, replace(part.verdict, camera=str(i)))])
+    assert len(charts._charts) == MAX_CAMERAS + 1
+
+
+def test_what_is_usual_follows_the_model_and_never_lies_below_its_false_alarms(model: Model) -> None:
+    assert model.card.calibration.false_alarm_rate == 0.01
+    cusum = cusum_of(StatisticsSettings(), model.card)
+    assert (cusum.normal, cusum.raised) == (0.02, 0.06)
+    with pytest.raises(UsageError, match=r"normal_defect_rate: 0\.001 is below the model's false-alarm rate 0\.01"):
+        cusum_of(StatisticsSettings(normal_defect_rate=0.001), model.card)

@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+
+from monitor.inspection import Inspection, Inspector, Rules
+from monitor.metrics import SIGNALS
+from monitor.model import Model
+from monitor.statistics import drift
+from tests.monitor.small_model import draw, encode, make_frame
+
+FRAMES = 200
+LIMIT = 1.0
+
+
+def inspect(model: Model, images: list[np.ndarray], rules: Rules | None = None) -> list[Inspection]:
+    inspector = Inspector(model, rules)
+    prepared = [inspector.prepare(make_frame(encode(image), i)) for i, image in enumerate(images)]
+    return [
+        Inspection(item, verdict) for item, verdict in zip(prepared, inspector.inspect(prepared), strict=True)
+    ]  # fmt: skip
+
+
+def chart(model: Model, inspections: list[Inspection]) -> list[dict[str, float]]:
+    """The drift scores after each frame."""
+    means, history = dict.fromkeys(SIGNALS, 0.0), []
+    for inspection in inspections:
+        means = drift.step(means, drift.standardise(inspection, model.card), FRAMES)
+        history.append(means)
+    return history
+
+
+def worst(history: list[dict[str, float]], signal: str) -> float:
+    return max(abs(means[signal]) for means in history)
+
+
+@pytest.fixture(scope="module")
+def good(model: Model) -> list[Inspection]:
+    return inspect(model, [draw(5000 + i) for i in range(2000)])
+
+
+def test_good_frames_do_not_drift(model: Model, good: list[Inspection]) -> None:
+    history = chart(model, good)
+    for signal in SIGNALS:
+        assert worst(history, signal) < 0.4 * LIMIT, signal
+
+
+def test_standardised_good_frames_have_mean_0_and_deviation_1(model: Model, good: list[Inspection]) -> None:
+    for signal in SIGNALS:
+        values = [drift.standardise(inspection, model.card)[signal] for inspection in good]
+        assert abs(np.mean(values)) < 0.2, signal
+        assert np.std(values) == pytest.approx(1, abs=0.2), signal
+
+
+def test_a_darker_lamp_is_drift_of_the_brightness(model: Model) -> None:
+    history = chart(model, inspect(model, [np.clip(draw(i) * 0.85, 0, 255).astype(np.uint8) for i in range(300)]))
+    crossed = next(i for i, means in enumerate(history) if abs(means["brightness"]) > LIMIT)
+    # A shift beyond the clip of 3 crosses a limit of 1 after ln(2/3) / ln(1 - 1/200) frames.
+    assert crossed + 1 == pytest.approx(np.log(2 / 3) / np.log(1 - 1 / FRAMES), abs=3)
+    assert history[-1]["brightness"] < -LIMIT
+
+
+def test_a_lens_out_of_focus_is_drift_of_the_sharpness_alone(model: Model) -> None:
+    import cv2
+
+    blurred = [cv2.GaussianBlur(draw(i), (0, 0), 0.6) for i in range(300)]
+    last = chart(model, inspect(model, blurred, Rules(too_blurred=0)))[-1]
+    assert last["sharpness"] < -LIMIT
+    assert abs(last["brightness"]) < LIMIT
+
+
+def test_more_defects_are_not_taken_for_drift(model: Model) -> None:
+    """One part in twenty a defect, ten times what is usual: a matter for the CUSUM."""
+    history = chart(model, inspect(model, [draw(i, defect=i % 20 == 0) for i in range(1000)]))
+    assert all(worst(history, signal) < LIMIT for signal in SIGNALS)
+
+
+def test_a_frame_without_a_score_leaves_the_score_as_it_is(model: Model) -> None:
+    (dark,) = inspect(model, [np.zeros((64, 64), np.uint8)])
+    assert dark.verdict.reason == "too_dark"
+    values = drift.standardise(dark, model.card)
+    assert values == {"brightness": -drift.CLIP, "sharpness": -drift.CLIP}
+    after = drift.step(dict.fromkeys(SIGNALS, 0.5), values, FRAMES)
+    assert after["score"] == 0.5
+    assert after["brightness"] < 0.5
