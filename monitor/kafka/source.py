@@ -34,6 +34,8 @@ LAG_SECONDS = 1.0
 CLOSE_TIMEOUT_MS = 5_000
 # The client joins its group and gives partitions up only while it is waited for: a poll of no time at all does neither.
 LEAST_POLL_SECONDS = 0.05
+# Nor does it take note of a join that ends between two polls: it begins another one, and the whole group with it.
+JOIN_POLL_SECONDS = 1.0
 # Beyond this a call into the client has gone astray: its own timeouts are shorter.
 POLL_GUARD_SECONDS = 60.0
 
@@ -122,7 +124,8 @@ class KafkaSource:
         self._commit()
         self._pause(capacity == 0)
         if len(self._ready) < capacity or capacity == 0:
-            wait = 0 if self._ready else max(timeout, LEAST_POLL_SECONDS)
+            least = JOIN_POLL_SECONDS if self._joining else LEAST_POLL_SECONDS
+            wait = 0 if self._ready and not self._joining else max(timeout, least)
             self._ready.extend(self._fetch(max(1, capacity - len(self._ready)), wait))
         frames: list[Frame] = []
         while self._ready and len(frames) < capacity:
@@ -141,6 +144,11 @@ class KafkaSource:
             self._last_lag = now
             self._measure_lag({p: self._consumer.highwater(p) for p in self._consumer.assignment()})
         return frames
+
+    @property
+    def _joining(self) -> bool:
+        """Whether a join is under way, which no public method tells."""
+        return self._consumer._coordinator._join_task is not None
 
     def acknowledge(self, frames: Sequence[Frame]) -> None:
         """Note the offsets; they are committed with the next poll, several at once."""

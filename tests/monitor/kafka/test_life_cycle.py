@@ -1,8 +1,10 @@
 """How a monitor starts, keeps its place under load, notices that it is stuck, and ends."""
 
 import signal
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -39,14 +41,23 @@ def members(line: Line) -> Iterator[Any]:
         yield join
 
 
-def until(sources: list[KafkaSource], shares: list[int], capacity: int) -> None:
-    """Poll them in turn until each has so many partitions."""
-    deadline = time.monotonic() + 30
-    while [len(source.ledger.partitions) for source in sources] != shares:
-        assert time.monotonic() < deadline, [source.ledger.partitions for source in sources]
-        for source in sources:
-            source.poll(capacity, 0.05 if capacity else 0)
-        time.sleep(0.05)
+def until(sources: list[KafkaSource], shares: list[int]) -> None:
+    """Poll each on a thread of its own, without capacity as under full load, until each has so many partitions."""
+    over = threading.Event()
+
+    def poll(source: KafkaSource) -> None:
+        while not over.wait(0.05):
+            source.poll(0, 0)
+
+    with ThreadPoolExecutor(len(sources)) as pool:
+        polling = [pool.submit(poll, source) for source in sources]
+        deadline = time.monotonic() + 30
+        while [len(source.ledger.partitions) for source in sources] != shares and time.monotonic() < deadline:
+            time.sleep(0.05)
+        over.set()
+    for future in polling:
+        future.result()
+    assert [len(source.ledger.partitions) for source in sources] == shares
 
 
 def poll_for(seconds: float, source: KafkaSource) -> int:
@@ -61,15 +72,15 @@ def poll_for(seconds: float, source: KafkaSource) -> int:
 def test_a_member_with_its_hands_full_joins_the_group_and_gives_up_its_share(line: Line, members: Any) -> None:
     line.send([data for data, _ in parts(8)])
     first = members()
-    until([first], [4], capacity=0)
+    until([first], [4])
     second = members()
-    until([first, second], [2, 2], capacity=0)
+    until([first, second], [2, 2])
 
 
 def test_a_source_that_gets_nothing_although_frames_wait_ends_itself(line: Line, members: Any) -> None:
     line.send([data for data, _ in parts(8)])
     source = members(stuck_timeout=4)
-    until([source], [4], capacity=0)
+    until([source], [4])
     source._consumer.poll = lambda *arguments, **options: {}  # a client that has lost its way
     with pytest.raises(SourceError, match=r"8 records wait and none has come for \d+ s; ending, to be started anew"):
         poll_for(30, source)
@@ -77,7 +88,7 @@ def test_a_source_that_gets_nothing_although_frames_wait_ends_itself(line: Line,
 
 def test_a_quiet_line_is_not_a_stuck_one(line: Line, members: Any) -> None:
     source = members(stuck_timeout=1)
-    until([source], [4], capacity=0)
+    until([source], [4])
     assert poll_for(6, source) == 0
 
 
