@@ -1,0 +1,67 @@
+"""An example of who receives alerts: prints each as one line, as a lamp, a pager or a chat would show it.
+
+    python deploy/alertmanager/receiver.py [--address 127.0.0.1] [--port 9095]
+
+Alertmanager posts JSON to its webhooks (https://prometheus.io/docs/alerting/latest/configuration/#webhook_config).
+"""
+
+import argparse
+import json
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+MAX_BYTES = 2**20
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """POST to any path: the path's last part says for whom the alerts are."""
+
+    def do_POST(self) -> None:  # noqa: N802 -- named by the library
+        """Print what came."""
+        length = int(self.headers.get("content-length", 0))
+        if length > MAX_BYTES:
+            self.send_error(413)
+            return
+        try:
+            lines = [_line(alert) for alert in json.loads(self.rfile.read(length))["alerts"]]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            self.send_error(400, "not a message of Alertmanager")
+            return
+        for line in lines:
+            print(f"{self.path.strip('/')}: {line}", flush=True)
+        self.send_response(200)
+        self.end_headers()
+
+    def do_GET(self) -> None:  # noqa: N802
+        """For health checks."""
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Requests are not news."""
+
+
+def _line(alert: dict) -> str:
+    labels, annotations = alert["labels"], alert["annotations"]
+    what = f"{alert['status']} {labels.get('severity', '')} {labels['alertname']}: {annotations.get('summary', '')}"
+    return f"{what} | {annotations.get('runbook_url', '')}"
+
+
+def main() -> None:
+    """Serve until ended."""
+    parser = argparse.ArgumentParser(description="Print alerts that Alertmanager posts.")
+    parser.add_argument("--address", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=9095)
+    arguments = parser.parse_args()
+    try:
+        server = ThreadingHTTPServer((arguments.address, arguments.port), Receiver)
+    except OSError as error:
+        sys.exit(f"error: {arguments.address}:{arguments.port}: {error.strerror}")
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        pass
+
+
+if __name__ == "__main__":
+    main()
