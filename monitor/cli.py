@@ -268,6 +268,63 @@ def repair(
         raise typer.Exit(1)
 
 
+@app.command()
+def compare(
+    recording: Annotated[str, typer.Argument(help="A .mcap file, a folder of them or of images, a video.")],
+    model: ModelFile = None,
+    baseline: Annotated[
+        str | None, Option(help="old.onnx; recorded: the verdicts in the recording; or a .jsonl of verdicts.")
+    ] = None,
+    threshold: Annotated[float | None, Option(help="Judge by this score instead of the model's threshold.")] = None,
+    false_alarm_rate: Annotated[
+        float | None, Option(help="Judge by the threshold that flags this share of good parts.")
+    ] = None,
+    labels: Annotated[Path | None, Option(help="Labels as JSON lines, where the recording has none.")] = None,
+    begin: Annotated[str | None, Option("--from", metavar="TIME", help="2026-01-05T06:00:00Z, or +90.")] = None,
+    end: Annotated[str | None, Option("--until", metavar="TIME", help="Likewise; not included.")] = None,
+    cameras: Annotated[list[str] | None, Option("--camera", help="Only this camera; may be given again.")] = None,
+    json: Annotated[Path | None, Option(metavar="FILE", help="Write every figure as JSON.")] = None,
+    junit: Annotated[Path | None, Option(metavar="FILE", help="Write the limits as JUnit XML.")] = None,
+    report: Annotated[Path | None, Option(metavar="FILE", help="Write a page with pictures of what changed.")] = None,
+    max_changed: Annotated[float | None, Option(min=0, max=1, help="Share of verdicts that may change.")] = None,
+    max_flagged: Annotated[float | None, Option(min=0, max=1, help="Share of frames that may be flagged.")] = None,
+    max_false_alarms: Annotated[float | None, Option(min=0, max=1, help="Share of good parts flagged.")] = None,
+    min_detection: Annotated[float | None, Option(min=0, max=1, help="Share of defects flagged, at least.")] = None,
+    max_new_misses: Annotated[int | None, Option(min=0, help="Defects that only the baseline finds.")] = None,
+    max_new_false_alarms: Annotated[int | None, Option(min=0, help="Good parts that only the model flags.")] = None,
+    max_latency: Annotated[float | None, Option(min=0, metavar="MS", help="Milliseconds a frame, one thread.")] = None,
+    config: ConfigFile = None,
+    settings: Sets = None,
+) -> None:
+    """Say what a new model, or another threshold, would have said about a recording.
+
+    Exit code 1 where a limit given here is broken, or the recording is damaged.
+    """
+    if threshold is not None and false_alarm_rate is not None:
+        raise UsageError("--threshold and --false-alarm-rate are both given; which one?")
+    if false_alarm_rate is not None and not 0 < false_alarm_rate < 1:
+        raise UsageError(f"--false-alarm-rate: {false_alarm_rate:g} should be above 0 and below 1, such as 0.001")
+    loaded = _load({}, settings, config)
+    from monitor import logs
+    from monitor.comparing.limits import Limits
+    from monitor.comparing.opening import Job, run_comparison
+    from monitor.comparing.sides import Cut
+    from monitor.comparing.table import print_comparison
+    from monitor.report import console
+
+    logs.set_up(loaded.logging.level, loaded.logging.format)
+    limits = Limits(max_changed, max_flagged, max_false_alarms, min_detection, max_new_misses, max_new_false_alarms,
+                    max_latency)  # fmt: skip
+    cut, selection = Cut(threshold, false_alarm_rate), _selection(begin, end, cameras)
+    job = Job(recording, model, baseline, cut, labels, selection, limits, json, junit, report)
+    done = run_comparison(job, loaded)
+    print_comparison(done.comparison, done.verdicts, console(error=False))
+    if done.damage is not None:
+        raise SourceError(done.damage)
+    if not done.passed:
+        raise typer.Exit(1)
+
+
 def main() -> None:
     """Run the command line: an error is one line on standard error and an exit code, never a traceback."""
     try:

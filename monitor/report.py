@@ -41,7 +41,7 @@ def print_summary(summary: Summary, console: Console) -> None:
 
     if len(facts["cameras"]) > 1:
         rows = [[name, sum(counts.values()), *counts.values()] for name, counts in facts["cameras"].items()]
-        console.print(_table(["camera", "frames", "good", "defect", "uninspectable"], rows))
+        console.print(table(["camera", "frames", "good", "defect", "uninspectable"], rows))
     if "truth" in facts:
         _print_truth(facts["truth"], summary.false_alarm_rate, console)
     if facts["frames"]:
@@ -58,7 +58,7 @@ def print_summary(summary: Summary, console: Console) -> None:
                 ("in the monitor", "total"),
             )
         ]
-        console.print(_table(["milliseconds", "median", "99 % below"], rows))
+        console.print(table(["milliseconds", "median", "99 % below"], rows))
 
 
 def _print_truth(truth: dict[str, Any], promised: float | None, console: Console) -> None:
@@ -66,7 +66,7 @@ def _print_truth(truth: dict[str, Any], promised: float | None, console: Console
     if len(rows) > 1:
         rows.append(["all defects", *(sum(row[i] for row in rows) for i in range(1, 5))])
     if rows:
-        console.print(_table(["recorded as", "frames", "caught", "missed", "not inspected"], rows))
+        console.print(table(["recorded as", "frames", "caught", "missed", "not inspected"], rows))
     good = truth["good"]
     flagged, inspected = good["false_alarms"], good["false_alarms"] + good["passed"]
     if inspected:
@@ -74,13 +74,14 @@ def _print_truth(truth: dict[str, Any], promised: float | None, console: Console
         console.print(Text(rate + ("" if promised is None else f"; the threshold was set for {promised:.2%}")))
 
 
-def _table(headers: list[str], rows: list[list[object]], numbers: bool = True) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+def table(headers: list[str], rows: list[list[object]], numbers: bool = True) -> Table:
+    """Columns under dim headers; all but the first to the right where they are numbers."""
+    drawn = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for i, header in enumerate(headers):
-        table.add_column(header, justify="right" if i and numbers else "left", overflow="fold")
+        drawn.add_column(header, justify="right" if i and numbers else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
-    return table
+        drawn.add_row(*(Text(str(cell)) for cell in row))
+    return drawn
 
 
 def _count(number: int, noun: str) -> str:
@@ -123,14 +124,14 @@ def print_settings(settings: Settings, console: Console) -> None:
         [key, "" if value is None else hide_password(str(value)), description]
         for key, value, description in flatten(settings)
     ]
-    console.print(_table(["setting", "value", "meaning"], rows, numbers=False))
+    console.print(table(["setting", "value", "meaning"], rows, numbers=False))
 
 
 def print_checks(checks: Iterable[Check], console: Console) -> bool:
     """What was tried and how it went. Returns whether everything passed."""
     done = list(checks)
     rows: list[list[object]] = [["ok" if check.passed else "FAILED", check.what, check.detail] for check in done]
-    console.print(_table(["", "checked", ""], rows, numbers=False))
+    console.print(table(["", "checked", ""], rows, numbers=False))
     failed = sum(not check.passed for check in done)
     console.print(Text(f"{len(done) - failed} of {len(done)} checks passed"))
     return failed == 0

@@ -40,8 +40,9 @@ OTHERS = f"{CAMERAS}other"
 class McapFile:
     """An MCAP file that is being written: chunks with checksums, each of which can be read without the others.
 
-    It is written as `<name>.part`, or `part`, and gets its name when it is closed. What `flush` has handed to the system survives
-    the process; `monitor.recording.reading` reads it with or without its end. Chunks are not compressed: images are.
+    It is written as `<name>.part`, or `part`, and gets its name when it is closed. What `flush` has handed to the
+    system survives the process; `monitor.recording.reading` reads it with or without its end. Chunks are not
+    compressed: images are.
 
     Raises UsageError (there is such a file already) and OutputError (cannot be written).
     """

@@ -1,0 +1,70 @@
+"""Shares with their intervals, and whether two judges differ by more than chance."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+CONFIDENCE = 0.95
+INTERVAL = "95 % Clopper-Pearson"
+HALVINGS = 60  # of the interval [0, 1], which makes a bound exact to the last bits
+
+
+@dataclass(frozen=True)
+class Rate:
+    """`flagged` of `count`, and the 95 % Clopper-Pearson interval of the share [`low`, `high`]."""
+
+    flagged: int
+    count: int
+    low: float
+    high: float
+
+    @property
+    def share(self) -> float:
+        """The share itself."""
+        return self.flagged / self.count
+
+
+def rate(flagged: int, count: int) -> Rate | None:
+    """A share with its interval (Clopper & Pearson, Biometrika 1934), which covers at least 95 %; None of none.
+
+    The bounds are the shares at which as many as were flagged, or as few, would be seen with probability 2.5 %.
+    """
+    if count == 0:
+        return None
+    outside = (1 - CONFIDENCE) / 2
+    low = 0.0 if flagged == 0 else _solve(lambda share: _at_least(flagged, count, share) < outside)
+    high = 1.0 if flagged == count else _solve(lambda share: 1 - _at_least(flagged + 1, count, share) > outside)
+    return Rate(flagged, count, low, high)
+
+
+def sign_test(first: int, second: int) -> float | None:
+    """How probable a split at least this uneven is where both sides are equally likely, two-sided; None of none.
+
+    With the frames on which two models differ, those better under one and those better under the other, this is
+    McNemar's exact test (Psychometrika 1947).
+    """
+    total = first + second
+    return min(1.0, 2 * _at_least(max(first, second), total, 0.5)) if total else None
+
+
+def _at_least(k: int, n: int, share: float) -> float:
+    """P(X >= k), X binomial(n, share)."""
+    if k <= 0:
+        return 1.0
+    if share in (0.0, 1.0):
+        return share
+    i = np.arange(k, n + 1)
+    logs = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])  # of the factorials
+    terms = logs[n] - logs[i] - logs[n - i] + i * math.log(share) + (n - i) * math.log1p(-share)
+    return min(1.0, float(np.exp(terms).sum()))
+
+
+def _solve(is_below: Callable[[float], bool]) -> float:
+    """The share up to which `is_below` holds."""
+    low, high = 0.0, 1.0
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if is_below(middle) else (low, middle)
+    return (low + high) / 2
