@@ -6,6 +6,7 @@ Alertmanager posts JSON to its webhooks (https://prometheus.io/docs/alerting/lat
 """
 
 import argparse
+import contextlib
 import json
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,13 +17,13 @@ MAX_BYTES = 2**20
 class Receiver(BaseHTTPRequestHandler):
     """POST to any path: the path's last part says for whom the alerts are."""
 
-    def do_POST(self) -> None:  # noqa: N802 -- named by the library
+    def do_POST(self) -> None:
         """Print what came."""
-        length = int(self.headers.get("content-length", 0))
-        if length > MAX_BYTES:
-            self.send_error(413)
-            return
         try:
+            length = int(self.headers.get("content-length", 0))
+            if length > MAX_BYTES:
+                self.send_error(413)
+                return
             lines = [_line(alert) for alert in json.loads(self.rfile.read(length))["alerts"]]
         except (ValueError, KeyError, TypeError, AttributeError):
             self.send_error(400, "not a message of Alertmanager")
@@ -32,7 +33,7 @@ class Receiver(BaseHTTPRequestHandler):
         self.send_response(200)
         self.end_headers()
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         """For health checks."""
         self.send_response(200)
         self.end_headers()
@@ -57,10 +58,8 @@ def main() -> None:
         server = ThreadingHTTPServer((arguments.address, arguments.port), Receiver)
     except OSError as error:
         sys.exit(f"error: {arguments.address}:{arguments.port}: {error.strerror}")
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         server.serve_forever()
-    except KeyboardInterrupt:
-        pass
 
 
 if __name__ == "__main__":
