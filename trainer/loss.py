@@ -14,8 +14,8 @@ FOCAL_WEIGHT = 10.0
 DICE_WEIGHT = 0.5
 IMAGE_WEIGHT = 0.5
 SSIM_WEIGHT = 0.5
-# The share of the map that decides about a frame: 8 cells at 64 x 64, about the area of the smallest defects.
-TOP_SHARE = 0.002
+# The share of the map that decides about a frame, about the area of a small defect.
+TOP_SHARE = 0.004
 
 
 class Loss(NamedTuple):
@@ -49,15 +49,10 @@ def loss(output: Output, clean: Tensor, mask: Tensor) -> Loss:
     return Loss(reconstruction_loss, map_loss, image_loss)
 
 
-def top_mean(cells: Tensor) -> Tensor:
-    """The mean of the largest `TOP_SHARE` of each map: float [N, 1, h, w] to [N]."""
-    count = top_count(cells.shape[-2] * cells.shape[-1])
+def top_mean(cells: Tensor, share: float = TOP_SHARE) -> Tensor:
+    """The mean of the largest `share` of each map: float [N, 1, h, w] to [N]; of four cells at least."""
+    count = max(4, round(share * cells.shape[-2] * cells.shape[-1]))
     return cells.flatten(1).topk(count, dim=1).values.mean(dim=1)
-
-
-def top_count(cells: int) -> int:
-    """How many of a map's cells decide about the frame: at least four, so that one noisy cell does not."""
-    return max(4, round(TOP_SHARE * cells))
 
 
 def focal(logits: Tensor, target: Tensor, gamma: float = 2.0, alpha: float = 0.75) -> Tensor:
@@ -81,9 +76,11 @@ def structural_similarity(a: Tensor, b: Tensor, window: int = 7) -> Tensor:
     The first factor compares local means relative to themselves, which says nothing for normalised frames, whose means
     are around zero; the smooth L1 loss compares those. The constant is for a range of four spreads.
     """
-    mean_a, mean_b = (F.avg_pool2d(x, window, 1) for x in (a, b))
-    var_a = F.avg_pool2d(a * a, window, 1) - mean_a**2
-    var_b = F.avg_pool2d(b * b, window, 1) - mean_b**2
-    covariance = F.avg_pool2d(a * b, window, 1) - mean_a * mean_b
+    # Side by side as channels: one pooling of many channels is several times as fast as five of one.
+    means = F.avg_pool2d(torch.cat([a, b, a * a, b * b, a * b], dim=1), window, 1)
+    mean_a, mean_b, mean_aa, mean_bb, mean_ab = means.chunk(5, dim=1)
+    var_a = mean_aa - mean_a**2
+    var_b = mean_bb - mean_b**2
+    covariance = mean_ab - mean_a * mean_b
     stabiliser = (0.03 * 4) ** 2
     return ((2 * covariance + stabiliser) / (var_a + var_b + stabiliser)).mean()

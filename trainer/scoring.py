@@ -11,6 +11,7 @@ score is the largest reading of the frame.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 
 from monitor.imaging import Pixels
 from trainer.architecture import MAP_STRIDE
-from trainer.loss import top_mean
+from trainer.loss import TOP_SHARE, top_mean
 from trainer.network import Autoencoder, Output
 from trainer.tensors import normalise, to_unit, upsample
 
@@ -30,7 +31,16 @@ MEMORY_SIZE = 2000  # patches kept
 MEMORY_DRAWN = 10000  # patches they are chosen from
 # With fewer images of good parts a memory has holes: what no training image happened to show counts as a defect.
 MEMORY_MIN_IMAGES = 100
+# Its distances are smooth, and every good part has a few places that are new: more of the map decides than elsewhere.
+MEMORY_TOP_SHARE = 0.01
 BATCH = 16
+
+
+class Reading(NamedTuple):
+    """One map of the error, [N, 1, H/4, W/4] or [N, 1, H/8, W/8], and the share of it that decides about a frame."""
+
+    cells: Tensor
+    top_share: float = TOP_SHARE
 
 
 @dataclass(frozen=True)
@@ -116,11 +126,13 @@ class Detector(nn.Module):
         """Frames uint8 [N, H, W, C] to score [N], map [N, H/4, W/4], reconstruction like the frames, latent [N, D]."""
         x, mean, spread = normalise(to_unit(frames))
         output = self.network(x)
+        readings = self.readings(output)
         scaled = [
-            1 + DEVIATION * (cells - scale.mean) / scale.std
-            for cells, scale in zip(self.readings(output), self.scales, strict=True)
+            1 + DEVIATION * (reading.cells - scale.mean) / scale.std
+            for reading, scale in zip(readings, self.scales, strict=True)
         ]
-        score = torch.stack([top_mean(cells) for cells in scaled]).amax(dim=0)  # [N]
+        tops = [top_mean(cells, reading.top_share) for cells, reading in zip(scaled, readings, strict=True)]
+        score = torch.stack(tops).amax(dim=0)  # [N]
         size = scaled[0].shape[-2:]
         same_size = [cells if cells.shape[-2:] == size else upsample(cells) for cells in scaled]
         anomaly_map = torch.cat(same_size, dim=1).amax(dim=1)  # [N, H/4, W/4]
@@ -128,19 +140,22 @@ class Detector(nn.Module):
         pixels = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
         return score, anomaly_map, pixels, output.latent
 
-    def readings(self, output: Output) -> list[Tensor]:
-        """The maps that say how wrong each place is, unscaled: [N, 1, H/4, W/4], the memory's [N, 1, H/8, W/8]."""
-        maps = [output.logits]
+    def readings(self, output: Output) -> list["Reading"]:
+        """What says how wrong each place is, unscaled."""
+        readings = [Reading(output.logits)]
         if output.difference is not None:
-            maps.append(F.avg_pool2d(output.difference.abs().mean(dim=1, keepdim=True), MAP_STRIDE // 2))
+            cells = F.avg_pool2d(output.difference.abs().mean(dim=1, keepdim=True), MAP_STRIDE // 2)
+            readings.append(Reading(cells))
         if self.memory is not None:
-            maps.append(self.memory(output.features))
-        return maps
+            readings.append(Reading(self.memory(output.features), MEMORY_TOP_SHARE))
+        return readings
 
     @torch.no_grad()
     def standardise(self, good_frames: Pixels) -> None:
         """Put every reading on the scale of these good frames uint8 [N, H, W, C], which the weights never saw."""
-        values = [[top_mean(cells) for cells in self.readings(output)] for output in outputs(self.network, good_frames)]
+        values = [
+            [top_mean(*reading) for reading in self.readings(output)] for output in outputs(self.network, good_frames)
+        ]
         self.scales = [Scale.of(torch.cat(batches).numpy()) for batches in zip(*values, strict=True)]
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from trainer.loss import dice, focal, loss, structural_similarity, top_count, top_mean
+from trainer.loss import dice, focal, loss, structural_similarity, top_mean
 from trainer.network import Output
 
 
@@ -45,9 +45,8 @@ def test_a_defect_smaller_than_a_cell_still_counts() -> None:
 
 def test_top_mean_is_the_mean_of_the_largest() -> None:
     cells = torch.arange(64 * 64, dtype=torch.float).reshape(1, 1, 64, 64)
-    count = top_count(64 * 64)
-    assert count == 8
-    assert top_mean(cells).item() == pytest.approx(4095 - 3.5)
+    assert top_mean(cells, share=8 / 4096).item() == pytest.approx(4095 - 3.5)
+    assert top_mean(cells, share=1 / 4096).item() == pytest.approx(4095 - 1.5), "no single cell decides"
 
 
 def test_focal_loss_is_the_weighted_cross_entropy_without_focus() -> None:
