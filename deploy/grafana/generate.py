@@ -359,8 +359,8 @@ def quality() -> JSON:
             *drifts,
             lines(
                 "Scores against the threshold",
-                "Median and 99th percentile of score / threshold by camera; above 1 is a defect. Dots are frames: their "
-                "id finds the verdict.",
+                "Median and 99th percentile of score / threshold by camera; above 1 is a defect. Dots are frames: "
+                "their id finds the verdict.",
                 [
                     query(quantile(0.5, "andon_score_ratio", "camera", MODEL), "{{camera}} median", dots=True),
                     query(quantile(0.99, "andon_score_ratio", "camera", MODEL), "{{camera}} 99 %"),

@@ -1,0 +1,130 @@
+"""The shipped rules, routes and dashboards on a real monitor, Prometheus and Alertmanager. The tests are one story."""
+
+import json
+import re
+import time
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import yaml
+
+from tests.deploy.dashboards import NAMES, load, queries, substitute
+from tests.deploy.stack import CAMERAS, DEPLOY, FRAMES_PER_SECOND, Stack, running, wait_until
+from tests.monitor.small_model import build_model
+
+RULES = [
+    rule
+    for path in sorted((DEPLOY / "prometheus" / "rules").iterdir())
+    for group in yaml.safe_load(path.read_text())["groups"]
+    for rule in group["rules"]
+]
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp("stack")
+    (folder / "part.onnx").write_bytes(build_model())
+    with running(folder, folder / "part.onnx") as stack:
+        verdicts = "sum(andon_verdicts_total) or vector(0)"
+        enough = 10 * FRAMES_PER_SECOND * len(CAMERAS)
+        wait_until(
+            lambda: bool(found := stack.prometheus.query(verdicts)) and found[0][1] > enough,
+            60,
+            lambda: f"too few verdicts: {stack.prometheus.query(verdicts)}",
+        )
+        yield stack
+
+
+def test_nothing_fires_on_a_healthy_stream(stack: Stack) -> None:
+    time.sleep(3)
+    assert set(stack.prometheus.firing()) == {"Watchdog"}
+    assert stack.messages() == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_query_of_every_panel_has_data(stack: Stack, name: str) -> None:
+    board = load(name)
+    asked = [*queries(board)]
+    assert len(asked) >= len(board["panels"])
+    empty = [(title, text) for title, text in asked if not stack.prometheus.query(substitute(text))]
+    assert empty == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_variable_has_values(stack: Stack, name: str) -> None:
+    for variable in load(name)["templating"]["list"]:
+        match = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["query"]["query"])
+        assert match is not None
+        assert stack.prometheus.get(f"label/{match[2]}/values", **{"match[]": substitute(match[1])}), variable["name"]
+
+
+def test_every_rule_is_evaluated_and_what_it_looks_at_is_there(stack: Stack) -> None:
+    evaluated = [rule for group in stack.prometheus.get("rules")["groups"] for rule in group["rules"]]
+    assert len(evaluated) == len(RULES)
+    assert [rule for rule in evaluated if rule["health"] != "ok" or rule.get("lastError")] == []
+    for rule in RULES:
+        if "record" in rule:
+            assert stack.prometheus.query(rule["record"]), rule["record"]
+        # On a healthy line an alert's expression has no result, so what it is made of must have: its selectors, less
+        # the labels that only a fault has.
+        names = re.findall(r"\b(?:andon_|process_|camera(?:_signal)?:|job(?:_topic)?:|up\b)[\w:]*", rule["expr"])
+        assert names or rule.get("alert") == "Watchdog"
+        for name in names:
+            assert stack.prometheus.query(name), (rule, name)
+
+
+def test_dots_on_the_charts_are_ids_of_frames(stack: Stack) -> None:
+    now = time.time()
+    found = stack.prometheus.get(
+        "query_exemplars", query="andon_score_ratio_bucket", start=str(now - 60), end=str(now + 1)
+    )
+    ids = [exemplar["labels"]["frame_id"] for series in found for exemplar in series["exemplars"]]
+    assert ids
+    assert all(re.fullmatch("[0-9a-f]{32}", frame) for frame in ids)
+
+
+def test_a_silent_camera_is_one_message_about_that_camera(stack: Stack) -> None:
+    stack.cameras.silent.add("left")
+    message = stack.wait_for_message("CameraSilent")
+    assert "firing critical CameraSilent: Camera left is silent" in message
+    assert message.endswith("deploy/runbook.md#camerasilent")
+    assert len(stack.messages()) == 1
+    stack.cameras.silent.clear()
+    stack.wait_for_message("resolved critical CameraSilent: Camera left")
+
+
+def test_a_burst_of_defects_is_a_message_about_its_camera_and_not_about_the_light(stack: Stack) -> None:
+    stack.cameras.defects.add("right")
+    stack.wait_for_message("firing critical DefectBurst: Camera right sees defect after defect")
+    stack.cameras.defects.clear()
+    told = [line for line in stack.messages() if "Silent" not in line]
+    assert all("DefectBurst: Camera right" in line or "DefectRateUp" in line for line in told), told
+    states = {labels["camera"]: value for labels, value in stack.prometheus.query("camera:andon_state:code")}
+    assert states == {"left": 0, "right": 1, "top": 0}
+
+
+def test_a_dead_broker_is_one_message_and_not_forty(stack: Stack) -> None:
+    """The alerts that a dead broker brings, as Prometheus would post them."""
+    common = {"site": "test", "job": "andon-dead"}
+    labels = [
+        {"alertname": "KafkaDown", "severity": "critical", "instance": "m1"},
+        {"alertname": "KafkaDown", "severity": "critical", "instance": "m2"},
+        {"alertname": "AllCamerasSilent", "severity": "critical"},
+        {"alertname": "NoPartitions", "severity": "critical"},
+        {"alertname": "LagGrowing", "severity": "warning"},
+        *({"alertname": "CameraSilent", "severity": "critical", "camera": str(i)} for i in range(40)),
+    ]
+    ends = (datetime.now(UTC) + timedelta(minutes=5)).isoformat()
+    alerts = [{"labels": common | some, "annotations": {"summary": "dead broker"}, "endsAt": ends} for some in labels]
+    before = len(stack.messages())
+    request = urllib.request.Request(
+        f"{stack.alertmanager}/api/v2/alerts", json.dumps(alerts).encode(), {"content-type": "application/json"}
+    )
+    urllib.request.urlopen(request, timeout=10)
+    stack.wait_for_message("dead broker")
+    time.sleep(3)
+    told = [line for line in stack.messages()[before:] if "dead broker" in line]
+    assert {line.split(": ")[1] for line in told} == {"firing critical KafkaDown"}
+    assert len(told) == 2  # one message with a line for each monitor
