@@ -42,6 +42,9 @@ def run_checks(settings: Settings) -> Iterator[Check]:
             "provider", not model.fell_back, model.provider + (", asked for another" if model.fell_back else "")
         )
         yield _try("statistics", partial(_describe_charts, settings, model))
+    if settings.shadow.path is not None:
+        shadow = settings.shadow.path
+        yield _try("shadow", lambda: _describe(Model.load(shadow, settings.model.provider)))
     inspector = None if model is None else Inspector(model, rules(settings))
     if settings.source.uri is None or not is_kafka(settings.source.uri):
         yield _try("source", lambda: _read_first_frame(settings, inspector))

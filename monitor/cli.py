@@ -50,6 +50,7 @@ def run(
         str | None, Option(help="kafka://..., a .jsonl file, or - for standard output (the default).")
     ] = None,
     config: ConfigFile = None,
+    shadow: Annotated[Path | None, Option(help="A second model that scores live frames, for metrics alone.")] = None,
     camera: Annotated[str | None, Option(help="Name of the camera where the source does not say.")] = None,
     pace: Annotated[str | None, Option(help="Tempo of a recording: max (the default) or recorded.")] = None,
     provider: Annotated[str | None, Option(help="auto, cpu, cuda or tensorrt.")] = None,
@@ -74,6 +75,7 @@ def run(
         "model.path": model,
         "source.uri": source,
         "output.verdicts": verdicts,
+        "shadow.path": shadow,
         "source.camera": camera,
         "source.pace": pace,
         "model.provider": provider,

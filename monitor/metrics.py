@@ -34,6 +34,8 @@ STAGE_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1
 END_TO_END_BUCKETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
 # What a drift score is of; see `monitor.statistics.drift`.
 SIGNALS = ("score", "brightness", "sharpness")
+# What becomes of a new model file; see `monitor.swapping`.
+SWAPS = ("taken", "refused")
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a `_created` series beside each counter would double what is scraped
@@ -184,6 +186,19 @@ class Metrics:
         )
         self.build = Info("andon_build", "Versions of the program and its runtime.", registry=registry)
         self.build.info({"version": version("andon"), "onnxruntime": onnxruntime.__version__})
+        self.swaps = Counter(
+            "andon_model_swaps",
+            "New model files at model.path, by whether they were taken into use.",
+            ["result"],
+            registry=registry,
+        )
+        self.model_refused = Gauge(
+            "andon_model_refused",
+            "1 while the file at model.path is refused and the old model runs.",
+            registry=registry,
+        )
+        for result in SWAPS:
+            self.swaps.labels(result)
         for reason in REASONS:
             self.dead_letters.labels(reason)
         self._cameras: set[str] = set()
@@ -206,7 +221,7 @@ class Metrics:
         card = model.card
         self._model = alias
         self.false_alarm_rate.set(card.calibration.false_alarm_rate)
-        for camera in self._cameras:
+        for camera in tuple(self._cameras):  # a swap comes from another thread than frames do
             self.score_ratio.labels(camera, alias)
         self.model.info(
             {

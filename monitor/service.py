@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -20,12 +21,14 @@ from monitor.pipeline import Limits, Pipeline
 from monitor.recording.source import damage_of
 from monitor.server import open_server
 from monitor.settings import InspectionSettings, Settings
+from monitor.shadow import Shadow
 from monitor.sinks import Sink, open_sink
 from monitor.sinks.dead_letters import DeadLetterFolder
 from monitor.sources import Source, open_source
 from monitor.sources.pacing import PacedSource
 from monitor.statistics.charts import ControlCharts
 from monitor.summary import Summary
+from monitor.swapping import Swapper
 
 if TYPE_CHECKING:
     from monitor.kafka.opening import Kafka
@@ -68,8 +71,13 @@ class Service:
             self._announce(inspector, source)
             charts = ControlCharts(settings.statistics, inspector.model, self.metrics)
             summary = Summary(inspector.model.card.calibration.false_alarm_rate)
-            sinks = stack.enter_context(self._sinks(source.live, charts, summary))
-            self._pipeline = Pipeline(source, inspector, sinks, self.metrics, limits(settings.inspection))
+            shadow = open_shadow(settings, self.metrics)
+            sinks = stack.enter_context(self._sinks(source.live, [*shadow, charts, summary]))
+            pipeline = self._pipeline = Pipeline(source, inspector, sinks, self.metrics, limits(settings.inspection))
+            if source.live and settings.model.watch > 0:
+                swapper = Swapper(settings, pipeline, self.metrics, charts.follow)
+                stack.callback(swapper.close)
+                swapper.start()
             with stopped_by_signals(self._pipeline, kafka.draining if kafka else lambda: None):
                 self._pipeline.run()
             if self._pipeline.stopped:
@@ -80,7 +88,7 @@ class Service:
         return summary
 
     @contextmanager
-    def _sinks(self, live: bool, charts: ControlCharts, summary: Summary) -> Iterator[list[Sink]]:
+    def _sinks(self, live: bool, observers: Sequence[Sink]) -> Iterator[list[Sink]]:
         """Dead letters before verdicts: a verdict promises that the frame has been kept."""
         output = self._settings.output
         sinks: list[Sink] = []
@@ -93,7 +101,7 @@ class Service:
                 sinks.append(self._kafka.open_verdicts(output.verdicts))
             else:
                 sinks.append(open_sink(output.verdicts, append=live))
-            sinks += [UninspectableLog(time.monotonic), *self._watchers, charts, summary]
+            sinks += [UninspectableLog(time.monotonic), *self._watchers, *observers]
             yield sinks
             complete = True
         finally:
@@ -136,6 +144,23 @@ def load_model(settings: Settings) -> Model:
     if path is None:
         raise UsageError("model.path: not given; give --model part.onnx, as andon-trainer fit makes it")
     return Model.load(path, settings.model.provider, settings.model.threads)
+
+
+def open_shadow(settings: Settings, metrics: Metrics) -> list[Shadow]:
+    """The shadow that the settings name, if any. Raises UsageError, ModelError."""
+    path = settings.shadow.path
+    if path is None:
+        return []
+    model = Model.load(path, settings.model.provider, 1)
+    inspector = Inspector(model, replace(rules(settings), alias=settings.shadow.alias, thresholds={}))
+    log.info(
+        "shadow %s %s, threshold %.4g, with at most %.0f %% of one core",
+        inspector.alias,
+        model.sha256[:12],
+        model.card.threshold,
+        100 * settings.shadow.budget,
+    )
+    return [Shadow(inspector, metrics, settings.shadow.budget, settings.shadow.pending)]
 
 
 def on_kafka(settings: Settings) -> bool:

@@ -50,6 +50,20 @@ class ModelSettings(_Group):
     alias: Name | None = Field(default=None, description="its name in verdicts and metrics; else its card's")
     provider: Literal["auto", "cpu", "cuda", "tensorrt"] = Field(default="auto", description="what runs the model")
     threads: int = Field(default=0, ge=0, description="frames scored side by side on a CPU; 0: one per core")
+    watch: Seconds = Field(
+        default=2.0, description="seconds between looks at the file, which is swapped in when it changes; 0: never"
+    )
+
+
+class ShadowSettings(_Group):
+    """A second model that scores the same live frames and whose verdicts go nowhere but into metrics."""
+
+    path: Path | None = Field(default=None, description="model file that scores beside the first")
+    alias: Name | None = Field(default=None, description="its name in metrics; else its card's")
+    budget: Annotated[FiniteFloat, Field(gt=0, le=1)] = Field(
+        default=0.25, description="share of one core it may take; frames beyond are skipped"
+    )
+    pending: Count = Field(default=16, description="frames that wait for it, at most")
 
 
 class SourceSettings(_Group):
@@ -236,6 +250,7 @@ class Settings(BaseSettings):
     )
 
     model: ModelSettings = ModelSettings()
+    shadow: ShadowSettings = ShadowSettings()
     source: SourceSettings = SourceSettings()
     inspection: InspectionSettings = InspectionSettings()
     output: OutputSettings = OutputSettings()

@@ -38,17 +38,9 @@ class ControlCharts:
 
     def __init__(self, settings: StatisticsSettings, model: Model, metrics: Metrics) -> None:
         self._settings = settings
-        self._card = model.card
         self._metrics = metrics
-        self._cusum = cusum_of(settings, model.card)
-        # A chart goes on only under the model and the settings it was drawn with.
-        self._identity = {
-            "version": STATE_VERSION,
-            "model": model.sha256,
-            "normal_defect_rate": self._cusum.normal,
-            "raised_defect_rate": self._cusum.raised,
-            "drift_frames": settings.drift_frames,
-        }
+        self._next = model
+        self._begin(model)
         self._charts = {} if settings.state_file is None else self._read(settings.state_file)
         self._saved = time.monotonic()
         self._complained = False
@@ -56,9 +48,30 @@ class ControlCharts:
         for camera, chart in self._charts.items():
             metrics.charted(camera, chart.cusum, chart.drift)
 
+    def follow(self, model: Model) -> None:
+        """Another model is being swapped in: the charts start over with its first verdict. Raises UsageError."""
+        cusum_of(self._settings, model.card)
+        self._next = model
+
+    def _begin(self, model: Model) -> None:
+        self._card = model.card
+        self._cusum = cusum_of(self._settings, model.card)
+        # A chart goes on only under the model and the settings it was drawn with.
+        self._identity = {
+            "version": STATE_VERSION,
+            "model": model.sha256,
+            "normal_defect_rate": self._cusum.normal,
+            "raised_defect_rate": self._cusum.raised,
+            "drift_frames": self._settings.drift_frames,
+        }
+
     def write(self, inspections: Sequence[Inspection]) -> None:
         """Move the charts."""
         for inspection in inspections:
+            following = self._next
+            if inspection.verdict.model_sha256 == following.sha256 != self._identity["model"]:
+                self._begin(following)
+                self._charts = {}
             camera, outcome = self._metrics.label(inspection.verdict.camera), inspection.verdict.outcome
             chart = self._charts.setdefault(camera, Chart())
             if outcome != "uninspectable":

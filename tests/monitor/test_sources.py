@@ -150,7 +150,7 @@ def test_a_name_that_is_not_utf8_becomes_one_that_is(tmp_path: Path) -> None:
         ("no/such/folder", "no/such/folder: no such folder or file"),
         ("ftp://host/x", "unknown kind of source ftp://"),
         ("kafka://broker:9092/andon.frames", "a topic is a source of andon-monitor run alone"),
-        ("night.mcap", "not supported as a source yet"),
+        ("night.mcap", "night.mcap: no such folder or file"),
         ("camera:front", "not the number of a camera; right is camera:0"),
         ("camera:77", "camera:77: no camera answers there"),
         ("rtsp://user:secret@127.0.0.1:1/x", r"rtsp://user:\*\*\*@127.0.0.1:1/x: no camera answers there"),
