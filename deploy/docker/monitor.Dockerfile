@@ -1,12 +1,12 @@
 # The monitor alone, without torch: docker build -f deploy/docker/monitor.Dockerfile -t andon-monitor .
-FROM python:3.13-slim AS build
+FROM python:3.13.9-slim-trixie AS build
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY monitor monitor
 COPY trainer trainer
 RUN python -m venv /opt/andon && /opt/andon/bin/pip install --no-cache-dir --constraint constraints.txt .
 
-FROM python:3.13-slim
+FROM python:3.13.9-slim-trixie
 COPY --from=build /opt/andon /opt/andon
 RUN useradd --system --uid 10001 andon
 USER 10001
