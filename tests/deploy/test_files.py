@@ -1,0 +1,177 @@
+"""The files of deploy/, checked with the programs that will read them."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from monitor.metrics import Metrics
+from tests.conftest import skip_or_fail
+from tests.deploy.dashboards import FOLDER, NAMES, load
+from tests.deploy.stack import DEPLOY
+
+ROOT = DEPLOY.parent
+PROMETHEUS = DEPLOY / "prometheus"
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+ALERTS = [
+    rule
+    for group in yaml.safe_load((PROMETHEUS / "rules" / "alerts.yml").read_text())["groups"]
+    for rule in group["rules"]
+]
+
+
+def run(*command: str | Path, stdin: str | None = None) -> str:
+    """What a program says; its failure is the test's. A program that is not here skips the test."""
+    name = Path(command[0]).name
+    if shutil.which(command[0]) is None:
+        skip_or_fail(f"no {name} here")
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, input=stdin, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def script(path: Path) -> Any:
+    """A script of deploy/, which belongs to no package, as its names."""
+    import runpy
+
+    return runpy.run_path(str(path))
+
+
+def test_promtool_accepts_configuration_and_rules() -> None:
+    run("promtool", "check", "config", PROMETHEUS / "prometheus.yml")
+
+
+def test_alerts_fire_when_they_should_and_not_else() -> None:
+    run("promtool", "test", "rules", PROMETHEUS / "tests" / "alerts.yml")
+
+
+def test_every_alert_is_tested_firing_and_not_firing() -> None:
+    tests = yaml.safe_load((PROMETHEUS / "tests" / "alerts.yml").read_text())["tests"]
+    checks = [check for test in tests for check in test["alert_rule_test"]]
+    firing = {check["alertname"] for check in checks if check["exp_alerts"]}
+    silent = {check["alertname"] for check in checks if not check["exp_alerts"]}
+    names = {alert["alert"] for alert in ALERTS}
+    assert firing == names
+    assert silent == names - {"Watchdog"}
+
+
+def test_every_alert_leads_to_its_section_of_the_runbook() -> None:
+    sections = set(re.findall(r"^## (\w+)$", (DEPLOY / "runbook.md").read_text(), re.MULTILINE))
+    assert sections == {alert["alert"] for alert in ALERTS}
+    for alert in ALERTS:
+        notes = alert["annotations"]
+        assert alert["labels"]["severity"] in ("critical", "warning", "none")
+        assert notes["summary"]
+        assert notes["description"].endswith(".")
+        assert notes["runbook_url"] == "{{ $externalLabels.runbook }}#" + alert["alert"].lower()
+
+
+def test_inhibition_names_alerts_that_exist() -> None:
+    routes = yaml.safe_load((DEPLOY / "alertmanager" / "alertmanager.yml").read_text())
+    names = {alert["alert"] for alert in ALERTS}
+    for rule in routes["inhibit_rules"]:
+        for matcher in rule["source_matchers"] + rule["target_matchers"]:
+            assert set(re.findall(r"[A-Z]\w+", matcher)) <= names, matcher
+
+
+def test_amtool_accepts_the_routes() -> None:
+    run("amtool", "check-config", DEPLOY / "alertmanager" / "alertmanager.yml")
+
+
+def test_promtool_has_nothing_against_our_metrics() -> None:
+    from prometheus_client.exposition import generate_latest
+
+    lines = generate_latest(Metrics().registry).decode().splitlines(keepends=True)
+    run("promtool", "check", "metrics", stdin="".join(line for line in lines if "andon_" in line))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_dashboards_are_what_their_code_says(name: str) -> None:
+    assert (FOLDER / f"{name}.json").read_text() == script(DEPLOY / "grafana" / "generate.py")["render"]()[
+        f"{name}.json"
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_dashboards_explain_themselves_and_fill_their_rows(name: str) -> None:
+    board = load(name)
+    assert board["schemaVersion"] == 42
+    taken: set[tuple[int, int]] = set()
+    for panel in board["panels"]:
+        assert panel["title"], panel
+        assert panel["description"].endswith("."), panel["title"]
+        assert panel["fieldConfig"]["defaults"]["unit"]
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & taken, panel["title"]
+        taken |= cells
+    rows = max(y for _, y in taken) + 1
+    assert len(taken) == 24 * rows  # no holes
+    known = {f"{script(DEPLOY / 'grafana' / 'generate.py')['RUNBOOK']}#{alert['alert'].lower()}" for alert in ALERTS}
+    anchored = {link["url"] for panel in board["panels"] for link in panel["links"] if "#" in link["url"]}
+    assert anchored <= known
+
+
+def test_rules_for_kubernetes_are_the_rules() -> None:
+    written = (DEPLOY / "kubernetes" / "base" / "rules.yaml").read_text()
+    assert written == script(DEPLOY / "kubernetes" / "rules.py")["render"]()
+    groups = yaml.safe_load(written)["spec"]["groups"]
+    assert [rule for group in groups for rule in group["rules"] if "alert" in rule] == ALERTS
+
+
+@pytest.mark.parametrize("folder", ["base", "scaling"])
+def test_kubernetes_manifests_are_valid(folder: str) -> None:
+    """Those of Kubernetes itself against its schema; kinds of operators have none here."""
+    import kubernetes_validate
+
+    text = run("kubectl", "kustomize", DEPLOY / "kubernetes" / folder)
+    manifests = list(yaml.safe_load_all(text))
+    kinds = [manifest["kind"] for manifest in manifests]
+    assert {"StatefulSet", "Service", "PodDisruptionBudget", "ServiceMonitor", "PrometheusRule"} <= set(kinds)
+    assert ("ScaledObject" in kinds) == (folder == "scaling")
+    for manifest in manifests:
+        if manifest["apiVersion"].split("/")[0] in ("v1", "apps", "policy"):
+            kubernetes_validate.validate(manifest, "1.37.0", strict=True)
+
+
+def test_the_dockerfile_passes_its_linter() -> None:
+    run(Path(sys.executable).parent / "hadolint", DEPLOY / "docker" / "monitor.Dockerfile")
+
+
+@pytest.mark.parametrize("name", COMPOSE["services"])
+def test_a_service_has_no_more_rights_than_it_needs(name: str) -> None:
+    service = COMPOSE["services"][name]
+    assert service["read_only"]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["user"].split(":")[0] not in ("", "0", "root")
+    assert service["mem_limit"]
+    assert service["cpus"]
+    assert re.search(r":v?\d+\.\d+\.\d+$", service["image"])
+    assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+
+
+def test_the_compose_file_holds_no_secret_and_names_files_that_are_there() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    assert re.findall(r"(?i)(?:password|secret|token)[^\n:]*: (?!\$\{)(\S+)", text) == []
+    for service in COMPOSE["services"].values():
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            assert source in COMPOSE["volumes"] or source == "./demo" or (ROOT / source).exists(), source
+
+
+def test_systemd_accepts_the_unit() -> None:
+    if shutil.which("systemd-analyze") is None:
+        skip_or_fail("no systemd-analyze here")
+    unit = DEPLOY / "systemd" / "andon-monitor.service"
+    said = run("systemd-analyze", "security", "--offline=true", "--threshold=20", unit)
+    assert "Overall exposure level" in said
