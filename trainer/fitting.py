@@ -31,8 +31,8 @@ WARM_UP = 0.05  # share of the training during which the learning rate rises
 SLACK = 0.05  # share of the budget by which iterations may be late before time takes over
 EVALUATIONS = 16  # looks at the validation images over the whole training
 PATIENCE = 8  # looks without progress before training stops early
-# Of looks that are this close to the best, the last is kept: its learning rate was lower, which tells more about the
-# head than the last per cent of the reconstruction loss does.
+# Of looks that are this close to the best, the last is kept: its learning rate was lower, which tells more than the
+# last per cent of a loss does.
 TOLERANCE = 0.02
 VALIDATION_FRAMES = 64  # enough to tell two checkpoints apart; all looks together take a few per cent of the time
 
@@ -70,7 +70,7 @@ class Look:
 
 @dataclass
 class Fitted:
-    """The best network seen, on the CPU, and how it came about."""
+    """The network kept, on the CPU, and how it came about."""
 
     network: Autoencoder
     looks: list[Look] = field(default_factory=list)
@@ -90,10 +90,11 @@ def fit(
     progress: Progress = lambda share, text: None,
     interrupted: Event | None = None,
 ) -> Fitted:
-    """Train on `images[split.train]`, keep the weights that rebuild `images[split.validation]` best.
+    """Train on `images[split.train]`, keep the last weights that did well on `images[split.validation]`.
 
-    Rebuilding decides, and not the whole loss: the head's part rises again as it grows sure of itself, long before it
-    stops getting better at telling defects.
+    Either loss may say so, the whole one or that of rebuilding alone: the head's part of the whole rises again as the
+    head grows sure of itself, long before it stops getting better at telling defects; and rebuilding gets worse at
+    first where principal components have done it already.
 
     `images`: uint8 [N, H, W, C]. Raises FittingError where the loss is no longer finite, or where the training was
     interrupted before the first look at the validation images.
@@ -120,7 +121,8 @@ def fit(
     variation = ALIGNED_VARIATION if cross_fit else 1.0
     validation = validation_batches(images[split.validation], options.batch, variation, device)
     fitted = Fitted(network)
-    best = (math.inf, copy.deepcopy(network.state_dict()))
+    best = (math.inf, math.inf)  # the lowest losses of all looks, whole and of rebuilding
+    kept = copy.deepcopy(network.state_dict())
     stale = 0
     running = torch.zeros((), device=device)
     since_look = 0
@@ -164,9 +166,11 @@ def fit(
             running.zero_()
             since_look = 0
             stale += 1
-            if look.reconstruction_loss < best[0] * (1 + TOLERANCE):
-                best = (min(best[0], look.reconstruction_loss), copy.deepcopy(network.state_dict()))
+            values = (look.validation_loss, look.reconstruction_loss)
+            if any(value < lowest * (1 + TOLERANCE) for value, lowest in zip(values, best, strict=True)):
+                kept = copy.deepcopy(network.state_dict())
                 stale = 0
+            best = (min(values[0], best[0]), min(values[1], best[1]))
             if stale >= PATIENCE:
                 fitted.ended = "early"
                 break
@@ -178,7 +182,7 @@ def fit(
         if fitted.ended == "interrupted":
             raise FittingError("interrupted before there was a model to keep; nothing was written")
         raise FittingError(f"a budget of {options.budget:.0f} s is too short for this machine; give a longer --budget")
-    network.load_state_dict(best[1])
+    network.load_state_dict(kept)
     fitted.seconds = time.monotonic() - start
     fitted.network = network.to("cpu", memory_format=torch.contiguous_format).eval()
     return fitted
