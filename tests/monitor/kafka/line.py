@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +42,11 @@ class Line:
         return f"kafka://{self.servers}/{topic}"
 
     def create(self, topics: Sequence[str]) -> None:
-        """Frames, verdicts and dead letters."""
+        """Frames, verdicts and dead letters, kept however old their timestamps are."""
         address = parse_address(self.uri(self.frames))
         settings = KafkaSettings()
-        list(create(address, plan(*topics, self.partitions, settings), settings))
+        wanted = [replace(topic, retention_ms=-1) for topic in plan(*topics, self.partitions, settings)]
+        list(create(address, wanted, settings))
 
     def send(self, values: Sequence[bytes], cameras: Sequence[str] = ("left", "right"), **fields: Any) -> None:
         """Frames as any producer might send them, without headers, cameras taking turns."""

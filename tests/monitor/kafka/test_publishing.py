@@ -1,5 +1,6 @@
 """`andon-monitor publish` and clients written by others."""
 
+import functools
 import json
 import shutil
 import signal
@@ -65,7 +66,10 @@ def start_publishing(*arguments: object, log: Path) -> "subprocess.Popen[bytes]"
     """`andon-monitor publish` as a process of its own, its standard error in a file."""
     command = [sys.executable, "-c", "from monitor.cli import main; main()", "publish", *map(str, arguments)]
     with log.open("w") as file:
-        return subprocess.Popen(command, stderr=file)
+        # Where the tests run in the background the shell has switched Ctrl-C off, which children inherit.
+        return subprocess.Popen(
+            command, stderr=file, preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        )
 
 
 def test_publishing_waits_out_a_broker_that_went_away(
