@@ -151,7 +151,7 @@ def _plot(sides: Sequence[Tally]) -> dict[str, Any] | None:
     return {
         "outlines": [_outline(share / highest) for share in shares],
         "threshold": across(1.0),
-        "ticks": [(across(tick), f"{tick:g}") for tick in ticks],
+        "ticks": [(across(tick), f"{tick:g}" + ("+" if tick == LARGEST else "")) for tick in ticks],
         "width": WIDTH,
         "height": HEIGHT,
     }

@@ -42,7 +42,7 @@ class Cut:
     def __str__(self) -> str:
         if self.threshold is not None:
             return f"threshold {self.threshold:g}"
-        return "own threshold" if self.rate is None else f"{self.rate:.3%} false alarms"
+        return "own threshold" if self.rate is None else f"{100 * self.rate:g} % false alarms"
 
 
 class ModelSide:
