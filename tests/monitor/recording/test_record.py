@@ -174,6 +174,24 @@ def test_the_reference_reader_finds_it_sound(recording: Path, tmp_path: Path) ->
         assert len(list(NonSeekingReader(file, validate_crcs=True).iter_messages())) == 80
 
 
+def test_the_reference_reader_in_another_language_finds_it_sound(recording: Path, tmp_path: Path) -> None:
+    if shutil.which("npm") is None:
+        skip_or_fail("no npm to fetch the reader with")
+    reader = shutil.copytree(Path(__file__).parent / "reader", tmp_path / "reader")
+    install = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--no-package-lock"]
+    if subprocess.run(install, cwd=reader, capture_output=True, timeout=120, check=False).returncode:
+        skip_or_fail("the reader cannot be fetched here")
+    line = tmp_path / "line.mcap"
+    assert andon("record", "--source", recording, "-o", line).returncode == 0
+    read = ["node", reader / "read.mjs", line]
+    done = subprocess.run(read, capture_output=True, text=True, timeout=60, check=True)
+    found = json.loads(done.stdout)
+    assert found["messages"] == {"/andon/frames": 40, "/cameras/station-1": 20, "/cameras/station-2": 20}
+    assert found["schemas"] == ["andon.Frame", "foxglove.CompressedImage"]
+    assert found["metadata"]["andon.origin"]["source"] == str(recording)
+    assert (found["streamed"], found["whole"]) == (80, True)
+
+
 def test_cameras_without_end_do_not_fill_the_file_with_channels(tmp_path: Path) -> None:
     from monitor.recording import writing
     from monitor.recording.writing import RecordingWriter
