@@ -74,6 +74,7 @@ class Fitted:
 
     network: Autoencoder
     looks: list[Look] = field(default_factory=list)
+    kept: Look | None = None  # the one whose weights the network has
     iterations: int = 0
     seconds: float = 0.0
     ended: Ended = "iterations"
@@ -122,7 +123,7 @@ def fit(
     validation = validation_batches(images[split.validation], options.batch, variation, device)
     fitted = Fitted(network)
     best = (math.inf, math.inf)  # the lowest losses of all looks, whole and of rebuilding
-    kept = copy.deepcopy(network.state_dict())
+    weights = network.state_dict()
     stale = 0
     running = torch.zeros((), device=device)
     since_look = 0
@@ -168,7 +169,7 @@ def fit(
             stale += 1
             values = (look.validation_loss, look.reconstruction_loss)
             if any(value < lowest * (1 + TOLERANCE) for value, lowest in zip(values, best, strict=True)):
-                kept = copy.deepcopy(network.state_dict())
+                fitted.kept, weights = look, copy.deepcopy(network.state_dict())
                 stale = 0
             best = (min(values[0], best[0]), min(values[1], best[1]))
             if stale >= PATIENCE:
@@ -182,7 +183,7 @@ def fit(
         if fitted.ended == "interrupted":
             raise FittingError("interrupted before there was a model to keep; nothing was written")
         raise FittingError(f"a budget of {options.budget:.0f} s is too short for this machine; give a longer --budget")
-    network.load_state_dict(kept)
+    network.load_state_dict(weights)
     fitted.seconds = time.monotonic() - start
     fitted.network = network.to("cpu", memory_format=torch.contiguous_format).eval()
     return fitted

@@ -50,6 +50,17 @@ def test_the_budget_ends_the_training(images: np.ndarray, monkeypatch: pytest.Mo
     assert rates[-1] < max(rates)
 
 
+def test_the_last_look_that_went_well_is_kept(images: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole loss and that of rebuilding at each look: either may be within 2 % of its lowest."""
+    losses = iter([(2.0, 0.5), (1.0, 0.6), (1.1, 0.51), (1.015, 0.6), (1.5, 0.505), (1.6, 0.52), (1.5, 0.6)])
+    monkeypatch.setattr(fitting, "EVALUATIONS", 7)
+    monkeypatch.setattr(fitting, "evaluate", lambda network, batches: next(losses))
+    fitted = fit(images, SPLIT, ARCH, FitOptions(iterations=14, batch=4))
+    assert fitted.kept is not None
+    assert (fitted.kept.validation_loss, fitted.kept.reconstruction_loss) == (1.5, 0.505)
+    assert [look.iteration for look in fitted.looks if look is fitted.kept] == [fitted.kept.iteration]
+
+
 def test_an_interruption_keeps_the_best_model_so_far(images: np.ndarray) -> None:
     interrupted = Event()
 

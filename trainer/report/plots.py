@@ -2,7 +2,6 @@
 
 import io
 import re
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -17,7 +16,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from trainer.dataset import GOOD
 from trainer.evaluation import Evaluation
-from trainer.fitting import Look
+from trainer.fitting import Fitted
 
 # Colours that matplotlib writes and the page's style sheet replaces: one name each in `report.css`.
 INK, MUTED, GRID = "#010101", "#010102", "#010103"
@@ -58,20 +57,22 @@ STYLE: dict[str, Any] = {
 }
 
 
-def learning_curve(looks: Sequence[Look]) -> Markup:
-    """Training and validation loss over iterations, the best look marked, and the learning rate below."""
+def learning_curve(fitted: Fitted) -> Markup:
+    """Training and validation loss over iterations, the look kept marked, and the learning rate below."""
     with _style():
         figure = _figure()
         loss, rate = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+        looks = fitted.looks
         iterations = [look.iteration for look in looks]
         validation = [look.validation_loss for look in looks]
-        best = int(np.argmin(validation))
         marker = "o" if len(looks) == 1 else None
         loss.plot(
             iterations, [look.training_loss for look in looks], color=CALIBRATION, marker=marker, label="training"
         )
         loss.plot(iterations, validation, color=GOOD_COLOUR, label="validation")
-        loss.plot(iterations[best], validation[best], "o", color=GOOD_COLOUR, markersize=7, label="kept")
+        if fitted.kept is not None:
+            kept = (fitted.kept.iteration, fitted.kept.validation_loss)
+            loss.plot(*kept, "o", color=GOOD_COLOUR, markersize=7, label="kept")
         loss.set_ylabel("loss")
         # The first looks may be many times the last ones, between which the difference matters.
         loss.set_yscale("log")

@@ -2,7 +2,8 @@
 
 from monitor.calibration import needed_for
 from monitor.card import Card
-from trainer.evaluation import Evaluation, Rate
+from monitor.rates import Rate
+from trainer.evaluation import Evaluation
 
 # Of a kind of defect that is found less often than this, the report warns.
 OFTEN_MISSED = 0.5
@@ -11,7 +12,7 @@ ENDINGS = {
     "iterations": "all planned iterations were done",
     "early": "it ended early, as the validation loss had stopped falling",
     "budget": "the time budget ended it",
-    "interrupted": "it was interrupted, and the best network so far was kept",
+    "interrupted": "it was interrupted, and the network so far was kept",
 }
 
 
@@ -87,7 +88,7 @@ def warnings(card: Card, evaluation: Evaluation | None) -> list[str]:
     if training.ended == "interrupted":
         found.append(
             f"The training was interrupted after {training.iterations:,} iterations; "
-            "this is the best network up to there."
+            "this is the network as it was at the last look that went well."
         )
     if training.validation_is_calibration:
         found.append(
