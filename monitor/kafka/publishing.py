@@ -91,18 +91,22 @@ def publish(publication: Publication, address: Address, settings: KafkaSettings)
     def message(frame: Frame, event_id: str) -> Message:
         return frame_message(frame, address.topic, event_id)
 
-    return send_frames(_frames(publication), message, address, settings, publication.pending)
+    source = _open(publication)  # a source that is not there at the start is a mistake, not an outage
+    return send_frames(_frames(publication, source), message, address, settings, publication.pending)
 
 
 def send_frames(
     frames: Iterator[Frame], to_message: ToMessage, address: Address, settings: KafkaSettings, pending: int
 ) -> Progress:
     """Send frames, at most `pending` of them unacknowledged at once; see `publish`."""
-    fault = diagnose(address, settings)
-    if fault is not None and not fault.may_pass:
-        raise UsageError(fault.message)
-    must_exist(address, settings)
     health = Health(Metrics())
+    fault = diagnose(address, settings)
+    if fault is None:
+        must_exist(address, settings)
+    elif fault.may_pass:
+        health.failing(fault.message)
+    else:
+        raise UsageError(fault.message)
     producer = until_connected(
         lambda: KafkaProducer(**producer_options(settings, address), delivery_timeout_ms=FOREVER_MS),
         address,
@@ -156,11 +160,10 @@ def _settle(future: Any, frame: Frame, progress: Progress, health: Health) -> No
         progress.size += len(frame.data)
 
 
-def _frames(publication: Publication) -> Iterator[Frame]:
+def _frames(publication: Publication, source: Source) -> Iterator[Frame]:
     """Frames at the tempo asked for; a recording is played again, a camera that went away is looked for again."""
     played = 0
     backoff = Backoff()
-    source = _open(publication)  # a source that is not there at the start is a mistake, not an outage
     started, count = time.monotonic(), 0
     while True:
         try:

@@ -14,6 +14,7 @@ from monitor.kafka.diagnosis import diagnose
 from monitor.kafka.source import describe
 from monitor.settings import KafkaSettings
 
+LOOK_MS = 5_000  # for a cluster to answer whether it has a topic
 HOUR_MS = 3_600_000
 # Frames are large and answered within seconds: a day outlasts an outage of the monitors. Verdicts are small and are
 # evidence; dead letters wait for a person who may be on holiday.
@@ -66,7 +67,7 @@ def create(address: Address, topics: list[Topic], settings: KafkaSettings) -> It
 def must_exist(address: Address, settings: KafkaSettings) -> None:
     """Raise UsageError where the cluster answers and has no such topic: a typing mistake is no outage to wait out."""
     try:
-        admin = KafkaAdminClient(**client_options(settings, address))
+        admin = KafkaAdminClient(**client_options(settings, address), bootstrap_timeout_ms=LOOK_MS)
         try:
             topic = admin.describe_topics([address.topic])[0]
         finally:

@@ -11,7 +11,7 @@ from monitor.kafka.publishing import POLL_SECONDS, Progress, send_frames
 from monitor.recording.selection import SelectedSource, Selection
 from monitor.recording.source import damage_of
 from monitor.settings import KafkaSettings
-from monitor.sources import open_source
+from monitor.sources import Source, open_source
 from monitor.sources.pacing import PacedSource
 
 
@@ -44,18 +44,18 @@ def replay(job: Replay, address: Address, settings: KafkaSettings) -> Replayed:
     Raises UsageError (no such recording, topic or camera), SourceError and OutputError.
     """
     damage: list[str] = []
+    recording = open_source(job.uri)  # first: for a name that is wrong nobody should wait for brokers
 
     def message(frame: Frame, event_id: str) -> Message:
         return _message(frame, address, event_id, time.time() if job.now else None)
 
-    progress = send_frames(_frames(job, damage), message, address, settings, job.pending)
+    progress = send_frames(_frames(job, recording, damage), message, address, settings, job.pending)
     return Replayed(progress, damage[0] if damage else None)
 
 
-def _frames(job: Replay, damage: list[str]) -> Iterator[Frame]:
+def _frames(job: Replay, recording: Source, damage: list[str]) -> Iterator[Frame]:
     played = 0
-    while job.loops == 0 or played < job.loops:
-        recording = open_source(job.uri)
+    while True:
         selected = SelectedSource(recording, job.selection)
         source = selected if job.speed is None else PacedSource(selected, job.speed)
         try:
@@ -68,6 +68,9 @@ def _frames(job: Replay, damage: list[str]) -> Iterator[Frame]:
         if found is not None and not damage:
             damage.append(found)
         played += 1
+        if played == job.loops:
+            return
+        recording = open_source(job.uri)
 
 
 def _message(frame: Frame, address: Address, event_id: str, now: float | None) -> Message:

@@ -38,6 +38,7 @@ def test_what_cannot_be_published_is_one_line(line: Line, recording: Path) -> No
     for source, target, message in [
         (recording, line.uri("no.such.topic"), "no such topic"),
         (recording / "nothing", line.uri(line.frames), "no such folder or file"),
+        (recording / "nothing", "kafka://127.0.0.1:1/t", "no such folder or file"),  # nobody waits for brokers first
     ]:
         done = andon("publish", source, "--to", target)
         assert done.returncode == 2
