@@ -1,4 +1,4 @@
-"""Anomaly maps laid over their frames, and pictures that stand in an HTML page themselves."""
+"""Anomaly maps laid over their frames in units of the threshold, and pictures that stand in an HTML page themselves."""
 
 import base64
 
@@ -8,30 +8,38 @@ from numpy.typing import NDArray
 
 from monitor.imaging import Pixels
 
-# Where colour begins, in units of the threshold, how strong it is there, and which colour (RGB): nothing below half
-# the threshold, all of it from the threshold on.
-STEPS = (0.5, 0.75, 1.0)
-STRENGTH = (0.0, 0.5, 0.78)
-COLOURS = ((255, 214, 64), (255, 140, 0), (224, 0, 70))
-JPEG = [cv2.IMWRITE_JPEG_QUALITY, 85]
+# score / threshold -> red, green, blue, opacity. Nothing is shown below half the threshold, and from the threshold on
+# everything is: a part that shows this last colour over some area is a defect.
+STOPS = (
+    (0.50, (255, 214, 64), 0.00),
+    (0.75, (255, 140, 0), 0.50),
+    (1.00, (224, 0, 70), 0.78),
+)
+JPEG_QUALITY = 88
 
 
-def overlay(frame: Pixels, anomaly_map: NDArray[np.float32], threshold: float) -> Pixels:
-    """An anomaly map over the frame in grey: uint8 [H, W, 3].
+def heatmap(frame: Pixels, anomaly_map: NDArray[np.float32], threshold: float) -> Pixels:
+    """Lay an anomaly map over its frame: uint8 [H, W, 3].
 
-    `frame`: uint8 [H, W, C]; `anomaly_map`: float [h, w] in the units of the score and of `threshold`.
+    `frame`: uint8 [H, W, C], shown in grey so that colour means one thing only; `anomaly_map`: float [h, w] in the
+    units of the score, upsampled bilinearly; `threshold`: the score above which a part is a defect.
     """
     height, width, channels = frame.shape
     grey = frame[:, :, 0] if channels == 1 else cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-    large = cv2.resize(np.asarray(anomaly_map, np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    level = large.astype(np.float64) / max(threshold, 1e-9)  # [H, W]
-    strength = np.interp(level, STEPS, STRENGTH)[..., None]
-    colour = np.stack([np.interp(level, STEPS, channel) for channel in zip(*COLOURS, strict=True)], axis=-1)
-    return np.rint(grey[..., None] * (1 - strength) + colour * strength).astype(np.uint8)
+    upsampled = cv2.resize(np.asarray(anomaly_map, np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    ratio = upsampled.astype(np.float64) / max(threshold, 1e-6)  # [H, W]
+    places = [place for place, _, _ in STOPS]
+    opacity = np.interp(ratio, places, [opacity for _, _, opacity in STOPS])[:, :, None]
+    colour = np.stack([np.interp(ratio, places, [rgb[i] for _, rgb, _ in STOPS]) for i in range(3)], axis=2)
+    blended: Pixels = (grey[:, :, None] * (1 - opacity) + colour * opacity).round().astype(np.uint8)
+    return blended
 
 
-def as_data_uri(picture: Pixels) -> str:
-    """A picture, uint8 [H, W, 1] or [H, W, 3] in RGB, as a JPEG in a data URI."""
-    ordered = picture if picture.shape[2] == 1 else np.ascontiguousarray(picture[:, :, ::-1])
-    _, data = cv2.imencode(".jpg", ordered, JPEG)
-    return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode('ascii')}"
+def data_uri(picture: Pixels) -> str:
+    """A picture (uint8 [H, W, 1] or [H, W, 3]) as a JPEG that stands in the page itself."""
+    ordered = picture if picture.shape[2] == 1 else cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    # Full resolution for colour too: the outline of a mask is one pixel wide.
+    settings = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    settings += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    _, jpeg = cv2.imencode(".jpg", ordered, settings)
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode("ascii")

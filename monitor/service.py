@@ -1,14 +1,11 @@
 """`andon-monitor run`: everything put together from the settings, and taken apart again."""
 
 import logging
-import os
-import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from monitor.errors import UsageError
@@ -22,6 +19,7 @@ from monitor.recording.source import damage_of
 from monitor.server import open_server
 from monitor.settings import InspectionSettings, Settings
 from monitor.shadow import Shadow
+from monitor.signals import stopped_by_signals
 from monitor.sinks import Sink, open_sink
 from monitor.sinks.dead_letters import DeadLetterFolder
 from monitor.sources import Source, open_source
@@ -78,7 +76,13 @@ class Service:
                 swapper = Swapper(settings, pipeline, self.metrics, charts.follow)
                 stack.callback(swapper.close)
                 swapper.start()
-            with stopped_by_signals(self._pipeline, kafka.draining if kafka else lambda: None):
+
+            def stop() -> None:
+                if kafka is not None:
+                    kafka.draining()
+                pipeline.stop()
+
+            with stopped_by_signals(stop):
                 self._pipeline.run()
             if self._pipeline.stopped:
                 log.info("stopped by a signal; what was in flight is finished")
@@ -211,28 +215,6 @@ def limits(inspection: InspectionSettings) -> Limits:
         in_flight=inspection.in_flight,
         in_flight_bytes=inspection.in_flight_bytes,
     )
-
-
-@contextmanager
-def stopped_by_signals(pipeline: Pipeline, on_stop: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """The first SIGINT or SIGTERM lets the pipeline finish what is in flight; the second ends the process at once."""
-
-    asked = False
-
-    def stop(number: int, _: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
-            os._exit(128 + number)
-        asked = True
-        on_stop()
-        pipeline.stop()
-
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def written_paths(settings: Settings) -> dict[str, Path]:

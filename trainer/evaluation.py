@@ -11,30 +11,17 @@ from numpy.typing import ArrayLike, NDArray
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
-from scipy.stats import beta
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
 from monitor.errors import ModelError, UsageError
 from monitor.model import Model
+from monitor.rates import INTERVAL, Rate, rate
 from trainer.dataset import GOOD, Progress, Sample, load_image, load_mask
 
-CONFIDENCE = 0.95
-INTERVAL = "95 % Clopper-Pearson"
 PRO_LIMIT = 0.3  # AU-PRO is integrated up to this false-positive rate, as Bergmann et al. (2021) do
 # Pixels are counted in bins of the first 20 bits of a float32: sign, exponent and 11 bits of mantissa. Values that
 # agree to 1 part in 2,000 count as ties, and memory is the same for ten images and for a million.
 KEY_BITS = 20
-
-
-@dataclass(frozen=True)
-class Rate:
-    """A share of `count` images with its 95 % Clopper-Pearson interval [`low`, `high`]."""
-
-    flagged: int
-    count: int
-    share: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -212,16 +199,6 @@ def f1_max(is_defect: NDArray[np.bool_], scores: ArrayLike) -> float | None:
         return None
     precision, recall, _ = precision_recall_curve(is_defect, scores)
     return float(np.max(2 * precision * recall / np.maximum(precision + recall, 1e-12)))
-
-
-def rate(flagged: int, count: int) -> Rate | None:
-    """A share with its Clopper-Pearson interval (Biometrika 1934), which covers at least 95 %; None of no images."""
-    if count == 0:
-        return None
-    outside = (1 - CONFIDENCE) / 2
-    low = 0.0 if flagged == 0 else float(beta.ppf(outside, flagged, count - flagged + 1))
-    high = 1.0 if flagged == count else float(beta.ppf(1 - outside, flagged + 1, count - flagged))
-    return Rate(flagged, count, flagged / count, low, high)
 
 
 def area_below(x: NDArray[np.float64], y: NDArray[np.float64], limit: float = 1.0) -> float:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from monitor.comparing.comparison import NEW_FALSE_ALARM, NEWLY_MISSED, Comparison
-from monitor.comparing.rates import Rate
 from monitor.errors import UsageError
+from monitor.rates import Rate
 
 
 @dataclass(frozen=True)

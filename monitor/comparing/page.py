@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,12 +19,13 @@ from monitor.comparing.comparison import (
     Tally,
 )
 from monitor.comparing.limits import Verdict
-from monitor.comparing.rates import INTERVAL
 from monitor.comparing.sides import Judgement, ModelSide, Side
 from monitor.comparing.table import differs, rows
 from monitor.errors import ImageError
 from monitor.frames import Frame, rfc3339
-from monitor.heatmap import as_data_uri, overlay
+from monitor.heatmap import data_uri, heatmap
+from monitor.pages import environment
+from monitor.rates import INTERVAL
 
 WORSE = (NEWLY_MISSED, NEW_FALSE_ALARM)
 BETTER = (NEWLY_CAUGHT, FALSE_ALARM_GONE)
@@ -61,28 +61,25 @@ def render(
     comparison: Comparison, after: Side, before: Side | None, verdicts: Sequence[Verdict], damage: str | None
 ) -> str:
     """The page's HTML. Models are asked for their anomaly maps of the frames shown."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("monitor.comparing", "."),
-        autoescape=True,  # names of cameras and files are a stranger's
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     sides = [tally for tally in (comparison.before, comparison.after) if tally is not None]
-    return environment.get_template("page.html.jinja").render(
-        comparison=comparison,
-        sides=sides,
-        rows=rows(comparison, sides),
-        verdicts=verdicts,
-        damage=damage,
-        interval=INTERVAL,
-        differs=differs(comparison).removeprefix("; "),
-        plot=_plot(sides),
-        groups=[
-            Group(kind, _tone(kind), comparison.counts[kind], _pictures(comparison, kind, after, before))
-            for kind in CHANGES
-            if comparison.counts[kind]
-        ],
+    return (
+        environment("monitor.comparing")
+        .get_template("page.html.jinja")
+        .render(
+            comparison=comparison,
+            sides=sides,
+            rows=rows(comparison, sides),
+            verdicts=verdicts,
+            damage=damage,
+            interval=INTERVAL,
+            differs=differs(comparison).removeprefix("; "),
+            plot=_plot(sides),
+            groups=[
+                Group(kind, _tone(kind), comparison.counts[kind], _pictures(comparison, kind, after, before))
+                for kind in CHANGES
+                if comparison.counts[kind]
+            ],
+        )
     )
 
 
@@ -105,9 +102,9 @@ def _picture(change: Change, frame: Frame, after: Side, before: Side | None) -> 
             pixels = imaging.load(frame.data, side.model.card.input, side.inspector.rules.max_pixels)
         except ImageError:
             continue
-        image = as_data_uri(pixels)
+        image = data_uri(pixels)
         seen = side.model.explain(pixels[None])
-        heatmaps.append((title, as_data_uri(overlay(pixels, seen.anomaly_map[0], side.threshold_for(frame.camera)))))
+        heatmaps.append((title, data_uri(heatmap(pixels, seen.anomaly_map[0], side.threshold_for(frame.camera)))))
     if image is None and not heatmaps:
         image = _as_it_is(frame)
     return Picture(
@@ -124,7 +121,7 @@ def _picture(change: Change, frame: Frame, after: Side, before: Side | None) -> 
 def _as_it_is(frame: Frame) -> str | None:
     """Without a model: the image itself."""
     try:
-        return as_data_uri(imaging.decode(frame.data, 3))
+        return data_uri(imaging.decode(frame.data, 3))
     except ImageError:
         return None
 

@@ -7,8 +7,8 @@ from rich.text import Text
 
 from monitor.comparing.comparison import CHANGES, Change, Comparison, Tally
 from monitor.comparing.limits import Verdict
-from monitor.comparing.rates import INTERVAL, Rate
 from monitor.frames import rfc3339
+from monitor.rates import INTERVAL, Rate
 from monitor.report import table
 from monitor.summary import GOOD
 

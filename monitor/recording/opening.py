@@ -6,9 +6,10 @@ from pathlib import Path
 
 from monitor.errors import OutputError, UsageError
 from monitor.kafka.address import is_kafka, parse_address
-from monitor.recording.record import Limits, Recorder, stopped_by_signals
+from monitor.recording.record import Limits, Recorder
 from monitor.recording.source import damage_of
 from monitor.settings import KafkaSettings
+from monitor.signals import stopped_by_signals
 from monitor.sources import Source, open_source
 
 VERDICTS_AT_ONCE = 256

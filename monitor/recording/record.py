@@ -3,13 +3,10 @@
 import logging
 import re
 import shutil
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from monitor.errors import UsageError
@@ -200,23 +197,6 @@ def next_path(path: Path) -> Path:
 def _number(path: Path, name: str) -> int | None:
     match = re.fullmatch(rf"{re.escape(path.stem)}-([0-9]+){re.escape(path.suffix)}(?:\.part)?", name)
     return None if match is None else int(match.group(1))
-
-
-@contextmanager
-def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """SIGINT and SIGTERM end a job as its end would; a second one ends the process, and its file is unfinished."""
-
-    def handle(number: int, _: FrameType | None) -> None:
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, signal.SIG_DFL)
-        stop()
-
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def parse_start(text: str) -> str | float:

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from rich.console import Console
-from scipy.stats import binomtest
 
 from monitor import imaging
 from monitor.errors import UsageError
@@ -27,7 +26,6 @@ from trainer.evaluation import (
     evaluate,
     f1_max,
     measure,
-    rate,
     to_table,
 )
 
@@ -63,19 +61,6 @@ def test_average_precision_and_f1_max_of_a_case_worked_by_hand() -> None:
 @pytest.mark.parametrize("labels", [[True, True], [False, False]])
 def test_ranking_is_undefined_without_both_good_parts_and_defects(metric, labels) -> None:  # type: ignore[no-untyped-def]
     assert metric(np.array(labels), [1.0, 2.0]) is None
-
-
-@pytest.mark.parametrize(("flagged", "count"), [(0, 60), (1, 60), (7, 15), (15, 15), (1, 1), (0, 1), (120, 4000)])
-def test_intervals_are_those_of_clopper_and_pearson(flagged: int, count: int) -> None:
-    found = rate(flagged, count)
-    exact = binomtest(flagged, count).proportion_ci(0.95, method="exact")
-    assert found is not None
-    assert (found.low, found.high) == pytest.approx((exact.low, exact.high), abs=1e-9)
-    assert found.low <= found.share <= found.high
-
-
-def test_a_rate_of_no_images_is_undefined() -> None:
-    assert rate(0, 0) is None
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 
 from monitor.calibration import calibrate
 from monitor.errors import AndonError, UsageError
+from monitor.heatmap import heatmap
 from monitor.imaging import Pixels, load
 from monitor.model import Model
 from tests.conftest import skip_or_fail
@@ -22,7 +23,7 @@ from trainer.dataset import open_dataset
 from trainer.evaluation import Evaluation, Judged, evaluate, measure
 from trainer.fitting import Fitted, Look
 from trainer.network import Autoencoder
-from trainer.report import heatmap, write_report
+from trainer.report import write_report
 from trainer.report.words import duration, percent, remarks, warnings
 
 HOSTILE_KIND = "<img src=x onerror=alert(1)>"
@@ -98,7 +99,7 @@ def evaluation(model: Model, folder: Path) -> Evaluation:
 @pytest.fixture(scope="module")
 def fitted() -> Fitted:
     looks = [Look(10 * i, 2.0 * i, 2 / i, 2.2 / i + 0.01 * i, 1 / i, 3e-3 / i) for i in range(1, 25)]
-    return Fitted(Autoencoder(Architecture(64, 64, 1)), looks, iterations=240, seconds=48.0, ended="early")
+    return Fitted(Autoencoder(Architecture(64, 64, 1)), looks, looks[20], iterations=240, seconds=48.0, ended="early")
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +126,7 @@ def test_it_has_every_section_and_its_elements_nest(report: Path) -> None:
     assert page.open == []
     assert [name for name in page.ids if name in SECTIONS] == SECTIONS
     assert "learning" in page.ids
+    assert "Kept: iteration 210." in page.text
     plots = [attrs["aria-label"] for tag, attrs in page.elements if attrs.get("class") == "plot"]
     assert plots == ["Histogram of scores", "ROC curve", "Precision-recall curve", "Loss over iterations"]
     for text in (

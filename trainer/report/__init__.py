@@ -3,7 +3,6 @@
 `page` gathers what is shown, `words` says it, `heat` and `plots` draw it, `report.html.jinja` lays it out.
 """
 
-from trainer.report.heat import heatmap
 from trainer.report.page import write_report
 
-__all__ = ["heatmap", "write_report"]
+__all__ = ["write_report"]

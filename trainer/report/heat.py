@@ -1,39 +1,13 @@
-"""Heatmaps in units of the threshold, and pictures as data URIs."""
-
-import base64
+"""What the report draws beside heatmaps: the outline of a mask, and the colours' legend."""
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.heatmap import STOPS
 from monitor.imaging import Pixels
 
-# score / threshold -> red, green, blue, opacity. Nothing is shown below half the threshold, and from the threshold on
-# everything is: a part that shows this last colour over some area is a defect.
-STOPS = (
-    (0.50, (255, 214, 64), 0.00),
-    (0.75, (255, 140, 0), 0.50),
-    (1.00, (224, 0, 70), 0.78),
-)
 OUTLINE = (64, 224, 255)  # cyan: not one of the heatmap's colours, seen on dark and bright parts
-JPEG_QUALITY = 88
-
-
-def heatmap(frame: Pixels, anomaly_map: NDArray[np.float32], threshold: float) -> Pixels:
-    """Lay an anomaly map over its frame: uint8 [H, W, 3].
-
-    `frame`: uint8 [H, W, C], shown in grey so that colour means one thing only; `anomaly_map`: float [h, w] in the
-    units of the score, upsampled bilinearly; `threshold`: the score above which a part is a defect.
-    """
-    height, width, channels = frame.shape
-    grey = frame[:, :, 0] if channels == 1 else cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-    upsampled = cv2.resize(np.asarray(anomaly_map, np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    ratio = upsampled.astype(np.float64) / max(threshold, 1e-6)  # [H, W]
-    places = [place for place, _, _ in STOPS]
-    opacity = np.interp(ratio, places, [opacity for _, _, opacity in STOPS])[:, :, None]
-    colour = np.stack([np.interp(ratio, places, [rgb[i] for _, rgb, _ in STOPS]) for i in range(3)], axis=2)
-    blended: Pixels = (grey[:, :, None] * (1 - opacity) + colour * opacity).round().astype(np.uint8)
-    return blended
 
 
 def outline(picture: Pixels, mask: NDArray[np.bool_]) -> Pixels:
@@ -47,13 +21,3 @@ def colour_bar() -> str:
     """The heatmap's colours as a CSS gradient from 0.25 to 1.25 times the threshold."""
     stops = [f"rgb({r} {g} {b} / {a}) {100 * (place - 0.25):.0f}%" for place, (r, g, b), a in STOPS]
     return f"linear-gradient(90deg, {', '.join(stops)})"
-
-
-def data_uri(picture: Pixels) -> str:
-    """A picture (uint8 [H, W, 1] or [H, W, 3]) as a JPEG that stands in the page itself."""
-    ordered = picture if picture.shape[2] == 1 else cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-    # Full resolution for colour too: the outline is one pixel wide.
-    settings = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-    settings += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    _, jpeg = cv2.imencode(".jpg", ordered, settings)
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode("ascii")

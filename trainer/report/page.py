@@ -5,16 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
 from monitor.card import Card
 from monitor.files import write_whole
+from monitor.heatmap import data_uri, heatmap
 from monitor.imaging import Pixels
 from monitor.model import Model
+from monitor.pages import environment
+from monitor.rates import INTERVAL
 from trainer.dataset import GOOD, load_image, load_mask
-from trainer.evaluation import INTERVAL, Evaluation, Judged
+from trainer.evaluation import Evaluation, Judged
 from trainer.fitting import Fitted
 from trainer.report import heat, plots, words
 
@@ -75,18 +77,12 @@ def render(
     notes: Sequence[str],
 ) -> str:
     """The page's HTML; see `write_report`."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("trainer.report", "."),
-        autoescape=True,  # names of files and folders are the user's, or a stranger's
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": words.percent, "interval": words.interval, "duration": words.duration}
+    templates = environment("trainer.report")
+    templates.filters |= {"percent": words.percent, "interval": words.interval, "duration": words.duration}
     card = model.card
     scores = np.array(card.calibration.scores)
     ranked = evaluation is not None and evaluation.image_auroc is not None
-    return environment.get_template("report.html.jinja").render(
+    return templates.get_template("report.html.jinja").render(
         card=card,
         model=model,
         fitted=fitted,
@@ -95,9 +91,9 @@ def render(
         remarks=words.remarks(card),
         how_set=words.how_set(card),
         ending=words.ENDINGS[fitted.ended] if fitted else None,
-        best=min(fitted.looks, key=lambda look: look.validation_loss) if fitted else None,
+        kept=fitted.kept if fitted else None,
         histogram=plots.score_histogram(scores, evaluation, card.threshold, card.calibration.count),
-        learning_curve=plots.learning_curve(fitted.looks) if fitted else None,
+        learning_curve=plots.learning_curve(fitted) if fitted else None,
         roc=plots.roc(evaluation) if evaluation and ranked else None,
         precision_recall=plots.precision_recall(evaluation) if evaluation and ranked else None,
         groups=list(_groups(model, fitted, evaluation, good_frames)),
@@ -165,17 +161,17 @@ def _picture(
     model: Model, frame: Pixels, name: str, path: str, outcome: str, mask: NDArray[np.bool_] | None = None
 ) -> Picture:
     seen = model.explain(frame[None])
-    heatmap = heat.heatmap(frame, seen.anomaly_map[0], model.card.threshold)
+    shown = heatmap(frame, seen.anomaly_map[0], model.card.threshold)
     if mask is not None:
-        heatmap = heat.outline(heatmap, mask)
+        shown = heat.outline(shown, mask)
     return Picture(
         name=name,
         path=path,
         outcome=outcome,
         ratio=float(seen.score[0]) / max(model.card.threshold, 1e-6),
-        original=heat.data_uri(frame),
-        reconstruction=heat.data_uri(seen.reconstruction[0]),
-        heatmap=heat.data_uri(heatmap),
+        original=data_uri(frame),
+        reconstruction=data_uri(seen.reconstruction[0]),
+        heatmap=data_uri(shown),
     )
 
 

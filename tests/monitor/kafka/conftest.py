@@ -61,36 +61,31 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(folder / "ca.pem", folder / "keystore.pem")
 
 
-@pytest.fixture(scope="session")
-def cluster(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """One node that this run started."""
+def node(folder: Path, **options: Any) -> Iterator[Any]:
+    """A cluster of one node, up for as long as it is used."""
     broker = load_broker()
     try:
-        node = broker.Cluster(
-            tmp_path_factory.mktemp("kafka"), security=broker.Security(authority.keystore, USERS, ("line",))
-        )
+        started = broker.Cluster(folder, **options)
     except broker.MissingError as error:
         skip_or_fail(str(error))
     try:
-        node.start()
-        yield node
+        started.start()
+        yield started
     finally:
-        node.stop()
+        started.stop()
+
+
+@pytest.fixture(scope="session")
+def cluster(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """One node that this run started, with a listener for TLS and users too."""
+    security = load_broker().Security(authority.keystore, USERS, ("line",))
+    yield from node(tmp_path_factory.mktemp("kafka"), security=security)
 
 
 @pytest.fixture(scope="session")
 def fragile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Another node, that tests may kill or stop."""
-    broker = load_broker()
-    try:
-        node = broker.Cluster(tmp_path_factory.mktemp("fragile"))
-    except broker.MissingError as error:
-        skip_or_fail(str(error))
-    try:
-        node.start()
-        yield node
-    finally:
-        node.stop()
+    yield from node(tmp_path_factory.mktemp("fragile"))
 
 
 @pytest.fixture(scope="session")

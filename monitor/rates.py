@@ -17,13 +17,9 @@ class Rate:
 
     flagged: int
     count: int
+    share: float
     low: float
     high: float
-
-    @property
-    def share(self) -> float:
-        """The share itself."""
-        return self.flagged / self.count
 
 
 def rate(flagged: int, count: int) -> Rate | None:
@@ -36,7 +32,7 @@ def rate(flagged: int, count: int) -> Rate | None:
     outside = (1 - CONFIDENCE) / 2
     low = 0.0 if flagged == 0 else _solve(lambda share: _at_least(flagged, count, share) < outside)
     high = 1.0 if flagged == count else _solve(lambda share: 1 - _at_least(flagged + 1, count, share) > outside)
-    return Rate(flagged, count, low, high)
+    return Rate(flagged, count, flagged / count, low, high)
 
 
 def sign_test(first: int, second: int) -> float | None:
