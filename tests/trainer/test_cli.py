@@ -14,7 +14,7 @@ import pytest
 
 from monitor.errors import UsageError
 from monitor.model import Golden, Model
-from tests.conftest import run_command
+from tests.conftest import run_command, skip_or_fail
 from trainer.cli import parse_duration, parse_region
 
 FIT = ("andon-trainer", "fit")
@@ -123,7 +123,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
         ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", small], capture_output=True, check=False
     )
     if mounted.returncode != 0:
-        pytest.skip("a small file system cannot be mounted here (needs root)")
+        skip_or_fail("a small file system cannot be mounted here (needs root)")
     try:
         data = noise_images(tmp_path / "data", 8)
         done = run_command(*FIT, data, "-o", small / "part.onnx", *QUICK)

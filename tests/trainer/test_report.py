@@ -217,7 +217,7 @@ def test_a_file_name_that_is_not_utf8_does_not_break_it(model: Model, tmp_path: 
     try:
         path.write_bytes(encode(draw(1)))
     except OSError:
-        pytest.skip("this file system takes UTF-8 names only")
+        skip_or_fail("this file system takes UTF-8 names only")
     evaluation = measure([Judged(path, "good", 0.1, False)], threshold=1.0)
     write_report(tmp_path / "part.html", model=model, evaluation=evaluation)
     assert "part-?.png" in Page(tmp_path / "part.html").text
