@@ -14,6 +14,8 @@ from typing import Any
 
 from foxglove_schemas_protobuf.CompressedImage_pb2 import CompressedImage
 from google.protobuf.timestamp_pb2 import Timestamp
+from mcap.records import Channel, Schema
+from mcap.well_known import MessageEncoding
 
 from monitor.frames import Frame, Position
 
@@ -54,6 +56,11 @@ FRAME_SCHEMA = {
     },
 }
 VERDICT_SCHEMA = {"type": "object", "title": "andon.Verdict"}
+
+
+def is_image(channel: Channel, schema: Schema | None) -> bool:
+    """Whether a channel's messages are images that we read; other programs also write them as JSON or ROS messages."""
+    return schema is not None and schema.name == IMAGE and channel.message_encoding == MessageEncoding.Protobuf
 
 
 def log_time(captured_at: float) -> int:

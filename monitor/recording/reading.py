@@ -17,7 +17,7 @@ from mcap.stream_reader import StreamReader, breakup_chunk
 from mcap.writer import MCAP0_MAGIC
 
 from monitor.errors import SourceError, UsageError
-from monitor.recording.layout import IMAGE
+from monitor.recording.layout import is_image
 
 HEAD = struct.Struct("<BQ")  # opcode and length of a record's body
 CHUNK_HEAD = struct.Struct("<QQQII")  # first and last time, size, checksum, length of the compression's name
@@ -69,7 +69,7 @@ class Damage:
         if self.unfinished:
             parts.append("its end is missing, as after a crash")
         if self.beside:
-            parts.append("bytes outside of the frames have changed")
+            parts.append("bytes outside of chunks have changed")
         if self.unreadable:
             parts.append(f"{self.unreadable} messages are not what they should be")
         return "; ".join(parts) or "sound"
@@ -109,7 +109,8 @@ class RecordingFile:
             start = self._file.read(len(MCAP0_MAGIC))
         except OSError as error:
             raise UsageError(f"{path}: cannot be read ({error.strerror})") from None
-        self.index = self._read_index()
+        self._whole_end, self.index = self._read_end()
+        self._chunked = False
         if start != MCAP0_MAGIC:
             if self.index is None and self._next_chunk(0) is None:
                 self._file.close()
@@ -151,7 +152,7 @@ class RecordingFile:
                 # With a stretch lost, it must differ; without, something has changed that nothing else checks.
                 if not self.damage.stretches and checksum not in (0, self._checksum):
                     self.damage.beside = True
-                if self.index is None:
+                if not self._whole_end:
                     self.damage.unfinished, self.damage.beside = not self._closed, self.damage.beside or self._closed
                 break
             self._checksum = zlib.crc32(body, zlib.crc32(HEAD.pack(opcode, len(body)), self._checksum))
@@ -177,7 +178,7 @@ class RecordingFile:
                     self.damage.unreadable += 1
                     continue
                 schema = self._schemas.get(channel.schema_id)
-                self.frames += schema is not None and schema.name == IMAGE
+                self.frames += is_image(channel, schema)
                 content.messages.append((channel, schema, record))
         return content
 
@@ -195,6 +196,9 @@ class RecordingFile:
             return None
         if opcode == Opcode.CHUNK:
             records = _open_chunk(body)
+            self._chunked = self._chunked or records is not None
+        elif opcode == Opcode.MESSAGE and not self._chunked and not self.damage.stretches:
+            records = _parse_plain(opcode, body)  # by a program that makes no chunks: only their sum is checked
         elif opcode in PLAIN:
             records = _parse_plain(opcode, body)
         elif opcode == Opcode.DATA_END and length == DATA_END_BYTES:
@@ -222,26 +226,27 @@ class RecordingFile:
         self._file.seek(max(0, self._size - len(MCAP0_MAGIC)))
         return self._file.read() == MCAP0_MAGIC
 
-    def _read_index(self) -> Index | None:
-        """The summary at the end of the file, None where it is missing or its checksum does not hold."""
+    def _read_end(self) -> tuple[bool, Index | None]:
+        """Whether the file's end is whole, and what its summary says, where its writer made one."""
         tail = FOOTER_BYTES + len(MCAP0_MAGIC)
         if self._size < tail:
-            return None
+            return False, None
         self._file.seek(self._size - tail)
         footer = self._file.read(tail)
         opcode, length = HEAD.unpack_from(footer)
         start, _, checksum = struct.unpack_from("<QQI", footer, HEAD.size)
+        start = start or self._size - tail  # no summary
         whole = opcode == Opcode.FOOTER and length == 20 and footer.endswith(MCAP0_MAGIC)
         if not whole or not 0 < start <= self._size - tail or self._size - start > MAX_RECORD:
-            return None
+            return False, None
         self._file.seek(start)
         summary = self._file.read(self._size - tail - start)
-        if zlib.crc32(footer[: FOOTER_BYTES - 4], zlib.crc32(summary)) != checksum:
-            return None
+        if checksum not in (0, zlib.crc32(footer[: FOOTER_BYTES - 4], zlib.crc32(summary))):
+            return False, None
         try:
-            return _parse_summary(summary + footer)
+            return True, _parse_summary(summary + footer)
         except (McapError, ValueError, struct.error):
-            return None
+            return False, None
 
 
 def _open_chunk(body: bytes) -> list[McapRecord] | None:
@@ -268,15 +273,14 @@ def _parse_plain(opcode: int, body: bytes) -> list[McapRecord] | None:
 
 
 def _parse_summary(summary: bytes) -> Index | None:
-    schemas: dict[int, str] = {}
-    channels: dict[int, int] = {}
+    schemas: dict[int, Schema] = {}
+    images: set[int] = set()
     for record in StreamReader(io.BytesIO(summary), skip_magic=True).records:
         if isinstance(record, Schema):
-            schemas[record.id] = record.name
-        elif isinstance(record, Channel):
-            channels[record.id] = record.schema_id
+            schemas[record.id] = record
+        elif isinstance(record, Channel) and is_image(record, schemas.get(record.schema_id)):
+            images.add(record.id)
         elif isinstance(record, Statistics):
-            counts = record.channel_message_counts
-            images = (n for number, n in counts.items() if schemas.get(channels.get(number, 0)) == IMAGE)
-            return Index(sum(images), record.message_start_time, record.message_end_time)
+            frames = sum(count for number, count in record.channel_message_counts.items() if number in images)
+            return Index(frames, record.message_start_time, record.message_end_time)
     return None

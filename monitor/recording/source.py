@@ -9,12 +9,13 @@ from pathlib import Path
 from mcap.records import Message
 from mcap.well_known import MessageEncoding
 
-from monitor.errors import UsageError
+from monitor.errors import SourceError, UsageError
 from monitor.frames import Frame, Position
-from monitor.recording.layout import FRAMES, IMAGE, SUFFIX, VERDICTS, unpack_foreign, unpack_frame
+from monitor.recording.layout import FRAMES, IMAGE, SUFFIX, VERDICTS, is_image, unpack_foreign, unpack_frame
 from monitor.recording.reading import Content, RecordingFile
 from monitor.sources import Source
 
+NO_FRAMES = f"no frames in it; right are messages of {IMAGE} in protobuf"
 HEAD_BYTES = 2**16  # of a file of another program, which name it together with its size
 
 log = logging.getLogger("andon")
@@ -27,7 +28,7 @@ class RecordingSource:
     same verdict, id included, as on the line. Images that another program recorded as foxglove.CompressedImage are
     frames too. Damaged files give what is whole; `damage` then says what is lost, once all frames have been given.
 
-    Raises UsageError: a file that is not there or not MCAP, no frames in it.
+    Raises UsageError: a file that is not there or not MCAP, no frames in it (SourceError where only reading it tells).
     """
 
     live = False
@@ -43,7 +44,7 @@ class RecordingSource:
             None if None in indexes else sum(index.frames for index in indexes if index is not None)
         )
         if self.length == 0:
-            raise UsageError(f"{name}: no frames in it")
+            raise UsageError(f"{name}: {NO_FRAMES}")
         self._frames = self._read()
 
     @property
@@ -68,6 +69,7 @@ class RecordingSource:
             file.close()
 
     def _read(self) -> Iterator[Frame]:
+        total = 0
         for file in self._files:
             name: str | None = None
             facts: Message | None = None
@@ -76,7 +78,7 @@ class RecordingSource:
                 for channel, schema, message in content.messages:
                     if channel.topic == FRAMES and channel.message_encoding == MessageEncoding.JSON:
                         facts = message
-                    elif schema is not None and schema.name == IMAGE:
+                    elif is_image(channel, schema):
                         try:
                             if facts is not None and facts.sequence == message.sequence:
                                 yield unpack_frame(facts.data, message.data)
@@ -89,8 +91,11 @@ class RecordingSource:
                             log.warning("%s: frame %d: %s", file.path, number, error)
                         number += 1
                         facts = None
+            total += number
             if file.damage.found:
                 self._damaged.append(f"{file.path}: damaged: {file.damage}")
+        if not total and not self._damaged:
+            raise SourceError(f"{self.name}: {NO_FRAMES}")
 
 
 def open_recording(uri: str) -> RecordingSource:

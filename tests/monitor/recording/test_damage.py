@@ -3,13 +3,16 @@
 import random
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mcap.reader import make_reader
 from mcap.records import ChunkIndex
+from mcap.writer import CompressionType, IndexType, Writer
 
-from monitor.errors import UsageError
+from monitor.errors import AndonError, UsageError
 from monitor.frames import Frame
+from monitor.recording.layout import IMAGE
 from monitor.recording.repair import repair
 from monitor.recording.source import RecordingSource
 from monitor.recording.writing import RecordingWriter
@@ -190,21 +193,83 @@ def test_a_run_over_a_damaged_recording_finishes_and_says_so(whole: Path, model_
     assert done.stderr.splitlines()[-1].endswith(f"; {expected} frames recovered")
 
 
-def test_images_that_another_program_recorded_are_frames(tmp_path: Path) -> None:
+def write_foreign(path: Path, **options: Any) -> None:
+    """Five images as another program may record them: no JSON beside them, its own options of the format."""
     from foxglove_schemas_protobuf.CompressedImage_pb2 import CompressedImage
     from google.protobuf.timestamp_pb2 import Timestamp
-    from mcap_protobuf.writer import Writer
+    from mcap_protobuf.schema import build_file_descriptor_set
 
-    path = tmp_path / "foreign.mcap"
-    with path.open("wb") as file, Writer(file) as writer:  # compressed with zstd
+    with path.open("wb") as file:
+        writer = Writer(file, **options)
+        writer.start()
+        described = build_file_descriptor_set(CompressedImage).SerializeToString()
+        schema = writer.register_schema(IMAGE, "protobuf", described)
+        channel = writer.register_channel("/left/image", "protobuf", schema)
         for i in range(5):
             image = CompressedImage(timestamp=Timestamp(seconds=100 + i), data=IMAGES[i], format="png")
-            writer.write_message("/left/image", image, log_time=i, publish_time=i)
+            writer.add_message(channel, i, image.SerializeToString(), i)
+        writer.finish()
+
+
+NO_SUMMARY = {
+    "index_types": IndexType.NONE,
+    "repeat_channels": False,
+    "repeat_schemas": False,
+    "use_statistics": False,
+    "use_summary_offsets": False,
+}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},  # chunks, compressed with zstd
+        {"compression": CompressionType.LZ4},
+        {"use_chunking": False, "enable_data_crcs": True},
+        {"use_chunking": False, "enable_crcs": False, **NO_SUMMARY},
+        {"enable_crcs": False, **NO_SUMMARY},
+        NO_SUMMARY,
+    ],
+)
+def test_images_that_another_program_recorded_are_frames(tmp_path: Path, options: dict[str, Any]) -> None:
+    path = tmp_path / "foreign.mcap"
+    write_foreign(path, **options)
     found, source = read(path)
     assert [(frame.camera, frame.captured_at, frame.data) for frame in found] == [
         ("left/image", 100 + i, IMAGES[i]) for i in range(5)
     ]
     assert source.damage is None
+    assert not repair(path, tmp_path / "ours.mcap").damage.found
+    assert [frame.data for frame in read(tmp_path / "ours.mcap")[0]] == IMAGES[:5]
+
+
+def test_damage_to_a_file_without_chunks_is_said(tmp_path: Path) -> None:
+    """Its frames are protected by nothing but one checksum of them all."""
+    path = tmp_path / "foreign.mcap"
+    write_foreign(path, use_chunking=False, enable_data_crcs=True)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(IMAGES[2], IMAGES[2][:-20] + bytes(20)))
+    found, source = read(path)
+    assert len(found) == 5
+    assert source.damage == f"{path}: damaged: bytes outside of chunks have changed; 5 frames recovered"
+    path.write_bytes(content[: content.index(IMAGES[3]) + 10])
+    found, source = read(path)
+    assert [frame.data for frame in found] == IMAGES[:3]
+    assert source.damage is not None
+    assert "its end is missing" in source.damage
+
+
+@pytest.mark.parametrize("options", [{}, NO_SUMMARY])
+def test_a_recording_of_something_else_is_refused(tmp_path: Path, options: dict[str, Any]) -> None:
+    path = tmp_path / "ros.mcap"
+    with path.open("wb") as file:
+        writer = Writer(file, **options)
+        writer.start()
+        schema = writer.register_schema("sensor_msgs/msg/CompressedImage", "ros2msg", b"")
+        writer.add_message(writer.register_channel("/camera", "cdr", schema), 0, b"\0\1", 0)
+        writer.finish()
+    with pytest.raises(AndonError, match=r"ros\.mcap: no frames in it; right are messages of foxglove"):
+        read(path)
 
 
 def test_a_recording_without_frames_is_refused(tmp_path: Path) -> None:
