@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,8 +45,7 @@ class ControlCharts:
         self._saved = time.monotonic()
         self._complained = False
         metrics.use_limits(settings.cusum_limit, settings.drift_limit)
-        for camera, chart in self._charts.items():
-            metrics.charted(camera, chart.cusum, chart.drift)
+        self._show(self._charts)
 
     def follow(self, model: Model) -> None:
         """Another model is being swapped in: the charts start over with its first verdict. Raises UsageError."""
@@ -71,21 +70,25 @@ class ControlCharts:
             following = self._next
             if inspection.verdict.model_sha256 == following.sha256 != self._identity["model"]:
                 self._begin(following)
-                self._charts = {}
+                self._charts = {camera: Chart() for camera in self._charts}
+                self._show(self._charts)
             camera, outcome = self._metrics.label(inspection.verdict.camera), inspection.verdict.outcome
             chart = self._charts.setdefault(camera, Chart())
             if outcome != "uninspectable":
                 chart.cusum = self._cusum.step(chart.cusum, outcome == "defect")
             values = drift.standardise(inspection, self._card)
             chart.drift = drift.step(chart.drift, values, self._settings.drift_frames)
-        for camera in {self._metrics.label(inspection.verdict.camera) for inspection in inspections}:
-            self._metrics.charted(camera, self._charts[camera].cusum, self._charts[camera].drift)
+        self._show({self._metrics.label(inspection.verdict.camera) for inspection in inspections})
         if time.monotonic() - self._saved >= SAVE_SECONDS:
             self._save()
 
     def close(self, complete: bool) -> None:
         """Keep where the charts stand."""
         self._save()
+
+    def _show(self, cameras: Iterable[str]) -> None:
+        for camera in cameras:
+            self._metrics.charted(camera, self._charts[camera].cusum, self._charts[camera].drift)
 
     def _save(self) -> None:
         self._saved = time.monotonic()

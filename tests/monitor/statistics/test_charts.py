@@ -12,7 +12,7 @@ from monitor.metrics import MAX_CAMERAS, Metrics
 from monitor.model import Model
 from monitor.settings import StatisticsSettings
 from monitor.statistics.charts import ControlCharts, cusum_of
-from tests.monitor.small_model import draw, encode, make_frame
+from tests.monitor.small_model import build_model, draw, encode, make_frame
 
 RATES = {"normal_defect_rate": 0.02, "raised_defect_rate": 0.06}
 
@@ -124,3 +124,36 @@ def test_what_is_usual_follows_the_model_and_never_lies_below_its_false_alarms(m
     assert (cusum.normal, cusum.raised) == (0.02, 0.06)
     with pytest.raises(UsageError, match=r"normal_defect_rate: 0\.001 is below the model's false-alarm rate 0\.01"):
         cusum_of(StatisticsSettings(normal_defect_rate=0.001), model.card)
+
+
+def test_a_swapped_in_model_starts_the_charts_over_with_its_first_verdict(model: Model, tmp_path: Path) -> None:
+    path = tmp_path / "charts.json"
+    other = Model.from_bytes(build_model(card_json=lambda card: card | {"name": "other"}), "other.onnx", "cpu")
+    charts, metrics = open_charts(model, path)
+    charts.write([*inspect(model, [True] * 3, "left"), *inspect(model, [True] * 3, "right")])
+    charts.follow(other)
+    charts.write(inspect(model, [True], "left"))  # it was under way when the model was swapped
+    assert shown(metrics, "andon_defect_cusum", camera="left") == pytest.approx(4 * 1.0986, abs=0.1)
+    charts.write(inspect(other, [True], "left"))
+    assert shown(metrics, "andon_defect_cusum", camera="left") == pytest.approx(1.0986, abs=0.1)
+    assert shown(metrics, "andon_defect_cusum", camera="right") == 0  # before its next frame comes
+    charts.write(inspect(other, [False], "right"))
+    alone, under_other = open_charts(other)
+    alone.write([*inspect(other, [True], "left"), *inspect(other, [False], "right")])
+    for camera in ("left", "right"):
+        for signal in ("score", "brightness", "sharpness"):
+            labels = {"camera": camera, "signal": signal}
+            assert shown(metrics, "andon_drift_score", **labels) == shown(under_other, "andon_drift_score", **labels)
+    charts.close(True)
+    assert json.loads(path.read_text())["model"] == other.sha256
+
+
+def test_a_model_that_the_settings_do_not_fit_is_not_followed(model: Model) -> None:
+    flags_more = build_model(
+        card_json=lambda card: card | {"calibration": card["calibration"] | {"false_alarm_rate": 0.5}}
+    )
+    charts, metrics = open_charts(model)
+    with pytest.raises(UsageError, match=r"normal_defect_rate: 0\.02 is below the model's false-alarm rate 0\.5"):
+        charts.follow(Model.from_bytes(flags_more, "other.onnx", "cpu"))
+    charts.write(inspect(model, [True] * 2))
+    assert shown(metrics, "andon_defect_cusum", camera="left") == pytest.approx(2 * 1.0986, abs=0.1)
