@@ -8,7 +8,8 @@ RUN python -m venv /opt/andon && /opt/andon/bin/pip install --no-cache-dir --con
 
 FROM python:3.13.9-slim-trixie
 COPY --from=build /opt/andon /opt/andon
-RUN useradd --system --uid 10001 andon
+# A volume mounted over /state is the user's, as the folder is.
+RUN useradd --system --uid 10001 andon && install -d -o andon /state
 USER 10001
 ENV ANDON_SERVER_ADDRESS=0.0.0.0
 EXPOSE 9464

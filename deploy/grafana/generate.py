@@ -1,6 +1,6 @@
 """The Grafana dashboards as code: one place for units, colours and layout, so that they stay alike.
 
-    python deploy/grafana/generate.py            writes deploy/grafana/dashboards/*.json
+    .venv/bin/python deploy/grafana/generate.py            writes deploy/grafana/dashboards/*.json
 
 Grafana reads them from there (provisioning/). Classic JSON, schema version 42.
 """
@@ -10,9 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 FOLDER = Path(__file__).parent / "dashboards"
-# Where people read deploy/runbook.md: the same as external_labels.runbook in deploy/prometheus/prometheus.yml.
-RUNBOOK = "https://git.example.com/andon/blob/main/deploy/runbook.md"
+PROMETHEUS = Path(__file__).parents[1] / "prometheus" / "prometheus.yml"
+# Where people read deploy/runbook.md: set where the alerts have it from.
+RUNBOOK = yaml.safe_load(PROMETHEUS.read_text())["global"]["external_labels"]["runbook"]
 SOURCE = {"type": "prometheus", "uid": "andon-prometheus"}
 GREEN, YELLOW, RED, BLUE, GREY = "green", "yellow", "red", "blue", "#8e8e8e"
 WIDTH = 24  # columns of Grafana's grid

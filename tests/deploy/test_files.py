@@ -169,6 +169,23 @@ def test_the_compose_file_holds_no_secret_and_names_files_that_are_there() -> No
             assert source in COMPOSE["volumes"] or source == "./demo" or (ROOT / source).exists(), source
 
 
+def test_compose_accepts_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRAFANA_PASSWORD", "any")
+    run("docker-compose", "--file", ROOT / "docker-compose.yml", "config", "--quiet")
+
+
+def test_each_monitor_has_a_name_and_charts_that_outlive_its_container() -> None:
+    monitors = {name: service for name, service in COMPOSE["services"].items() if name.startswith("monitor")}
+    assert len(monitors) > 1
+    for name, service in monitors.items():
+        assert service["environment"]["ANDON_KAFKA_INSTANCE_ID"] == name
+        folder = str(Path(service["environment"]["ANDON_STATISTICS_STATE_FILE"]).parent)
+        assert f"{name}:{folder}" in service["volumes"]
+        assert name in COMPOSE["volumes"]
+        assert service["networks"]["default"]["aliases"] == ["monitor"]  # as Prometheus looks for them
+    assert f"install -d -o andon {folder}" in (DEPLOY / "docker" / "monitor.Dockerfile").read_text()
+
+
 def test_systemd_accepts_the_unit() -> None:
     if shutil.which("systemd-analyze") is None:
         skip_or_fail("no systemd-analyze here")
