@@ -170,6 +170,17 @@ class Metrics:
         self.drift_limit = Gauge(
             "andon_drift_limit", "Drift that matters, up or down (statistics.drift_limit).", registry=registry
         )
+        self.repeats = Gauge(
+            "andon_repeated_frames",
+            "Frames in a row that showed the same picture as the frame before; 0 for a camera that sees.",
+            ["camera"],
+            registry=registry,
+        )
+        self.repeats_limit = Gauge(
+            "andon_repeated_frames_limit",
+            "Repeated frames at which a picture is frozen (statistics.repeats_limit).",
+            registry=registry,
+        )
         self.false_alarm_rate = Gauge(
             "andon_false_alarm_rate",
             "Share of good parts that the model's threshold lets be flagged.",
@@ -270,6 +281,10 @@ class Metrics:
         for signal, score in drift.items():
             self.drift.labels(camera, signal).set(score)
 
+    def repeated(self, camera: str, repeats: int) -> None:
+        """How many frames in a row of a camera showed the same picture as the frame before."""
+        self.repeats.labels(self._series(camera)).set(repeats)
+
     def label(self, camera: str) -> str:
         """The label of a camera: its name, as long as there are not too many."""
         known = camera in self._cameras or len(self._cameras) < MAX_CAMERAS
@@ -280,7 +295,7 @@ class Metrics:
         camera = self.label(camera)
         if camera not in self._cameras:
             self._cameras.add(camera)
-            for metric in (self.frames, self.last_frame, self.last_defect, self.cusum):
+            for metric in (self.frames, self.last_frame, self.last_defect, self.cusum, self.repeats):
                 metric.labels(camera)
             for outcome in OUTCOMES:
                 self.verdicts.labels(camera, outcome)

@@ -25,6 +25,7 @@ from monitor.sinks.dead_letters import DeadLetterFolder
 from monitor.sources import Source, open_source
 from monitor.sources.pacing import PacedSource
 from monitor.statistics.charts import ControlCharts
+from monitor.statistics.frozen import FrozenPictures
 from monitor.summary import Summary
 from monitor.swapping import Swapper
 
@@ -68,9 +69,10 @@ class Service:
             inspector = Inspector(load_model(settings), rules(settings))
             self._announce(inspector, source)
             charts = ControlCharts(settings.statistics, inspector.model, self.metrics)
+            frozen = FrozenPictures(settings.statistics, self.metrics)
             summary = Summary(inspector.model.card.calibration.false_alarm_rate)
             shadow = open_shadow(settings, self.metrics)
-            sinks = stack.enter_context(self._sinks(source.live, [*shadow, charts, summary]))
+            sinks = stack.enter_context(self._sinks(source.live, [*shadow, charts, frozen, summary]))
             pipeline = self._pipeline = Pipeline(source, inspector, sinks, self.metrics, limits(settings.inspection))
             if source.live and settings.model.watch > 0:
                 swapper = Swapper(settings, pipeline, self.metrics, charts.follow)

@@ -187,6 +187,7 @@ class StatisticsSettings(_Group):
     cusum_limit: Positive = Field(default=6.0, description="limit of the CUSUM; higher: fewer and later alarms")
     drift_frames: Count = Field(default=200, description="frames that a drift score remembers, about")
     drift_limit: Positive = Field(default=1.0, description="drift that matters, in standard deviations of good frames")
+    repeats_limit: Count = Field(default=5, description="frames in a row with one picture at which it is frozen")
     state_file: Path | None = Field(default=None, description="JSON file that keeps the charts over a restart")
 
     @model_validator(mode="after")

@@ -26,6 +26,9 @@ JSON = dict[str, Any]
 LINE = 'job=~"$line"'
 CAMERA = f'{LINE}, camera=~"$camera"'
 MODEL = f'{CAMERA}, model=~"$model"'
+# What more than one dashboard shows.
+ALERTS = f'count(ALERTS{{alertstate="firing", severity=~"critical|warning", {LINE}}}) or vector(0)'
+BUSY = f"rate(andon_inference_seconds_sum{{{LINE}}}[$__rate_interval])"
 
 
 def query(expression: str, legend: str = "", *, table: bool = False, heatmap: bool = False, dots: bool = False) -> JSON:
@@ -117,6 +120,24 @@ def column(name: str, unit: str) -> JSON:
     return {"matcher": {"id": "byName", "options": name}, "properties": [{"id": "unit", "value": unit}]}
 
 
+def lamp(on: str, off: str) -> list[JSON]:
+    """1 and 0 as words on green and red."""
+    return [
+        {"type": "value", "options": {"1": {"text": on, "color": GREEN, "index": 0}}},
+        {"type": "value", "options": {"0": {"text": off, "color": RED, "index": 1}}},
+        {"type": "special", "options": {"match": "null+nan", "result": {"text": "none", "color": GREY, "index": 2}}},
+    ]
+
+
+def answered(name: str) -> JSON:
+    """A column of a table whose 1 and 0 are shown as yes and no, on their colours."""
+    cell = {"id": "custom.cellOptions", "value": {"type": "color-background"}}
+    return {
+        "matcher": {"id": "byName", "options": name},
+        "properties": [{"id": "mappings", "value": lamp("yes", "NO")}, cell],
+    }
+
+
 def dashed(legend: str) -> JSON:
     """A limit among measured lines: red and dashed."""
     return {
@@ -205,18 +226,24 @@ def mean(metric: str) -> str:
     return " / ".join(f"sum(rate({metric}_{part}{{{LINE}}}[$__rate_interval]))" for part in ("sum", "count"))
 
 
+def flagged(verdict: str, shadow: str) -> str:
+    """The share of the shadow's frames with this verdict of the model and that one of the shadow."""
+    where = f'verdict="{verdict}", shadow="{shadow}", {CAMERA}'
+    some, all_ = (f"sum(rate(andon_shadow_verdicts_total{{{labels}}}[$__rate_interval]))" for labels in (where, CAMERA))
+    return f"{some} / {all_}"
+
+
 STATES = [
-    {"type": "range", "options": {"from": 100, "to": 111, "result": {"text": "SILENT", "color": GREY, "index": 0}}},
-    {"type": "range", "options": {"from": 10, "to": 11, "result": {"text": "CANNOT SEE", "color": YELLOW, "index": 1}}},
-    {"type": "value", "options": {"1": {"text": "DEFECT", "color": RED, "index": 2}}},
-    {"type": "value", "options": {"0": {"text": "GOOD", "color": GREEN, "index": 3}}},
+    {"type": "range", "options": {"from": 100, "to": 131, "result": {"text": "SILENT", "color": GREY, "index": 0}}},
+    {"type": "range", "options": {"from": 20, "to": 31, "result": {"text": "FROZEN", "color": GREY, "index": 1}}},
+    {"type": "range", "options": {"from": 10, "to": 11, "result": {"text": "CANNOT SEE", "color": YELLOW, "index": 2}}},
+    {"type": "value", "options": {"1": {"text": "DEFECT", "color": RED, "index": 3}}},
+    {"type": "value", "options": {"0": {"text": "GOOD", "color": GREEN, "index": 4}}},
 ]
-SHARE = steps((None, GREEN), (0.02, YELLOW), (0.1, RED))
 
 
 def line() -> JSON:
     """For the wall."""
-    alerts = f'count(ALERTS{{alertstate="firing", severity=~"critical|warning", {LINE}}}) or vector(0)'
     newest = f"camera:andon_last_frame_timestamp_seconds:max{{{CAMERA}}}"
     silence = "on (job) group_left () max by (job) (andon_silence_seconds)"
     return dashboard(
@@ -229,7 +256,7 @@ def line() -> JSON:
             stat(
                 "Cameras",
                 "What each camera has seen within the last minute: good parts, a defect, frames that cannot be "
-                "inspected, or nothing at all.",
+                "inspected, one picture again and again, or nothing at all.",
                 [query(f"camera:andon_state:code{{{CAMERA}}}", "{{camera}}")],
                 (24, 7),
                 mappings=STATES,
@@ -253,7 +280,7 @@ def line() -> JSON:
             stat(
                 "Alerts",
                 "Critical and warning alerts that are firing; each has a section in the runbook.",
-                [query(alerts, "firing")],
+                [query(ALERTS, "firing")],
                 (6, 4),
                 colours=steps((None, GREEN), (1, RED)),
                 links=[{"title": "Runbook", "url": RUNBOOK, "targetBlank": True}],
@@ -422,6 +449,27 @@ def quality() -> JSON:
                 names={"camera": "Camera", "Value": "Threshold"},
                 decimals=3,
             ),
+            lines(
+                "Flagged by one of model and shadow",
+                "Share of the frames that both judged; nothing where no shadow runs (shadow.path).",
+                [
+                    query(flagged("good", "defect"), "by the shadow alone"),
+                    query(flagged("defect", "good"), "by the model alone"),
+                ],
+                unit="percentunit",
+                lower=0,
+            ),
+            lines(
+                "Scores of the shadow against its threshold",
+                "Median and 99th percentile of its score / threshold by camera, as above for the model.",
+                [
+                    query(quantile(0.5, "andon_shadow_score_ratio", "camera", CAMERA), "{{camera}} median"),
+                    query(quantile(0.99, "andon_shadow_score_ratio", "camera", CAMERA), "{{camera}} 99 %"),
+                ],
+                limited=True,
+                colours=steps((None, GREEN), (1, RED)),
+                lower=0,
+            ),
             table(
                 "Models in use",
                 "Each replica's model, and how its threshold was set: conformal is measured, tail extrapolated.",
@@ -441,6 +489,7 @@ def service() -> JSON:
         ("andon_inference_seconds", "infer (a batch)"),
         ("andon_publish_seconds", "publish (a group)"),
     )
+    late = f"job:andon_end_to_end_seconds:p99_5m{{{LINE}}} / on (job) max by (job) (andon_takt_seconds > 0)"
     return dashboard(
         "andon-service",
         "Service",
@@ -448,6 +497,83 @@ def service() -> JSON:
         "30s",
         "1h",
         [
+            stat(
+                "Replicas that take frames",
+                "Ready, of those that Prometheus knows; fewer than usual is a matter for the table below.",
+                [query(f"sum(andon_ready{{{LINE}}})", "ready")],
+                colours=steps((None, RED), (1, GREEN)),
+                links=[{"title": "Runbook", "url": f"{RUNBOOK}#monitornotready", "targetBlank": True}],
+            ),
+            stat(
+                "Brokers",
+                "Whether Kafka answers every replica; none where frames come from elsewhere.",
+                [query(f"min(andon_kafka_up{{{LINE}}})", "kafka")],
+                mappings=lamp("UP", "DOWN"),
+                links=[{"title": "Runbook", "url": f"{RUNBOOK}#kafkadown", "targetBlank": True}],
+            ),
+            stat(
+                "Frames that wait",
+                "In all topics. Some are there at any moment; a number that grows says that the monitors fall behind.",
+                [query(f"sum(andon_consumer_lag_records{{{LINE}}})", "frames")],
+                decimals=0,
+                colours=steps((None, GREEN), (50, YELLOW), (500, RED)),
+                links=[{"title": "Runbook", "url": f"{RUNBOOK}#laggrowing", "targetBlank": True}],
+            ),
+            stat(
+                "Latency of the takt",
+                "99th percentile from capture to verdict, as a share of inspection.takt; above 100 % is too late.",
+                [query(late, "share")],
+                unit="percentunit",
+                decimals=0,
+                colours=steps((None, GREEN), (0.5, YELLOW), (1, RED)),
+                links=[{"title": "Runbook", "url": f"{RUNBOOK}#latencyovertakt", "targetBlank": True}],
+            ),
+            stat(
+                "Busiest replica",
+                "Share of the time in which its model works: the frames a second that it could take more are few where "
+                "this is near 100 %.",
+                [query(f"max({BUSY})", "busy")],
+                unit="percentunit",
+                decimals=0,
+                colours=steps((None, GREEN), (0.7, YELLOW), (0.9, RED)),
+            ),
+            stat(
+                "Alerts",
+                "Critical and warning alerts that are firing; each has a section in the runbook.",
+                [query(ALERTS, "firing")],
+                colours=steps((None, GREEN), (1, RED)),
+                links=[{"title": "Runbook", "url": RUNBOOK, "targetBlank": True}],
+            ),
+            table(
+                "Replicas",
+                "Whether each is ready, sees its brokers, uses or refuses the file at model.path, and its partitions.",
+                [
+                    query(f"max by (instance) (andon_ready{{{LINE}}})", table=True),
+                    query(f"max by (instance) (andon_kafka_up{{{LINE}}})", table=True),
+                    query(f"max by (instance) (andon_assigned_partitions{{{LINE}}})", table=True),
+                    query(f"1 - max by (instance) (andon_model_refused{{{LINE}}})", table=True),
+                    query(f"max by (instance) (time() - process_start_time_seconds{{{LINE}}})", table=True),
+                ],
+                (12, 7),
+                names={
+                    "instance": "Replica",
+                    "Value #A": "Ready",
+                    "Value #B": "Kafka",
+                    "Value #C": "Partitions",
+                    "Value #D": "Model file in use",
+                    "Value #E": "Up for",
+                },
+                overrides=[answered("Ready"), answered("Kafka"), answered("Model file in use"), column("Up for", "s")],
+                decimals=0,
+            ),
+            table(
+                "What runs where",
+                "Execution provider really in use, with whether another one was asked for, and versions.",
+                [query(f"andon_provider_info{{{LINE}}}", table=True), query(f"andon_build_info{{{LINE}}}", table=True)],
+                (12, 7),
+                hide=("Value #A", "Value #B"),
+                links=[{"title": "Runbook", "url": f"{RUNBOOK}#providerfellback", "targetBlank": True}],
+            ),
             lines(
                 "Throughput",
                 "Frames received and verdicts made durable, a second.",
@@ -536,40 +662,12 @@ def service() -> JSON:
                 links=[{"title": "Runbook", "url": f"{RUNBOOK}#memorygrowing", "targetBlank": True}],
             ),
             lines(
-                "Scrape",
-                "Time that Prometheus waits for each replica's metrics.",
-                [query(f"scrape_duration_seconds{{{LINE}}}", "{{instance}}")],
+                "How busy the model is",
+                "Share of the time in which each replica scores frames.",
+                [query(BUSY, "{{instance}}")],
                 (8, 8),
-                unit="s",
+                unit="percentunit",
                 lower=0,
-            ),
-            table(
-                "Replicas",
-                "Whether each is ready and sees its brokers, and how many partitions it has.",
-                [
-                    query(f"max by (instance) (andon_ready{{{LINE}}})", table=True),
-                    query(f"max by (instance) (andon_kafka_up{{{LINE}}})", table=True),
-                    query(f"max by (instance) (andon_assigned_partitions{{{LINE}}})", table=True),
-                    query(f"max by (instance) (time() - process_start_time_seconds{{{LINE}}})", table=True),
-                ],
-                (12, 7),
-                names={
-                    "instance": "Replica",
-                    "Value #A": "Ready",
-                    "Value #B": "Kafka",
-                    "Value #C": "Partitions",
-                    "Value #D": "Up for",
-                },
-                overrides=[column("Up for", "s")],
-                decimals=0,
-            ),
-            table(
-                "What runs where",
-                "Execution provider really in use, with whether another one was asked for, and versions.",
-                [query(f"andon_provider_info{{{LINE}}}", table=True), query(f"andon_build_info{{{LINE}}}", table=True)],
-                (12, 7),
-                hide=("Value #A", "Value #B"),
-                links=[{"title": "Runbook", "url": f"{RUNBOOK}#providerfellback", "targetBlank": True}],
             ),
         ],
     )

@@ -26,7 +26,7 @@ SHOWN = 90  # seconds, all of the story
 
 
 def tell(stack: Stack) -> None:
-    """Good parts; a burst of defects at right; a darker lamp at left; silence at top, which goes on."""
+    """Good parts; a burst of defects at right, a frozen picture later; a darker lamp at left; silence at top."""
     time.sleep(30)
     stack.cameras.defects.add("right")
     time.sleep(6)
@@ -35,6 +35,7 @@ def tell(stack: Stack) -> None:
     stack.cameras.dark.add("left")
     time.sleep(34)
     stack.cameras.silent.add("top")
+    stack.cameras.frozen.add("right")
     time.sleep(12)
 
 

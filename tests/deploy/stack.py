@@ -36,7 +36,7 @@ SILENCE = 5  # seconds
 
 
 class Cameras:
-    """Publish frames until stopped: `defects` at four times the tempo, `silent` ones nothing."""
+    """Publish frames until stopped: `defects` at four times the tempo, `frozen` one picture, `silent` ones nothing."""
 
     def __init__(self, line: Line, model: Model) -> None:
         inspector = Inspector(model)
@@ -51,6 +51,7 @@ class Cameras:
         self.silent: set[str] = set()
         self.defects: set[str] = set()
         self.dark: set[str] = set()
+        self.frozen: set[str] = set()
 
     def start(self) -> None:
         self.send("top", self._defects[0])  # one, so that there is a last defect
@@ -71,7 +72,9 @@ class Cameras:
             for camera in CAMERAS:
                 if camera in self.silent:
                     continue
-                if camera in self.dark:
+                if camera in self.frozen:
+                    self.send(camera, self._good[0])
+                elif camera in self.dark:
                     self.send(camera, encode((draw(number) * 0.8).astype("uint8")))
                 elif camera in self.defects:
                     for i in range(4):
@@ -172,6 +175,7 @@ def running(folder: Path, model: Path) -> Iterator[Stack]:
                 f"source.silence={SILENCE}",
                 "inspection.takt=2",
                 f"statistics.state_file={folder}/charts-{i}.json",
+                f"shadow.path={model}",
             ]
             stack.enter_context(line.monitor(*settings, port=port))
         cameras.start()

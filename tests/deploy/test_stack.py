@@ -105,6 +105,17 @@ def test_a_burst_of_defects_is_a_message_about_its_camera_and_not_about_the_ligh
     assert states == {"left": 0, "right": 1, "top": 0}
 
 
+def test_a_frozen_picture_is_a_message_about_its_camera(stack: Stack) -> None:
+    stack.cameras.frozen.add("top")
+    message = stack.wait_for_message("FrozenPicture")
+    assert "firing critical FrozenPicture: Camera top sends the same picture again and again" in message
+    states = {labels["camera"]: value for labels, value in stack.prometheus.query("camera:andon_state:code")}
+    assert 20 <= states["top"] < 30
+    assert states["left"] < 20
+    stack.cameras.frozen.clear()
+    stack.wait_for_message("resolved critical FrozenPicture: Camera top")
+
+
 def test_a_dead_broker_is_one_message_and_not_forty(stack: Stack) -> None:
     """The alerts that a dead broker brings, as Prometheus would post them."""
     common = {"site": "test", "job": "andon-dead"}
