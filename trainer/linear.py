@@ -60,11 +60,22 @@ class LinearAutoencoder(nn.Module):
 
     def forward(self, x: Tensor) -> Rebuilt:
         """Normalised frames float [N, C, H, W], taken apart and rebuilt."""
-        half = F.avg_pool2d(x, 2)
-        code = F.linear(half.flatten(1) - self.mean, self.components)  # [N, K]
-        rebuilt = (F.linear(code, self.components.T) + self.mean).reshape(-1, *self.shape)
-        difference = (half - rebuilt - self.offset) / self.deviation
-        return Rebuilt(code / self.scale, rebuilt, difference.clamp(-LARGEST, LARGEST))
+        code = self.encode(x)
+        rebuilt = self.decode(code)
+        return Rebuilt(code, rebuilt, self.compare(x, rebuilt))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Normalised frames float [N, C, H, W] to components [N, K], in deviations of good frames."""
+        return F.linear(F.avg_pool2d(x, 2).flatten(1) - self.mean, self.components) / self.scale
+
+    def decode(self, code: Tensor) -> Tensor:
+        """Components [N, K] to frames at half size, [N, C, H/2, W/2]."""
+        return (F.linear(code * self.scale, self.components.T) + self.mean).reshape(-1, *self.shape)
+
+    def compare(self, x: Tensor, rebuilt: Tensor) -> Tensor:
+        """Normalised frames less what was rebuilt of them, in deviations of each place: [N, C, H/2, W/2]."""
+        difference = (F.avg_pool2d(x, 2) - rebuilt - self.offset) / self.deviation
+        return difference.clamp(-LARGEST, LARGEST)
 
     def set_components(self, rows: Tensor) -> None:
         """Fit to frames [N, C * H/2 * W/2]."""

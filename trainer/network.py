@@ -83,10 +83,14 @@ class Bottleneck(nn.Module):
         self.encode = nn.Conv2d(arch.bottleneck_channels, arch.latent, kernel_size=self.shape[1:])
         self.decode = nn.Conv2d(arch.latent, count, kernel_size=1)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        latent = self.encode(self.squeeze(x))  # [N, D, 1, 1]
-        x = F.relu(self.decode(latent)).reshape(-1, *self.shape)  # [N, B, H/32, W/32]
-        return latent.flatten(1), x
+    def narrow(self, x: Tensor) -> Tensor:
+        """The encoder's last features [N, w5, H/32, W/32] to the latent vector [N, D]."""
+        latent: Tensor = self.encode(self.squeeze(x))  # [N, D, 1, 1]
+        return latent.flatten(1)
+
+    def widen(self, latent: Tensor) -> Tensor:
+        """The latent vector [N, D] to what the decoder starts from, [N, B, H/32, W/32]."""
+        return F.relu(self.decode(latent[:, :, None, None])).reshape(-1, *self.shape)
 
 
 class Decoder(nn.Module):
@@ -154,13 +158,32 @@ class Autoencoder(nn.Module):
 
     def forward(self, x: Tensor, linear: Rebuilt | None = None) -> Output:
         """Normalised frames float [N, C, H, W]; in training the linear half's answers come from a cross-fit."""
+        latent, pyramid = self.encode(x)
+        reconstruction, rebuilt = self.decode(latent, linear.reconstruction if linear else None)
+        return self.judge(x, latent, pyramid, reconstruction, rebuilt)
+
+    def encode(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Normalised frames to latent vectors [N, K + D], and the features of all scales that the head reads."""
         pyramid = self.encoder(x)
-        latent, code = self.bottleneck(pyramid[-1])
-        reconstruction = self.decoder(code)
+        latent = self.bottleneck.narrow(pyramid[-1])
+        return latent if self.linear is None else torch.cat([self.linear.encode(x), latent], dim=1), pyramid
+
+    def decode(self, latent: Tensor, rebuilt: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Latent vectors [N, K + D] to reconstructions, and the linear half's part of them, each [N, C, H/2, W/2].
+
+        `rebuilt` is another linear half's part, of a cross-fit.
+        """
+        added = self.decoder(self.bottleneck.widen(latent[:, self.arch.components :]))
         if self.linear is None:
-            logits, features = self.head(x, None, reconstruction, pyramid)
-            return Output(logits, reconstruction, latent, features, None)
-        components, rebuilt, difference = self.linear(x) if linear is None else linear
-        reconstruction = rebuilt + reconstruction
+            return added, None
+        if rebuilt is None:
+            rebuilt = self.linear.decode(latent[:, : self.arch.components])
+        return rebuilt + added, rebuilt
+
+    def judge(
+        self, x: Tensor, latent: Tensor, pyramid: list[Tensor], reconstruction: Tensor, rebuilt: Tensor | None
+    ) -> Output:
+        """What the head says of normalised frames and what `encode` and `decode` made of them."""
+        difference = None if self.linear is None or rebuilt is None else self.linear.compare(x, rebuilt)
         logits, features = self.head(x, difference, reconstruction, pyramid)
-        return Output(logits, reconstruction, torch.cat([components, latent], dim=1), features, difference)
+        return Output(logits, reconstruction, latent, features, difference)

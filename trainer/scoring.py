@@ -125,7 +125,12 @@ class Detector(nn.Module):
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Frames uint8 [N, H, W, C] to score [N], map [N, H/4, W/4], reconstruction like the frames, latent [N, D]."""
         x, mean, spread = normalise(to_unit(frames))
-        output = self.network(x)
+        code, pyramid = self.network.encode(x)
+        # The reconstruction comes from this tensor alone: here the monitor parts the graph into encoder and decoder.
+        latent = torch.cat([mean.flatten(1), spread.flatten(1), code], dim=1)
+        brightness, contrast, code = torch.split(latent, [1, 1, code.shape[1]], dim=1)
+        reconstruction, rebuilt = self.network.decode(code)
+        output = self.network.judge(x, code, pyramid, reconstruction, rebuilt)
         readings = self.readings(output)
         scaled = [
             1 + DEVIATION * (reading.cells - scale.mean) / scale.std
@@ -136,9 +141,10 @@ class Detector(nn.Module):
         size = scaled[0].shape[-2:]
         same_size = [cells if cells.shape[-2:] == size else upsample(cells) for cells in scaled]
         anomaly_map = torch.cat(same_size, dim=1).amax(dim=1)  # [N, H/4, W/4]
-        pixels = F.interpolate(output.reconstruction * spread + mean, scale_factor=2.0, mode="bilinear")
+        lit = reconstruction * contrast[:, :, None, None] + brightness[:, :, None, None]
+        pixels = F.interpolate(lit, scale_factor=2.0, mode="bilinear")
         pixels = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
-        return score, anomaly_map, pixels, output.latent
+        return score, anomaly_map, pixels, latent
 
     def readings(self, output: Output) -> list["Reading"]:
         """What says how wrong each place is, unscaled."""

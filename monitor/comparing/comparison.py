@@ -16,8 +16,8 @@ import numpy as np
 from monitor.comparing.sides import Judgement, ModelSide, Place, RecordedSide, Side, label_of
 from monitor.frames import OUTCOMES, Frame, Verdict, rfc3339
 from monitor.imaging import Pixels
-from monitor.model import available_cores
 from monitor.rates import Rate, rate, sign_test
+from monitor.session import available_cores
 from monitor.sources import Source
 from monitor.summary import GOOD
 

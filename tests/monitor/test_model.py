@@ -11,7 +11,8 @@ from monitor import model as model_module
 from monitor.card import CARD_KEY, GOLDEN_KEY
 from monitor.errors import ModelError, UsageError
 from monitor.imaging import load
-from monitor.model import Golden, Model, _padded
+from monitor.model import Golden, Model
+from monitor.session import padded
 from tests.monitor.small_model import SIDE, SPEC, build_graph, build_model, darkness, draw, encode
 
 FRAMES = np.stack([load(encode(draw(i, defect=i % 3 == 0)), SPEC) for i in range(12)])
@@ -45,15 +46,15 @@ def test_an_explanation_has_a_map_a_reconstruction_and_a_latent_vector(model: Mo
 
 @pytest.mark.parametrize(("count", "parts"), [(1, 1), (4, 1), (5, 2), (8, 2)])
 def test_padding_fills_the_last_part_with_its_last_frame(count: int, parts: int) -> None:
-    padded = _padded(FRAMES[:count], 4)
-    assert [part.shape[0] for part in padded] == [4] * parts
-    assert np.array_equal(np.concatenate(padded)[:count], FRAMES[:count])
+    filled = padded(FRAMES[:count], 4)
+    assert [part.shape[0] for part in filled] == [4] * parts
+    assert np.array_equal(np.concatenate(filled)[:count], FRAMES[:count])
 
 
 def test_calls_of_a_fixed_size_give_the_same_scores(model_bytes: bytes, model: Model) -> None:
     """The way it goes on a GPU, here on the CPU."""
     fixed = Model.from_bytes(model_bytes, "m", "cpu")
-    fixed.provider = "CUDAExecutionProvider"
+    fixed._session.provider = "CUDAExecutionProvider"
     np.testing.assert_allclose(fixed.score(FRAMES), model.score(FRAMES), rtol=1e-6)
 
 

@@ -70,7 +70,7 @@ def test_the_map_is_in_units_of_the_score(network: Autoencoder, images: int) -> 
     assert anomaly_map.shape == (5, 16, 16)
     assert reconstruction.shape == (5, 64, 64, 1)
     assert reconstruction.dtype == torch.uint8
-    assert latent.shape == (5, 64)
+    assert latent.shape == (5, 2 + 64), "brightness and contrast of the frame, then the network's"
     assert (top_mean(anomaly_map[:, None]) >= score - 1e-4).all(), "what raises the score is on the map"
     quiet = anomaly_map < score[:, None, None].clamp_min(1) * 0.2
     assert not quiet.all(dim=2).all(dim=1).any()
