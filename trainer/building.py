@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,9 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from monitor import imaging
 from monitor.calibration import calibrate
-from monitor.card import CARD_KEY, CARD_VERSION, Card, Reference, Spread, Training
+from monitor.card import CARD_KEY, CARD_VERSION, Card, InputSpec, Reference, Spread, Training
 from monitor.imaging import Pixels
-from monitor.model import Model
+from monitor.model import Golden, Model
 from trainer import export
 from trainer.architecture import Architecture
 from trainer.dataset import (
@@ -100,34 +101,21 @@ def build(
     progress("exporting", 0.0)
     held_out = images[parts.calibration]
     detector = build_detector(fitted.network, images[parts.train], images[parts.validation], options.fit.seed)
-    graph = export.to_onnx(detector)
+    graph = export.to_onnx(detector, held_out.shape[1:])
     golden = export.choose_golden(detector, held_out)
     reference = export.torch_scores(detector, held_out)
-    card = Card(
-        card_version=CARD_VERSION,
+    progress("calibrating", 0.0)
+    card, parity = write_card(
+        graph,
+        golden,
+        held_out,
+        reference,
         name=options.name,
-        created_at=datetime.now(UTC).replace(microsecond=0),
+        spec=spec,
         architecture=fitted.network.arch.to_dict()
         | {"memory_patches": 0 if detector.memory is None else detector.memory.size},
-        input=spec,
-        calibration=calibrate(reference, options.false_alarm_rate),
-        reference=measure_reference(reference, held_out),
         training=training_record(samples, parts, twins, options, fitted),
-        versions=versions(),
-        weights_sha256=export.weights_sha256(graph),
-    )
-    model = Model.from_bytes(export.pack(graph, card, golden), options.name, provider="cpu")
-
-    progress("calibrating", 0.0)
-    # The threshold stands on the scores of the runtime that will be compared with it, not on torch's.
-    scores = model.score(held_out)
-    parity = export.check_parity(scores, reference)
-    card = card.model_copy(
-        update={
-            "calibration": calibrate(scores, options.false_alarm_rate),
-            "reference": measure_reference(scores, held_out),
-            "milliseconds_per_image": export.milliseconds_per_image(model, held_out),
-        }
+        false_alarm_rate=options.false_alarm_rate,
     )
     evaluation = None
     if dataset.test:
@@ -136,6 +124,47 @@ def build(
         card = card.model_copy(update={"metrics": evaluation.headline()})
     content = export.pack(graph, card, golden)
     return Built(content, Model.from_bytes(content, options.name, provider="cpu"), fitted, evaluation, held_out, parity)
+
+
+def write_card(
+    graph: onnx.ModelProto,
+    golden: Golden,
+    held_out: Pixels,
+    reference: NDArray[np.float32],
+    *,
+    name: str,
+    spec: InputSpec,
+    architecture: dict[str, Any],
+    training: Training,
+    false_alarm_rate: float,
+) -> tuple[Card, float]:
+    """Measure a graph with onnxruntime and write its card. Returns the card and how far torch's scores are from these.
+
+    `held_out`: uint8 [N, H, W, C], good frames that the weights never saw; `reference`: float32 [N], what torch says of
+    them. Raises ExportError where the two runtimes differ.
+    """
+    card = Card(
+        card_version=CARD_VERSION,
+        name=name,
+        created_at=datetime.now(UTC).replace(microsecond=0),
+        architecture=architecture,
+        input=spec,
+        calibration=calibrate(reference, false_alarm_rate),
+        reference=measure_reference(reference, held_out),
+        training=training,
+        versions=versions(),
+        weights_sha256=export.weights_sha256(graph),
+    )
+    model = Model.from_bytes(export.pack(graph, card, golden), name, provider="cpu")
+    # The threshold stands on the scores of the runtime that will be compared with it, not on torch's.
+    scores = model.score(held_out)
+    parity = export.check_parity(scores, reference)
+    measured = {
+        "calibration": calibrate(scores, false_alarm_rate),
+        "reference": measure_reference(scores, held_out),
+        "milliseconds_per_image": export.milliseconds_per_image(model, held_out),
+    }
+    return card.model_copy(update=measured), parity
 
 
 def recalibrate(

@@ -11,24 +11,26 @@ import onnx
 import torch
 from numpy.typing import NDArray
 from onnx import ModelProto
+from torch import nn
 
 from monitor.card import CARD_KEY, GOLDEN_KEY, Card
 from monitor.imaging import Pixels
 from monitor.model import EXPORT_TOLERANCE, INPUT, OUTPUTS, Golden, Model
 from trainer.corruption import corrupt, to_float
 from trainer.errors import ExportError
-from trainer.scoring import Detector
 
 OPSET = 20
 GOLDEN_GOOD = 2
 GOLDEN_CORRUPTED = 2
 
 
-def to_onnx(detector: Detector) -> ModelProto:
-    """The detector as an ONNX graph: `frames` uint8 [N, H, W, C] in, `monitor.model.OUTPUTS` out, N dynamic."""
-    arch = detector.network.arch
+def to_onnx(detector: nn.Module, shape: tuple[int, ...]) -> ModelProto:
+    """A detector of frames of `shape` [H, W, C] as an ONNX graph.
+
+    `frames` uint8 [N, H, W, C] in, `monitor.model.OUTPUTS` out, N dynamic.
+    """
     # Two frames, not one: the exporter takes a size of one for a constant.
-    example = torch.zeros(2, arch.height, arch.width, arch.channels, dtype=torch.uint8)
+    example = torch.zeros(2, *shape, dtype=torch.uint8)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the exporter's own internals, nothing that a user could act on
@@ -57,7 +59,7 @@ def weights_sha256(graph: ModelProto) -> str:
     return digest.hexdigest()
 
 
-def choose_golden(detector: Detector, good_frames: Pixels) -> Golden:
+def choose_golden(detector: nn.Module, good_frames: Pixels) -> Golden:
     """A few good frames (uint8 [N, H, W, C]), plain and corrupted, with the scores that torch gives them."""
     rng = np.random.default_rng(0)
     plain = good_frames[:GOLDEN_GOOD]
@@ -71,7 +73,7 @@ def choose_golden(detector: Detector, good_frames: Pixels) -> Golden:
 
 
 @torch.no_grad()
-def torch_scores(detector: Detector, frames: Pixels) -> NDArray[np.float32]:
+def torch_scores(detector: nn.Module, frames: Pixels) -> NDArray[np.float32]:
     """The scores torch gives frames uint8 [N, H, W, C], one at a time: float32 [N]."""
     return np.concatenate([detector(torch.from_numpy(frame[None]))[0].numpy() for frame in frames])
 

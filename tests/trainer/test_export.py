@@ -36,7 +36,8 @@ def detector(request: pytest.FixtureRequest) -> Detector:
 
 @pytest.fixture(scope="module")
 def graph(detector: Detector) -> onnx.ModelProto:
-    return to_onnx(detector)
+    arch = detector.network.arch
+    return to_onnx(detector, (arch.height, arch.width, arch.channels))
 
 
 def test_every_output_of_the_graph_is_torchs(detector: Detector, graph: onnx.ModelProto) -> None:
