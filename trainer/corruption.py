@@ -25,6 +25,17 @@ LEAST_CHANGE = 0.02
 
 
 @dataclass(frozen=True)
+class Variation:
+    """What harmless changes good parts are shown under: how much `vary` moves and lights them, and which way they may
+    lie.
+    """
+
+    strength: float = 1.0
+    mirrored: bool = False  # left and right
+    flipped: bool = False  # upside down
+
+
+@dataclass(frozen=True)
 class Corrupted:
     """What the network sees, what it should reconstruct, where the two differ, and which image it was made from."""
 
@@ -34,8 +45,8 @@ class Corrupted:
     index: int
 
 
-def training_frame(images: NDArray[np.uint8], index: int, rng: Rng, variation: float = 1.0) -> Corrupted:
-    """Frame `index` of `images` (uint8 [N, H, W, C]) under harmless changes of a strength, corrupted or not."""
+def training_frame(images: NDArray[np.uint8], index: int, rng: Rng, variation: Variation = Variation()) -> Corrupted:
+    """Frame `index` of `images` (uint8 [N, H, W, C]) under harmless changes, corrupted or not."""
     clean = vary(to_float(images[index]), rng, variation)
     if rng.random() >= CORRUPTED_SHARE:
         return Corrupted(clean, clean, np.zeros(clean.shape[:2], np.float32), index)
@@ -48,14 +59,24 @@ def to_float(image: NDArray[np.uint8]) -> Image:
     return image.astype(np.float32) / 255
 
 
-def vary(image: Image, rng: Rng, strength: float = 1.0) -> Image:
-    """What a good part may do: turn by 2 degrees, shift by 2 %, scale by 3 %, be lit by 15 % more or less, at most."""
+def vary(image: Image, rng: Rng, variation: Variation = Variation()) -> Image:
+    """What a good part may do: turn by 2 degrees, shift by 2 %, scale by 3 %, be lit by 15 % more or less, at most.
+
+    Where the parts may lie either way, every second one is mirrored and every second one upside down.
+    """
     height, width = image.shape[:2]
+    strength = variation.strength
+    if variation.mirrored and rng.random() < 0.5:
+        image = image[:, ::-1]
+    if variation.flipped and rng.random() < 0.5:
+        image = image[::-1]
     turn = cv2.getRotationMatrix2D(
         (width / 2, height / 2), strength * rng.uniform(-2, 2), 1 + strength * rng.uniform(-0.03, 0.03)
     )
     turn[:, 2] += strength * rng.uniform(-0.02, 0.02, 2) * np.array([width, height])
-    moved = _with_channels(cv2.warpAffine(image, turn, (width, height), borderMode=cv2.BORDER_REFLECT_101))
+    moved = _with_channels(
+        cv2.warpAffine(np.ascontiguousarray(image), turn, (width, height), borderMode=cv2.BORDER_REFLECT_101)
+    )
     lit = moved * np.float32(1 + strength * rng.uniform(-0.15, 0.15)) + np.float32(strength * rng.uniform(-0.03, 0.03))
     return np.clip(lit, 0, 1)
 

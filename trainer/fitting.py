@@ -12,21 +12,18 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from monitor.imaging import Pixels
 from trainer.architecture import Architecture
-from trainer.corruption import Corrupted, training_frame
+from trainer.corruption import Corrupted, Variation, training_frame
 from trainer.dataset import Split
 from trainer.errors import FittingError
-from trainer.linear import ALIGNED_VARIATION, CrossFit, Rebuilt, fit_linear
+from trainer.linear import CrossFit, Rebuilt, fit_linear
 from trainer.loss import loss
 from trainer.network import Autoencoder
 from trainer.tensors import normalise
 
-# The linear half is used where it rebuilds at least this share of the fine detail of parts it was not fitted to. On
-# aligned parts it rebuilds 80 to 99 %; on textures, where position says little, it would teach what is not so.
-ALIGNED = 2 / 3
 WARM_UP = 0.05  # share of the training during which the learning rate rises
 SLACK = 0.05  # share of the budget by which iterations may be late before time takes over
 EVALUATIONS = 16  # looks at the validation images over the whole training
@@ -72,7 +69,7 @@ class Look:
 class Fitted:
     """The network kept, on the CPU, and how it came about."""
 
-    network: Autoencoder
+    network: nn.Module
     looks: list[Look] = field(default_factory=list)
     kept: Look | None = None  # the one whose weights the network has
     iterations: int = 0
@@ -106,11 +103,12 @@ def fit(
     progress(0.0, "principal components")
     cross_fit: CrossFit | None
     linear, cross_fit = fit_linear(images[split.train], split.groups[split.train], arch, options.seed)
-    if cross_fit.explained < ALIGNED:
-        network, cross_fit = Autoencoder(replace(arch, components=0)), None
-    else:
+    variation = cross_fit.variation
+    if cross_fit.aligned:
         network = Autoencoder(arch)
         network.linear, cross_fit = linear, cross_fit.to(device)
+    else:
+        network, cross_fit = Autoencoder(replace(arch, components=0)), None
     network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     # Decay pulls on weights only: batch normalisation's scales and all biases are better left alone.
     decayed = [p for p in network.parameters() if p.ndim > 1]
@@ -119,7 +117,6 @@ def fit(
         [{"params": decayed, "weight_decay": options.weight_decay}, {"params": free, "weight_decay": 0.0}],
         lr=options.learning_rate,
     )
-    variation = ALIGNED_VARIATION if cross_fit else 1.0
     validation = validation_batches(images[split.validation], options.batch, variation, device)
     fitted = Fitted(network)
     best = (math.inf, math.inf)  # the lowest losses of all looks, whole and of rebuilding
@@ -241,7 +238,7 @@ def evaluate(network: Autoencoder, batches: list[tuple[Tensor, Tensor, Tensor]])
 
 
 def validation_batches(
-    held_out: Pixels, batch: int, variation: float, device: torch.device
+    held_out: Pixels, batch: int, variation: Variation, device: torch.device
 ) -> list[tuple[Tensor, Tensor, Tensor]]:
     """Good frames that the weights never see, corrupted in ways that stay the same from look to look."""
     rng = np.random.default_rng(20)  # fixed: a look must not depend on the training's seed
@@ -249,7 +246,7 @@ def validation_batches(
     return [to_tensors(frames[i : i + batch], device) for i in range(0, VALIDATION_FRAMES, batch)]
 
 
-def batch_stream(images: Pixels, options: FitOptions, variation: float = 1.0) -> Iterator[list[Corrupted]]:
+def batch_stream(images: Pixels, options: FitOptions, variation: Variation) -> Iterator[list[Corrupted]]:
     """Endless batches of training frames, each pass over the images in a new order."""
     rng = np.random.default_rng(options.seed)
     waiting: list[int] = []

@@ -6,7 +6,7 @@ light do to the picture, so that the convolutional half starts from a difference
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -17,14 +17,20 @@ from torch import Tensor, nn
 
 from monitor.imaging import Pixels
 from trainer.architecture import Architecture
-from trainer.corruption import to_float, vary
+from trainer.corruption import Variation, to_float, vary
 from trainer.tensors import normalise
 
 FOLDS = 4
 FRAMES = 400  # varied good frames of each fold to fit to; more move the components by less than a seed does
-# How much good frames are varied, of what `vary` does at most: aligned parts show themselves how much they move, and a
-# wider spread would hide defects in deviations that no real part has.
-ALIGNED_VARIATION = 0.25
+# Aligned parts show themselves how much they move; a wider spread would hide defects in deviations that no real part
+# has.
+ALIGNED_VARIATION = Variation(strength=0.25)
+# The linear half is used where it rebuilds at least this share of the fine detail of parts it was not fitted to. On
+# aligned parts it rebuilds 80 to 99 %; on textures, where position says little, it would teach what is not so.
+ALIGNED = 2 / 3
+# Where a mirrored good part is rebuilt with less than this times the squared error of one that is not, its mirror image
+# is as good a part: textures come to 1 to 1.8, parts with a left and a right to 2.5 and more.
+MIRROR_ERROR = 2.0
 # A difference is told in standard deviations of the place it is at. Places where good parts hardly vary are given this
 # share of the typical deviation all the same, or sensor noise there would outweigh every defect.
 DEVIATION_FLOOR = 0.25
@@ -77,6 +83,11 @@ class LinearAutoencoder(nn.Module):
         difference = (F.avg_pool2d(x, 2) - rebuilt - self.offset) / self.deviation
         return difference.clamp(-LARGEST, LARGEST)
 
+    def missed(self, rows: Tensor) -> Tensor:
+        """What the components leave of half-size frames [N, C * H/2 * W/2], same shape."""
+        centred = rows - self.mean
+        return centred - centred @ self.components.T @ self.components
+
     def set_components(self, rows: Tensor) -> None:
         """Fit to frames [N, C * H/2 * W/2]."""
         mean, components, scale = principal_components(rows, len(self.components))
@@ -96,6 +107,12 @@ class CrossFit:
     folds: list[LinearAutoencoder]
     fold_of: NDArray[np.int64]  # [N] for each training image the autoencoder that has not seen it
     explained: float  # share of the variance of fine detail that such an autoencoder rebuilds
+    variation: Variation  # the harmless changes that suit these parts
+
+    @property
+    def aligned(self) -> bool:
+        """Whether the linear half is of use: the parts lie alike."""
+        return self.explained >= ALIGNED
 
     @torch.no_grad()
     def __call__(self, x: Tensor, images: Sequence[int]) -> Rebuilt:
@@ -105,7 +122,7 @@ class CrossFit:
 
     def to(self, device: torch.device) -> "CrossFit":
         """The same on another device."""
-        return CrossFit([fold.to(device) for fold in self.folds], self.fold_of, self.explained)
+        return replace(self, folds=[fold.to(device) for fold in self.folds])
 
 
 @torch.no_grad()
@@ -121,12 +138,15 @@ def fit_linear(
     folds = []
     total, square = torch.zeros_like(frames[0][0]), torch.zeros_like(frames[0][0])
     detail, missed = 0.0, 0.0
+    errors = torch.zeros(3)  # squared: as they are, mirrored, upside down
     for fold in range(FOLDS):
         linear = LinearAutoencoder(arch)
         linear.set_components(torch.cat([rows for other, rows in enumerate(frames) if other != fold]))
-        centred = frames[fold] - linear.mean
-        difference = centred - centred @ linear.components.T @ linear.components
-        detail += float(fine_detail(frames[fold].reshape(-1, *linear.shape)).square().mean())
+        difference = linear.missed(frames[fold])
+        pictures = frames[fold].reshape(-1, *linear.shape)
+        for i, turned in enumerate((pictures, pictures.flip(3), pictures.flip(2))):
+            errors[i] += linear.missed(turned.flatten(1)).square().mean()
+        detail += float(fine_detail(pictures).square().mean())
         missed += float(fine_detail(difference.reshape(-1, *linear.shape)).square().mean())
         total += difference.sum(dim=0)
         square += difference.square().sum(dim=0)
@@ -139,7 +159,18 @@ def fit_linear(
     for linear in (*folds, whole):
         linear.offset.copy_(offset.reshape(linear.shape))
         linear.deviation.copy_((deviation + DEVIATION_FLOOR * deviation.mean()).reshape(linear.shape))
-    return whole, CrossFit(folds, fold_of, explained=1 - missed / detail)
+    explained = 1 - missed / detail
+    return whole, CrossFit(folds, fold_of, explained, suitable_variation(explained, errors))
+
+
+def suitable_variation(explained: float, errors: Tensor) -> Variation:
+    """The harmless changes for parts of which so much is explained, from the squared `errors` [3] of rebuilding them as
+    they are, mirrored and upside down.
+    """
+    if explained >= ALIGNED:
+        return ALIGNED_VARIATION
+    mirrored, flipped = (errors[1:] < MIRROR_ERROR * errors[0]).tolist()
+    return Variation(mirrored=mirrored, flipped=flipped)
 
 
 def fine_detail(frames: Tensor) -> Tensor:

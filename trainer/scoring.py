@@ -27,8 +27,8 @@ from trainer.tensors import normalise, to_unit, upsample
 # Each reading is 1 for the average good part and this much more for each standard deviation above it, so that scores
 # are positive and their ratio to the threshold (about 1.6 to 2) can be read in one histogram for all models.
 DEVIATION = 0.2
-MEMORY_SIZE = 2000  # patches kept
-MEMORY_DRAWN = 10000  # patches they are chosen from
+MEMORY_SIZE = 4000  # patches kept
+MEMORY_DRAWN = 40000  # patches they are chosen from
 # With fewer images of good parts a memory has holes: what no training image happened to show counts as a defect.
 MEMORY_MIN_IMAGES = 100
 # Its distances are smooth, and every good part has a few places that are new: more of the map decides than elsewhere.

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trainer.corruption import KINDS, LEAST_CHANGE, corrupt, training_frame, vary
+from trainer.corruption import KINDS, LEAST_CHANGE, Variation, corrupt, training_frame, vary
 
 SHAPES = [(96, 128, 1), (64, 64, 3)]
 
@@ -73,3 +73,12 @@ def test_training_frames_depend_on_the_generator_alone() -> None:
     untouched = [item for item in first if item.mask.max() == 0]
     assert 3 <= len(untouched) <= 14
     assert all((item.frame == item.clean).all() for item in untouched)
+
+
+def test_parts_that_may_lie_either_way_are_shown_in_all_four() -> None:
+    frame = np.zeros((64, 64, 1), np.float32)
+    frame[:16, :16] = 1  # one bright corner
+    rng = np.random.default_rng(0)
+    seen = [vary(frame, rng, Variation(mirrored=True, flipped=True)) for _ in range(40)]
+    corners = {(bool(f[:32].sum() > f[32:].sum()), bool(f[:, :32].sum() > f[:, 32:].sum())) for f in seen}
+    assert len(corners) == 4

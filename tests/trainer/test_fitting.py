@@ -8,6 +8,7 @@ import torch
 
 from trainer import fitting
 from trainer.architecture import Architecture
+from trainer.corruption import Variation
 from trainer.dataset import Split, choose_input, load_images, open_dataset
 from trainer.errors import FittingError
 from trainer.fitting import FitOptions, batch_stream, fit, prefetch, schedule
@@ -43,7 +44,7 @@ def test_one_seed_gives_one_network_and_another_seed_another(images: np.ndarray)
 
 def test_the_budget_ends_the_training(images: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fitting, "PATIENCE", fitting.EVALUATIONS + 1)  # so few steps may well bring no progress
-    fitted = fit(images, SPLIT, ARCH, FitOptions(iterations=10**9, batch=4, budget=4))
+    fitted = fit(images, SPLIT, ARCH, FitOptions(iterations=10**9, batch=4, budget=10))
     assert fitted.ended == "budget"
     assert 0 < fitted.iterations < 10**5
     rates = [look.learning_rate for look in fitted.looks]
@@ -97,7 +98,7 @@ def test_schedule_rises_then_falls_to_nothing() -> None:
 
 def test_each_pass_shows_every_image_once() -> None:
     images = np.stack([np.full((32, 32, 1), 20 * i, np.uint8) for i in range(1, 9)])
-    stream = batch_stream(images, FitOptions(batch=4))
+    stream = batch_stream(images, FitOptions(batch=4), Variation())
     levels = [item.clean.mean() for _ in range(2) for item in next(stream)]
     order = np.argsort(np.argsort(levels))
     assert len(set(order)) == 8

@@ -7,6 +7,7 @@ from sklearn.decomposition import PCA
 
 from trainer import linear as module
 from trainer.architecture import Architecture
+from trainer.corruption import Variation
 from trainer.dataset import choose_input, load_images, open_dataset
 from trainer.linear import LARGEST, LinearAutoencoder, fit_linear, principal_components
 from trainer.tensors import normalise, to_unit
@@ -79,3 +80,21 @@ def test_one_seed_gives_one_fit(images: np.ndarray, monkeypatch: pytest.MonkeyPa
 
     assert torch.equal(components(1), components(1))
     assert not torch.equal(components(1), components(2))
+
+
+def test_textures_that_look_the_same_in_a_mirror_are_shown_mirrored() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (24, 64, 64, 1), dtype=np.uint8)
+    ramp = np.linspace(0, 120, 64, dtype=np.uint8)[None, :, None, None]  # brighter at the bottom
+    arch = Architecture(64, 64, 1, components=8)
+    assert variation_of(noise, arch) == Variation(mirrored=True, flipped=True)
+    assert variation_of(noise // 4 + ramp, arch) == Variation(mirrored=True, flipped=False)
+
+
+def test_aligned_parts_are_not_shown_mirrored(images: np.ndarray) -> None:
+    variation = variation_of(images[:24], Architecture(64, 64, 1, components=16))
+    assert (variation.mirrored, variation.flipped) == (False, False)
+
+
+def variation_of(images: np.ndarray, arch: Architecture) -> Variation:
+    return fit_linear(images, np.arange(len(images)), arch, seed=0)[1].variation
