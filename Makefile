@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo kafka faults test check format clean
+.PHONY: demo kafka faults bench test check format clean
 
 # The main job on one machine, with nothing but Python: train on a rendered sample part, then watch its recorded stream.
 demo: $(READY)
@@ -33,6 +33,11 @@ test: $(READY)
 # Hundreds of faults against a real Kafka, in both delivery modes, and the account of every frame: five minutes.
 faults: $(READY)
 	$(BIN)/python -W ignore -m tests.monitor.kafka.faults
+
+# The monitor beside the bare loop of its libraries: from memory, from a recording, through a real Kafka; half an hour.
+bench: $(READY)
+	tests/components
+	$(BIN)/python -W ignore -m tests.benchmarks.throughput
 
 check: $(READY)
 	$(BIN)/ruff check .

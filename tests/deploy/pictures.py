@@ -157,7 +157,8 @@ def _mapped(panel: dict[str, Any], value: float) -> tuple[str, str]:
             continue
         return result["text"], COLOURS.get(result["color"], result["color"])
     steps = [step for step in defaults["thresholds"]["steps"] if step["value"] is None or value >= step["value"]]
-    return f"{value:.0f}", COLOURS[steps[-1]["color"]]
+    text = f"{value:.1%}" if defaults["unit"] == "percentunit" else f"{value:.0f}"
+    return text, COLOURS[steps[-1]["color"]]
 
 
 DRAWERS = {

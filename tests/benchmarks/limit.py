@@ -1,0 +1,45 @@
+"""The limit: the monitor's own libraries in the tightest loop, which decodes, resizes, scores and does nothing else."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime
+
+from monitor.card import CARD_KEY, InputSpec, parse_card
+from monitor.frames import Frame
+from monitor.session import available_cores
+
+# (frames side by side, threads of one call, frames in one call): which is best depends on the machine and the model.
+SETTINGS = [(cores := available_cores(), 1, 1), (1, cores, 1), (1, cores, 8)]
+
+
+class Bare:
+    """A loop over encoded frames with a setting of `SETTINGS`."""
+
+    def __init__(self, path: Path, setting: tuple[int, int, int]) -> None:
+        self._side_by_side, threads, self._batch = setting
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        self._spec: InputSpec = parse_card(metadata[CARD_KEY], str(path)).input
+        cv2.setNumThreads(1)
+
+    def run(self, frames: Sequence[Frame]) -> int:
+        """Score the frames; how many there were."""
+        batches = [frames[i : i + self._batch] for i in range(0, len(frames), self._batch)]
+        with ThreadPoolExecutor(self._side_by_side) as workers:
+            return sum(len(scores) for scores in workers.map(self._score, batches))
+
+    def _score(self, batch: Sequence[Frame]) -> np.ndarray:
+        spec = self._spec
+        flags = cv2.IMREAD_GRAYSCALE if spec.channels == 1 else cv2.IMREAD_COLOR_RGB
+        images = [cv2.imdecode(np.frombuffer(frame.data, np.uint8), flags) for frame in batch]
+        resize = partial(cv2.resize, dsize=(spec.width, spec.height), interpolation=cv2.INTER_AREA)
+        array = np.stack([resize(image).reshape(spec.height, spec.width, spec.channels) for image in images])
+        return self._session.run(["score"], {"frames": array})[0]

@@ -1,0 +1,37 @@
+"""The sets to measure on, and what one training is given of them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from trainer.dataset import GOOD, Dataset, Sample, open_dataset
+from trainer.sample.render import write_sample
+
+SAMPLE = "sample"  # the word that stands for the rendered part
+SHARED = Path("../shared/data")  # real images, where a checkout has them beside it
+DEFAULT = (SHARED / "magnetic_tile", SHARED / "molded_toy")
+
+
+def open_set(name: str, output: Path) -> Dataset:
+    """A folder in MVTec AD's layout, or the sample part, rendered into `output` once. Raises UsageError."""
+    if name != SAMPLE:
+        return open_dataset(Path(name))
+    if not (output / SAMPLE).exists():
+        write_sample(output / SAMPLE, stream=0)
+    return open_dataset(output / SAMPLE)
+
+
+def draw(dataset: Dataset, seed: int, images: int | None, mixed: float) -> Dataset:
+    """What one training learns from and is tested on.
+
+    `images`: so many of the good ones, drawn at random; None for all. `mixed`: a share of defects that slip in among
+    them, taken out of the test images. More images give what fewer gave and others, with the same seed.
+    """
+    rng = np.random.default_rng(seed)
+    good = [dataset.train[i] for i in rng.permutation(len(dataset.train))[:images]]
+    defects = [sample for sample in dataset.test if sample.label != GOOD]
+    slipped = [defects[i] for i in rng.permutation(len(defects))[: round(mixed * len(good))]]
+    train = sorted(good + [Sample(sample.path, GOOD) for sample in slipped], key=lambda sample: sample.path)
+    test = tuple(sample for sample in dataset.test if sample not in slipped)
+    return replace(dataset, train=tuple(train), test=test)

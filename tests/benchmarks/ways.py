@@ -1,0 +1,160 @@
+"""One way of getting frames inspected, measured in a process of its own: python -m tests.benchmarks.ways JOB (as JSON).
+
+    bare        the limit, see `limit`
+    memory      the monitor, frames in memory
+    recording   the monitor, a recording of them
+    kafka       the monitor between two topics of a real broker, at least once
+    open        the monitor, frames in memory that come at a given rate whether or not it keeps up
+
+The monitor is put together as `andon-monitor run` does it, with its charts, its summary and a file of verdicts.
+"""
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from monitor.frames import Frame
+from monitor.inspection import Inspector
+from monitor.metrics import Metrics
+from monitor.model import Model
+from monitor.pipeline import Pipeline
+from monitor.service import limits
+from monitor.settings import Settings, load_settings
+from monitor.sinks import Sink, open_sink
+from monitor.sources import Source, open_source
+from monitor.statistics.charts import ControlCharts
+from monitor.statistics.frozen import FrozenPictures
+from monitor.summary import Summary
+from tests.benchmarks.limit import SETTINGS, Bare
+from tests.benchmarks.line import Counter, Memory
+from tests.benchmarks.workloads import WORKLOADS
+
+WARM = 0.2  # share of the frames that is not measured: threads start, a consumer joins its group
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to measure. `target` is a recording, or host:port of a broker whose topic `workload` holds the frames."""
+
+    way: str
+    workload: str
+    folder: str
+    count: int
+    setting: int = 0  # of the bare loop
+    rate: float = 0.0  # frames a second, of the open loop
+    target: str = ""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Frames a second, processor seconds a frame, peak memory in bytes; seconds at percentiles for the open loop."""
+
+    rate: float
+    cpu: float
+    memory: int
+    p50: float = 0.0
+    p99: float = 0.0
+    p999: float = 0.0
+
+
+def measure(job: Job) -> Measurement:
+    """Do it, here and now."""
+    workload = WORKLOADS[job.workload]
+    folder = Path(job.folder)
+    model = workload.trained(folder)
+    if job.way == "bare":
+        return measure_bare(model, workload.frames(folder, job.count), job.setting)
+    given = {"model.path": model, "model.provider": "cpu", "server.enabled": False}
+    if job.way == "kafka":
+        topic = f"kafka://{job.target}/{job.workload}"
+        group = f"{job.workload}-{time.time_ns()}"
+        given |= {"source.uri": topic, "output.verdicts": f"{topic}-verdicts", "kafka.group_id": group}
+    settings = load_settings(given, None)
+    with TemporaryDirectory() as name, ends(job, settings, folder, Path(name) / "verdicts.jsonl") as (source, sink):
+        return measure_monitor(settings, source, sink, job)
+
+
+def measure_bare(model: Path, frames: Sequence[Frame], setting: int) -> Measurement:
+    """The limit."""
+    bare = Bare(model, SETTINGS[setting])
+    first = int(WARM * len(frames))
+    bare.run(frames[:first])
+    cpu, started = time.process_time(), time.monotonic()
+    done = bare.run(frames[first:])
+    return Measurement(done / (time.monotonic() - started), (time.process_time() - cpu) / done, peak())
+
+
+@contextmanager
+def ends(job: Job, settings: Settings, folder: Path, verdicts: Path) -> Iterator[tuple[Source, Sink]]:
+    """Where frames come from and where verdicts go."""
+    if job.way == "kafka":
+        from monitor.kafka.opening import Kafka
+
+        kafka = Kafka(settings, Metrics())
+        source: Source = kafka.open_source(settings.source.uri or "")
+        sink = kafka.open_verdicts(settings.output.verdicts)
+    elif job.way == "recording":
+        source, sink = open_source(job.target), open_sink(str(verdicts), append=False)
+    else:
+        interval = 1 / job.rate if job.rate else 0.0
+        source = Memory(WORKLOADS[job.workload].frames(folder, job.count), interval)
+        sink = open_sink(str(verdicts), append=False)
+    try:
+        yield source, sink
+    finally:
+        sink.close(True)
+        source.close()
+
+
+class Clock(Counter):
+    """A sink that notes when the measured part begins, and what it cost."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self.begun: tuple[int, float, float] | None = None  # verdicts so far, time, processor time
+
+    def write(self, inspections: Sequence[object]) -> None:
+        """Take note."""
+        super().write(inspections)  # type: ignore[arg-type]
+        if self.begun is None and len(self.latencies) >= WARM * self._count:
+            self.begun = len(self.latencies), time.monotonic(), time.process_time()
+        if len(self.latencies) >= self._count:
+            self.ended = len(self.latencies), time.monotonic(), time.process_time()
+
+
+def measure_monitor(settings: Settings, source: Source, sink: Sink, job: Job) -> Measurement:
+    """The monitor, from its first verdicts to its last."""
+    metrics = Metrics()
+    inspector = Inspector(Model.load(settings.model.path or Path(), "cpu", settings.model.threads))
+    metrics.use_model(inspector.model, inspector.alias)
+    clock = Clock(job.count)
+    observers: list[Sink] = [
+        ControlCharts(settings.statistics, inspector.model, metrics),
+        FrozenPictures(settings.statistics, metrics),
+        Summary(inspector.model.card.calibration.false_alarm_rate),
+    ]
+    pipeline = Pipeline(source, inspector, [sink, *observers, clock], metrics, limits(settings.inspection))
+    clock.pipeline = pipeline
+    pipeline.run()
+    assert clock.begun is not None
+    frames, seconds, cpu = np.subtract(clock.ended, clock.begun)
+    late = clock.latencies[clock.begun[0] :] if job.rate else [0.0]
+    p50, p99, p999 = np.percentile(late, [50, 99, 99.9])
+    return Measurement(frames / seconds, cpu / frames, peak(), p50, p99, p999)
+
+
+def peak() -> int:
+    """Most memory that this process has had, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(measure(Job(**json.loads(sys.argv[1]))))))
