@@ -25,8 +25,8 @@ class InputSpec(_Part):
     `region` (left, top, width, height in pixels of the frame) is the region of interest, None for the whole frame.
     """
 
-    height: int = Field(ge=16)
-    width: int = Field(ge=16)
+    height: int = Field(ge=4)
+    width: int = Field(ge=4)
     channels: Literal[1, 3]
     frame_size: tuple[int, int] | None = None
     region: tuple[int, int, int, int] | None = None

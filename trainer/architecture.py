@@ -1,11 +1,19 @@
-"""The network's sizes, apart from the network: what reads folders and arguments needs them without torch."""
+"""The networks' sizes, apart from the networks: what reads folders and arguments needs them without torch."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
+
+from monitor.errors import UsageError
 
 STRIDE = 32  # the encoder halves the frame five times, so frame sides are multiples of this
 MAP_STRIDE = 4  # the logit map is a quarter of the frame
 FEATURE_STRIDE = 8  # the features that the patch memory compares are an eighth of it
+
+ARCHITECTURES = ("conv-dense", "dense")
+Kind = Literal["plain", "denoising", "sparse", "variational"]
+KINDS: tuple[Kind, ...] = ("plain", "denoising", "sparse", "variational")
+Loss = Literal["mse", "bce"]
+LOSSES: tuple[Loss, ...] = ("mse", "bce")
 
 
 @dataclass(frozen=True)
@@ -27,3 +35,40 @@ class Architecture:
     def to_dict(self) -> dict[str, Any]:
         """As the model card keeps it."""
         return {"name": "conv-dense", **asdict(self)}
+
+
+@dataclass(frozen=True)
+class DenseArchitecture:
+    """Fully connected layers of these sizes; the first and the last are the frame's pixels times channels."""
+
+    height: int
+    width: int
+    channels: int
+    layers: tuple[int, ...]
+    kind: Kind = "plain"
+    loss: Loss = "mse"
+
+    @property
+    def latent(self) -> int:
+        """The size of the narrowest layer, whose numbers are the latent vector."""
+        return min(self.layers)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the model card keeps it."""
+        return {"name": "dense", **asdict(self), "layers": "-".join(map(str, self.layers))}
+
+
+def parse_layers(text: str) -> tuple[int, ...]:
+    """`784-128-64-32-64-128-784` as numbers. Raises UsageError."""
+    try:
+        layers = tuple(int(number) for number in text.split("-"))
+    except ValueError:
+        layers = ()
+    narrowest = min(layers, default=0)
+    inside = layers[1:-1]
+    if narrowest < 1 or not inside or layers[0] != layers[-1] or layers.count(narrowest) != 1:
+        raise UsageError(
+            f"--layers {text}: give the sizes from the pixels through one narrowest layer back to the pixels, "
+            "as 784-128-64-32-64-128-784"
+        )
+    return layers

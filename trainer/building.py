@@ -15,6 +15,7 @@ import onnx
 import onnxruntime
 import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import nn
 
 from monitor import imaging
 from monitor.calibration import calibrate
@@ -22,7 +23,7 @@ from monitor.card import CARD_KEY, CARD_VERSION, Card, InputSpec, Reference, Spr
 from monitor.imaging import Pixels
 from monitor.model import Golden, Model
 from trainer import export
-from trainer.architecture import Architecture
+from trainer.architecture import Architecture, DenseArchitecture, Kind, Loss
 from trainer.dataset import (
     Dataset,
     Sample,
@@ -34,8 +35,10 @@ from trainer.dataset import (
     load_images,
     split,
 )
+from trainer.dense import build_dense_detector, fit_dense
 from trainer.evaluation import Evaluation, evaluate
 from trainer.fitting import FitOptions, Fitted, fit
+from trainer.network import Autoencoder
 from trainer.scoring import build_detector
 
 # What remains to be done after the training (memory, export, calibration, evaluation, report) takes this share of the
@@ -58,7 +61,17 @@ class BuildOptions:
     colour: str = "auto"
     region: tuple[int, int, int, int] | None = None
     any_size: bool = False
+    dense: "DenseOptions | None" = None
     fit: FitOptions = field(default_factory=FitOptions)
+
+
+@dataclass(frozen=True)
+class DenseOptions:
+    """The dense architecture instead of the convolutional one: sizes of its layers, its kind and its loss."""
+
+    layers: tuple[int, ...]
+    kind: Kind = "plain"
+    loss: Loss = "mse"
 
 
 @dataclass(frozen=True)
@@ -84,23 +97,15 @@ def build(
     Raises UsageError (the images), FittingError and ExportError.
     """
     samples = good_samples(dataset)
-    spec = choose_input(samples, options.side, options.colour, options.region, options.any_size)
+    inputs = options.dense.layers[0] if options.dense else None
+    spec = choose_input(samples, options.side, options.colour, options.region, options.any_size, inputs)
     images = load_images(samples, spec, lambda what, done, of: progress(what, done / of))
     twins = find_twins(images)
     parts = split(twins, options.fit.seed)
-    arch = Architecture(spec.height, spec.width, spec.channels)
     reserved = min(RESERVED_SHARE * options.budget, RESERVED_SECONDS)
-    fitted = fit(
-        images,
-        parts,
-        arch,
-        replace(options.fit, budget=options.budget - reserved),
-        lambda share, text: progress(f"training, {text}", share),
-        interrupted,
-    )
-    progress("exporting", 0.0)
+    options = replace(options, fit=replace(options.fit, budget=options.budget - reserved))
+    fitted, detector, architecture = fit_detector(images, parts, spec, options, progress, interrupted)
     held_out = images[parts.calibration]
-    detector = build_detector(fitted.network, images[parts.train], images[parts.validation], options.fit.seed)
     graph = export.to_onnx(detector, held_out.shape[1:])
     golden = export.choose_golden(detector, held_out)
     reference = export.torch_scores(detector, held_out)
@@ -112,8 +117,7 @@ def build(
         reference,
         name=options.name,
         spec=spec,
-        architecture=fitted.network.arch.to_dict()
-        | {"memory_patches": 0 if detector.memory is None else detector.memory.size},
+        architecture=architecture,
         training=training_record(samples, parts, twins, options, fitted),
         false_alarm_rate=options.false_alarm_rate,
     )
@@ -124,6 +128,29 @@ def build(
         card = card.model_copy(update={"metrics": evaluation.headline()})
     content = export.pack(graph, card, golden)
     return Built(content, Model.from_bytes(content, options.name, provider="cpu"), fitted, evaluation, held_out, parity)
+
+
+def fit_detector(
+    images: Pixels, parts: Split, spec: InputSpec, options: BuildOptions, progress: Progress, interrupted: Event | None
+) -> tuple[Fitted, nn.Module, dict[str, Any]]:
+    """Train the architecture that was asked for. Returns also what scores with it, and its description for the card."""
+
+    def show(share: float, text: str) -> None:
+        progress(f"training, {text}", share)
+
+    validation = images[parts.validation]
+    if options.dense is not None:
+        shape = (spec.height, spec.width, spec.channels)
+        arch = DenseArchitecture(*shape, options.dense.layers, options.dense.kind, options.dense.loss)
+        network, fitted = fit_dense(images, parts, arch, options.fit, show, interrupted)
+        progress("exporting", 0.0)
+        return fitted, build_dense_detector(network, validation), arch.to_dict()
+    fitted = fit(images, parts, Architecture(spec.height, spec.width, spec.channels), options.fit, show, interrupted)
+    progress("exporting", 0.0)
+    assert isinstance(fitted.network, Autoencoder)
+    detector = build_detector(fitted.network, images[parts.train], validation, options.fit.seed)
+    patches = 0 if detector.memory is None else detector.memory.size
+    return fitted, detector, fitted.network.arch.to_dict() | {"memory_patches": patches}
 
 
 def write_card(

@@ -1,20 +1,31 @@
 """`andon-trainer`: the commands, and nothing but their arguments and what they print."""
 
-import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
-from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, cast
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from monitor.errors import AndonError, UsageError
 from monitor.files import check_writable, write_whole
+from trainer.architecture import ARCHITECTURES, KINDS, LOSSES, Kind, Loss, parse_layers
+from trainer.console import (
+    Data,
+    FalseAlarmRate,
+    ModelFile,
+    Output,
+    check_choice,
+    check_range,
+    choose_device,
+    err,
+    graceful_interrupt,
+    out,
+    parse_duration,
+    parse_region,
+    progress_bar,
+    say,
+)
 
 # torch, onnx and scikit-learn take seconds to import: each command imports what it needs, so that --help is quick.
 
@@ -25,15 +36,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 INTERRUPTED = 130  # the exit code that shells give for SIGINT
-out = Console()
-err = Console(stderr=True)
-
-Data = Annotated[Path, typer.Argument(help="MVTec AD layout (train/good, test/*), or a plain folder of good parts.")]
-ModelFile = Annotated[Path, typer.Argument(help="A model file made by fit.")]
-FalseAlarmRate = Annotated[
-    float, typer.Option("--false-alarm-rate", help="The share of good parts that may be flagged, between 0 and 0.5.")
-]
-Output = Annotated[Path, typer.Option("--output", "-o", help="The file to write.")]
 Report = Annotated[Path | None, typer.Option("--report", help="Also write a report: one self-contained HTML file.")]
 
 
@@ -72,6 +74,14 @@ def fit(
     output: Output,
     report: Report = None,
     false_alarm_rate: FalseAlarmRate = 0.001,
+    architecture: Annotated[str, typer.Option(help="conv-dense, or dense for small images.")] = "conv-dense",
+    layers: Annotated[
+        str, typer.Option(help="Sizes of the dense architecture's layers, pixels to pixels.", metavar="N-...-N")
+    ] = "784-128-64-32-64-128-784",
+    kind: Annotated[
+        str | None, typer.Option(help="Of dense: plain (the default), denoising, sparse or variational.")
+    ] = None,
+    loss: Annotated[str | None, typer.Option(help="Of dense: mse (the default) or bce.")] = None,
     budget: Annotated[str, typer.Option(help="The most time to take, as 90s, 10m or 1h.")] = "10m",
     iterations: Annotated[int, typer.Option(help="The most training steps to take.")] = 3000,
     seed: Annotated[int, typer.Option(help="One seed and machine, and time enough: the same weights.")] = 0,
@@ -85,8 +95,8 @@ def fit(
     any_size: Annotated[bool, typer.Option("--any-size", help="Accept images of other sizes than most.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option(help="Threads to train on, 0 for one per core.")] = 0,
-    batch: Annotated[int, typer.Option(help="Frames in a training step.")] = 16,
-    learning_rate: Annotated[float, typer.Option(help="The highest learning rate.")] = 3e-3,
+    batch: Annotated[int | None, typer.Option(help="Frames in a training step; 16, dense 256.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="The highest learning rate; 3e-3, dense 1e-3.")] = None,
     name: Annotated[
         str | None, typer.Option(help="The model's name in verdicts and metrics; default: the file's.")
     ] = None,
@@ -98,10 +108,20 @@ def fit(
     check_range("--false-alarm-rate", false_alarm_rate, 1e-9, 0.5)
     check_range("--iterations", iterations, 1, 10_000_000)
     check_range("--side", side, 64, 2048)
-    check_range("--batch", batch, 2, 4096)
+    check_choice("--architecture", architecture, ARCHITECTURES)
+    is_dense = architecture == "dense"
+    if not is_dense and (kind, loss) != (None, None):
+        raise UsageError(
+            "--kind, --loss: of --architecture dense; conv-dense is a denoising autoencoder with a loss of its own, "
+            "smooth L1 and structural similarity"
+        )
+    check_choice("--kind", kind := kind or "plain", KINDS)
+    check_choice("--loss", loss := loss or "mse", LOSSES)
+    check_range("--batch", batch := batch or (256 if is_dense else 16), 2, 4096)
     check_range("--threads", threads, 0, 1024)
-    check_range("--learning-rate", learning_rate, 1e-8, 1.0)
+    check_range("--learning-rate", learning_rate := learning_rate or (1e-3 if is_dense else 3e-3), 1e-8, 1.0)
     check_choice("--colour", colour, ("auto", "grey", "rgb"))
+    sizes = parse_layers(layers)
     seconds = parse_duration("--budget", budget)
     parsed_region = parse_region(region)
 
@@ -114,7 +134,7 @@ def fit(
 
     import torch
 
-    from trainer.building import BuildOptions, build
+    from trainer.building import BuildOptions, DenseOptions, build
     from trainer.evaluation import to_table
     from trainer.fitting import FitOptions
     from trainer.report import write_report
@@ -129,12 +149,13 @@ def fit(
         colour=colour,
         region=parsed_region,
         any_size=any_size,
+        dense=DenseOptions(sizes, cast(Kind, kind), cast(Loss, loss)) if is_dense else None,
         fit=FitOptions(
             iterations=iterations,
             batch=batch,
             learning_rate=learning_rate,
             seed=seed,
-            device=choose_device(device),
+            device="cpu" if is_dense else choose_device(device),  # so small a network gains nothing from a GPU
         ),
     )
     with progress_bar() as show, graceful_interrupt() as interrupted:
@@ -241,11 +262,6 @@ def card(
     out.print(table)
 
 
-def say(text: str) -> None:
-    """Print a line as it is: a path may hold what rich would take for markup, or would break."""
-    out.print(text, highlight=False, markup=False, soft_wrap=True)
-
-
 def card_rows(fields: dict[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Nested fields as rows of text, `training.images` and the like."""
     for key, value in fields.items():
@@ -253,54 +269,6 @@ def card_rows(fields: dict[str, object], prefix: str = "") -> Iterator[tuple[str
             yield from card_rows(value, f"{prefix}{key}.")
         elif value is not None:
             yield prefix + key, f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def parse_duration(option: str, text: str) -> float:
-    """`90s`, `10m`, `1h` or a number of seconds, in seconds. Raises UsageError."""
-    units = {"s": 1, "m": 60, "h": 3600}
-    number, unit = (text[:-1], units[text[-1]]) if text and text[-1] in units else (text, 1)
-    try:
-        seconds = float(number) * unit
-    except ValueError:
-        seconds = 0.0
-    if not 1 <= seconds < float("inf"):
-        raise UsageError(f"{option} {text}: give a time of at least a second, as 90s, 10m or 1h")
-    return seconds
-
-
-def parse_region(text: str | None) -> tuple[int, int, int, int] | None:
-    """`left,top,width,height` in pixels. Raises UsageError."""
-    if text is None:
-        return None
-    try:
-        left, top, width, height = (int(part) for part in text.split(","))
-    except ValueError:
-        left, top, width, height = -1, 0, 0, 0
-    if min(left, top) < 0 or min(width, height) < 16:
-        raise UsageError(f"--region {text}: give left,top,width,height in pixels, at least 16 wide and high")
-    return left, top, width, height
-
-
-def check_range(option: str, value: float, least: float, most: float) -> None:
-    """Raises UsageError where an option's value is outside its range, or not a number."""
-    if not least <= value <= most:
-        raise UsageError(f"{option} {value}: give a number between {least:g} and {most:g}")
-
-
-def check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
-    """Raises UsageError where an option's value is none of its choices."""
-    if value not in choices:
-        raise UsageError(f"{option} {value}: choose {', '.join(choices)}")
-
-
-def choose_device(name: str) -> str:
-    """The torch device to train on. Raises UsageError where it cannot be had."""
-    import torch
-
-    check_choice("--device", name, ("auto", "cpu", "cuda"))
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UsageError("--device cuda: torch finds no GPU here; choose cpu")
-    return name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def warn_of_few_images(method: str, count: int, rate: float) -> None:
@@ -314,44 +282,6 @@ def warn_of_few_images(method: str, count: int, rate: float) -> None:
             highlight=False,
             soft_wrap=True,
         )
-
-
-@contextmanager
-def progress_bar() -> Iterator["ShowProgress"]:
-    """A bar on standard error that says what is being done; gone when it is done."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True) as bar:
-        yield ShowProgress(bar)
-
-
-class ShowProgress:
-    """Call with what is being done and how much of it is done, in 0..1."""
-
-    def __init__(self, bar: Progress) -> None:
-        self._bar = bar
-        self._task = bar.add_task("", total=1.0)
-
-    def __call__(self, what: str, share: float) -> None:
-        self._bar.update(self._task, description=what, completed=share)
-
-
-@contextmanager
-def graceful_interrupt() -> Iterator[Event]:
-    """An event that the first Ctrl-C (or SIGTERM) sets; the second one raises KeyboardInterrupt as usual."""
-    interrupted = Event()
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if interrupted.is_set():
-            raise KeyboardInterrupt
-        interrupted.set()
-        err.print("ending with the best model so far; again to stop at once")
-
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield interrupted
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def main() -> None:

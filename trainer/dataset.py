@@ -1,5 +1,7 @@
 """Folders of images: which are good, what size the model should take, which are near-twins, how to split them."""
 
+import io
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +19,7 @@ from monitor.card import InputSpec
 from monitor.errors import ImageError, UsageError
 from monitor.imaging import Pixels
 from trainer.architecture import STRIDE
+from trainer.arrays import array_file, open_array, read_member
 
 GOOD = "good"
 # With fewer there is nothing to hold out: two to learn from, and three scores are the least a tail can be fitted to.
@@ -60,12 +63,15 @@ class Split:
 def open_dataset(root: Path) -> Dataset:
     """Find the images of an MVTec AD layout (train/good, test/*, ground_truth/*) or a plain folder of good ones.
 
-    Raises UsageError: no such folder, no images, only defects.
+    An array file counts as a folder, see `trainer.arrays`; all its images are there to learn from, unless its labels
+    say which are `good`. Raises UsageError: no such folder, no images, only defects.
     """
+    if array_file(root) is not None:
+        return _array_dataset(root)
     if not root.exists():
         raise UsageError(f"{root}: no such folder")
     if not root.is_dir():
-        raise UsageError(f"{root}: a file; give a folder of images")
+        raise UsageError(f"{root}: a file; give a folder of images, or an array file (npy, npz, IDX)")
     folders = sorted(entry.name for entry in root.iterdir() if entry.is_dir())
     if "train" in folders or "test" in folders:
         train = _samples(root / "train" / GOOD, GOOD)
@@ -100,11 +106,13 @@ def choose_input(
     colour: str = "auto",
     region: tuple[int, int, int, int] | None = None,
     any_size: bool = False,
+    inputs: int | None = None,
 ) -> InputSpec:
     """Choose the model's input for these images: their aspect ratio, an area of about `side` x `side` pixels.
 
-    `colour`: auto, grey or rgb. Raises UsageError naming the file that is damaged or of another size or colour than
-    nearly all others (`any_size` accepts other sizes), or smaller than the region.
+    `colour`: auto, grey or rgb; `inputs`: pixels times channels where the network fixes them, which takes the images'
+    own size if that has as many, else a square. Raises UsageError naming the file that is damaged or of another size or
+    colour than nearly all others (`any_size` accepts other sizes), or smaller than the region.
     """
     headers = [_header(sample.path) for sample in samples]
     sizes = [(header.width, header.height) for header in headers]
@@ -130,11 +138,12 @@ def choose_input(
     if deepest:
         brightest = max(_peak(samples[i].path) for i in deepest)
         white_level = next(level for level in (255, 1023, 4095, 16383, 65535) if brightest <= level)
-    height, width = _input_size(sizes, side)
+    channels = _channels(samples, headers, colour)
+    height, width = _input_size(sizes, side) if inputs is None else _size_of(inputs, channels, common)
     return InputSpec(
         height=height,
         width=width,
-        channels=_channels(samples, headers, colour),
+        channels=channels,
         frame_size=common if same else None,
         region=region,
         white_level=white_level,
@@ -228,11 +237,23 @@ def split(groups: NDArray[np.int64], seed: int) -> Split:
 
 
 def read_bytes(path: Path) -> bytes:
-    """A file's bytes. Raises UsageError."""
+    """The bytes of a file, or of an image in an array file. Raises UsageError."""
+    if array_file(path.parent) is not None:
+        return read_member(path)
     try:
         return path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _array_dataset(root: Path) -> Dataset:
+    array = open_array(root)
+    labels = array.labels or (GOOD,) * len(array.images)
+    samples = tuple(Sample(path, label) for path, label in zip(array.paths(), labels, strict=True))
+    if GOOD not in labels:
+        return Dataset(root, samples, ())
+    good = tuple(sample for sample in samples if sample.label == GOOD)
+    return Dataset(root, good, () if len(good) == len(samples) else samples)
 
 
 def _samples(folder: Path, label: str, masks: Path | None = None) -> list[Sample]:
@@ -249,11 +270,12 @@ def _samples(folder: Path, label: str, masks: Path | None = None) -> list[Sample
 def _header(path: Path) -> imaging.Header:
     """The header of an image file, sizes as they are after EXIF rotation."""
     try:
-        header = imaging.read_header(read_bytes(path))
+        data = read_bytes(path)
+        header = imaging.read_header(data)
     except ImageError as error:
         raise UsageError(f"{path}: {error}") from None
     try:
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(data)) as image:
             turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)  # the EXIF orientations that swap the sides
     except (OSError, SyntaxError, ValueError):
         raise UsageError(f"{path}: truncated or damaged image") from None
@@ -306,6 +328,20 @@ def _input_size(sizes: Sequence[tuple[int, int]], side: int) -> tuple[int, int]:
         )
     )
     return height, width
+
+
+def _size_of(inputs: int, channels: int, own: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of frames with so many values; `own` is the images' width and height."""
+    width, height = own
+    if width * height * channels == inputs:
+        return height, width
+    square = math.isqrt(inputs // channels)
+    if square < 4 or square * square * channels != inputs:
+        raise UsageError(
+            f"--layers {inputs}-...: images of {width} x {height} x {channels} have {width * height * channels} "
+            f"values; give that, or {channels} times a square"
+        )
+    return square, square
 
 
 def _standardise(rows: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ import pytest
 from monitor.errors import UsageError
 from monitor.model import Golden, Model
 from tests.conftest import run_command, skip_or_fail
-from trainer.cli import parse_duration, parse_region
+from trainer.console import parse_duration, parse_region
 
 FIT = ("andon-trainer", "fit")
 QUICK = ("--iterations", "3", "--side", "64", "--batch", "4", "--threads", "1")
