@@ -59,6 +59,7 @@ def run(
     dead_letters: Annotated[
         str | None, Option(help="Folder or kafka://... for frames that could not be inspected.")
     ] = None,
+    evidence: Annotated[str | None, Option(help="kafka://... or the folder of a review page to fill.")] = None,
     summary: Annotated[Path | None, Option(help="JSON file for the summary.")] = None,
     port: Annotated[str | None, Option(metavar="N", help="Port of /metrics; 0: a free one.")] = None,
     server: Annotated[bool | None, Option("--server/--no-server", help="Serve /metrics, /healthz, /readyz.")] = None,
@@ -82,6 +83,7 @@ def run(
         "model.threads": threads,
         "inspection.batch_size": batch_size,
         "output.dead_letters": dead_letters,
+        "output.evidence": evidence,
         "output.summary": summary,
         "server.port": port,
         "server.enabled": server,
@@ -160,6 +162,8 @@ def topics(
     partitions: Annotated[int, Option(min=1, help="Partitions: as many monitors can share the cameras.")] = 8,
     verdicts: Annotated[str, Option(help="Topic of the verdicts.")] = "andon.verdicts",
     dead_letters: Annotated[str, Option(help="Topic of frames that could not be inspected.")] = "andon.dead-letters",
+    defects: Annotated[str, Option(help="Topic of what people are shown.")] = "andon.defects",
+    labels: Annotated[str, Option(help="Topic of what people say of it.")] = "andon.labels",
     config: ConfigFile = None,
     settings: Sets = None,
 ) -> None:
@@ -171,7 +175,7 @@ def topics(
 
     logs.set_up(loaded.logging.level, loaded.logging.format)
     frames = parse_address(address)
-    wanted = plan(frames.topic, verdicts, dead_letters, partitions, loaded.kafka)
+    wanted = plan(frames.topic, verdicts, dead_letters, partitions, loaded.kafka, defects, labels)
     for topic, new in create(frames, wanted, loaded.kafka):
         print(f"{topic.name}: {topic.describe() if new else 'is there already, left as it is'}")
 
@@ -325,6 +329,38 @@ def compare(
         raise SourceError(done.damage)
     if not done.passed:
         raise typer.Exit(1)
+
+
+@app.command()
+def review(
+    store: Annotated[Path | None, Option(help="Folder of the page; run --evidence fills the same.")] = None,
+    defects: Annotated[str | None, Option(metavar="URI", help="kafka://... of the evidence, to fill it from.")] = None,
+    verdicts: Annotated[str | None, Option(metavar="URI", help="kafka://... of the verdicts.")] = None,
+    labels: Annotated[str | None, Option(metavar="URI", help="kafka://... to publish labels to.")] = None,
+    model: ModelFile = None,
+    address: Annotated[str | None, Option(help="Address to listen on; 127.0.0.1 is the default.")] = None,
+    port: Annotated[str | None, Option(metavar="N", help="Port to listen on; 0: a free one.")] = None,
+    prefix: Annotated[str | None, Option(help="Path under which a proxy shows the page, such as /andon.")] = None,
+    config: ConfigFile = None,
+    settings: Sets = None,
+) -> None:
+    """Serve the page where people look at defects and say what they are. Ctrl-C ends it."""
+    flags = {
+        "review.store": store,
+        "review.defects": defects,
+        "review.verdicts": verdicts,
+        "review.labels": labels,
+        "model.path": model,
+        "review.address": address,
+        "review.port": port,
+        "review.prefix": prefix,
+    }
+    loaded = _load(flags, settings, config)
+    from monitor import logs
+    from monitor.review.serving import serve
+
+    logs.set_up(loaded.logging.level, loaded.logging.format)
+    serve(loaded)
 
 
 def main() -> None:

@@ -27,6 +27,10 @@ class OutputError(AndonError):
     """Verdicts, dead letters or a report that cannot be written: a full disk, a read-only folder, a closed pipe."""
 
 
+class EvidenceError(AndonError):
+    """A message or file that is no evidence of ours."""
+
+
 class ImageError(AndonError):
     """An image that cannot be inspected.
 

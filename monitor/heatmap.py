@@ -26,13 +26,23 @@ def heatmap(frame: Pixels, anomaly_map: NDArray[np.float32], threshold: float) -
     """
     height, width, channels = frame.shape
     grey = frame[:, :, 0] if channels == 1 else cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-    upsampled = cv2.resize(np.asarray(anomaly_map, np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    colour, opacity = colours(anomaly_map, (height, width), threshold)
+    blended: Pixels = (grey[:, :, None] * (1 - opacity) + colour * opacity).round().astype(np.uint8)
+    return blended
+
+
+def colours(
+    anomaly_map: NDArray[np.float32], size: tuple[int, int], threshold: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What `heatmap` lays over a frame of this size (height, width): red, green, blue [H, W, 3] in 0..255, and
+    opacity [H, W, 1] in 0..1.
+    """
+    upsampled = cv2.resize(np.asarray(anomaly_map, np.float32), size[::-1], interpolation=cv2.INTER_LINEAR)
     ratio = upsampled.astype(np.float64) / max(threshold, 1e-6)  # [H, W]
     places = [place for place, _, _ in STOPS]
     opacity = np.interp(ratio, places, [opacity for _, _, opacity in STOPS])[:, :, None]
     colour = np.stack([np.interp(ratio, places, [rgb[i] for _, rgb, _ in STOPS]) for i in range(3)], axis=2)
-    blended: Pixels = (grey[:, :, None] * (1 - opacity) + colour * opacity).round().astype(np.uint8)
-    return blended
+    return colour, opacity
 
 
 def data_uri(picture: Pixels) -> str:

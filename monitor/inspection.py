@@ -55,12 +55,16 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """A verdict with what it was made from. `latency` is the frame's way to its score; `arrived` is monotonic."""
+    """A verdict with what it was made from.
+
+    `latency` is the frame's way to its score, `arrived` is monotonic, `model` may be asked for more about the frame.
+    """
 
     prepared: Prepared
     verdict: Verdict
     latency: Latency | None = None
     arrived: float = 0.0
+    model: Model | None = None
 
     @property
     def frame(self) -> Frame:

@@ -34,6 +34,9 @@ STAGE_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1
 END_TO_END_BUCKETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
 # What a drift score is of; see `monitor.statistics.drift`.
 SIGNALS = ("score", "brightness", "sharpness")
+# What people are shown, and why a frame that they should see is not; see `monitor.evidence`.
+EVIDENCE = ("defect", "borderline", "good")
+EVIDENCE_SKIPPED = ("rate", "too_large", "failed")
 # What becomes of a new model file; see `monitor.swapping`.
 SWAPS = ("taken", "refused")
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -101,6 +104,12 @@ class Metrics:
             "Time from a frame's capture (for a recording, from its reading) until its verdict was durable.",
             buckets=END_TO_END_BUCKETS,
             registry=registry,
+        )
+        self.evidence = Counter(
+            "andon_evidence", "Frames sent for people to look at, by kind.", ["kind"], registry=registry
+        )
+        self.evidence_skipped = Counter(
+            "andon_evidence_skipped", "Frames left out of the evidence, by reason.", ["reason"], registry=registry
         )
         self.in_flight = Gauge(
             "andon_in_flight_frames", "Frames received whose verdicts are not yet durable.", registry=registry
@@ -208,6 +217,10 @@ class Metrics:
             "1 while the file at model.path is refused and the old model runs.",
             registry=registry,
         )
+        for kind in EVIDENCE:
+            self.evidence.labels(kind)
+        for reason in EVIDENCE_SKIPPED:
+            self.evidence_skipped.labels(reason)
         for result in SWAPS:
             self.swaps.labels(result)
         for reason in REASONS:

@@ -61,7 +61,7 @@ class Explanation:
 
 
 class Model:
-    """A verified model, for use from one thread. `sha256` is the file's; `provider`, `fell_back`: see `Session`."""
+    """A verified model; several threads may ask it. `sha256` is the file's; `provider`, `fell_back`: see `Session`."""
 
     def __init__(self, session: Session, card: Card, sha256: str) -> None:
         self._session = session

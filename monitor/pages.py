@@ -1,12 +1,12 @@
-"""HTML pages that need no other file, from templates beside the code that fills them."""
+"""HTML pages from templates beside the code that fills them."""
 
 import jinja2
 
 
-def environment(package: str) -> jinja2.Environment:
-    """The templates of a package. All values are escaped: names of cameras, files and folders are a stranger's."""
+def environment(package: str, folder: str = ".") -> jinja2.Environment:
+    """The templates in a folder of a package. All values are escaped: names of cameras and files are a stranger's."""
     return jinja2.Environment(
-        loader=jinja2.PackageLoader(package, "."),
+        loader=jinja2.PackageLoader(package, folder),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -203,7 +203,7 @@ class Pipeline:
             metrics.decode.observe(latency.decode)
             metrics.queue_wait.observe(latency.queue)
             verdict = replace(verdict, latency=latency) if live else verdict
-            inspections.append(Inspection(item.prepared, verdict, latency, job.arrived))
+            inspections.append(Inspection(item.prepared, verdict, latency, job.arrived, job.inspector.model))
         return inspections
 
     def _deliver(self) -> None:

@@ -102,6 +102,7 @@ class Server:
             access_log=False,
             lifespan="off",
             server_header=False,
+            timeout_graceful_shutdown=1,  # streams of events have no end of their own
             ssl_certfile=certificate,
             ssl_keyfile=None if certificate is None else key or certificate,
             ssl_keyfile_password=key_password,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from monitor.errors import UsageError
+from monitor.evidence.sink import Destination, EvidenceSink
 from monitor.inspection import Inspector, Rules
 from monitor.kafka.address import is_kafka
 from monitor.logs import UninspectableLog
@@ -95,7 +96,10 @@ class Service:
 
     @contextmanager
     def _sinks(self, live: bool, observers: Sequence[Sink]) -> Iterator[list[Sink]]:
-        """Dead letters before verdicts: a verdict promises that the frame has been kept."""
+        """Dead letters before verdicts: a verdict promises that the frame has been kept.
+
+        Evidence after them, for it takes time; but under exactly-once the verdicts take the frame's offset with them.
+        """
         output = self._settings.output
         sinks: list[Sink] = []
         complete = False
@@ -103,10 +107,14 @@ class Service:
             letters = self._open_dead_letters()
             if letters is not None:
                 sinks.append(letters)
+            evidence = self._open_evidence()
+            if self._kafka is not None and self._kafka.exactly_once:
+                sinks += evidence
             if self._kafka is not None and is_kafka(output.verdicts):
                 sinks.append(self._kafka.open_verdicts(output.verdicts))
             else:
                 sinks.append(open_sink(output.verdicts, append=live))
+            sinks += [sink for sink in evidence if sink not in sinks]
             sinks += [UninspectableLog(time.monotonic), *self._watchers, *observers]
             yield sinks
             complete = True
@@ -125,6 +133,19 @@ class Service:
         if target is None:
             return None
         return DeadLetterFolder(Path(target), lambda reason: self.metrics.dead_letters.labels(reason).inc())
+
+    def _open_evidence(self) -> list[Sink]:
+        target = self._settings.output.evidence
+        if target is None:
+            return []
+        destination: Destination
+        if self._kafka is not None and is_kafka(target):
+            destination = self._kafka.open_evidence(target)
+        else:
+            from monitor.review.filling import StoreDestination
+
+            destination = StoreDestination(Path(target), self._settings.review)
+        return [EvidenceSink(destination, self._settings.evidence, self.metrics)]
 
     def _announce(self, inspector: Inspector, source: Source) -> None:
         model = inspector.model
@@ -171,7 +192,8 @@ def open_shadow(settings: Settings, metrics: Metrics) -> list[Shadow]:
 
 def on_kafka(settings: Settings) -> bool:
     """Whether anything in these settings has to do with Kafka."""
-    named = (settings.source.uri, settings.output.verdicts, settings.output.dead_letters)
+    output = settings.output
+    named = (settings.source.uri, output.verdicts, output.dead_letters, output.evidence)
     return settings.kafka.delivery != "at-least-once" or any(is_kafka(uri) for uri in named if uri)
 
 
@@ -225,6 +247,8 @@ def written_paths(settings: Settings) -> dict[str, Path]:
     paths = {} if output.verdicts == "-" or "://" in output.verdicts else {"output.verdicts": Path(output.verdicts)}
     if output.dead_letters is not None and not is_kafka(output.dead_letters):
         paths["output.dead_letters"] = Path(output.dead_letters) / "letter.json"
+    if output.evidence is not None and not is_kafka(output.evidence):
+        paths["output.evidence"] = Path(output.evidence) / "review.sqlite"
     if output.summary is not None:
         paths["output.summary"] = output.summary
     if settings.statistics.state_file is not None:

@@ -28,7 +28,7 @@ PROVIDERS: dict[str, Providers] = {
 
 
 class Session:
-    """A graph with one input of N rows, for use from one thread.
+    """A graph with one input of N rows, which several threads may run.
 
     `provider` is the execution provider really in use and `fell_back` whether another one was asked for: onnxruntime
     goes on with the CPU without a word where a GPU cannot be had.

@@ -109,7 +109,58 @@ class OutputSettings(_Group):
     dead_letters: Name | None = Field(
         default=None, description="kafka://... or a folder for frames that could not be inspected"
     )
+    evidence: Name | None = Field(
+        default=None, description="kafka://... or a review page's folder for defects with images, maps and scores"
+    )
     summary: Path | None = Field(default=None, description="JSON file for the summary of the run")
+
+
+class EvidenceSettings(_Group):
+    """Which frames people are shown, where output.evidence is given."""
+
+    rate: Positive = Field(default=2.0, description="defects a second in the long run; samples likewise")
+    burst: Count = Field(default=30, description="defects at once; samples likewise")
+    borderline: Annotated[FiniteFloat, Field(gt=0, le=1)] = Field(
+        default=0.8, description="share of the threshold from which a good frame counts as borderline"
+    )
+    borderline_interval: Seconds = Field(default=2.0, description="seconds between two borderline frames of a camera")
+    good_interval: Seconds = Field(default=10.0, description="seconds between two good frames of a camera")
+
+
+class ReviewSettings(_Group):
+    """The page where people look at defects."""
+
+    store: Path | None = Field(default=None, description="folder of the page's database and images")
+    defects: Name | None = Field(default=None, description="kafka://... of the evidence; else run fills the folder")
+    verdicts: Name | None = Field(default=None, description="kafka://... of the verdicts")
+    labels: Name | None = Field(default=None, description="kafka://... to publish labels to")
+    address: Name = Field(default="127.0.0.1", description="address to listen on; 0.0.0.0 for all")
+    port: int = Field(default=9465, ge=0, le=65535, description="port to listen on; 0: a free one")
+    prefix: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$")] = Field(
+        default="", description="path under which a proxy shows the page, such as /andon"
+    )
+    hosts: tuple[Name, ...] = Field(
+        default=("localhost", "127.0.0.1"), description="names the page is called by in a browser; *: any"
+    )
+    users_file: Path | None = Field(default=None, description="file of name:password lines; turns basic auth on")
+    user_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")] | None = Field(
+        default=None, description="header in which a reverse proxy names the user"
+    )
+    proxies: tuple[Name, ...] = Field(
+        default=("127.0.0.1", "::1"), description="addresses whose user_header is believed"
+    )
+    labellers: tuple[Name, ...] = Field(default=(), description="users who may label; none given: all who may look")
+    keep_days: Positive = Field(default=30.0, description="days after which frames without a label go")
+    keep_bytes: Count = Field(default=5 * 10**9, description="bytes of images, at most; those with a label go last")
+    keep_free: Annotated[int, Field(ge=0)] = Field(default=10**9, description="bytes of the disk left free")
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        if self.users_file is not None and self.user_header is not None:
+            raise ValueError("users_file and user_header are both given; which one?")
+        if self.labellers and self.users_file is None and self.user_header is None:
+            raise ValueError("labellers are given, but nobody says who a visitor is; give users_file or user_header")
+        return self
 
 
 class KafkaSettings(_Group):
@@ -255,6 +306,8 @@ class Settings(BaseSettings):
     source: SourceSettings = SourceSettings()
     inspection: InspectionSettings = InspectionSettings()
     output: OutputSettings = OutputSettings()
+    evidence: EvidenceSettings = EvidenceSettings()
+    review: ReviewSettings = ReviewSettings()
     kafka: KafkaSettings = KafkaSettings()
     statistics: StatisticsSettings = StatisticsSettings()
     server: ServerSettings = ServerSettings()

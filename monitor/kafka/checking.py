@@ -24,6 +24,7 @@ def check_kafka(settings: Settings) -> Iterator[Finding]:
     try:
         check_exactly_once(settings)
         roles["output.dead_letters"] = dead_letters_of(settings)
+        roles["output.evidence"] = settings.output.evidence
         addresses = {role: parse_address(uri) for role, uri in roles.items() if uri is not None and is_kafka(uri)}
     except UsageError as error:
         yield "kafka", False, str(error)

@@ -8,6 +8,8 @@ from monitor.frames import Frame, Position, Verdict, parse_time, rfc3339
 
 FRAME_TYPE = "andon.frame"
 VERDICT_TYPE = "andon.verdict"
+EVIDENCE_TYPE = "andon.defect"
+LABEL_TYPE = "andon.label"
 IMAGE_TYPES = (
     (b"\xff\xd8\xff", "image/jpeg"),
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -80,20 +82,24 @@ def read_frame(record: Any, cluster: str) -> Frame:
 
 def verdict_message(verdict: Verdict, key: bytes | None, topic: str) -> Message:
     """A verdict on its way out; its key is its frame's, so that both sort into partitions alike."""
+    return _about(verdict, key, VERDICT_TYPE, verdict.to_json().encode(), "application/json", topic)
+
+
+def evidence_message(verdict: Verdict, key: bytes | None, data: bytes, topic: str) -> Message:
+    """A package of evidence (`monitor.evidence.package`) under the verdict's id, so that a duplicate is known."""
+    return _about(verdict, key, EVIDENCE_TYPE, data, "application/zip", topic)
+
+
+def label_message(event_id: str, camera: str, at: float, value: bytes, topic: str) -> Message:
+    """What a person said of a frame, at a time in seconds since 1970; JSON, see `monitor.review.publishing`."""
     attributes = {
-        "id": verdict.id,
-        "source": f"/andon/models/{verdict.model}",
-        "type": VERDICT_TYPE,
-        "subject": verdict.camera,
-        "time": rfc3339(verdict.captured_at),
+        "id": event_id,
+        "source": "/andon/review",
+        "type": LABEL_TYPE,
+        "subject": camera,
+        "time": rfc3339(at),
     }
-    return Message(
-        topic,
-        key or verdict.camera.encode(),
-        verdict.to_json().encode(),
-        _headers(attributes, "application/json"),
-        _milliseconds(verdict.captured_at),
-    )
+    return Message(topic, camera.encode(), value, _headers(attributes, "application/json"), _milliseconds(at))
 
 
 def dead_letter(frame: Frame, verdict: Verdict, topic: str) -> Message:
@@ -111,6 +117,25 @@ def dead_letter(frame: Frame, verdict: Verdict, topic: str) -> Message:
     }
     headers = frame.headers + tuple((name, value.encode()) for name, value in why.items())
     return Message(topic, frame.key, frame.data, headers, _milliseconds(frame.captured_at))
+
+
+def _about(
+    verdict: Verdict, key: bytes | None, event_type: str, value: bytes, content_type: str, topic: str
+) -> Message:
+    attributes = {
+        "id": verdict.id,
+        "source": f"/andon/models/{verdict.model}",
+        "type": event_type,
+        "subject": verdict.camera,
+        "time": rfc3339(verdict.captured_at),
+    }
+    return Message(
+        topic,
+        key or verdict.camera.encode(),
+        value,
+        _headers(attributes, content_type),
+        _milliseconds(verdict.captured_at),
+    )
 
 
 def _headers(attributes: dict[str, str], content_type: str) -> Headers:

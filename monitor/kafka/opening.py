@@ -3,7 +3,7 @@
 from monitor.errors import UsageError
 from monitor.kafka.address import Address, is_kafka, parse_address
 from monitor.kafka.health import Health
-from monitor.kafka.sinks import KafkaDeadLetters, KafkaTransactions, KafkaVerdicts
+from monitor.kafka.sinks import KafkaDeadLetters, KafkaEvidence, KafkaTransactions, KafkaVerdicts
 from monitor.kafka.source import KafkaSource
 from monitor.kafka.topics import must_exist
 from monitor.kafka.watchdog import Watchdog
@@ -67,6 +67,10 @@ class Kafka:
     def open_dead_letters(self, uri: str) -> Sink:
         """The sink of dead letters, at least once. Raises UsageError."""
         return KafkaDeadLetters(self._address(uri), self._settings.kafka, self._health, self._count_letter)
+
+    def open_evidence(self, uri: str) -> KafkaEvidence:
+        """Where evidence goes, at least once. Raises UsageError."""
+        return KafkaEvidence(self._address(uri), self._settings.kafka, self._health)
 
     def draining(self) -> None:
         """A signal came: what does not finish in time is left to the next start."""

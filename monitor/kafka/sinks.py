@@ -15,7 +15,7 @@ from monitor.kafka.address import Address
 from monitor.kafka.connection import milliseconds
 from monitor.kafka.delivery import FOREVER_MS, Delivery, discard, producer_options, submit, wait_for
 from monitor.kafka.health import Health
-from monitor.kafka.messages import Message, dead_letter, verdict_message
+from monitor.kafka.messages import Message, dead_letter, evidence_message, verdict_message
 from monitor.kafka.source import KafkaSource, describe
 from monitor.kafka.waiting import Backoff, until_connected
 from monitor.kafka.watchdog import Watchdog
@@ -70,6 +70,23 @@ class KafkaDeadLetters:
             self._on_letter(inspection.verdict.reason or "")
 
     def close(self, complete: bool) -> None:
+        """Let go."""
+        self._delivery.close()
+
+
+class KafkaEvidence:
+    """Evidence, at least once; what would not fit into the topic is not to be sent."""
+
+    def __init__(self, address: Address, settings: KafkaSettings, health: Health) -> None:
+        self._topic = address.topic
+        self._delivery = Delivery(address, settings, health)
+        self.limit = settings.max_message_bytes
+
+    def send(self, inspections: Sequence[Inspection], packages: Sequence[tuple[Inspection, bytes]]) -> None:
+        """Send the packages and wait for every one."""
+        self._delivery.send([evidence_message(i.verdict, i.frame.key, data, self._topic) for i, data in packages])
+
+    def close(self) -> None:
         """Let go."""
         self._delivery.close()
 

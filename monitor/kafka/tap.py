@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
@@ -28,9 +28,9 @@ log = logging.getLogger("andon")
 class KafkaTap:
     """Every record of a topic, each once, those of a partition in their order.
 
-    `start`: "latest" (what comes from now on), "earliest" (all there is) or a time in seconds since 1970. With
-    `until_end` it ends where the topic ended when it was opened. Raises UsageError and SourceError; an outage of the
-    brokers is waited out.
+    `start`: "latest" (what comes from now on), "earliest" (all there is), a time in seconds since 1970, or the next
+    offset of each partition (one that is missing: all there is). With `until_end` it ends where the topic ended when it
+    was opened. Raises UsageError and SourceError; an outage of the brokers is waited out.
     """
 
     live = True
@@ -42,7 +42,7 @@ class KafkaTap:
         address: Address,
         settings: KafkaSettings,
         health: Health,
-        start: str | float = "latest",
+        start: str | float | Mapping[int, int] = "latest",
         until_end: bool = False,
     ) -> None:
         must_exist(address, settings)
@@ -135,11 +135,16 @@ class KafkaTap:
             raise UsageError(f"{self.name}: no such topic")
         return [TopicPartition(self._topic, number) for number in sorted(numbers)]
 
-    def _seek(self, partitions: Sequence[TopicPartition], start: str | float) -> None:
+    def _seek(self, partitions: Sequence[TopicPartition], start: str | float | Mapping[int, int]) -> None:
         if start == "earliest":
             self._consumer.seek_to_beginning(*partitions)
         elif start == "latest":
             self._seek_ends(partitions)
+        elif isinstance(start, Mapping):
+            self._consumer.seek_to_beginning(*partitions)
+            for partition in partitions:
+                if partition.partition in start:  # where it has expired, reading goes on with what is left
+                    self._consumer.seek(partition, start[partition.partition])
         else:
             assert isinstance(start, float)
             found = self._consumer.offsets_for_times(dict.fromkeys(partitions, milliseconds(start)))

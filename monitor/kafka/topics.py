@@ -17,8 +17,17 @@ from monitor.settings import KafkaSettings
 LOOK_MS = 5_000  # for a cluster to answer whether it has a topic
 HOUR_MS = 3_600_000
 # Frames are large and answered within seconds: a day outlasts an outage of the monitors. Verdicts are small and are
-# evidence; dead letters wait for a person who may be on holiday.
-RETENTION_MS = {"frames": 24 * HOUR_MS, "verdicts": 30 * 24 * HOUR_MS, "dead-letters": 14 * 24 * HOUR_MS}
+# evidence; dead letters wait for a person who may be on holiday. Defects are large, and the review page keeps its own
+# copy; labels are people's work, and few.
+RETENTION_MS = {
+    "frames": 24 * HOUR_MS,
+    "verdicts": 30 * 24 * HOUR_MS,
+    "dead-letters": 14 * 24 * HOUR_MS,
+    "defects": 3 * 24 * HOUR_MS,
+    "labels": 3650 * 24 * HOUR_MS,
+}
+# What a partition of defects may hold: a burst must not fill the brokers' disks.
+DEFECTS_BYTES = 2**31
 HEADROOM = 2**16  # a dead letter is its frame and headers: it must fit where the frame did
 VERDICT_BYTES = 2**20
 
@@ -32,6 +41,7 @@ class Topic:
     partitions: int
     max_message_bytes: int
     retention_ms: int
+    retention_bytes: int = -1
 
     def describe(self) -> str:
         """In words."""
@@ -41,13 +51,23 @@ class Topic:
         )
 
 
-def plan(frames: str, verdicts: str, dead_letters: str, partitions: int, settings: KafkaSettings) -> list[Topic]:
-    """The three topics of a line; verdicts have as many partitions as frames, so that cameras are ordered alike."""
+def plan(
+    frames: str,
+    verdicts: str,
+    dead_letters: str,
+    partitions: int,
+    settings: KafkaSettings,
+    defects: str = "andon.defects",
+    labels: str = "andon.labels",
+) -> list[Topic]:
+    """The topics of a line; verdicts have as many partitions as frames, so that cameras are ordered alike."""
     size = settings.max_message_bytes
     return [
         Topic(frames, "frames", partitions, size, RETENTION_MS["frames"]),
         Topic(verdicts, "verdicts", partitions, VERDICT_BYTES, RETENTION_MS["verdicts"]),
         Topic(dead_letters, "dead-letters", 1, size + HEADROOM, RETENTION_MS["dead-letters"]),
+        Topic(defects, "defects", partitions, size + HEADROOM, RETENTION_MS["defects"], DEFECTS_BYTES),
+        Topic(labels, "labels", 1, VERDICT_BYTES, RETENTION_MS["labels"]),
     ]
 
 
@@ -88,6 +108,7 @@ def _create(admin: KafkaAdminClient, topic: Topic) -> bool:
         replication_factor=-1,  # the cluster's default: it knows how many nodes it has
         topic_configs={
             "retention.ms": str(topic.retention_ms),
+            "retention.bytes": str(topic.retention_bytes),
             "max.message.bytes": str(topic.max_message_bytes),
             "cleanup.policy": "delete",
             # A camera with a clock that is off must not have its frames deleted at once, or kept for ever.

@@ -1,0 +1,91 @@
+"""Labels on their way to a topic: every step that people take, in order, at least once."""
+
+import json
+import logging
+import threading
+from typing import Any
+
+from monitor.errors import AndonError
+from monitor.frames import rfc3339
+from monitor.kafka.address import parse_address
+from monitor.kafka.delivery import Delivery
+from monitor.kafka.health import Health
+from monitor.kafka.messages import Message, label_message
+from monitor.kafka.topics import must_exist
+from monitor.metrics import Metrics
+from monitor.review import gallery, labels
+from monitor.review.labels import Step
+from monitor.review.store import Store
+from monitor.settings import KafkaSettings
+
+LOOK_SECONDS = 0.5
+STEPS = 100  # in one go
+
+log = logging.getLogger("andon")
+
+
+class Publisher:
+    """Publishes the history of labels from a thread of its own; an outage of the brokers is waited out.
+
+    After a crash the last steps may be published again, under the ids they had.
+    """
+
+    def __init__(self, store: Store, uri: str, settings: KafkaSettings) -> None:
+        self._store = store
+        self._address = parse_address(uri)
+        self._settings = settings
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._publish, name="labels", daemon=True)
+
+    def start(self) -> None:
+        """Begin to publish."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Publish no more."""
+        self._closed.set()
+        self._thread.join(timeout=5)
+
+    def _publish(self) -> None:
+        try:
+            must_exist(self._address, self._settings)
+            delivery = Delivery(self._address, self._settings, Health(Metrics()))
+        except AndonError as error:
+            log.error("labels are not published: %s", error)
+            return
+        name = str(self._address)
+        done = self._store.places(name).get(0, 0)
+        while not self._closed.wait(LOOK_SECONDS):
+            steps = labels.steps_after(self._store, done, STEPS)
+            if steps:
+                delivery.send([self._message(step) for step in steps])
+                done = steps[-1].number
+                self._store.add(places=[(f"{name} 0", done)])
+        delivery.close()
+
+    def _message(self, step: Step) -> Message:
+        frame = gallery.frame(self._store, step.frame_id)
+        value: dict[str, Any] = {
+            "id": step.frame_id,
+            "step": step.step,
+            "judgement": step.label,
+            "label": truth(step.label, step.kind),
+            "by": step.who,
+            "at": rfc3339(step.at),
+        }
+        if frame is not None:
+            value |= {
+                "camera": frame["camera"],
+                "frame": {key: frame[key] for key in ("topic", "partition", "offset")},
+                "score": frame["score"],
+                "threshold": frame["threshold"],
+                "model": {"alias": frame["alias"], "sha256": frame["sha256"]},
+            }
+        camera = "unknown" if frame is None else frame["camera"]
+        content = json.dumps(value, ensure_ascii=False).encode()
+        return label_message(f"{step.frame_id}-{step.number}", camera, step.at, content, self._address.topic)
+
+
+def truth(label: str | None, kind: str | None) -> str | None:
+    """A label as `compare --labels` and folders of images name it: good, a kind of defect, or None for not known."""
+    return {"false alarm": "good", "confirmed": kind}.get(label or "")

@@ -1,0 +1,85 @@
+"use strict";
+// Without this script every page works as it was sent. With it: news arrives, the heatmap fades, keys and swipes work.
+
+const $ = (selector, root = document) => root.querySelector(selector);
+const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+
+// Times in the reader's own zone; ages that go on.
+function showTimes(root = document) {
+  for (const time of all("time", root)) time.textContent = new Date(time.dateTime).toLocaleString();
+  showAges(root);
+}
+function showAges(root = document) {
+  for (const place of all("[data-since]", root)) {
+    const seconds = Math.max(0, (Date.now() - Date.parse(place.dataset.since)) / 1000);
+    const units = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
+    const [size, unit] = units.find(([size]) => seconds >= size) ?? [1, "s"];
+    const silent = seconds > Number(place.dataset.silence);
+    place.textContent = `${silent ? "silent, last " : ""}${Math.floor(seconds / size)} ${unit} ago`;
+    place.closest(".camera")?.classList.toggle("is-silent", silent);
+  }
+}
+
+// News: what is marked data-live is fetched anew and put in place of the old, one request at a time.
+let refreshing = false, again = false;
+async function refresh() {
+  if (refreshing || document.hidden) { again = true; return; }
+  [refreshing, again] = [true, false];
+  try {
+    const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+    if (!answer.ok) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const focused = document.activeElement?.id;
+    for (const old of all("[data-live]")) {
+      const fresh = page.getElementById(old.id);
+      if (!fresh) continue;
+      showTimes(fresh);
+      old.replaceWith(document.adoptNode(fresh));
+    }
+    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  } catch { /* the server is away: the stream of news comes back with it */ } finally {
+    refreshing = false;
+    if (again && !document.hidden) setTimeout(refresh, 250);
+  }
+}
+if ($("[data-live]")) {
+  new EventSource(document.body.dataset.events).addEventListener("message", refresh);
+  document.addEventListener("visibilitychange", () => { if (again) refresh(); });
+}
+
+// The heatmap's opacity, which is kept from one frame to the next.
+const slider = $("#opacity"), heat = $("#heat");
+if (slider && heat) {
+  const show = () => { heat.style.opacity = slider.value / 100; };
+  slider.value = sessionStorage.getItem("opacity") ?? slider.value;
+  slider.addEventListener("input", () => { show(); sessionStorage.setItem("opacity", slider.value); });
+  show();
+}
+
+// Keys: those that a page names, and arrows from tile to tile.
+addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea")) return;
+  const named = all("[data-key]").find((element) => element.dataset.key.toLowerCase() === event.key.toLowerCase());
+  if (named) { event.preventDefault(); named.click(); return; }
+  const tiles = all("[data-keys] .tile"), at = tiles.indexOf(document.activeElement);
+  if (!tiles.length || !event.key.startsWith("Arrow")) return;
+  const row = tiles.filter((tile) => tile.offsetTop === tiles[0].offsetTop).length;
+  const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -row, ArrowDown: row }[event.key];
+  const next = tiles[at < 0 ? 0 : at + step];
+  if (next) { event.preventDefault(); next.focus(); }
+});
+
+// Swipes across the frame turn to the next one.
+const stage = $(".stage");
+if (stage) {
+  let start = null;
+  stage.addEventListener("touchstart", (event) => { start = event.changedTouches[0]; }, { passive: true });
+  stage.addEventListener("touchend", (event) => {
+    const end = event.changedTouches[0], across = end.clientX - start.clientX;
+    if (Math.abs(across) < 60 || Math.abs(across) < 2 * Math.abs(end.clientY - start.clientY)) return;
+    $(`[data-key="${across > 0 ? "ArrowLeft" : "ArrowRight"}"]`)?.click();
+  }, { passive: true });
+}
+
+showTimes();
+setInterval(showAges, 1000);
