@@ -363,6 +363,20 @@ def review(
     serve(loaded)
 
 
+@app.command()
+def export(
+    store: Annotated[Path, Option(help="Folder of the review page.")],
+    output: Annotated[Path, Option("--output", "-o", help="A new folder.")],
+) -> None:
+    """Write what people said on the review page as folders that andon-trainer fit, calibrate and classify read."""
+    from monitor.review.export import export as export_labels
+
+    done = export_labels(store, output)
+    said = ", ".join(f"{count} {label}" for label, count in sorted(done.images.items()))
+    gone = f"; {done.without_image} labels whose image is no longer kept" if done.without_image else ""
+    print(f"{output}: {said or 'no image'}{gone}")
+
+
 def main() -> None:
     """Run the command line: an error is one line on standard error and an exit code, never a traceback."""
     try:

@@ -63,10 +63,12 @@ class Explanation:
 class Model:
     """A verified model; several threads may ask it. `sha256` is the file's; `provider`, `fell_back`: see `Session`."""
 
-    def __init__(self, session: Session, card: Card, sha256: str) -> None:
+    def __init__(self, session: Session, card: Card, content: bytes, path: str) -> None:
         self._session = session
         self.card = card
-        self.sha256 = sha256
+        self.content = content
+        self.path = path
+        self.sha256 = hashlib.sha256(content).hexdigest()
         self.provider = session.provider
         self.fell_back = session.fell_back
 
@@ -86,9 +88,9 @@ class Model:
         metadata = session.metadata
         if CARD_KEY not in metadata or GOLDEN_KEY not in metadata:
             raise ModelError(f"{path}: an ONNX file without a model card; give one made by andon-trainer fit")
-        model = cls(session, parse_card(metadata[CARD_KEY], path), hashlib.sha256(content).hexdigest())
+        model = cls(session, parse_card(metadata[CARD_KEY], path), content, path)
         model._check_signature(path)
-        model._check_golden(metadata[GOLDEN_KEY], path)
+        model.golden_frames = model._check_golden(metadata[GOLDEN_KEY], path)
         return model
 
     def score(self, frames: Pixels) -> NDArray[np.float32]:
@@ -106,7 +108,7 @@ class Model:
         if inputs != expected or set(outputs) != set(OUTPUTS):
             raise ModelError(f"{path}: its inputs {inputs} and outputs {outputs} do not fit its card")
 
-    def _check_golden(self, text: str, path: str) -> None:
+    def _check_golden(self, text: str, path: str) -> Pixels:
         try:
             golden = Golden.unpack(text)
             difference = golden.worst_difference(self.score(golden.frames))
@@ -117,6 +119,7 @@ class Model:
                 f"{path}: scores of its golden frames differ by {difference:.1e} on this machine ({self.provider}), "
                 f"at most {LOAD_TOLERANCE:.0e} is right; export the model again or choose another provider"
             )
+        return golden.frames
 
 
 def read_model(path: Path) -> bytes:

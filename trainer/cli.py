@@ -219,25 +219,38 @@ def evaluate(
 @app.command()
 def calibrate(
     model_file: ModelFile,
-    good: Annotated[Path, typer.Argument(help="A folder of good parts that the model was not trained on.")],
     output: Output,
+    good: Annotated[Path | None, typer.Argument(help="Good parts that the model was not trained on.")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Instead: labels from the review page, as andon-monitor export writes them.")
+    ] = None,
     false_alarm_rate: FalseAlarmRate = 0.001,
 ) -> None:
-    """Set the threshold anew on good parts, without training."""
+    """Set the threshold anew, without training: on images of good parts, or on the line's own frames and labels."""
     check_range("--false-alarm-rate", false_alarm_rate, 1e-9, 0.5)
+    if (good is None) == (labels is None):
+        raise UsageError("give either a folder of good parts or --labels, the folder that andon-monitor export wrote")
     from monitor.model import Model
     from trainer.building import recalibrate
     from trainer.dataset import open_dataset
+    from trainer.labels import recalibrate_on_labels
 
     check_writable(output)
+    note = None
     with progress_bar() as show:
-        content = recalibrate(model_file, open_dataset(good), false_alarm_rate, show)
+        if labels is not None:
+            content, note = recalibrate_on_labels(model_file, labels, false_alarm_rate)
+        else:
+            assert good is not None
+            content = recalibrate(model_file, open_dataset(good), false_alarm_rate, show)
     card = Model.from_bytes(content, str(output), provider="cpu").card
     write_whole(output, content)
     say(
         f"{output}: threshold {card.threshold:.3f} for a false-alarm rate of {false_alarm_rate:g} "
         f"({card.calibration.method}, {card.calibration.count} images)"
     )
+    if note is not None:
+        say(f"{labels}: {note}")
     warn_of_few_images(card.calibration.method, card.calibration.count, false_alarm_rate)
 
 

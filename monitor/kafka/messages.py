@@ -48,7 +48,7 @@ def frame_message(frame: Frame, topic: str, event_id: str) -> Message:
         topic,
         frame.camera.encode(),
         frame.data,
-        _headers(attributes, _image_type(frame.data)) + own,
+        _headers(attributes, image_type(frame.data)) + own,
         _milliseconds(frame.captured_at),
     )
 
@@ -144,7 +144,8 @@ def _headers(attributes: dict[str, str], content_type: str) -> Headers:
     return (*events, ("content-type", content_type.encode()))
 
 
-def _image_type(data: bytes) -> str:
+def image_type(data: bytes) -> str:
+    """The content type of an image file, by how it begins."""
     return next((name for start, name in IMAGE_TYPES if data.startswith(start)), "application/octet-stream")
 
 

@@ -75,6 +75,11 @@ def kinds(store: Store) -> list[str]:
     return [row["kind"] for row in rows]
 
 
+def truth(label: str | None, kind: str | None) -> str | None:
+    """A label as `compare --labels` and folders of images name it: good, a kind of defect, or None for not known."""
+    return {"false alarm": "good", "confirmed": kind}.get(label or "")
+
+
 def _append(store: Store, frame_id: str, step: str, given: tuple[str, str | None] | None, who: str) -> Step:
     with store.changing() as connection:
         if not store.has(frame_id):

@@ -69,7 +69,7 @@ class Publisher:
             "id": step.frame_id,
             "step": step.step,
             "judgement": step.label,
-            "label": truth(step.label, step.kind),
+            "label": labels.truth(step.label, step.kind),
             "by": step.who,
             "at": rfc3339(step.at),
         }
@@ -84,8 +84,3 @@ class Publisher:
         camera = "unknown" if frame is None else frame["camera"]
         content = json.dumps(value, ensure_ascii=False).encode()
         return label_message(f"{step.frame_id}-{step.number}", camera, step.at, content, self._address.topic)
-
-
-def truth(label: str | None, kind: str | None) -> str | None:
-    """A label as `compare --labels` and folders of images name it: good, a kind of defect, or None for not known."""
-    return {"false alarm": "good", "confirmed": kind}.get(label or "")
