@@ -24,6 +24,7 @@ from trainer.arrays import array_file, open_array, read_member
 GOOD = "good"
 # With fewer there is nothing to hold out: two to learn from, and three scores are the least a tail can be fitted to.
 MIN_IMAGES = 8
+VALIDATION_MIN_IMAGES = 1000  # from so many on, some are held out for validation alone
 # Where at least this share of the images has one size, one of another size is a mistake, not variety.
 COMMON_SHARE = 0.9
 Progress = Callable[[str, int, int], None]  # (what, done, of)
@@ -211,16 +212,17 @@ def find_twins(images: Pixels, correlation: float = 0.97) -> NDArray[np.int64]:
 
 
 def split(groups: NDArray[np.int64], seed: int) -> Split:
-    """Hold out a fifth of the images for calibration (at most 1,200) and, from 150 images on, a tenth for validation.
+    """Hold out a fifth of the images for calibration (at most 1,200) and, of many, a tenth for validation.
 
-    `groups`: int [N] as `find_twins` gives them; a group is never divided. With fewer images than 150 the held-out
-    ones serve for both, since early stopping on so few of them biases the threshold less than doing without them.
+    `groups`: int [N] as `find_twins` gives them; a group is never divided. Of fewer than VALIDATION_MIN_IMAGES the
+    held-out ones serve for both: what the network has never seen limits it more than the choice among a few looks, all
+    late in the training, moves the threshold.
     """
     rng = np.random.default_rng(seed)
     order = rng.permutation(int(groups.max()) + 1)
     total = len(groups)
     wanted_calibration = min(max(round(0.2 * total), 4), 1200)
-    wanted_validation = min(round(0.1 * total), 200) if total >= 150 else 0
+    wanted_validation = min(round(0.1 * total), 200) if total >= VALIDATION_MIN_IMAGES else 0
     calibration: list[int] = []
     validation: list[int] = []
     train: list[int] = []

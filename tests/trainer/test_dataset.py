@@ -209,14 +209,14 @@ def test_aligned_parts_are_not_all_twins_of_each_other(sample_folder: Path) -> N
 
 
 def test_split_keeps_twins_together_and_loses_nothing() -> None:
-    groups = np.repeat(np.arange(100), 3)
+    groups = np.repeat(np.arange(400), 3)
     parts = split(groups, seed=0)
     everything = np.concatenate([parts.train, parts.validation, parts.calibration])
-    assert sorted(everything) == list(range(300))
+    assert sorted(everything) == list(range(1200))
     sides = [set(groups[part]) for part in (parts.train, parts.validation, parts.calibration)]
     assert len(set.union(*sides)) == sum(len(side) for side in sides)
-    assert len(parts.calibration) == pytest.approx(60, abs=3)
-    assert len(parts.validation) == pytest.approx(30, abs=3)
+    assert len(parts.calibration) == pytest.approx(240, abs=3)
+    assert len(parts.validation) == pytest.approx(120, abs=3)
 
 
 def test_split_of_few_images_validates_on_the_calibration_images() -> None:
