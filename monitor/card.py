@@ -53,8 +53,10 @@ class Reference(_Part):
 class Training(_Part):
     """Where the weights came from.
 
-    `twin_groups` are groups of near-twin images, each kept on one side of the split; `fingerprint` is the sha256 over
-    the sorted sha256 of the image files; `seconds` and `ended` say how long the training took and what ended it.
+    `twin_groups` are groups of near-twin images, each kept on one side of the split; `tested_twins` are good test
+    images with a near-twin among them. `suspects` are images that score like no good part, `left_out` those of them
+    that were held out and yet set no threshold. `fingerprint` is the sha256 over the sorted sha256 of the image files;
+    `seconds` and `ended` say how long the training took and what ended it.
     """
 
     images: int
@@ -62,6 +64,9 @@ class Training(_Part):
     calibration_images: int
     validation_is_calibration: bool
     twin_groups: int
+    tested_twins: int = 0
+    suspects: int = 0
+    left_out: int = 0
     fingerprint: str
     seed: int
     iterations: int

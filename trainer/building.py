@@ -24,7 +24,9 @@ from monitor.imaging import Pixels
 from monitor.model import Golden, Model
 from trainer import export
 from trainer.architecture import Architecture, DenseArchitecture, Kind, Loss
+from trainer.audit import Audit, audit, far_out
 from trainer.dataset import (
+    GOOD,
     Dataset,
     Sample,
     Split,
@@ -52,7 +54,10 @@ Progress = Callable[[str, float], None]  # (what is being done, share of it done
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """What `fit` was asked for; `budget` is in seconds and covers everything, training and what follows it."""
+    """What `fit` was asked for; `budget` is in seconds and covers everything, training and what follows it.
+
+    With `keep_outliers` every held-out image sets the threshold, also one that scores like no good part.
+    """
 
     name: str
     false_alarm_rate: float = 0.001
@@ -61,6 +66,7 @@ class BuildOptions:
     colour: str = "auto"
     region: tuple[int, int, int, int] | None = None
     any_size: bool = False
+    keep_outliers: bool = False
     dense: "DenseOptions | None" = None
     fit: FitOptions = field(default_factory=FitOptions)
 
@@ -82,6 +88,7 @@ class Built:
     model: Model
     fitted: Fitted
     evaluation: Evaluation | None
+    audit: Audit
     held_out: Pixels  # uint8 [N, H, W, C], the calibration frames
     parity: float
 
@@ -120,14 +127,20 @@ def build(
         architecture=architecture,
         training=training_record(samples, parts, twins, options, fitted),
         false_alarm_rate=options.false_alarm_rate,
+        keep_outliers=options.keep_outliers,
     )
+    model = Model.from_bytes(export.pack(graph, card, golden), options.name, provider="cpu", threads=0)
+    progress("looking through the images", 0.0)
+    tested = [sample for sample in dataset.test if sample.label == GOOD]
+    audited = audit(samples, images, parts, model.score(images), tested, load_images(tested, spec))
+    card = card.model_copy(update={"training": card.training.model_copy(update=audited.counts())})
     evaluation = None
     if dataset.test:
-        model = Model.from_bytes(export.pack(graph, card, golden), options.name, provider="cpu", threads=0)
         evaluation = evaluate(model, dataset.test, lambda what, done, of: progress(what, done / of))
         card = card.model_copy(update={"metrics": evaluation.headline()})
     content = export.pack(graph, card, golden)
-    return Built(content, Model.from_bytes(content, options.name, provider="cpu"), fitted, evaluation, held_out, parity)
+    finished = Model.from_bytes(content, options.name, provider="cpu")
+    return Built(content, finished, fitted, evaluation, audited, held_out, parity)
 
 
 def fit_detector(
@@ -164,11 +177,13 @@ def write_card(
     architecture: dict[str, Any],
     training: Training,
     false_alarm_rate: float,
+    keep_outliers: bool = False,
 ) -> tuple[Card, float]:
     """Measure a graph with onnxruntime and write its card. Returns the card and how far torch's scores are from these.
 
     `held_out`: uint8 [N, H, W, C], good frames that the weights never saw; `reference`: float32 [N], what torch says of
-    them. Raises ExportError where the two runtimes differ.
+    them. What lies far out among them is left out, see `trainer.audit`. Raises ExportError where the two runtimes
+    differ.
     """
     card = Card(
         card_version=CARD_VERSION,
@@ -186,9 +201,12 @@ def write_card(
     # The threshold stands on the scores of the runtime that will be compared with it, not on torch's.
     scores = model.score(held_out)
     parity = export.check_parity(scores, reference)
+    used = np.ones(len(scores), np.bool_) if keep_outliers else ~far_out(scores)
+    counts = {"calibration_images": int(used.sum()), "left_out": int((~used).sum())}
     measured = {
-        "calibration": calibrate(scores, false_alarm_rate),
-        "reference": measure_reference(scores, held_out),
+        "calibration": calibrate(scores[used], false_alarm_rate),
+        "reference": measure_reference(scores[used], held_out[used]),
+        "training": training.model_copy(update=counts),
         "milliseconds_per_image": export.milliseconds_per_image(model, held_out),
     }
     return card.model_copy(update=measured), parity

@@ -19,7 +19,8 @@ from monitor.model import Model
 from tests.conftest import skip_or_fail
 from tests.monitor.small_model import FRAME, SPEC, build_model, draw, encode
 from trainer.architecture import Architecture
-from trainer.dataset import open_dataset
+from trainer.audit import Audit, audit
+from trainer.dataset import find_twins, load_images, open_dataset, split
 from trainer.evaluation import Evaluation, Judged, evaluate, measure
 from trainer.fitting import Fitted, Look
 from trainer.network import Autoencoder
@@ -29,7 +30,7 @@ from trainer.report.words import duration, percent, remarks, warnings
 HOSTILE_KIND = "<img src=x onerror=alert(1)>"
 HOSTILE_FILE = '"><svg onload=alert(2)>&lt;.png'
 VOID = {"meta", "link", "img", "br", "hr", "input"}
-SECTIONS = ["headline", "kinds", "scores", "gallery", "data", "card"]
+SECTIONS = ["headline", "kinds", "scores", "gallery", "learned", "data", "card"]
 
 
 class Page(HTMLParser):
@@ -108,16 +109,39 @@ def good_frames() -> Pixels:
 
 
 @pytest.fixture(scope="module")
+def audited(model: Model, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Audit:
+    """Of twenty good parts, two photographed twice, and a dark one whose name wants to be HTML."""
+    root = tmp_path_factory.mktemp("learned")
+    images = [draw(200 + i) for i in range(20)]
+    for i, image in enumerate([*images, images[3], images[7]]):
+        (root / f"{i}.png").write_bytes(encode(image))
+    (root / HOSTILE_FILE).write_bytes(encode(draw(222) // 3))
+    samples = open_dataset(root).train
+    tested = [sample for sample in open_dataset(folder).test if sample.label == "good"]
+    frames = load_images(samples, SPEC)
+    parts = split(find_twins(frames), seed=0)
+    return audit(samples, frames, parts, model.score(frames), tested, load_images(tested, SPEC))
+
+
+@pytest.fixture(scope="module")
 def report(
     model: Model,
     fitted: Fitted,
     evaluation: Evaluation,
+    audited: Audit,
     good_frames: Pixels,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     path = tmp_path_factory.mktemp("report") / "part.html"
-    notes = ["<b>lens</b> changed in May"]
-    write_report(path, model=model, fitted=fitted, evaluation=evaluation, good_frames=good_frames, notes=notes)
+    write_report(
+        path,
+        model=model,
+        fitted=fitted,
+        evaluation=evaluation,
+        audit=audited,
+        good_frames=good_frames,
+        notes=["<b>lens</b> changed in May"],
+    )
     return path
 
 
@@ -128,7 +152,14 @@ def test_it_has_every_section_and_its_elements_nest(report: Path) -> None:
     assert "learning" in page.ids
     assert "Kept: iteration 210." in page.text
     plots = [attrs["aria-label"] for tag, attrs in page.elements if attrs.get("class") == "plot"]
-    assert plots == ["Histogram of scores", "ROC curve", "Precision-recall curve", "Loss over iterations"]
+    assert plots == [
+        "Histogram of scores",
+        "ROC curve",
+        "Precision-recall curve",
+        "Loss over iterations",
+        "Histogram of brightness",
+        "Histogram of sharpness",
+    ]
     for text in (
         "Threshold",
         "Image AUROC",
@@ -171,18 +202,43 @@ def test_the_gallery_shows_caught_missed_and_false_alarms_with_ratio_and_name(
     assert tags.count("tag false alarm") == 1
     assert tags.count("tag caught") == 3
     assert tags.count("tag missed") == 3
-    assert len(page.pictures()) == 3 * len(tags)
+    assert len(page.pictures()) == 3 * len(tags) + 4
     false_alarm = next(image for image in evaluation.images if image.path.name == "dark.png")
     assert "dark.png" in page.text
     assert f"{false_alarm.score / model.card.threshold:.2f} ×" in page.text
 
 
+def test_it_shows_what_was_learned_from(report: Path) -> None:
+    page = Page(report)
+    tags = [attrs["class"] for tag, attrs in page.elements if tag == "span" and "tag" in (attrs.get("class") or "")]
+    assert [tag for tag in tags if tag in ("tag learned from", "tag held out")] in (
+        ["tag learned from"],
+        ["tag held out"],
+    )
+    assert "2 groups with 4 images show the same part or nearly so; 2 images are copies of others" in page.text
+    assert "None of the 7 good test images is a near-twin of these" in page.text
+    assert "1 far from the others: " + HOSTILE_FILE in page.text
+
+
 def test_the_same_model_gives_the_same_report(
-    report: Path, model: Model, fitted: Fitted, evaluation: Evaluation, good_frames: Pixels, tmp_path: Path
+    report: Path,
+    model: Model,
+    fitted: Fitted,
+    evaluation: Evaluation,
+    audited: Audit,
+    good_frames: Pixels,
+    tmp_path: Path,
 ) -> None:
     again = tmp_path / "again.html"
-    notes = ["<b>lens</b> changed in May"]
-    write_report(again, model=model, fitted=fitted, evaluation=evaluation, good_frames=good_frames, notes=notes)
+    write_report(
+        again,
+        model=model,
+        fitted=fitted,
+        evaluation=evaluation,
+        audit=audited,
+        good_frames=good_frames,
+        notes=["<b>lens</b> changed in May"],
+    )
     assert again.read_bytes() == report.read_bytes()
 
 
@@ -243,7 +299,7 @@ def test_an_image_that_is_gone_leaves_the_report_before_it_as_it_was(model: Mode
 
 def card_with(model: Model, count: int = 1200, **training: Any) -> Any:
     scores = np.random.default_rng(0).normal(1, 0.2, count)
-    plain = {"validation_is_calibration": False, "twin_groups": 0, "ended": "iterations"}
+    plain = {"validation_is_calibration": False, "twin_groups": 0, "suspects": 0, "left_out": 0, "ended": "iterations"}
     return model.card.model_copy(
         update={
             "calibration": calibrate(scores, 0.001),
@@ -260,6 +316,9 @@ def card_with(model: Model, count: int = 1200, **training: Any) -> Any:
         (1200, {"ended": "budget", "iterations": 1500}, "time budget ended the training after 1,500 iterations"),
         (1200, {"ended": "interrupted", "iterations": 70}, "interrupted after 70 iterations"),
         (1200, {"validation_is_calibration": True}, "too few to hold some out twice"),
+        (1200, {"suspects": 3}, "score like no good part: 3. A defect may have slipped in"),
+        (1200, {"left_out": 1}, "threshold was set without them: 1."),
+        (1200, {"tested_twins": 4}, "near-twins of images in the training folder: 4."),
     ],
 )
 def test_it_warns_of_what_weakens_the_threshold(

@@ -15,15 +15,18 @@ from monitor.imaging import Pixels
 from monitor.model import Model
 from monitor.pages import environment
 from monitor.rates import INTERVAL
+from trainer.audit import Audit
 from trainer.dataset import GOOD, load_image, load_mask
 from trainer.evaluation import Evaluation, Judged
 from trainer.fitting import Fitted
 from trainer.report import heat, plots, words
+from trainer.report.learned import learned
 
 GOOD_SHOWN = 6
 CAUGHT_SHOWN = 3  # of each kind: the clearest, a typical one and the one that was nearly missed
 MISSED_SHOWN = 3  # of each kind, those with the lowest scores
 FALSE_ALARMS_SHOWN = 6
+SUSPECTS_SHOWN = 12
 GOOD_LOOKED_AT = 64  # held-out frames that are scored to choose those shown
 
 
@@ -33,7 +36,7 @@ class Picture:
 
     name: str
     path: str
-    outcome: str  # "caught", "missed", "false alarm", "passed"
+    outcome: str  # "caught", "missed", "false alarm", "passed"; of a suspect: what it was used for
     ratio: float
     original: str
     reconstruction: str
@@ -55,16 +58,18 @@ def write_report(
     model: Model,
     fitted: Fitted | None = None,
     evaluation: Evaluation | None = None,
+    audit: Audit | None = None,
     good_frames: Pixels | None = None,
     notes: Sequence[str] = (),
 ) -> None:
     """Write the report on a model as one self-contained HTML file, wholly or not at all.
 
-    `fitted` adds the learning curve, `evaluation` all that needs labels; `good_frames`: uint8 [N, H, W, C], good frames
-    that the weights never saw (shown where the report is on a fit); `notes`: further sentences about the data.
+    `fitted` adds the learning curve, `evaluation` all that needs labels, `audit` what was learned from; `good_frames`:
+    uint8 [N, H, W, C], good frames that the weights never saw (shown where the report is on a fit); `notes`: further
+    sentences about the data.
     Raises OutputError (the file cannot be written) and UsageError (an image of the evaluation cannot be read any more).
     """
-    page = render(model, fitted, evaluation, good_frames, notes)
+    page = render(model, fitted, evaluation, audit, good_frames, notes)
     # A file name that is not UTF-8 is shown with question marks rather than not at all.
     write_whole(path, page.encode("utf-8", errors="replace"))
 
@@ -73,6 +78,7 @@ def render(
     model: Model,
     fitted: Fitted | None,
     evaluation: Evaluation | None,
+    audit: Audit | None,
     good_frames: Pixels | None,
     notes: Sequence[str],
 ) -> str:
@@ -96,6 +102,8 @@ def render(
         learning_curve=plots.learning_curve(fitted) if fitted else None,
         roc=plots.roc(evaluation) if evaluation and ranked else None,
         precision_recall=plots.precision_recall(evaluation) if evaluation and ranked else None,
+        learned=learned(audit, card.input) if audit else None,
+        suspects=_suspects(model, audit) if audit else (),
         groups=list(_groups(model, fitted, evaluation, good_frames)),
         colour_bar=heat.colour_bar(),
         interval_name=INTERVAL,
@@ -133,6 +141,16 @@ def _groups(
             about += " " + _shown("Missed", missed, MISSED_SHOWN, "lowest")
         pictures = _pictures(model, _spread(caught, CAUGHT_SHOWN)[::-1], "caught")
         yield Group(kind.kind, about, pictures + _pictures(model, missed[:MISSED_SHOWN], "missed"))
+
+
+def _suspects(model: Model, audit: Audit) -> tuple[Picture, ...]:
+    """What may be no good part, the highest score first."""
+    return tuple(
+        _picture(
+            model, load_image(odd.sample.path, model.card.input), odd.sample.path.name, str(odd.sample.path), odd.use
+        )
+        for odd in audit.suspects[:SUSPECTS_SHOWN]
+    )
 
 
 def _held_out(model: Model, frames: Pixels) -> Iterable[Picture]:

@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -134,6 +135,24 @@ def score_histogram(
         return _svg(figure, "Histogram of scores")
 
 
+def spread(values: NDArray[np.float64], odd: Sequence[float], label: str) -> Markup:
+    """How a quantity (float [N]) is spread over images; those that are odd are marked below."""
+    with _style():
+        figure = _figure(HEIGHT / 2)
+        axes = figure.subplots()
+        low, high = float(values.min()), float(values.max())
+        margin = 0.03 * (high - low) or 0.05 * abs(high) or 0.5
+        counts, edges = np.histogram(values, np.linspace(low - margin, high + margin, 41))
+        axes.stairs(counts, edges, fill=True, color=GOOD_COLOUR, alpha=0.45)
+        axes.plot(odd, [0] * len(odd), "^", color=DEFECT, markersize=8, clip_on=False, zorder=5)
+        axes.set_xlim(edges[0], edges[-1])
+        axes.set_ylim(bottom=0)
+        axes.grid(axis="x", visible=False)
+        axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+        axes.set_ylabel("images")
+        return _svg(figure, f"Histogram of {label}", HEIGHT / 2)
+
+
 def roc(evaluation: Evaluation) -> Markup:
     """Detection rate over false-alarm rate, with the stored threshold's place on it."""
     scores, is_defect = _arrays(evaluation)
@@ -178,8 +197,8 @@ def _style() -> AbstractContextManager[None]:
     return matplotlib.rc_context(STYLE)  # type: ignore[arg-type]  # its keys are literals, thousands of them
 
 
-def _figure() -> Figure:
-    return Figure(figsize=(WIDTH / 72, HEIGHT / 72), layout="constrained")
+def _figure(height: float = HEIGHT) -> Figure:
+    return Figure(figsize=(WIDTH / 72, height / 72), layout="constrained")
 
 
 def _here() -> dict[str, Any]:
@@ -201,7 +220,7 @@ def _unit_axes(axes: Axes, x: str, y: str) -> None:
     axes.legend(loc="lower right", handlelength=1.4)
 
 
-def _svg(figure: Figure, title: str) -> Markup:
+def _svg(figure: Figure, title: str, height: float = HEIGHT) -> Markup:
     """Matplotlib's SVG as an element of an HTML page, without the file's head and links to schemas."""
     buffer = io.StringIO()
     # The salt names clip paths: it keeps those of two figures in one page apart, and the file the same from run to run.
@@ -214,7 +233,7 @@ def _svg(figure: Figure, title: str) -> Markup:
     svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = re.sub(r"font-family: [^;\"]+;? ?", "", svg)
     svg = re.sub(r"(font: [\d.]+px)[^;\"]*", r"\1 system-ui", svg)
-    head = f'<svg class="plot" role="img" aria-label="{title}" viewBox="0 0 {WIDTH} {HEIGHT}">'
+    head = f'<svg class="plot" role="img" aria-label="{title}" viewBox="0 0 {WIDTH} {height:g}">'
     svg = re.sub(r"<svg[^>]*>", head, svg, count=1)
     for colour, variable in VARIABLES.items():
         svg = svg.replace(colour, f"var({variable})")

@@ -1,7 +1,7 @@
 """What the report says in words: numbers as people write them, and what to be careful about."""
 
 from monitor.calibration import needed_for
-from monitor.card import Card
+from monitor.card import Card, Training
 from monitor.rates import Rate
 from trainer.evaluation import Evaluation
 
@@ -80,6 +80,7 @@ def warnings(card: Card, evaluation: Evaluation | None) -> list[str]:
             "again once there are more good images."
         )
     training = card.training
+    found += data_warnings(training)
     if training.ended == "budget":
         found.append(
             f"The time budget ended the training after {training.iterations:,} iterations; "
@@ -94,6 +95,27 @@ def warnings(card: Card, evaluation: Evaluation | None) -> list[str]:
         found.append(
             f"With {training.images + training.calibration_images} images there were too few to hold some out twice: "
             "the same ones decided when the training stopped and where the threshold lies, which sets it a little low."
+        )
+    return found
+
+
+def data_warnings(training: Training) -> list[str]:
+    """What a person should look at in the images that were learned from."""
+    found = []
+    if training.suspects:
+        found.append(
+            f"Images among the good ones that score like no good part: {training.suspects:,}. A defect may have "
+            "slipped in: look at them, take out what is no good part, and fit again."
+        )
+    if training.left_out:
+        found.append(
+            f"Held-out images that score so high that the threshold was set without them: {training.left_out:,}. "
+            "Those that are good parts will be called defects; if they are, fit again with --keep-outliers."
+        )
+    if training.tested_twins:
+        found.append(
+            f"Good test images that are near-twins of images in the training folder: {training.tested_twins:,}. "
+            "What was measured on them says too much good about parts never seen."
         )
     return found
 
