@@ -12,12 +12,13 @@ demo: $(READY)
 	$(BIN)/andon-trainer fit demo/part -o demo/part.onnx --budget 3m --report demo/report.html
 	$(BIN)/andon-trainer evaluate demo/part.onnx demo/part --json demo/evaluation.json
 	$(BIN)/andon-monitor run --model demo/part.onnx --source demo/part/stream --verdicts demo/verdicts.jsonl \
-	    --summary demo/summary.json
+	    --summary demo/summary.json --evidence demo/review
 	@echo
 	@echo "Look at demo/report.html (what was learned, with heatmaps), demo/verdicts.jsonl (a line for every frame),"
-	@echo "demo/summary.json; for live metrics run"
-	@echo "    $(BIN)/andon-monitor run --model demo/part.onnx --source demo/part/stream --pace recorded"
-	@echo "and open http://127.0.0.1:9464/metrics meanwhile."
+	@echo "demo/summary.json. To look at the defects and label them, run"
+	@echo "    $(BIN)/andon-monitor review --store demo/review"
+	@echo "and open http://127.0.0.1:9465; for a live line there, and metrics at http://127.0.0.1:9464/metrics, run beside it"
+	@echo "    $(BIN)/andon-monitor run --model demo/part.onnx --source demo/part/stream --pace recorded --evidence demo/review"
 
 # A local Kafka in the foreground: one node on port 9092, or make kafka NODES=3. Needs JDK 17 and Maven.
 NODES ?= 1

@@ -43,6 +43,10 @@ CREATE TABLE IF NOT EXISTS labels (
     who TEXT NOT NULL, at REAL NOT NULL
 );
 CREATE INDEX IF NOT EXISTS labels_by_frame ON labels (id, number);
+CREATE TRIGGER IF NOT EXISTS labels_stay BEFORE DELETE ON labels
+    BEGIN SELECT raise(ABORT, 'the history of labels only grows'); END;
+CREATE TRIGGER IF NOT EXISTS labels_hold BEFORE UPDATE ON labels
+    BEGIN SELECT raise(ABORT, 'the history of labels only grows'); END;
 CREATE VIEW IF NOT EXISTS labelled AS
     SELECT frames.*, labels.label, labels.kind AS defect FROM frames LEFT JOIN labels
     ON labels.number = (SELECT max(number) FROM labels AS later WHERE later.id = frames.id);

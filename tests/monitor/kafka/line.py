@@ -33,20 +33,21 @@ class Line:
     partitions: int = 4
 
     def __post_init__(self) -> None:
-        self.frames, self.verdicts, self.letters = (f"{self.name}.{what}" for what in ("frames", "verdicts", "letters"))
-        self.create((self.frames, self.verdicts, self.letters))
+        names = [f"{self.name}.{what}" for what in ("frames", "verdicts", "letters", "defects", "labels")]
+        self.frames, self.verdicts, self.letters, self.defects, self.labels = names
+        self.create()
         self._monitors = 0
 
     def uri(self, topic: str) -> str:
         """As the command line takes it."""
         return f"kafka://{self.servers}/{topic}"
 
-    def create(self, topics: Sequence[str]) -> None:
-        """Frames, verdicts and dead letters, kept however old their timestamps are."""
+    def create(self) -> None:
+        """All topics of a line, kept however old their timestamps are."""
         address = parse_address(self.uri(self.frames))
         settings = KafkaSettings()
-        wanted = [replace(topic, retention_ms=-1) for topic in plan(*topics, self.partitions, settings)]
-        list(create(address, wanted, settings))
+        topics = plan(self.frames, self.verdicts, self.letters, self.partitions, settings, self.defects, self.labels)
+        list(create(address, [replace(topic, retention_ms=-1) for topic in topics], settings))
 
     def send(self, values: Sequence[bytes], cameras: Sequence[str] = ("left", "right"), **fields: Any) -> None:
         """Frames as any producer might send them, without headers, cameras taking turns."""

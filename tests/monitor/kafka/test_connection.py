@@ -190,5 +190,5 @@ def test_check_names_each_right_that_is_missing(cluster: Any, authority: Authori
 
 def test_topics_are_made_once_and_left_as_they_are(servers: str, line: Line) -> None:
     settings = KafkaSettings()
-    again = plan(line.frames, line.verdicts, line.letters, 7, settings)
-    assert [new for _, new in create(parse_address(line.uri(line.frames)), again, settings)] == [False, False, False]
+    again = plan(line.frames, line.verdicts, line.letters, 7, settings, line.defects, line.labels)
+    assert [new for _, new in create(parse_address(line.uri(line.frames)), again, settings)] == 5 * [False]
