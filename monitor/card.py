@@ -23,6 +23,7 @@ class InputSpec(_Part):
 
     `frame_size` (width, height in pixels) is the one size all training images had, None where they varied.
     `region` (left, top, width, height in pixels of the frame) is the region of interest, None for the whole frame.
+    `reduction` is what JPEG frames are divided by as they are decoded, see `monitor.imaging.load`.
     """
 
     height: int = Field(ge=4)
@@ -31,6 +32,7 @@ class InputSpec(_Part):
     frame_size: tuple[int, int] | None = None
     region: tuple[int, int, int, int] | None = None
     white_level: int = Field(default=255, ge=255, le=65535)
+    reduction: Literal[1, 2, 4, 8] = 1
 
 
 class Spread(_Part):

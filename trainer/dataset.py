@@ -27,6 +27,10 @@ MIN_IMAGES = 8
 VALIDATION_MIN_IMAGES = 1000  # from so many on, some are held out for validation alone
 # Where at least this share of the images has one size, one of another size is a mistake, not variety.
 COMMON_SHARE = 0.9
+# Cameras have more pixels than a model takes. A JPEG is decoded at a part of its size, as long as it keeps this many
+# times the model's: then most of the shrinking is still the mean of areas.
+SPARED = 2
+REDUCTIONS: tuple[Literal[8, 4, 2], ...] = (8, 4, 2)
 Progress = Callable[[str, int, int], None]  # (what, done, of)
 
 
@@ -147,6 +151,7 @@ def choose_input(
         channels=channels,
         frame_size=common if same else None,
         region=region,
+        reduction=_reduction(region or (0, 0, *common), height, width) if same else 1,
         white_level=white_level,
     )
 
@@ -315,6 +320,16 @@ def _peak(path: Path) -> int:
     if image is None:
         raise UsageError(f"{path}: damaged image")
     return int(image[..., :3].max() if image.ndim == 3 else image.max())
+
+
+def _reduction(region: tuple[int, int, int, int], height: int, width: int) -> Literal[1, 2, 4, 8]:
+    """What JPEG frames can be divided by as they are decoded, and still be twice as large as the model's input."""
+    for reduction in REDUCTIONS:
+        least = SPARED * reduction
+        fits = region[2] >= least * width and region[3] >= least * height
+        if fits and all(length % reduction == 0 for length in region):
+            return reduction
+    return 1
 
 
 def _input_size(sizes: Sequence[tuple[int, int]], side: int) -> tuple[int, int]:

@@ -128,3 +128,38 @@ def test_brightness_is_the_mean_and_sharpness_falls_with_blur(channels: int) -> 
     assert brightness(sharp) == pytest.approx(draw(0).mean() / 255, abs=1e-6)
     assert sharpness(blurred) < 0.1 * sharpness(sharp)
     assert sharpness(np.full((64, 64, channels), 90, np.uint8)) == 0
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("reduction", [2, 4, 8])
+def test_a_jpeg_decoded_at_a_part_of_its_size_shows_nearly_the_same(channels: int, reduction: int) -> None:
+    """And a model's input made from it differs by less than grey levels that noise moves."""
+    picture = cv2.resize(cv2.GaussianBlur(COLOUR, (0, 0), 2), (643, 485), interpolation=cv2.INTER_CUBIC)
+    data = encode(picture, ".jpg")
+    assert decode(data, channels, reduction=reduction).shape == (-(-485 // reduction), -(-643 // reduction), channels)
+    size = {"height": 480 // reduction // 2, "width": 640 // reduction // 2}
+    spec = InputSpec(**size, channels=channels, frame_size=(643, 485), reduction=reduction)
+    whole = load(data, spec.model_copy(update={"reduction": 1}))
+    reduced = load(data, spec)
+    assert reduced.shape == whole.shape
+    assert np.abs(reduced.astype(int) - whole).mean() < 1.5
+
+
+def test_a_reduced_frame_has_its_region_where_the_whole_has_it_and_its_size_is_checked() -> None:
+    picture = np.zeros((480, 640), np.uint8)
+    picture[160:320, 320:480] = 200
+    spec = InputSpec(height=32, width=32, channels=1, frame_size=(640, 480), region=(320, 160, 160, 160), reduction=2)
+    assert load(encode(picture, ".jpg"), spec).min() > 190
+    assert np.all(load(encode(picture, ".png"), spec) == 200)  # another format is decoded whole
+    for data in (encode(picture[:, :400], ".jpg"), encode(picture.T, ".jpg")):
+        with pytest.raises(ImageError, match="the model was trained on 640 x 480") as caught:
+            load(data, spec)
+        assert caught.value.reason == "wrong_shape"
+
+
+def test_exif_rotation_is_applied_to_a_reduced_jpeg_too() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees
+    buffer = io.BytesIO()
+    Image.fromarray(draw(0)[:, :32]).save(buffer, "JPEG", exif=exif)
+    assert decode(buffer.getvalue(), 1, reduction=2).shape == (16, 32, 1)

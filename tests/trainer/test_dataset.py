@@ -135,6 +135,23 @@ def test_small_images_are_not_enlarged_beyond_the_next_multiple(tmp_path: Path) 
     assert (spec.width, spec.height) == (128, 96)
 
 
+@pytest.mark.parametrize(
+    ("size", "region", "reduction"),
+    [
+        ((640, 640), None, 4),  # at 80 x 80 it would be less than twice the model's 64
+        ((250, 250), None, 1),
+        ((640, 640), (8, 16, 320, 320), 2),
+        ((640, 640), (8, 16, 321, 320), 1),  # not to be found again at a half
+    ],
+)
+def test_jpegs_are_decoded_at_a_part_of_their_size_where_that_is_still_twice_the_models(
+    tmp_path: Path, size: tuple[int, int], region: tuple[int, int, int, int] | None, reduction: int
+) -> None:
+    spec = choose_input(samples(save(tmp_path / "0.jpg", width=size[0], height=size[1])), side=64, region=region)
+    assert spec.reduction == reduction
+    assert load_images(samples(tmp_path / "0.jpg"), spec).shape == (1, spec.height, spec.width, 1)
+
+
 def test_grey_images_stored_as_colour_are_grey(tmp_path: Path) -> None:
     grey = RNG.integers(0, 255, (48, 64), dtype=np.uint8)
     cv2.imwrite(str(tmp_path / "0.png"), cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR))
