@@ -61,7 +61,9 @@ class Explanation:
 
 
 class Model:
-    """A verified model; several threads may ask it. `sha256` is the file's; `provider`, `fell_back`: see `Session`."""
+    """A verified model; several threads may ask it. `sha256` is the file's; the rest is the `Session`'s."""
+
+    golden_frames: Pixels  # uint8 [K, H, W, C], the good ones first
 
     def __init__(self, session: Session, card: Card, content: bytes, path: str) -> None:
         self._session = session
@@ -71,6 +73,7 @@ class Model:
         self.sha256 = hashlib.sha256(content).hexdigest()
         self.provider = session.provider
         self.fell_back = session.fell_back
+        self.batched = session.batched
 
     @classmethod
     def load(cls, path: Path, provider: str = "auto", threads: int = 1) -> "Model":

@@ -130,12 +130,12 @@ class Pipeline:
             if frames is None:
                 exhausted = True
                 continue
-            arrived = time.monotonic()
+            arrived, inspector = time.monotonic(), self.inspector  # read once: it may be replaced at any moment
             for frame in frames:
-                self._metrics.received(frame, self.inspector.threshold(frame.camera))
+                self._metrics.received(frame, inspector.threshold(frame.camera))
                 self._count(1, len(frame.data))
-                decoded = decoders.submit(_decode, self.inspector, frame)
-                self._incoming.put(_Job(self.inspector, arrived, decoded))
+                decoded = decoders.submit(_decode, inspector, frame)
+                self._incoming.put(_Job(inspector, arrived, decoded))
 
     def _capacity(self) -> int:
         if self._in_flight_bytes >= self._limits.in_flight_bytes:
@@ -166,12 +166,16 @@ class Pipeline:
         self._inspected.put(None)
 
     def _batches(self) -> Iterator[list[_Job]]:
-        """Jobs in their order, at most `batch_size`, waiting at most `batch_wait` after the first is decoded."""
+        """Jobs in their order, at most `batch_size`, waiting at most `batch_wait` after the first is decoded.
+
+        Where frames share no call, as on a CPU, there is nothing to wait for: those that are decoded go on together.
+        """
         job = self._incoming.get()
         while job is not None:
             batch, following = [job], None
             wait([job.decoded])
-            deadline = time.monotonic() + self._limits.batch_wait
+            patience = self._limits.batch_wait if job.inspector.model.batched else 0.0
+            deadline = time.monotonic() + patience
             while len(batch) < self._limits.batch_size:
                 try:
                     following = self._incoming.get(timeout=max(0.0, deadline - time.monotonic()))

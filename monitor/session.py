@@ -31,7 +31,7 @@ class Session:
     """A graph with one input of N rows, which several threads may run.
 
     `provider` is the execution provider really in use and `fell_back` whether another one was asked for: onnxruntime
-    goes on with the CPU without a word where a GPU cannot be had.
+    goes on with the CPU without a word where a GPU cannot be had. `batched`: whether rows share a call, see `run`.
     """
 
     def __init__(self, content: bytes, path: str, provider: str = "auto", threads: int = 1) -> None:
@@ -52,6 +52,7 @@ class Session:
         self._workers = ThreadPoolExecutor(self._threads, "inference")
         self.provider: str = self._session.get_providers()[0]
         self.fell_back = self.provider != entries[0][0]
+        self.batched = self.provider != "CPUExecutionProvider"
         self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
         self.inputs = {node.name: [node.type, *node.shape[1:]] for node in self._session.get_inputs()}
         self.outputs = tuple(node.name for node in self._session.get_outputs())
@@ -63,12 +64,9 @@ class Session:
         and on two cores a third faster than one call that spreads its work over both (measured). On a GPU each call
         has `GPU_BATCH` rows, as another shape may choose another kernel, and choosing takes seconds.
         """
-        if self.provider == "CPUExecutionProvider":
-            size, parts = 1, [rows[i : i + 1] for i in range(len(rows))]
-        else:
-            size, parts = GPU_BATCH, padded(rows, GPU_BATCH)
+        parts = padded(rows, GPU_BATCH) if self.batched else [rows[i : i + 1] for i in range(len(rows))]
         call = partial(self._call, outputs)
-        side_by_side = size == 1 and self._threads > 1 and len(parts) > 1
+        side_by_side = not self.batched and self._threads > 1 and len(parts) > 1
         results = list((self._workers.map if side_by_side else map)(call, parts))
         return [np.concatenate(arrays)[: len(rows)] for arrays in zip(*results, strict=True)]
 

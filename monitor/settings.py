@@ -82,7 +82,7 @@ class InspectionSettings(_Group):
     """How frames are inspected, and how many at once."""
 
     batch_size: Count = Field(default=8, le=1024, description="frames in one batch, at most")
-    batch_wait: Seconds = Field(default=0.005, description="seconds to wait for a batch to fill")
+    batch_wait: Seconds = Field(default=0.005, description="seconds to wait for a batch to fill, on a GPU")
     decode_threads: Count = Field(default=2, le=256, description="frames decoded side by side")
     in_flight: Count = Field(default=32, description="frames received and not yet answered, at most")
     in_flight_bytes: Count = Field(default=256 * 2**20, description="bytes of these frames, as they came, at most")

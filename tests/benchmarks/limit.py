@@ -11,6 +11,7 @@ import onnxruntime
 
 from monitor.card import CARD_KEY, InputSpec, parse_card
 from monitor.frames import Frame
+from monitor.imaging import REDUCED
 from monitor.session import available_cores
 
 # (frames side by side, threads of one call, frames in one call): which is best depends on the machine and the model.
@@ -38,7 +39,8 @@ class Bare:
 
     def _score(self, batch: Sequence[Frame]) -> np.ndarray:
         spec = self._spec
-        flags = cv2.IMREAD_GRAYSCALE if spec.channels == 1 else cv2.IMREAD_COLOR_RGB
+        whole = cv2.IMREAD_GRAYSCALE if spec.channels == 1 else cv2.IMREAD_COLOR
+        flags = REDUCED.get((spec.channels, spec.reduction), whole)
         images = [cv2.imdecode(np.frombuffer(frame.data, np.uint8), flags) for frame in batch]
         resize = partial(cv2.resize, dsize=(spec.width, spec.height), interpolation=cv2.INTER_AREA)
         array = np.stack([resize(image).reshape(spec.height, spec.width, spec.channels) for image in images])

@@ -257,7 +257,7 @@ def test_a_bug_in_inspection_is_raised_not_waited_for(model: Model) -> None:
 def test_a_failing_frame_does_not_end_the_run(model: Model) -> None:
     class Fragile:
         def __init__(self) -> None:
-            self.card, self.sha256 = model.card, model.sha256
+            self.card, self.sha256, self.batched = model.card, model.sha256, model.batched
 
         def score(self, frames: Pixels) -> Any:
             if (model.score(frames) > model.card.threshold).any():
