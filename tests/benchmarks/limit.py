@@ -45,3 +45,24 @@ class Bare:
         resize = partial(cv2.resize, dsize=(spec.width, spec.height), interpolation=cv2.INTER_AREA)
         array = np.stack([resize(image).reshape(spec.height, spec.width, spec.channels) for image in images])
         return self._session.run(["score"], {"frames": array})[0]
+
+
+class Plain:
+    """The script that a textbook shows: decode, predict one frame, compare; what a user would write first."""
+
+    def __init__(self, path: Path) -> None:
+        self._session = onnxruntime.InferenceSession(path)
+        card = parse_card(self._session.get_modelmeta().custom_metadata_map[CARD_KEY], str(path))
+        self._spec, self._threshold = card.input, card.threshold
+
+    def run(self, frames: Sequence[Frame]) -> int:
+        """Judge the frames; how many there were."""
+        spec, verdicts = self._spec, []
+        for frame in frames:
+            image = cv2.imdecode(np.frombuffer(frame.data, np.uint8), cv2.IMREAD_COLOR)
+            code = cv2.COLOR_BGR2GRAY if spec.channels == 1 else cv2.COLOR_BGR2RGB
+            small = cv2.resize(cv2.cvtColor(image, code), (spec.width, spec.height), interpolation=cv2.INTER_AREA)
+            rows = small.reshape(1, spec.height, spec.width, spec.channels)
+            score = self._session.run(["score"], {"frames": rows})[0][0]
+            verdicts.append(score > self._threshold)
+        return len(verdicts)

@@ -29,7 +29,7 @@ from tests.benchmarks.ways import Job, Measurement
 from tests.benchmarks.workloads import WORKLOADS, Workload
 from tests.monitor.kafka.conftest import load_broker
 
-WAYS = ("bare", "memory", "recording", "kafka")
+WAYS = ("bare", "memory", "recording", "kafka", "plain")
 LOADS = (0.5, 0.8)  # of what the monitor does from memory
 PARTITIONS = 4
 BATCH_WAIT_MS = 5  # inspection.batch_wait's default

@@ -1,6 +1,7 @@
 """One way of getting frames inspected, measured in a process of its own: python -m tests.benchmarks.ways JOB (as JSON).
 
     bare        the limit, see `limit`
+    plain       what a textbook shows: one frame after the other, with the library's defaults
     memory      the monitor, frames in memory
     recording   the monitor, a recording of them
     kafka       the monitor between two topics of a real broker, at least once
@@ -33,7 +34,7 @@ from monitor.sources import Source, open_source
 from monitor.statistics.charts import ControlCharts
 from monitor.statistics.frozen import FrozenPictures
 from monitor.summary import Summary
-from tests.benchmarks.limit import SETTINGS, Bare
+from tests.benchmarks.limit import SETTINGS, Bare, Plain
 from tests.benchmarks.line import Counter, Memory
 from tests.benchmarks.workloads import WORKLOADS
 
@@ -70,8 +71,9 @@ def measure(job: Job) -> Measurement:
     workload = WORKLOADS[job.workload]
     folder = Path(job.folder)
     model = workload.trained(folder)
-    if job.way == "bare":
-        return measure_bare(model, workload.frames(folder, job.count), job.setting)
+    if job.way in ("bare", "plain"):
+        loop = Bare(model, SETTINGS[job.setting]) if job.way == "bare" else Plain(model)
+        return measure_loop(loop, workload.frames(folder, job.count))
     given = {"model.path": model, "model.provider": "cpu", "server.enabled": False}
     if job.way == "kafka":
         topic = f"kafka://{job.target}/{job.workload}"
@@ -82,13 +84,12 @@ def measure(job: Job) -> Measurement:
         return measure_monitor(settings, source, sink, job)
 
 
-def measure_bare(model: Path, frames: Sequence[Frame], setting: int) -> Measurement:
-    """The limit."""
-    bare = Bare(model, SETTINGS[setting])
+def measure_loop(loop: Bare | Plain, frames: Sequence[Frame]) -> Measurement:
+    """A loop without a monitor."""
     first = int(WARM * len(frames))
-    bare.run(frames[:first])
+    loop.run(frames[:first])
     cpu, started = time.process_time(), time.monotonic()
-    done = bare.run(frames[first:])
+    done = loop.run(frames[first:])
     return Measurement(done / (time.monotonic() - started), (time.process_time() - cpu) / done, peak())
 
 
