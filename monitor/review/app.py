@@ -1,7 +1,6 @@
 """The web application: routes and what their pages are filled with."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
@@ -44,9 +43,14 @@ class Review:
         self._silence = silence
         self._access = Access(settings)
         self._streams = 0
+        self._closed = False
         self._templates = pages.environment("monitor.review", "templates")
         self._templates.globals.update(prefix=settings.prefix, LABELS=labels.LABELS, PICTURES=PICTURES)
         self._templates.filters.update(rfc3339=rfc3339)
+
+    def close(self) -> None:
+        """End the streams of news, which have no end of their own."""
+        self._closed = True
 
     @property
     def open_to_all(self) -> bool:
@@ -85,7 +89,10 @@ class Review:
     def _page(self, page: Page) -> Callable[[Request], Response]:
         def answer(request: Request) -> Response:
             visitor = self._access.visitor(request)
-            return self._stranger() if visitor is None else page(request, visitor)
+            if visitor is None:
+                return self._stranger()
+            request.state.revision = self._revision()  # before the page is filled: what comes meanwhile is news
+            return page(request, visitor)
 
         return answer
 
@@ -122,7 +129,8 @@ class Review:
 
     def _render(self, request: Request, visitor: Visitor, name: str, **values: Any) -> Response:
         token = form_token(request)
-        content = self._templates.get_template(name).render(visitor=visitor, token=token, **values)
+        values |= {"visitor": visitor, "token": token, "revision": request.state.revision}
+        content = self._templates.get_template(name).render(values)
         response = HTMLResponse(content)
         if CSRF_COOKIE not in request.cookies:
             path = self._settings.prefix or "/"
@@ -207,23 +215,26 @@ class Review:
         return self._render(request, visitor, "model.html.jinja", **values)
 
     async def _events(self, request: Request) -> Response:
-        """News as server-sent events: numbers that change when the store does."""
+        """News as server-sent events: a revision that changes when the store does."""
         if self._access.visitor(request) is None:
             return self._stranger()
         if self._streams >= STREAMS:
             return PlainTextResponse("too many pages are open\n", status_code=503, headers={"retry-after": "30"})
         return StreamingResponse(self._news(request), media_type="text/event-stream")
 
+    def _revision(self) -> str:
+        return "-".join(map(str, self._store.revision()))
+
     async def _news(self, request: Request) -> AsyncIterator[str]:
         self._streams += 1
         try:
-            seen: tuple[int, ...] | None = None
+            seen: str | None = None
             silent = 0.0
-            while not await request.is_disconnected():
-                revision = await run_in_threadpool(self._store.revision)
+            while not self._closed and not await request.is_disconnected():
+                revision = await run_in_threadpool(self._revision)
                 if revision != seen:
                     seen, silent = revision, 0.0
-                    yield f"data: {json.dumps(revision)}\n\n"
+                    yield f"data: {revision}\n\n"
                 elif silent >= BEAT_SECONDS:
                     silent = 0.0
                     yield ": still here\n\n"

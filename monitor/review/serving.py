@@ -45,6 +45,7 @@ def serve(settings: Settings) -> None:
         pages = Review(store, review, settings.source.silence)
         server = Server(pages.app(), review.address, review.port)
         stack.callback(server.close)
+        stack.callback(pages.close)
         for name in ("defects", "verdicts"):
             uri = topics[name]
             if uri is not None:

@@ -43,7 +43,11 @@ async function refresh() {
   }
 }
 if ($("[data-live]")) {
-  new EventSource(document.body.dataset.events).addEventListener("message", refresh);
+  let seen = document.body.dataset.revision;
+  new EventSource(document.body.dataset.events).addEventListener("message", (event) => {
+    if (event.data !== seen) refresh();
+    seen = event.data;
+  });
   document.addEventListener("visibilitychange", () => { if (again) refresh(); });
 }
 

@@ -1,9 +1,9 @@
 """A store with frames of two cameras, the page that serves it, and a real browser."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from shutil import which
 from typing import Any
 
 import pytest
@@ -21,19 +21,28 @@ from tests.monitor.review.line import fill, frames, inspect
 def serving(store: Store, **settings: Any) -> Iterator[str]:
     """The page of a store, at the URL given."""
     review = ReviewSettings(**settings)
-    server = Server(Review(store, review).app(), "127.0.0.1", 0)
+    pages = Review(store, review)
+    server = Server(pages.app(), "127.0.0.1", 0)
     server.start()
     try:
         yield server.url + review.prefix
     finally:
+        pages.close()
         server.close()
 
 
+@pytest.fixture(scope="session")
+def filled(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that `store` is a copy of."""
+    folder = tmp_path_factory.mktemp("filled") / "store"
+    fill(folder, inspect(model, frames(30, camera="left") + frames(30, camera="right", start=200)))
+    return folder
+
+
 @pytest.fixture
-def store(model: Model, tmp_path: Path) -> Store:
+def store(filled: Path, tmp_path: Path) -> Store:
     """Thirty frames of each of two cameras, twelve defects in all."""
-    found = inspect(model, frames(30, camera="left") + frames(30, camera="right", start=200))
-    return fill(tmp_path / "store", found)
+    return Store(shutil.copytree(filled, tmp_path / "store"))
 
 
 @pytest.fixture
@@ -45,7 +54,7 @@ def url(store: Store) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     """Chromium, driven by playwright."""
-    path = which("chromium") or which("google-chrome")
+    path = shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
         skip_or_fail("no chromium to open the page with; tests/components installs it")
     from playwright.sync_api import sync_playwright

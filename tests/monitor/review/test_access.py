@@ -1,0 +1,314 @@
+"""Who may look, who may label, and what strangers, other sites and hostile messages get."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from http.cookiejar import CookieJar
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import HTTPCookieProcessor, OpenerDirector, Request, build_opener
+
+import cv2
+import numpy as np
+import pytest
+
+from monitor.errors import UsageError
+from monitor.evidence.package import unpack
+from monitor.model import Model
+from monitor.review import gallery, labels
+from monitor.review.access import POLICY, Access
+from monitor.review.gallery import Filters
+from monitor.review.serving import serve
+from monitor.review.store import Store
+from monitor.settings import ReviewSettings, load_settings
+from tests.monitor.evidence.test_package import about, changed, packed
+from tests.monitor.review.conftest import serving
+from tests.monitor.review.line import fill, frames, inspect
+from tests.monitor.small_model import andon, encode
+
+HOSTILE = "<img src=x onerror=alert(1)>\"'{{7*7}}"
+
+
+class Client:
+    """A browser without a screen: it keeps cookies and sends forms."""
+
+    def __init__(self, url: str, **headers: str) -> None:
+        self.url = url
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.opener: OpenerDirector = build_opener(HTTPCookieProcessor(CookieJar()))
+
+    def get(self, path: str) -> tuple[int, str]:
+        status, body, _ = self.ask(path)
+        return status, body.decode(errors="replace")
+
+    def ask(self, path: str, data: bytes | None = None, **headers: str) -> tuple[int, bytes, Mapping[str, str]]:
+        request = Request(self.url + path, data, self.headers | headers)
+        try:
+            with self.opener.open(request, timeout=20) as answer:
+                return answer.status, answer.read(), answer.headers
+        except HTTPError as error:
+            return error.code, error.read(), error.headers
+
+    def label(self, frame: str, token: str | None = None, label: str = "unsure", **headers: str) -> int:
+        """Fill in the form of a frame's page; with another token than the page's where one is given."""
+        _, page = self.get(f"/frames/{frame}")
+        found = re.search(r'name="token" value="([^"]+)"', page)
+        fields = {"token": token if token is not None else found.group(1) if found else "", "label": label}
+        return self.ask(f"/frames/{frame}/label", urlencode(fields).encode(), **headers)[0]
+
+
+def defect(store: Store) -> str:
+    found: str = gallery.find(store, "defect", Filters())[0]["id"]
+    return found
+
+
+def test_every_answer_tells_the_browser_what_to_refuse(store: Store, url: str) -> None:
+    frame = defect(store)
+    for path in (
+        "/",
+        "/defects",
+        "/model",
+        f"/frames/{frame}",
+        f"/frames/{frame}/heat",
+        "/static/review.js",
+        "/nothing",
+    ):
+        _, body, headers = Client(url).ask(path)
+        assert headers["content-security-policy"] == POLICY
+        assert headers["x-content-type-options"] == "nosniff"
+        text = body.decode(errors="replace")
+        if headers["content-type"].startswith("text/html"):
+            assert "<script>" not in text
+            assert " style=" not in text
+            assert not re.search(r"\son[a-z]+=", text)
+
+
+def test_a_label_needs_a_form_of_our_own_page(store: Store, url: str) -> None:
+    frame = defect(store)
+    assert Client(url).label(frame, token="") == 403
+    assert Client(url).label(frame, token="x" * 43) == 403
+    assert Client(url).label(frame, **{"Sec-Fetch-Site": "cross-site"}) == 403
+    assert Client(url).label(frame, **{"content-type": "text/plain"}) == 403
+    stranger = Client(url)  # whose browser has no cookie of ours
+    assert stranger.ask(f"/frames/{frame}/label", b"label=unsure&token=")[0] == 403
+    assert stranger.ask(f"/frames/{frame}/label", b"token=" + b"x" * 100_000)[0] == 403
+    assert stranger.ask(f"/frames/{frame}/undo", b"")[0] == 403
+    assert labels.history(store, frame) == []
+    assert Client(url).label(frame) == 200
+    assert [step.label for step in labels.history(store, frame)] == ["unsure"]
+
+
+def test_a_bad_label_is_said_in_one_line(store: Store, url: str) -> None:
+    assert Client(url).label(defect(store), label="<script>") == 400
+    assert Client(url).label("0" * 32) == 403  # no such page, so no form either
+
+
+def test_a_page_asked_for_under_another_name_is_not_given(url: str) -> None:
+    assert Client(url, host="evil.example").get("/")[0] == 400
+
+
+@pytest.fixture
+def users(tmp_path: Path) -> Path:
+    path = tmp_path / "users"
+    path.write_text("# the line\nann:secret:with:colons\nbob:other\n")
+    return path
+
+
+def basic(name: str, password: str) -> str:
+    from base64 import b64encode
+
+    return "Basic " + b64encode(f"{name}:{password}".encode()).decode()
+
+
+def test_basic_auth_and_roles(store: Store, users: Path) -> None:
+    frame = defect(store)
+    with serving(store, users_file=users, labellers=("ann",)) as url:
+        for path in ("/", "/defects", f"/frames/{frame}", f"/frames/{frame}/frame", "/events", "/model"):
+            status, _, headers = Client(url).ask(path)
+            assert status == 401
+            assert headers["www-authenticate"].startswith("Basic")
+        assert Client(url).get("/healthz")[0] == 200
+        assert Client(url, authorization=basic("ann", "wrong")).get("/")[0] == 401
+        assert Client(url, authorization=basic("ann", "other")).get("/")[0] == 401
+        bob, ann = (Client(url, authorization=basic(*who)) for who in (("bob", "other"), ("ann", "secret:with:colons")))
+        status, page = bob.get(f"/frames/{frame}")
+        assert status == 200
+        assert "Confirm defect" not in page
+        assert bob.label(frame) == 403
+        assert ann.label(frame) == 200
+    assert [step.who for step in labels.history(store, frame)] == ["ann"]
+
+
+def test_a_users_header_is_believed_from_a_proxy_alone(store: Store) -> None:
+    frame = defect(store)
+    with serving(store, user_header="X-User") as url:
+        assert Client(url).get("/")[0] == 401
+        assert Client(url, X_User="").get("/")[0] == 401
+        assert Client(url, X_User="x" * 500).get("/")[0] == 401
+        assert Client(url, X_User="eve").label(frame) == 200
+    assert [step.who for step in labels.history(store, frame)] == ["eve"]
+    with serving(store, user_header="X-User", proxies=("10.0.0.1",)) as url:
+        assert Client(url, X_User="eve").get("/")[0] == 401
+
+
+@pytest.mark.parametrize("text", ["", "# nobody\n", "ann\n", "ann:\n", ":secret\n"])
+def test_a_file_of_users_that_is_none_is_one_line_without_its_secrets(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "users"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=r"review\.users_file") as raised:
+        Access(ReviewSettings(users_file=path))
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"labellers": ["ann"], "store": "s"}, "labellers"),
+        ({"users_file": "u", "user_header": "X", "store": "s"}, "which one"),
+        ({"prefix": "andon/", "store": "s"}, "review.prefix"),
+        ({"port": 99999, "store": "s"}, "review.port"),
+        ({"defects": "file.jsonl", "store": "s"}, "review.defects"),
+        ({}, "--store"),
+    ],
+)
+def test_wrong_settings_are_one_line(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said) as raised:
+        serve(load_settings({f"review.{name}": value for name, value in settings.items()}))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_wrong_port_is_exit_code_2(store: Store, url: str) -> None:
+    done = andon("review", "--store", store.folder, "--port", url.rpartition(":")[2])
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "in use" in done.stderr
+
+
+def test_open_to_all_is_known() -> None:
+    assert Access(ReviewSettings(address="0.0.0.0")).open_to_all
+    assert not Access(ReviewSettings(address="0.0.0.0", user_header="X")).open_to_all
+    assert not Access(ReviewSettings()).open_to_all
+    assert not Access(ReviewSettings(address="localhost")).open_to_all
+
+
+def test_everything_works_under_a_prefix(store: Store) -> None:
+    with serving(store, prefix="/line/andon") as url:
+        seen, queue = set[str](), ["/", "/defects", "/borderline", "/model", "/?x=1"]
+        client = Client(url)
+        while queue:
+            path = queue.pop()
+            if path in seen:
+                continue
+            seen.add(path)
+            status, body, headers = client.ask(path)
+            assert status == 200, path
+            if headers["content-type"].startswith("text/html"):
+                for link in re.findall(r'(?:href|src|action)="([^"#?][^"]*)"', body.decode()):
+                    assert link.startswith("/line/andon/"), link
+                    if not link.endswith(("/label", "/undo")) and len(seen) < 150:
+                        queue.append(link.removeprefix("/line/andon").replace("&amp;", "&"))
+        assert client.label(defect(store)) == 200
+    with serving(store, prefix="/line/andon") as url:
+        assert Client(url.removesuffix("/line/andon")).get("/")[0] == 200  # sent on to the prefix
+
+
+@pytest.fixture
+def hostile(model: Model, tmp_path: Path) -> Iterator[tuple[Store, str]]:
+    """A store of frames whose sender means harm, and its page."""
+    found = inspect(model, frames(5, camera=HOSTILE))
+    verdicts = [replace(i, verdict=replace(i.verdict, model=HOSTILE, file="../../etc/passwd")) for i in found]
+    store = fill(tmp_path / "store", verdicts)
+    with serving(store) as url:
+        yield store, url
+
+
+def test_markup_in_names_is_shown_not_obeyed(hostile: tuple[Store, str]) -> None:
+    store, url = hostile
+    client = Client(url)
+    for path in ("/", "/defects", "/model", f"/frames/{defect(store)}", f"/defects?{urlencode({'camera': HOSTILE})}"):
+        status, page = client.get(path)
+        assert status == 200
+        assert "<img src=x" not in page
+        assert "&lt;img src=x onerror=alert(1)&gt;" in page
+        assert "49" not in re.findall(r"\}\}(\d+)", page)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/frames/..%2f..%2freview.sqlite",
+        "/frames/%2e%2e/frame",
+        "/frames/../../../etc/passwd",
+        "/static/../app.py",
+        "/static/%2e%2e/app.py",
+        "/static/..%2f..%2fstore.py",
+        "/frames/" + "0" * 32 + "/thumbnail",
+        "/frames/' OR 1=1 --/thumbnail".replace(" ", "%20"),
+    ],
+)
+def test_tricks_with_paths_find_nothing(url: str, path: str) -> None:
+    status, body, _ = Client(url).ask(path)
+    assert status == 404
+    assert b"SQLite" not in body
+    assert b"root:" not in body
+    assert b"import" not in body
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"before": "x_y"},
+        {"before": "1e999_1"},
+        {"least": "nan"},
+        {"since": "9" * 500},
+        {"label": HOSTILE},
+        {"defect": "'"},
+    ],
+)
+def test_queries_without_sense_do_no_harm(url: str, query: dict[str, str]) -> None:
+    assert Client(url).get(f"/defects?{urlencode(query)}")[0] == 200
+    assert Client(url).get(f"/model?threshold=1e999&sha256={HOSTILE.replace(' ', '+').split('<')[0]}")[0] == 200
+
+
+def giant() -> bytes:
+    """A picture of 40,000 x 40,000 pixels that claims so in a few bytes."""
+    data = bytearray(encode(np.zeros((8, 8), np.uint8)))
+    data[16:24] = (40_000).to_bytes(4, "big") * 2
+    return bytes(data)
+
+
+@pytest.mark.parametrize("image", [giant(), b"<svg onload=alert(1)>", b"", b"\xff\xd8\xff" + bytes(50)])
+def test_giant_and_broken_images_are_refused_and_the_rest_goes_on(model: Model, tmp_path: Path, image: bytes) -> None:
+    good = packed(model)
+    bad: list[Any] = [changed(about(good, verdict__id="b" * 32), frame=image)]
+    store = Store(tmp_path / "store")
+    refused = store.add([*bad, b"not a package", good])
+    assert len(refused) == 2
+    assert all("\n" not in line for line in refused)
+    assert [row["id"] for row in gallery.find(store, "defect", Filters())] == [unpack(good).verdict.id]
+
+
+def test_pictures_are_drawn_anew(store: Store, url: str) -> None:
+    """No byte that a camera sent reaches a browser: what is sent is a JPEG or PNG of our own."""
+    frame = defect(store)
+    package = store.package(frame)
+    assert package is not None
+    original = unpack(package).frame
+    for name, kind in (("frame", "image/jpeg"), ("heat", "image/png"), ("reconstruction", "image/jpeg"),
+                       ("difference", "image/jpeg"), ("thumbnail", "image/jpeg")):  # fmt: skip
+        status, body, headers = Client(url).ask(f"/frames/{frame}/{name}")
+        assert (status, headers["content-type"]) == (200, kind)
+        assert body != original
+        assert cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_UNCHANGED) is not None
+    assert Client(url).get(f"/frames/{frame}/original")[0] == 404
+
+
+def test_replayed_and_future_ids_do_no_harm(model: Model, store: Store) -> None:
+    before = gallery.count(store, "defect", Filters())
+    shown = defect(store)
+    kept = store.package(shown)
+    forged = about(packed(model), verdict__id=shown, verdict__captured_at="9999-01-01T00:00:00Z")
+    assert store.add([forged, forged]) == []
+    assert gallery.count(store, "defect", Filters()) == before
+    assert store.package(shown) == kept

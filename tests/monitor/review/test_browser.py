@@ -1,0 +1,188 @@
+"""A real browser on the page: news, the heatmap, labels, keys, and what a checker says of accessibility."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monitor.model import Model
+from monitor.review import gallery, labels
+from monitor.review.gallery import Filters
+from monitor.review.store import Store
+from tests.monitor.review.conftest import serving
+from tests.monitor.review.line import fill, frames, inspect
+
+PAGES = ("/", "/defects", "/borderline", "/model", "/frames/{id}")
+
+
+def newest(store: Store) -> str:
+    found: str = gallery.find(store, "defect", Filters())[0]["id"]
+    return found
+
+
+def test_the_pages_update_when_a_defect_arrives(model: Model, store: Store, url: str, browser: Any) -> None:
+    browser.goto(url)
+    browser.wait_for_selector("text=left")
+    assert browser.locator(".camera").count() == 2
+    fill(store.folder, inspect(model, frames(1, camera="left", start=50)))
+    browser.wait_for_selector(".camera.is-good:has-text('left')", timeout=10_000)
+    fill(store.folder, inspect(model, frames(1, every=1, camera="left", start=60)))
+    browser.wait_for_selector(".camera.is-defect:has-text('left')", timeout=10_000)
+    browser.goto(f"{url}/defects")
+    assert browser.locator(".tile").count() == 13
+    fill(store.folder, inspect(model, frames(1, every=1, camera="top", start=61)))
+    browser.wait_for_selector(".tile:has-text('top')", timeout=10_000)
+    assert browser.locator(".tile").count() == 14
+
+
+def test_the_slider_fades_the_heatmap_and_is_remembered(store: Store, url: str, browser: Any) -> None:
+    browser.goto(f"{url}/frames/{newest(store)}")
+    browser.wait_for_function("document.querySelector('#heat').naturalWidth > 0")
+
+    def redness() -> int:
+        """The sum of red over green in the stage, as it is seen."""
+        import cv2
+        import numpy as np
+
+        shot = browser.locator(".stage").screenshot()
+        seen = cv2.imdecode(np.frombuffer(shot, np.uint8), cv2.IMREAD_COLOR).astype(int)
+        return int((seen[:, :, 2] - seen[:, :, 1]).clip(0).sum())
+
+    before = redness()
+    assert before > 0
+    browser.locator("#opacity").fill("0")
+    assert redness() == 0
+    browser.locator("#opacity").fill("100")
+    assert redness() > before
+    browser.locator("#opacity").fill("30")
+    browser.keyboard.press("Escape")
+    browser.locator("text=Older").first.click()
+    browser.wait_for_load_state()
+    assert browser.locator("#opacity").input_value() == "30"
+    assert browser.evaluate("getComputedStyle(document.querySelector('#heat')).opacity") == "0.3"
+
+
+def test_a_label_is_given_changed_and_undone_by_hand_and_by_key(store: Store, url: str, browser: Any) -> None:
+    frame = newest(store)
+    browser.goto(f"{url}/frames/{frame}")
+    browser.fill("input[name=kind]", "Deep scratch")
+    browser.click("text=Confirm defect")
+    browser.wait_for_selector(".tag:has-text('deep-scratch')")
+    browser.wait_for_load_state()
+    browser.keyboard.press("f")
+    browser.wait_for_selector(".tag:has-text('false alarm')")
+    browser.click("text=Undo")
+    browser.wait_for_selector(".tag:has-text('deep-scratch')")
+    browser.wait_for_load_state()
+    browser.keyboard.press("z")
+    browser.wait_for_selector("text=No label yet")
+    browser.wait_for_load_state()
+    assert [step.step for step in labels.history(store, frame)] == ["label", "label", "undo", "undo"]
+    browser.keyboard.press("u")
+    browser.wait_for_selector(".tag:has-text('unsure')")
+    browser.goto(f"{url}/defects?label=unsure")
+    assert browser.locator(".tile").count() == 1
+    assert frame in (browser.locator(".tile").get_attribute("href") or "")
+
+
+def test_keys_and_swipes_go_through_the_gallery(store: Store, url: str, chromium: Any, browser: Any) -> None:
+    ids = [row["id"] for row in gallery.find(store, "defect", Filters())]
+    browser.goto(f"{url}/defects")
+    browser.keyboard.press("ArrowRight")
+    browser.keyboard.press("ArrowRight")
+    browser.keyboard.press("Enter")
+    browser.wait_for_url(f"**/{ids[1]}")
+    browser.keyboard.press("ArrowRight")
+    browser.wait_for_url(f"**/{ids[2]}")
+    browser.keyboard.press("ArrowLeft")
+    browser.wait_for_url(f"**/{ids[1]}")
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    page = context.new_page()
+    page.goto(f"{url}/frames/{ids[1]}")
+    swipe = """(step) => {
+      const stage = document.querySelector(".stage");
+      const at = (x) => [new Touch({identifier: 1, target: stage, clientX: x, clientY: 300})];
+      stage.dispatchEvent(new TouchEvent("touchstart", {changedTouches: at(200)}));
+      stage.dispatchEvent(new TouchEvent("touchend", {changedTouches: at(200 + step)}));
+    }"""
+    page.evaluate(swipe, -120)
+    page.wait_for_url(f"**/{ids[2]}")
+    context.close()
+
+
+def test_filters_choose_what_is_shown_and_where_the_neighbours_are(store: Store, url: str, browser: Any) -> None:
+    browser.goto(f"{url}/defects")
+    browser.select_option("select[name=camera]", "right")
+    browser.click("text=Show")
+    browser.wait_for_url("**camera=right**")
+    assert browser.locator(".tile").count() == 6
+    browser.locator(".tile").last.click()
+    assert browser.locator("text=Older").first.evaluate("element => element.tagName") == "SPAN"
+    browser.click("text=Newer")
+    browser.wait_for_url(re.compile("camera=right"))
+    assert "right" in browser.locator("h1").inner_text()
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_first_paint_needs_no_script(store: Store, url: str, chromium: Any, path: str) -> None:
+    labels.give(store, newest(store), "confirmed", "dent", "ann")
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(url + path.format(id=newest(store)))
+    assert page.locator("h1").count() == 1
+    pictures = page.locator("main img")
+    assert pictures.count() > 0
+    if path.startswith("/frames"):
+        page.click("text=Undo")
+        assert page.locator("text=No label yet").count() == 1
+    context.close()
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(store: Store, url: str, chromium: Any, path: str, scheme: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    labels.give(store, newest(store), "confirmed", "dent", "ann")
+    # axe reads the page from within, which our policy forbids to scripts that are not ours.
+    context = chromium.new_context(color_scheme=scheme, bypass_csp=True)
+    page = context.new_page()
+    page.goto(url + path.format(id=newest(store)))
+    page.wait_for_load_state()
+    found = Axe().run(page).response
+    assert len(found["passes"]) > 10
+    bad = [v for v in found["violations"] if v["impact"] in ("serious", "critical")]
+    assert [(v["id"], v["nodes"][0]["html"], v["nodes"][0]["failureSummary"]) for v in bad] == []
+    context.close()
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_nothing_is_wider_than_a_phone(store: Store, url: str, chromium: Any, path: str) -> None:
+    context = chromium.new_context(viewport={"width": 360, "height": 740}, is_mobile=True)
+    page = context.new_page()
+    page.goto(url + path.format(id=newest(store)))
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    for control in page.locator("header nav a, .labels button, .turn a").all():
+        assert control.bounding_box()["height"] >= 40
+    context.close()
+
+
+def test_a_verdict_is_legible_at_three_metres(store: Store, url: str, chromium: Any) -> None:
+    """Letters of 1/200 of the distance are easily read (DIN 1450): 15 mm, on a 10 inch tablet 85 CSS pixels a inch."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    page.goto(url)
+    height = float(page.locator(".verdict").first.evaluate("e => parseFloat(getComputedStyle(e).fontSize)"))
+    assert height >= 36
+    context.close()
+
+
+def test_hostile_names_run_no_script(model: Model, tmp_path: Path, browser: Any) -> None:
+    name = "<img src=x onerror=document.title='taken'><script>document.title='taken'</script>"
+    store = fill(tmp_path / "hostile", inspect(model, frames(5, camera=name)))
+    with serving(store) as url:
+        for path in PAGES:
+            browser.goto(url + path.format(id=newest(store)))
+            browser.wait_for_timeout(300)
+            assert browser.title() != "taken"
