@@ -41,13 +41,13 @@ from trainer.dense import build_dense_detector, fit_dense
 from trainer.evaluation import Evaluation, evaluate
 from trainer.fitting import FitOptions, Fitted, fit
 from trainer.network import Autoencoder
+from trainer.resolution import PART_SIDE, load_at_best_size
 from trainer.scoring import build_detector
 
 # What remains to be done after the training (memory, export, calibration, evaluation, report) takes this share of the
 # budget, and no more than this many seconds.
 RESERVED_SHARE = 0.15
 RESERVED_SECONDS = 60.0
-DEFAULT_SIDE = 256
 
 Progress = Callable[[str, float], None]  # (what is being done, share of it done in 0..1)
 
@@ -56,13 +56,14 @@ Progress = Callable[[str, float], None]  # (what is being done, share of it done
 class BuildOptions:
     """What `fit` was asked for; `budget` is in seconds and covers everything, training and what follows it.
 
-    With `keep_outliers` every held-out image sets the threshold, also one that scores like no good part.
+    Without a `side` the images choose the resolution. With `keep_outliers` every held-out image sets the threshold,
+    also one that scores like no good part.
     """
 
     name: str
     false_alarm_rate: float = 0.001
     budget: float = 600.0
-    side: int = DEFAULT_SIDE
+    side: int | None = None
     colour: str = "auto"
     region: tuple[int, int, int, int] | None = None
     any_size: bool = False
@@ -104,10 +105,7 @@ def build(
     Raises UsageError (the images), FittingError and ExportError.
     """
     samples = good_samples(dataset)
-    inputs = options.dense.layers[0] if options.dense else None
-    spec = choose_input(samples, options.side, options.colour, options.region, options.any_size, inputs)
-    images = load_images(samples, spec, lambda what, done, of: progress(what, done / of))
-    twins = find_twins(images)
+    spec, images, twins = load(samples, options, progress)
     parts = split(twins, options.fit.seed)
     reserved = min(RESERVED_SHARE * options.budget, RESERVED_SECONDS)
     options = replace(options, fit=replace(options.fit, budget=options.budget - reserved))
@@ -141,6 +139,27 @@ def build(
     content = export.pack(graph, card, golden)
     finished = Model.from_bytes(content, options.name, provider="cpu")
     return Built(content, finished, fitted, evaluation, audited, held_out, parity)
+
+
+def load(
+    samples: Sequence[Sample], options: BuildOptions, progress: Progress
+) -> tuple[InputSpec, Pixels, NDArray[np.int64]]:
+    """Choose the input and load the images for it: the input, uint8 [N, H, W, C], and the group of twins of each."""
+
+    def show(what: str, done: int, of: int) -> None:
+        progress(what, done / of)
+
+    if options.dense is None and options.side is None:
+
+        def input_of(side: int) -> InputSpec:
+            return choose_input(samples, side, options.colour, options.region, options.any_size)
+
+        return load_at_best_size(samples, input_of, options.fit.seed, show)
+    inputs = options.dense.layers[0] if options.dense else None
+    side = options.side or PART_SIDE
+    spec = choose_input(samples, side, options.colour, options.region, options.any_size, inputs)
+    images = load_images(samples, spec, show)
+    return spec, images, find_twins(images)
 
 
 def fit_detector(

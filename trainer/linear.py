@@ -107,12 +107,18 @@ class CrossFit:
     folds: list[LinearAutoencoder]
     fold_of: NDArray[np.int64]  # [N] for each training image the autoencoder that has not seen it
     explained: float  # share of the variance of fine detail that such an autoencoder rebuilds
-    variation: Variation  # the harmless changes that suit these parts
+    mirrored: bool  # whether a mirrored good part is a good part
+    flipped: bool  # and one that is upside down
 
     @property
     def aligned(self) -> bool:
         """Whether the linear half is of use: the parts lie alike."""
         return self.explained >= ALIGNED
+
+    @property
+    def variation(self) -> Variation:
+        """The harmless changes that suit these parts."""
+        return ALIGNED_VARIATION if self.aligned else Variation(mirrored=self.mirrored, flipped=self.flipped)
 
     @torch.no_grad()
     def __call__(self, x: Tensor, images: Sequence[int]) -> Rebuilt:
@@ -159,18 +165,8 @@ def fit_linear(
     for linear in (*folds, whole):
         linear.offset.copy_(offset.reshape(linear.shape))
         linear.deviation.copy_((deviation + DEVIATION_FLOOR * deviation.mean()).reshape(linear.shape))
-    explained = 1 - missed / detail
-    return whole, CrossFit(folds, fold_of, explained, suitable_variation(explained, errors))
-
-
-def suitable_variation(explained: float, errors: Tensor) -> Variation:
-    """The harmless changes for parts of which so much is explained, from the squared `errors` [3] of rebuilding them as
-    they are, mirrored and upside down.
-    """
-    if explained >= ALIGNED:
-        return ALIGNED_VARIATION
     mirrored, flipped = (errors[1:] < MIRROR_ERROR * errors[0]).tolist()
-    return Variation(mirrored=mirrored, flipped=flipped)
+    return whole, CrossFit(folds, fold_of, 1 - missed / detail, mirrored, flipped)
 
 
 def fine_detail(frames: Tensor) -> Tensor:

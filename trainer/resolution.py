@@ -1,0 +1,39 @@
+"""How many pixels the model sees: chosen from the images, where nobody says."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.card import InputSpec
+from monitor.imaging import Pixels
+from trainer.architecture import Architecture
+from trainer.dataset import Sample, find_twins, load_images
+from trainer.linear import fit_linear
+
+# Frames are scaled to an area of about so many pixels squared. Parts have details that are small on a large frame. What
+# is learned of a texture is how its patches look, and twice the resolution means a quarter as many of them in the same
+# time, seen through a window half as wide.
+PART_SIDE = 256
+TEXTURE_SIDE = 128
+
+
+def load_at_best_size(
+    samples: Sequence[Sample],
+    choose_input: Callable[[int], InputSpec],
+    seed: int,
+    progress: Callable[[str, int, int], None],
+) -> tuple[InputSpec, Pixels, NDArray[np.int64]]:
+    """Load images at the resolution that suits them: textures, which look the same upside down and in a mirror, small.
+
+    `choose_input` makes an input of a side. Returns it with the images uint8 [N, H, W, C] and their groups of twins.
+    """
+    spec = choose_input(TEXTURE_SIDE)
+    images = load_images(samples, spec, progress)
+    groups = find_twins(images)
+    _, cross_fit = fit_linear(images, groups, Architecture(spec.height, spec.width, spec.channels), seed)
+    if not (cross_fit.mirrored and cross_fit.flipped):
+        spec = choose_input(PART_SIDE)
+        images = load_images(samples, spec, progress)
+        groups = find_twins(images)
+    return spec, images, groups
