@@ -1,18 +1,27 @@
 """Every method, from a draw of a set to a model file: the same images, the same split, the same time."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import partial
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from onnx import ModelProto
 from torch import nn
 
 from monitor.card import InputSpec
 from monitor.errors import UsageError
 from monitor.imaging import Pixels
 from monitor.model import Golden
-from tests.benchmarks.quality import anomalib
-from tests.benchmarks.quality.baselines import PrincipalComponents, SimilarityDetector, fit_convolutional
+from tests.benchmarks.quality.anomalib_process import run_worker
+from tests.benchmarks.quality.baselines import (
+    LEARNING_RATE,
+    PrincipalComponents,
+    SimilarityDetector,
+    fit_convolutional,
+)
 from trainer import export
 from trainer.architecture import DenseArchitecture
 from trainer.building import BuildOptions, build, training_record, write_card
@@ -52,9 +61,25 @@ class Prepared:
         return cls(spec, images, split(find_twins(images), task.seed))
 
     @property
+    def learned_from(self) -> Pixels:
+        """The frames to train on."""
+        return self.images[self.parts.train]
+
+    @property
     def held_out(self) -> Pixels:
         """The frames to calibrate on."""
         return self.images[self.parts.calibration]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A graph with the contract's outputs, and what torch says of the held-out frames: float32 [N]."""
+
+    graph: ModelProto
+    golden: Golden
+    reference: NDArray[np.float32]
+    iterations: int
+    seconds: float
 
 
 Method = Callable[[Task], bytes]  # to the content of a model file
@@ -78,67 +103,65 @@ def pca(task: Task) -> bytes:
     """The residual of principal components."""
     given = Prepared.of(task)
     torch.manual_seed(task.seed)
-    network = PrincipalComponents(to_unit(torch.from_numpy(given.images[given.parts.train])))
-    return from_torch(task, given, DenseDetector(network), "pca", 1, 0.0)
+    start = time.monotonic()
+    network = PrincipalComponents(to_unit(torch.from_numpy(given.learned_from)))
+    return pack(task, given, "pca", export_detector(given, DenseDetector(network), 1, time.monotonic() - start))
 
 
 def dense(task: Task) -> bytes:
     """The textbook's autoencoder of fully connected layers."""
     given = Prepared.of(task)
-    spec = given.spec
-    pixels = spec.height * spec.width * spec.channels
-    layers = (pixels, HIDDEN, LATENT, HIDDEN, pixels)
-    options = FitOptions(seed=task.seed, budget=task.budget, learning_rate=1e-3)
-    fitted = fit_dense(
-        given.images, given.parts, DenseArchitecture(spec.height, spec.width, spec.channels, layers), options
-    )
-    return from_torch(task, given, DenseDetector(fitted.network), "dense", fitted.iterations, fitted.seconds)
+    height, width, channels = given.images.shape[1:]
+    pixels = height * width * channels
+    arch = DenseArchitecture(height, width, channels, (pixels, HIDDEN, LATENT, HIDDEN, pixels))
+    options = FitOptions(seed=task.seed, budget=task.budget, learning_rate=LEARNING_RATE)
+    network, fitted = fit_dense(given.images, given.parts, arch, options)
+    detector = DenseDetector(network)
+    return pack(task, given, "dense", export_detector(given, detector, fitted.iterations, fitted.seconds))
 
 
 def convolutional(task: Task, similarity: bool) -> bytes:
     """The plain convolutional autoencoder."""
     given = Prepared.of(task)
     options = FitOptions(seed=task.seed, budget=task.budget)
-    network, iterations, seconds = fit_convolutional(given.images[given.parts.train], options, similarity)
-    kind = SimilarityDetector if similarity else DenseDetector
-    return from_torch(task, given, kind(network), "conv", iterations, seconds)
+    network, iterations, seconds = fit_convolutional(given.learned_from, options, similarity)
+    detector = (SimilarityDetector if similarity else DenseDetector)(network)
+    return pack(task, given, "conv", export_detector(given, detector, iterations, seconds))
 
 
 def from_anomalib(task: Task, name: str) -> bytes:
-    """A model of anomalib, trained by its own program."""
+    """A model of anomalib's, trained by its own program."""
     given = Prepared.of(task)
-    found = anomalib.fit(task.python, name, given.images[given.parts.train], given.held_out, task.seed, task.budget)
-    golden = Golden(given.held_out[:2], found.scores[:2])
-    return pack(task, given, found.graph, golden, found.scores, name, found.iterations, found.seconds)
+    assert task.python is not None  # as cells of it are only made where it is there
+    found = run_worker(task.python, name, given.learned_from, given.held_out, task.seed, task.budget)
+    golden = Golden(given.held_out[: export.GOLDEN_GOOD], found.scores[: export.GOLDEN_GOOD])
+    return pack(task, given, name, Trained(found.graph, golden, found.scores, found.iterations, found.seconds))
 
 
-def from_torch(
-    task: Task, given: Prepared, detector: DenseDetector, name: str, iterations: int, seconds: float
-) -> bytes:
-    """Put a detector's readings on the scale of held-out parts, and make a model file of it."""
+def export_detector(given: Prepared, detector: DenseDetector, iterations: int, seconds: float) -> Trained:
+    """Put a detector's readings on the scale of held-out parts, and make a graph of it."""
     detector.eval().standardise(given.images[given.parts.validation])
     graph = export.to_onnx(detector, given.images.shape[1:])
     golden = export.choose_golden(detector, given.held_out)
-    reference = export.torch_scores(detector, given.held_out)
-    return pack(task, given, graph, golden, reference, name, iterations, seconds)
+    return Trained(graph, golden, export.torch_scores(detector, given.held_out), iterations, seconds)
 
 
-def pack(task, given, graph, golden, reference, name, iterations, seconds) -> bytes:  # type: ignore[no-untyped-def]
+def pack(task: Task, given: Prepared, name: str, trained: Trained) -> bytes:
     """The model file of a graph, calibrated as Andon's own are."""
-    fitted = Fitted(nn.Identity(), iterations=iterations, seconds=seconds, ended="budget")  # type: ignore[arg-type]
+    fitted = Fitted(nn.Identity(), iterations=trained.iterations, seconds=trained.seconds, ended="budget")
     options = BuildOptions(name, fit=FitOptions(seed=task.seed))
     card, _ = write_card(
-        graph,
-        golden,
+        trained.graph,
+        trained.golden,
         given.held_out,
-        reference,
+        trained.reference,
         name=name,
         spec=given.spec,
         architecture={"name": name},
         training=training_record(task.dataset.train, given.parts, given.parts.groups, options, fitted),
         false_alarm_rate=FALSE_ALARM_RATE,
     )
-    return export.pack(graph, card, golden)
+    return export.pack(trained.graph, card, trained.golden)
 
 
 METHODS: dict[str, Method] = {
@@ -152,6 +175,7 @@ METHODS: dict[str, Method] = {
     "andon-long": partial(andon, long=True),
 }
 NEED_ANOMALIB = ("ganomaly", "draem")
+WITHOUT_MAP = ("ganomaly",)  # it says how much is wrong, not where
 
 
 def find_method(name: str) -> Method:
