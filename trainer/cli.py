@@ -1,9 +1,9 @@
 """`andon-trainer`: the commands, and nothing but their arguments and what they print."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, NoReturn, cast
+from typing import TYPE_CHECKING, Annotated, NoReturn, cast
 
 import typer
 
@@ -27,6 +27,9 @@ from trainer.console import (
     say,
 )
 
+if TYPE_CHECKING:
+    from trainer.audit import Odd
+
 # torch, onnx and scikit-learn take seconds to import: each command imports what it needs, so that --help is quick.
 
 app = typer.Typer(
@@ -36,6 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 INTERRUPTED = 130  # the exit code that shells give for SIGINT
+SUSPECTS_NAMED = 5
 Report = Annotated[Path | None, typer.Option("--report", help="Also write a report: one self-contained HTML file.")]
 
 
@@ -86,13 +90,21 @@ def fit(
     iterations: Annotated[int, typer.Option(help="The most training steps to take.")] = 3000,
     seed: Annotated[int, typer.Option(help="One seed and machine, and time enough: the same weights.")] = 0,
     side: Annotated[
-        int, typer.Option(help="Resolution: frames are scaled to an area of about SIDE x SIDE pixels.", metavar="SIDE")
-    ] = 256,
+        int | None,
+        typer.Option(
+            help="Resolution: frames are scaled to an area of about SIDE x SIDE pixels; default: 256, textures 128.",
+            metavar="SIDE",
+        ),
+    ] = None,
     colour: Annotated[str, typer.Option(help="auto, grey or rgb.")] = "auto",
     region: Annotated[
         str | None, typer.Option(help="Region of interest: left,top,width,height in pixels.", metavar="L,T,W,H")
     ] = None,
     any_size: Annotated[bool, typer.Option("--any-size", help="Accept images of other sizes than most.")] = False,
+    keep_outliers: Annotated[
+        bool,
+        typer.Option("--keep-outliers", help="Set the threshold on held-out images that score far out, too."),
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option(help="Threads to train on, 0 for one per core.")] = 0,
     batch: Annotated[int | None, typer.Option(help="Frames in a training step; 16, dense 256.")] = None,
@@ -107,7 +119,8 @@ def fit(
     """
     check_range("--false-alarm-rate", false_alarm_rate, 1e-9, 0.5)
     check_range("--iterations", iterations, 1, 10_000_000)
-    check_range("--side", side, 64, 2048)
+    if side is not None:
+        check_range("--side", side, 64, 2048)
     check_choice("--architecture", architecture, ARCHITECTURES)
     is_dense = architecture == "dense"
     if not is_dense and (kind, loss) != (None, None):
@@ -138,6 +151,7 @@ def fit(
     from trainer.evaluation import to_table
     from trainer.fitting import FitOptions
     from trainer.report import write_report
+    from trainer.report.words import data_warnings
 
     if threads:
         torch.set_num_threads(threads)
@@ -149,6 +163,7 @@ def fit(
         colour=colour,
         region=parsed_region,
         any_size=any_size,
+        keep_outliers=keep_outliers,
         dense=DenseOptions(sizes, cast(Kind, kind), cast(Loss, loss)) if is_dense else None,
         fit=FitOptions(
             iterations=iterations,
@@ -171,12 +186,14 @@ def fit(
         f"({card.calibration.method}, {card.calibration.count} held-out images)"
     )
     warn_of_few_images(card.calibration.method, card.calibration.count, card.calibration.false_alarm_rate)
+    warn_of_data(built.audit.suspects, data_warnings(card.training))
     if report is not None:
         write_report(
             report,
             model=built.model,
             fitted=built.fitted,
             evaluation=built.evaluation,
+            audit=built.audit,
             good_frames=built.held_out,
         )
         say(f"{report}: the report")
@@ -295,6 +312,15 @@ def warn_of_few_images(method: str, count: int, rate: float) -> None:
             highlight=False,
             soft_wrap=True,
         )
+
+
+def warn_of_data(suspects: "Sequence[Odd]", lines: Sequence[str]) -> None:
+    """Say what a person should look at in the images, and name the first of those that may be no good parts."""
+    for line in lines:
+        err.print(f"note: {line}", highlight=False, markup=False, soft_wrap=True)
+    for odd in suspects[:SUSPECTS_NAMED]:
+        text = f"      {odd.sample.path}: {odd.deviations:.0f} deviations above the median, {odd.use}"
+        err.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """`andon-trainer` as a user runs it: what it prints, what it leaves, and one clear line for each mistake."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from monitor.errors import UsageError
 from monitor.model import Golden, Model
 from tests.conftest import run_command, skip_or_fail
 from trainer.console import parse_duration, parse_region
+from trainer.dataset import split
 
 FIT = ("andon-trainer", "fit")
 QUICK = ("--iterations", "3", "--side", "64", "--batch", "4", "--threads", "1")
@@ -65,6 +67,18 @@ def test_fit_writes_a_report_with_learning_curve(sample_folder: Path, tmp_path: 
     text = report.read_text()
     assert "earning curve" in text
     assert {path.name for path in tmp_path.iterdir()} == {"part.onnx", "part.html"}
+
+
+def test_an_image_that_is_no_good_part_is_named(sample_folder: Path, tmp_path: Path) -> None:
+    data = shutil.copytree(sample_folder / "train/good", tmp_path / "data")
+    slipped = sorted(data.iterdir())[split(np.arange(32), seed=0).calibration[0]]
+    image = cv2.imread(str(slipped), cv2.IMREAD_GRAYSCALE)
+    cv2.rectangle(image, (180, 180), (330, 330), 255, -1)
+    cv2.imwrite(str(slipped), image)
+    done = run_command(*FIT, data, "-o", tmp_path / "part.onnx", *QUICK)
+    assert done.returncode == 0, done.stderr
+    assert "note: Images among the good ones that score like no good part: 1." in done.stderr
+    assert f"{slipped}: " in done.stderr
 
 
 MISTAKES = [
