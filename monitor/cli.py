@@ -124,6 +124,35 @@ def check(
 
 
 @app.command()
+def tune(
+    model: ModelFile = None,
+    source: SourceUri = None,
+    output: Annotated[Path | None, Option("--output", "-o", help="YAML file to write, with the best settings.")] = None,
+    seconds: Annotated[float, Option(min=0.1, help="Seconds of one measurement, about.")] = 2.0,
+    rounds: Annotated[int, Option(min=1, help="Measurements of each candidate; the median counts.")] = 3,
+    config: ConfigFile = None,
+    settings: Sets = None,
+) -> None:
+    """Find the provider, threads and batches that inspect the most frames a second on this machine.
+
+    Frames are the first of a folder or a recording, inspected from memory. What is written is the file of --config, if
+    given, with the best settings in it.
+    """
+    loaded = _load({"model.path": model, "source.uri": source}, settings, config)
+    from monitor import tuning
+    from monitor.files import check_writable
+    from monitor.report import console, print_trials, share_bar
+
+    if output is not None:
+        check_writable(output)
+    with share_bar("measuring", console(error=True)) as progress:
+        trials = tuning.tune(loaded, seconds, rounds, progress)
+    print_trials(trials, console(error=False))
+    if output is not None:
+        tuning.write_settings(config, trials[0].values, output)
+
+
+@app.command()
 def publish(
     source: Annotated[str, typer.Argument(help="Folder, image, video file, rtsp://..., http://... or camera:0.")],
     to: Annotated[str, Option(metavar="URI", help="kafka://host:port/topic")],

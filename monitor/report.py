@@ -1,11 +1,11 @@
 """The tables that the command line prints: what a run amounted to, what a check found."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -15,6 +15,7 @@ from monitor.settings import Settings, flatten
 from monitor.sinks import Sink
 from monitor.sources import hide_password
 from monitor.summary import Summary
+from monitor.tuning import Trial
 
 PAGE_WIDTH = 160  # columns where the output is a file, which does not say how wide it is
 
@@ -118,6 +119,17 @@ def progress_bar(console: Console | None) -> Iterator[list[Sink]]:
         yield [_Bar(progress)]
 
 
+@contextmanager
+def share_bar(what: str, console: Console) -> Iterator[Callable[[float], None]]:
+    """A bar on the terminal; what it gives is called with the share that is done, from 0 to 1."""
+    if not console.is_terminal:
+        yield lambda share: None
+        return
+    with Progress(TextColumn(what), BarColumn(), TimeRemainingColumn(), console=console, transient=True) as progress:
+        task = progress.add_task(what, total=1.0)
+        yield lambda share: progress.update(task, completed=share)
+
+
 def print_settings(settings: Settings, console: Console) -> None:
     """Every setting with its value."""
     rows: list[list[object]] = [
@@ -125,6 +137,20 @@ def print_settings(settings: Settings, console: Console) -> None:
         for key, value, description in flatten(settings)
     ]
     console.print(table(["setting", "value", "meaning"], rows, numbers=False))
+
+
+def print_trials(trials: Sequence[Trial], console: Console) -> None:
+    """What was tried and how fast it was, the best first."""
+    names = list(dict.fromkeys(key for trial in trials for key in trial.values))
+    rows: list[list[object]] = [
+        [
+            *(trial.values.get(name, "") for name in names),
+            f"{trial.rate:.1f}",
+            f"{min(trial.rates):.1f} to {max(trial.rates):.1f}",
+        ]
+        for trial in trials
+    ]
+    console.print(table([*names, "frames/s", "range"], rows))
 
 
 def print_checks(checks: Iterable[Check], console: Console) -> bool:

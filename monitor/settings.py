@@ -336,7 +336,7 @@ def load_settings(flags: Mapping[str, Any] | None = None, config: Path | None = 
             return init_settings, env_settings, InitSettingsSource(settings_cls, init_kwargs=file)
 
     try:
-        return Loaded(**_nested(given))  # type: ignore[arg-type]  # they are validated here
+        return Loaded(**nested(given))  # type: ignore[arg-type]  # they are validated here
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
@@ -420,7 +420,8 @@ def _origin(key: str, flags: Mapping[str, Any], config: Path | None) -> str:
     return "" if config is None else f"{config}: "
 
 
-def _nested(flags: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def nested(flags: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Settings by dotted key as groups: {"server.port": 0} as {"server": {"port": 0}}."""
     groups: dict[str, dict[str, Any]] = {}
     for key, value in flags.items():
         group, name = key.split(".")
