@@ -9,8 +9,11 @@ import onnx
 import pytest
 
 from monitor import imaging
+from monitor.calibration import calibrate
 from monitor.card import CARD_KEY
 from monitor.model import Model
+from monitor.rates import Rate, rate
+from trainer.audit import far_out
 from trainer.building import recalibrate, spread
 from trainer.dataset import choose_input, load_image, load_images, open_dataset
 from trainer.evaluation import evaluate
@@ -77,6 +80,40 @@ def test_recalibration_changes_the_threshold_and_nothing_that_scores(model_file:
     frames = load_images(open_dataset(good).train, after.card.input)
     np.testing.assert_array_equal(after.score(frames), before.score(frames))
     assert (after.score(frames) > after.card.threshold).sum() == 2  # ceil(31 * 0.9) = 28th of 30, so two lie above
+
+
+@pytest.fixture(scope="module")
+def unseen(model: Model, tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
+    """Scores of 180 good parts that the model never saw: float32 [180]."""
+    from trainer.sample.render import write_sample
+
+    folder = tmp_path_factory.mktemp("unseen") / "part"
+    write_sample(folder, seed=7, train=180, test_good=0, test_defects=0, stream=0)
+    return model.score(load_images(open_dataset(folder).train, model.card.input))
+
+
+def rates_over_splits(scores: np.ndarray, count: int, asked: float) -> list[Rate]:
+    """False alarms among the rest where the threshold is set on `count` of good parts' scores, for 300 splits."""
+    rng = np.random.default_rng(0)
+    rates = []
+    for _ in range(300):
+        order = rng.permutation(len(scores))
+        held_out, tested = scores[order[:count]], scores[order[count:]]
+        threshold = calibrate(held_out[~far_out(held_out)], asked).threshold
+        rates.append(rate(int((tested > threshold).sum()), len(tested)))
+    return rates
+
+
+@pytest.mark.parametrize("asked", [0.02, 0.01])
+def test_unseen_good_parts_are_flagged_as_rarely_as_was_asked(unseen: np.ndarray, asked: float) -> None:
+    rates = rates_over_splits(unseen, 120, asked)
+    assert np.mean([found.share for found in rates]) <= asked
+    assert np.mean([found.low <= asked <= found.high for found in rates]) >= 0.9
+
+
+def test_with_too_few_images_the_rate_is_below_what_they_could_have_told(unseen: np.ndarray) -> None:
+    """An extrapolation promises no interval; it keeps false alarms rarer than one in the images it stands on."""
+    assert np.mean([found.share for found in rates_over_splits(unseen, 60, 0.001)]) <= 1 / 61
 
 
 def test_card_is_json_in_the_files_metadata(model_file: Path) -> None:
