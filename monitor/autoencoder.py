@@ -22,7 +22,7 @@ from monitor import heatmap, imaging
 from monitor.card import Card
 from monitor.errors import ImageError, ModelError, UsageError
 from monitor.imaging import Pixels
-from monitor.model import INPUT, Model, read_model
+from monitor.model import INPUT, Model
 from monitor.session import Session
 from monitor.subgraph import extract
 
@@ -31,12 +31,10 @@ RECONSTRUCTION = "reconstruction"
 
 
 class Autoencoder:
-    """A verified model file, taken apart into encoder and decoder. For use from one thread."""
+    """A verified model file, taken apart into encoder and decoder."""
 
-    def __init__(self, content: bytes, path: str, provider: str = "auto", threads: int = 0) -> None:
-        self.model = Model.from_bytes(content, path, provider, threads)
-        self._content = content
-        self._path = path
+    def __init__(self, model: Model, provider: str = "auto", threads: int = 0) -> None:
+        self.model = model
         self._run_on = (provider, threads)
 
     @classmethod
@@ -45,7 +43,7 @@ class Autoencoder:
 
         Raises UsageError (no such file or provider) and ModelError (not ours, damaged, golden scores differ).
         """
-        return cls(read_model(Path(path)), str(path), provider, threads)
+        return cls(Model.load(Path(path), provider, threads), provider, threads)
 
     @property
     def card(self) -> Card:
@@ -109,10 +107,10 @@ class Autoencoder:
 
     def _part(self, source: str, target: str) -> Session:
         try:
-            part = extract(self._content, source, target)
+            part = extract(self.model.content, source, target)
         except ValueError as error:
-            raise ModelError(f"{self._path}: cannot be parted ({error}); fit the model again") from None
-        return Session(part, self._path, *self._run_on)
+            raise ModelError(f"{self.model.path}: cannot be parted ({error}); fit the model again") from None
+        return Session(part, self.model.path, *self._run_on)
 
     def _frames(self, frames: ArrayLike) -> Pixels:
         rows, spec = np.asarray(frames), self.card.input

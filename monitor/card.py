@@ -77,6 +77,22 @@ class Training(_Part):
     device: str
 
 
+class Kinds(_Part):
+    """The kinds of defects that a model tells apart, and how well: see `trainer.uses.classification`.
+
+    Measured on images that the head did not learn from: `accuracy` is the mean over kinds of the share told right,
+    `calibration_error` how far, in 0..1, probabilities are from shares on average, at `temperature` and without it.
+    """
+
+    names: tuple[str, ...]
+    way: Literal["frozen", "fine-tuned"]
+    images: int
+    accuracy: float
+    temperature: float
+    calibration_error: float
+    calibration_error_before: float
+
+
 class Card(_Part):
     """Everything a person or the monitor needs to know about a model; see the fields' names."""
 
@@ -88,6 +104,7 @@ class Card(_Part):
     calibration: Calibration
     reference: Reference
     training: Training
+    kinds: Kinds | None = None
     metrics: dict[str, float] = {}
     milliseconds_per_image: float | None = None
     versions: dict[str, str]

@@ -55,6 +55,7 @@ class Latency:
 class Verdict:
     """What is said about one frame. `score`, `p_value` are None, and `reason`, `detail` set, where it is uninspectable.
 
+    `kind` is what kind of defect it looks like and `kind_probability` how sure that is, where the model tells kinds.
     `latency` is None for recordings, whose verdicts must not depend on the machine that replays them.
     """
 
@@ -71,6 +72,8 @@ class Verdict:
     p_value: float | None = None
     reason: str | None = None
     detail: str | None = None
+    kind: str | None = None
+    kind_probability: float | None = None
     latency: Latency | None = None
 
     def to_json(self) -> str:
@@ -85,6 +88,7 @@ class Verdict:
             "score": self.score,
             "threshold": self.threshold,
             "p_value": self.p_value,
+            "kind": None if self.kind is None else {"name": self.kind, "probability": self.kind_probability},
             "model": {"alias": self.model, "sha256": self.model_sha256},
             "latency": None
             if self.latency is None

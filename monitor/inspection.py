@@ -108,7 +108,8 @@ class Inspector:
         rejections = [self._stale(prepared.frame, now) or prepared.rejection for prepared in batch]
         inspected = [i for i, rejection in enumerate(rejections) if rejection is None]
         scores = dict(zip(inspected, self._score([batch[i].pixels for i in inspected]), strict=True))
-        return [self._verdict(prepared.frame, rejections[i] or scores[i]) for i, prepared in enumerate(batch)]
+        verdicts = [self._verdict(prepared.frame, rejections[i] or scores[i]) for i, prepared in enumerate(batch)]
+        return [self._with_kind(verdict, prepared) for verdict, prepared in zip(verdicts, batch, strict=True)]
 
     def _score(self, pixels: Sequence[Any]) -> list[float | Rejection]:
         """A score for each frame (uint8 [H, W, C]), or why there is none."""
@@ -121,6 +122,17 @@ class Inspector:
                 return [_failed(error)]
         # Most of the batch may be sound: find out which frame it was.
         return [score for frame in pixels for score in self._score([frame])]
+
+    def _with_kind(self, verdict: Verdict, prepared: Prepared) -> Verdict:
+        """A defect's verdict with the kind it looks like, where the model tells kinds apart."""
+        if verdict.outcome != "defect" or not self.model.kinds or prepared.pixels is None:
+            return verdict
+        try:
+            probabilities = self.model.classify(prepared.pixels[None])[0]
+        except Exception:  # the part is a defect all the same
+            return verdict
+        likeliest = int(probabilities.argmax())
+        return replace(verdict, kind=self.model.kinds[likeliest], kind_probability=float(probabilities[likeliest]))
 
     def _stale(self, frame: Frame, now: float | None) -> Rejection | None:
         limit = self.rules.max_staleness

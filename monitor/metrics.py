@@ -56,6 +56,12 @@ class Metrics:
         self.verdicts = Counter(
             "andon_verdicts", "Verdicts that are durable, by outcome.", ["camera", "verdict"], registry=registry
         )
+        self.defect_kinds = Counter(
+            "andon_defect_kinds",
+            "Defects by what kind they look like, where the model tells kinds apart.",
+            ["camera", "kind"],
+            registry=registry,
+        )
         self.uninspectable = Counter(
             "andon_uninspectable",
             "Frames that could not be inspected, by reason.",
@@ -227,6 +233,7 @@ class Metrics:
             self.dead_letters.labels(reason)
         self._cameras: set[str] = set()
         self._model = ""
+        self._kinds: tuple[str, ...] = ()
 
     def expect(self, cameras: Sequence[str], silence: float, takt: float) -> None:
         """What the settings say of the line: cameras that should come, and times in seconds."""
@@ -244,9 +251,12 @@ class Metrics:
         """Say which model is in use, and on which provider."""
         card = model.card
         self._model = alias
+        self._kinds = model.kinds
         self.false_alarm_rate.set(card.calibration.false_alarm_rate)
         for camera in tuple(self._cameras):  # a swap comes from another thread than frames do
             self.score_ratio.labels(camera, alias)
+            for kind in model.kinds:
+                self.defect_kinds.labels(camera, kind)
         self.model.info(
             {
                 "model": alias,
@@ -274,6 +284,8 @@ class Metrics:
             self.verdicts.labels(camera, verdict.outcome).inc(exemplar=exemplar)
             if verdict.outcome == "defect":
                 self.last_defect.labels(camera).set(verdict.captured_at)
+            if verdict.kind is not None:
+                self.defect_kinds.labels(camera, verdict.kind).inc()
             if verdict.reason is not None:
                 self.uninspectable.labels(camera, verdict.reason).inc()
             if verdict.score is not None and verdict.threshold > 0:
@@ -316,6 +328,8 @@ class Metrics:
                 self.uninspectable.labels(camera, reason)
             for signal in SIGNALS:
                 self.drift.labels(camera, signal)
+            for kind in self._kinds:
+                self.defect_kinds.labels(camera, kind)
             if self._model:
                 self.score_ratio.labels(camera, self._model)
         return camera

@@ -13,9 +13,11 @@ from monitor.card import CARD_KEY, GOLDEN_KEY, Card, parse_card
 from monitor.errors import ModelError, UsageError
 from monitor.imaging import Pixels
 from monitor.session import Session, first_line
+from monitor.subgraph import extract
 
 INPUT = "frames"
 OUTPUTS = ("score", "anomaly_map", "reconstruction", "latent")
+KINDS = "kinds"  # probabilities float32 [N, K] of the card's kinds of defects, an output that a model may have
 
 # How far a score may be from the one torch gave, relative to the score. Between runtimes on one machine (at export)
 # the difference is a few 1e-6; between processor generations and GPUs the order of summation costs up to a few 1e-5.
@@ -65,8 +67,9 @@ class Model:
 
     golden_frames: Pixels  # uint8 [K, H, W, C], the good ones first
 
-    def __init__(self, session: Session, card: Card, content: bytes, path: str) -> None:
+    def __init__(self, session: Session, card: Card, content: bytes, path: str, kinds: Session | None) -> None:
         self._session = session
+        self._kinds = kinds
         self.card = card
         self.content = content
         self.path = path
@@ -88,10 +91,15 @@ class Model:
     def from_bytes(cls, content: bytes, path: str, provider: str = "auto", threads: int = 1) -> "Model":
         """As `load`, from the content of a model file; `path` only names it in errors."""
         session = Session(content, path, provider, threads)
+        kinds = None
+        if KINDS in session.outputs:
+            # A graph of its own: good parts, which are nearly all, must not pay for what is asked of defects alone.
+            kinds = Session(extract(content, INPUT, KINDS), path, provider, threads)
+            session = Session(extract(content, INPUT, *OUTPUTS), path, provider, threads)
         metadata = session.metadata
         if CARD_KEY not in metadata or GOLDEN_KEY not in metadata:
             raise ModelError(f"{path}: an ONNX file without a model card; give one made by andon-trainer fit")
-        model = cls(session, parse_card(metadata[CARD_KEY], path), content, path)
+        model = cls(session, parse_card(metadata[CARD_KEY], path), content, path, kinds)
         model._check_signature(path)
         model.golden_frames = model._check_golden(metadata[GOLDEN_KEY], path)
         return model
@@ -104,11 +112,21 @@ class Model:
         """Scores, anomaly maps, reconstructions and latent vectors of frames uint8 [N, H, W, C]."""
         return Explanation(*self._session.run(list(OUTPUTS), frames))
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of defects it tells apart; none for most models."""
+        return () if self.card.kinds is None else self.card.kinds.names
+
+    def classify(self, frames: Pixels) -> NDArray[np.float32]:
+        """Probabilities float32 [N, K] of `kinds` for defects uint8 [N, H, W, C]; K > 0."""
+        assert self._kinds is not None
+        return self._kinds.run([KINDS], frames)[0]
+
     def _check_signature(self, path: str) -> None:
         spec = self.card.input
         expected = {INPUT: ["tensor(uint8)", spec.height, spec.width, spec.channels]}
         inputs, outputs = self._session.inputs, self._session.outputs
-        if inputs != expected or set(outputs) != set(OUTPUTS):
+        if inputs != expected or set(outputs) != set(OUTPUTS) or bool(self.kinds) != (self._kinds is not None):
             raise ModelError(f"{path}: its inputs {inputs} and outputs {outputs} do not fit its card")
 
     def _check_golden(self, text: str, path: str) -> Pixels:

@@ -20,22 +20,22 @@ _FORMAT = {
         ("output", 12, "Named"),
         ("value_info", 13, "Named"),
     ),
-    "Model": (("graph", 7, "Graph"), ("metadata_props", 14, "Named")),
+    "Model": (("graph", 7, "Graph"),),
 }
 _SINGLE = ("name", "graph")
 
 
-def extract(model: bytes, source: str, target: str) -> bytes:
-    """The graph from tensor `source`, an input or output of `model`, to `target`, one of its outputs.
+def extract(model: bytes, source: str, *targets: str) -> bytes:
+    """The graph from tensor `source`, an input or output of `model`, to `targets`, outputs of it.
 
-    Raises ValueError where `target` depends on more than `source` and constants.
+    Raises ValueError where they depend on more than `source` and constants.
     """
     whole = _Model.FromString(model)
     graph = whole.graph
     makers = {name: node for node in graph.node for name in node.output}
     constants = {tensor.name for tensor in graph.initializer}
     needed: set[str] = set()
-    waiting = [target]
+    waiting = list(targets)
     while waiting:
         name = waiting.pop()
         if name in needed or name == "":
@@ -44,7 +44,7 @@ def extract(model: bytes, source: str, target: str) -> bytes:
         if name == source or name in constants:
             continue
         if name not in makers:
-            raise ValueError(f"{target} depends on {name}, not on {source} alone")
+            raise ValueError(f"{', '.join(targets)} depends on {name}, not on {source} alone")
         waiting += makers[name].input
     ends = {value.name: value for value in (*graph.input, *graph.output)}
     kept = [node for node in graph.node if any(name in needed and name != source for name in node.output)]
@@ -52,8 +52,7 @@ def extract(model: bytes, source: str, target: str) -> bytes:
     _replace(graph, "initializer", [tensor for tensor in graph.initializer if tensor.name in needed])
     _replace(graph, "value_info", [])
     _replace(graph, "input", [ends[source]])
-    _replace(graph, "output", [ends[target]])
-    _replace(whole, "metadata_props", [])
+    _replace(graph, "output", [ends[target] for target in targets])
     part: bytes = whole.SerializeToString()
     return part
 

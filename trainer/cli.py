@@ -26,6 +26,7 @@ from trainer.console import (
     progress_bar,
     say,
 )
+from trainer.uses.commands import app as uses
 
 if TYPE_CHECKING:
     from trainer.audit import Odd
@@ -38,6 +39,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(uses)
 INTERRUPTED = 130  # the exit code that shells give for SIGINT
 SUSPECTS_NAMED = 5
 Report = Annotated[Path | None, typer.Option("--report", help="Also write a report: one self-contained HTML file.")]

@@ -24,10 +24,10 @@ GOLDEN_GOOD = 2
 GOLDEN_CORRUPTED = 2
 
 
-def to_onnx(detector: nn.Module, shape: tuple[int, ...]) -> ModelProto:
-    """A detector of frames of `shape` [H, W, C] as an ONNX graph.
+def to_onnx(network: nn.Module, shape: tuple[int, ...], outputs: tuple[str, ...] = OUTPUTS) -> ModelProto:
+    """A network of frames of `shape` [H, W, C] as an ONNX graph.
 
-    `frames` uint8 [N, H, W, C] in, `monitor.model.OUTPUTS` out, N dynamic.
+    `frames` uint8 [N, H, W, C] in, `outputs` out, which are a detector's, N dynamic.
     """
     # Two frames, not one: the exporter takes a size of one for a constant.
     example = torch.zeros(2, *shape, dtype=torch.uint8)
@@ -35,10 +35,10 @@ def to_onnx(detector: nn.Module, shape: tuple[int, ...]) -> ModelProto:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the exporter's own internals, nothing that a user could act on
         program = torch.onnx.export(
-            detector.eval(),
+            network.eval(),
             (example,),
             input_names=[INPUT],
-            output_names=list(OUTPUTS),
+            output_names=list(outputs),
             dynamic_shapes={INPUT: {0: torch.export.Dim("N")}},
             opset_version=OPSET,
             dynamo=True,

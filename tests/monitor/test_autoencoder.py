@@ -11,6 +11,7 @@ from onnx import TensorProto, helper
 
 from monitor.autoencoder import Autoencoder
 from monitor.errors import ModelError, UsageError
+from monitor.model import Model
 from monitor.subgraph import extract
 
 
@@ -59,7 +60,7 @@ def test_a_wrong_array_is_told_what_would_be_right(part: Autoencoder, frames: np
 
 
 def test_a_graph_whose_reconstruction_goes_past_the_latent_vector_is_refused(model_bytes: bytes) -> None:
-    part = Autoencoder(model_bytes, "test.onnx", "cpu")
+    part = Autoencoder(Model.from_bytes(model_bytes, "test.onnx", "cpu"), "cpu")
     with pytest.raises(ModelError, match=r"test.onnx: cannot be parted \(reconstruction depends on frames"):
         part.decode(np.zeros((1, 32), np.float32))
 
