@@ -1,0 +1,128 @@
+"""The review page on a real broker: monitors and pages die, and no defect is lost or shown twice."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from kafka import KafkaProducer
+
+from monitor.review import gallery
+from monitor.review.gallery import Filters
+from monitor.review.store import Store
+from tests.monitor.kafka.line import Line, Monitor
+from tests.monitor.review.test_access import Client
+from tests.monitor.small_model import parts
+
+ALL = ("evidence.rate=1000", "evidence.burst=1000")
+
+
+@contextmanager
+def page(line: Line, store: Path, *settings: str) -> Iterator[tuple[Monitor, Client]]:
+    """`andon-monitor review` as a process, and a visitor to it."""
+    log = line.folder / f"page-{time.monotonic_ns()}.log"
+    command = [sys.executable, "-c", "from monitor.cli import main; main()", "review", "--store", str(store)]
+    command += ["--defects", line.uri(line.defects), "--verdicts", line.uri(line.verdicts)]
+    command += ["--labels", line.uri(line.labels), "--model", str(line.model), "--port", "0", *settings]
+    with log.open("w") as file:
+        process = subprocess.Popen(command, stderr=file, stdout=file)
+    shown = Monitor(process, log)
+    try:
+        shown.wait_for("review page at")
+        found = re.search(r"review page at (\S+)/", log.read_text())
+        assert found is not None
+        yield shown, Client(found.group(1))
+    finally:
+        shown.kill()
+
+
+def defects(store: Path, wanted: int, seconds: float = 40) -> list[Any]:
+    """The defects on the page, once there are so many."""
+    deadline = time.monotonic() + seconds
+    while True:
+        rows = Store(store).connection.execute("SELECT * FROM frames WHERE kind = 'defect'").fetchall()
+        if len(rows) >= wanted or time.monotonic() > deadline:
+            return rows
+        time.sleep(0.2)
+
+
+def test_replicas_restarts_and_crashes_lose_and_double_nothing(line: Line, tmp_path: Path) -> None:
+    evidence = (f"output.evidence={line.uri(line.defects)}", *ALL)
+    store = tmp_path / "store"
+    images = [data for data, _ in parts(160, every=4)]
+    with page(line, store) as (shown, visitor), line.monitor(*evidence) as first, line.monitor(*evidence) as second:
+        line.send(images[:60], cameras=("left", "right", "top", "back"))
+        assert len(defects(store, 5)) >= 5
+        shown.kill()  # the page, in the middle of reading
+        line.send(images[60:120], cameras=("left", "right", "top", "back"))
+        first.kill()  # a monitor, in the middle of its work
+        with page(line, store) as (again, _), line.monitor(*evidence):
+            line.send(images[120:], cameras=("left", "right", "top", "back"))
+            answers = line.read_answers(160)
+            wanted = {answer["id"] for answer in answers if answer["verdict"] == "defect"}
+            assert len(wanted) >= 40
+            rows = defects(store, len(wanted))
+            assert sorted(row["id"] for row in rows) == sorted(wanted)
+            assert {row["topic"] for row in rows} == {line.frames}
+            again.signal(signal.SIGTERM)
+            assert again.end() == 0
+        second.signal(signal.SIGTERM)
+        assert second.end() == 0
+        assert visitor.url
+    # A page that begins anew, with an empty store, comes to the same.
+    with page(line, tmp_path / "other"):
+        assert sorted(row["id"] for row in defects(tmp_path / "other", len(wanted))) == sorted(wanted)
+
+
+def test_labels_are_published_once_each_in_order(line: Line, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    with line.monitor(f"output.evidence={line.uri(line.defects)}", *ALL):
+        line.send([data for data, _ in parts(8, every=4)])
+        line.read_answers(8)
+    with page(line, store) as (shown, visitor):
+        frame = defects(store, 2)[0]["id"]
+        for label in ("confirmed", "false alarm"):
+            assert visitor.label(frame, label=label) == 200
+        first = line.read(line.labels, 2)
+        shown.kill()
+    with page(line, store) as (_, visitor):
+        assert visitor.label(frame, label="unsure") == 200
+        records = line.read(line.labels, 3, extra=1.0)
+    assert len(first) == 2
+    values = [json.loads(record.value) for record in records]
+    assert [value["judgement"] for value in values] == ["confirmed", "false alarm", "unsure"]
+    assert [value["label"] for value in values] == ["defect", "good", None]
+    assert {value["id"] for value in values} == {frame}
+    assert values[0]["frame"]["topic"] == line.frames
+    headers = [dict(record.headers) for record in records]
+    assert [header["ce_type"] for header in headers] == 3 * [b"andon.label"]
+    assert len({header["ce_id"] for header in headers}) == 3
+
+
+def test_what_others_put_into_the_topic_is_refused_and_the_rest_is_shown(line: Line, tmp_path: Path) -> None:
+    producer = KafkaProducer(bootstrap_servers=line.servers)
+    for topic in (line.defects, line.verdicts):
+        for value in (b"", b"<script>alert(1)</script>", b"PK\x03\x04" + bytes(1000), b'{"id": "../../x"}', None):
+            producer.send(topic, value=value, key=b"x").get(timeout=20)
+    producer.close()
+    with line.monitor(f"output.evidence={line.uri(line.defects)}", *ALL):
+        line.send([data for data, _ in parts(8, every=4)])
+        with page(line, tmp_path / "store") as (shown, visitor):
+            assert len(defects(tmp_path / "store", 2)) == 2
+            assert "are refused: not a package of evidence" in shown.log.read_text()
+            status, body = visitor.get("/defects")
+            assert status == 200
+            assert body.count('class="tile"') == 2
+
+
+def test_a_topic_that_is_not_there_is_said_and_the_page_stays(line: Line, tmp_path: Path) -> None:
+    with page(line, tmp_path / "store", "--defects", line.uri("no-such-topic")) as (shown, visitor):
+        shown.wait_for("no such topic")
+        assert visitor.get("/defects")[0] == 200
+    assert gallery.find(Store(tmp_path / "store"), "defect", Filters()) == []

@@ -1,0 +1,90 @@
+"""Make the README's pictures of the review page from what `make demo` left: python -m tests.readme.review demo
+
+The sample's stream is shared out among three cameras, as if it had just been taken; people label by the truth.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+from playwright.sync_api import Page, sync_playwright
+
+from monitor.frames import rfc3339
+from monitor.review import gallery, labels
+from monitor.review.app import Review
+from monitor.review.gallery import Filters
+from monitor.review.store import Store
+from monitor.server import Server
+from monitor.settings import ReviewSettings
+
+CAMERAS = ("press-1", "press-2", "press-3")
+SIZE = {"width": 1180, "height": 820}  # of a tablet, in CSS pixels
+WIDTH = 900  # of the pictures
+PICTURES = Path(".github/pictures")
+
+
+def share_out(stream: Path, folder: Path) -> dict[int, str]:
+    """A line of three cameras from the stream; the truth of each frame by offset."""
+    lines = [json.loads(line) for line in (stream / "manifest.jsonl").read_text().splitlines()]
+    (folder / "frames").symlink_to((stream / "frames").absolute())
+    begin = time.time() - len(lines) / len(CAMERAS)
+    with (folder / "manifest.jsonl").open("w") as manifest:
+        for i, line in enumerate(lines):
+            more = {"camera": CAMERAS[i % len(CAMERAS)], "captured_at": rfc3339(begin + i / len(CAMERAS))}
+            manifest.write(json.dumps(line | more) + "\n")
+    return {offset: line["label"] for offset, line in enumerate(lines)}
+
+
+def label_all(store: Store, truth: dict[int, str]) -> None:
+    """All defects but the newest three."""
+    for row in gallery.find(store, "defect", Filters())[3:]:
+        kind = truth[row["offset"]]
+        labels.give(store, row["id"], "false alarm" if kind == "good" else "confirmed", kind.replace("good", ""), "ann")
+
+
+def shoot(page: Page, name: str) -> None:
+    """One picture, small enough for a README."""
+    page.wait_for_load_state("networkidle" if name != "now" else "load")
+    page.wait_for_timeout(800)
+    with tempfile.NamedTemporaryFile(suffix=".png") as file:
+        page.screenshot(path=file.name)
+        shot = cv2.imread(file.name)
+    size = (WIDTH, round(shot.shape[0] * WIDTH / shot.shape[1]))
+    small = cv2.resize(shot, size, interpolation=cv2.INTER_AREA)
+    cv2.imwrite(str(PICTURES / f"review-{name}.jpg"), small, [cv2.IMWRITE_JPEG_QUALITY, 85])
+
+
+def main(demo: Path) -> None:
+    """Write .github/pictures/review-*.jpg."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        truth = share_out(demo / "part" / "stream", folder)
+        command = [str(Path(sys.executable).parent / "andon-monitor"), "run", "--model", str(demo / "part.onnx")]
+        command += ["--source", name, "--verdicts", f"{name}/verdicts.jsonl", "--evidence", f"{name}/store"]
+        subprocess.run([*command, "--no-server"], check=True)
+        store = Store(folder / "store")
+        label_all(store, truth)
+        # The run took a while: what is silent by the clock was not when it was taken.
+        pages = Review(store, ReviewSettings(), silence=3600)
+        server = Server(pages.app(), "127.0.0.1", 0)
+        server.start()
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+            page = browser.new_context(viewport=SIZE).new_page()
+            for what in ("", "defects", "model"):
+                page.goto(f"{server.url}/{what}")
+                shoot(page, what or "now")
+            page.goto(f"{server.url}/defects")
+            page.locator(".tile").nth(4).click()
+            shoot(page, "frame")
+            browser.close()
+        pages.close()
+        server.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
