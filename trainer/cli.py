@@ -256,11 +256,11 @@ def calibrate(
 
     check_writable(output)
     note = None
-    with progress_bar() as show:
-        if labels is not None:
-            content, note = recalibrate_on_labels(model_file, labels, false_alarm_rate)
-        else:
-            assert good is not None
+    if labels is not None:
+        content, note = recalibrate_on_labels(model_file, labels, false_alarm_rate)
+    else:
+        assert good is not None
+        with progress_bar() as show:
             content = recalibrate(model_file, open_dataset(good), false_alarm_rate, show)
     card = Model.from_bytes(content, str(output), provider="cpu").card
     write_whole(output, content)
