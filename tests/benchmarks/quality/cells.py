@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from monitor.errors import UsageError
 from monitor.files import write_whole
 from monitor.model import Model
 from tests.benchmarks.quality.disturbances import disturb
@@ -53,11 +54,16 @@ class Bench:
         return (self.output / f"{cell.name}.json").exists()
 
     def measure(self, cell: Cell) -> dict[str, Any]:
-        """The figures of a cell, from its file or by training and testing."""
+        """The figures of a cell, from its file or by training and testing.
+
+        Raises UsageError where the file is of another folder of that name.
+        """
         path = self.output / f"{cell.name}.json"
         if not path.exists():
             write_whole(path, (json.dumps(self._compute(cell), indent=1) + "\n").encode())
         figures: dict[str, Any] = json.loads(path.read_text())
+        if (measured := figures["cell"]["data"]) != cell.data:
+            raise UsageError(f"{path}: figures of {measured}, not of {cell.data}; give another --output")
         return figures
 
     def _compute(self, cell: Cell) -> dict[str, Any]:

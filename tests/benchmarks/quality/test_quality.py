@@ -3,13 +3,15 @@
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from tests.benchmarks.quality.cells import Cell
+from monitor.errors import UsageError
+from tests.benchmarks.quality.cells import Bench, Cell
 from tests.benchmarks.quality.disturbances import DISTURBANCES, disturb
 from tests.benchmarks.quality.methods import find_method
 from tests.benchmarks.quality.sets import draw
@@ -40,6 +42,14 @@ def test_a_stopped_bench_goes_on_and_measures_nothing_twice(sample_folder: Path,
         assert all(0 <= value <= 1 for figure in ("AP", "AU-PRO", "found") for value in row[figure]["values"])
         assert row["false alarms"]["count"] == 6
         assert row["ms/image"]["values"][0] > 0
+
+
+def test_figures_of_another_folder_of_the_same_name_are_not_taken(tmp_path: Path) -> None:
+    cell = Cell("a/part", "pca", 0, 2.0)
+    (tmp_path / f"{cell.name}.json").write_text(json.dumps({"cell": asdict(cell)}))
+    assert Bench(tmp_path).measure(cell)["cell"]["data"] == "a/part"
+    with pytest.raises(UsageError, match="figures of a/part, not of b/part"):
+        Bench(tmp_path).measure(Cell("b/part", "pca", 0, 2.0))
 
 
 def test_what_it_does_not_know_is_one_line(tmp_path: Path) -> None:
