@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.table import Table as Drawn
 
 from monitor.rates import Rate, rate
@@ -173,25 +174,42 @@ def pooled(rates: list[dict[str, Any] | None]) -> Rate | None:
 def grid(cells: Callable[[Choice], list[Cell]], key: str, choice: Choice, results: Results) -> dict[str, list[Row]]:
     """Image AUROC: a row for each value of a cell's field, a column for each set."""
     rows: dict[Any, Row] = {}
-    values: dict[tuple[Any, str], list[float | None]] = {}
-    for cell in cells(choice):
-        value = getattr(cell, key)
-        rows.setdefault(value, {key: "none" if value is None else f"{value:.0%}" if key == "mixed" else str(value)})
-        # Defects that slipped in are no test images any more: those who learned without them are not tested on them.
-        counterpart = replace(cell, mixed=MIXED) if key == "mixed" else cell
-        if cell not in results or counterpart not in results:
-            continue
-        values.setdefault((value, cell.data), []).append(image_auroc(results[cell], results[counterpart]))
-    for (value, data), found in values.items():
-        rows[value][Path(data).name] = Spread.of(found)
+    for (value, data), found in _by(key, cells(choice), results).items():
+        row = rows.setdefault(value, {key: "none" if value is None else str(value)})
+        row[Path(data).name] = Spread.of(results[cell]["evaluation"]["image_auroc"] for cell in found)
     return {"image AUROC": list(rows.values())}
 
 
-def image_auroc(result: dict[str, Any], other: dict[str, Any]) -> float | None:
-    """A cell's image AUROC over the test images that it shares with another."""
+def with_defects(choice: Choice, results: Results) -> dict[str, list[Row]]:
+    """Image AUROC and what is found at the threshold, with and without defects among the good images.
+
+    Defects that slipped in are no test images any more: who learned without them is not tested on them.
+    """
+    rows: dict[float, Row] = {}
+    for (share, data), found in _by("mixed", mixed_in(choice), results).items():
+        row = rows.setdefault(share, {"defects among the good": f"{share:.0%}"})
+        pairs = [(results[cell], results.get(replace(cell, mixed=MIXED))) for cell in found]
+        tests = [shared_tests(result, other) for result, other in pairs if other is not None]
+        row[Path(data).name] = Spread.of(auroc(is_defect, scores) for is_defect, scores in tests)
+        row[f"{Path(data).name}, found"] = Spread.of((scores[is_defect] > 1).mean() for is_defect, scores in tests)
+    return {"image AUROC, and share found at the threshold": list(rows.values())}
+
+
+def shared_tests(result: dict[str, Any], other: dict[str, Any]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Of the test images that two cells share: which are defects, and the first one's scores over its threshold."""
     shared = {image["path"] for image in other["evaluation"]["images"]}
-    images = [image for image in result["evaluation"]["images"] if image["path"] in shared or result is other]
-    return auroc(np.array([image["label"] != GOOD for image in images]), [image["score"] for image in images])
+    images = [image for image in result["evaluation"]["images"] if image["path"] in shared]
+    scores = np.array([image["score"] for image in images]) / result["evaluation"]["threshold"]
+    return np.array([image["label"] != GOOD for image in images]), scores
+
+
+def _by(key: str, cells: list[Cell], results: Results) -> dict[tuple[Any, str], list[Cell]]:
+    """Cells that were measured, by a field's value and their set."""
+    groups: dict[tuple[Any, str], list[Cell]] = {}
+    for cell in cells:
+        if cell in results:
+            groups.setdefault((getattr(cell, key), cell.data), []).append(cell)
+    return groups
 
 
 TABLES = {
@@ -199,7 +217,7 @@ TABLES = {
     "sizes": Table("Sizes of the model", all_sizes, partial(by_method, SIZES)),
     "curve": Table("Learning curve", fewer_images, partial(grid, fewer_images, "images")),
     "robustness": Table("Disturbed test images", disturbed, partial(grid, disturbed, "disturbance")),
-    "mixed": Table("Defects among the good images", mixed_in, partial(grid, mixed_in, "mixed")),
+    "mixed": Table("Defects among the good images", mixed_in, with_defects),
 }
 
 

@@ -15,7 +15,7 @@ from tests.benchmarks.quality.cells import Bench, Cell
 from tests.benchmarks.quality.disturbances import DISTURBANCES, disturb
 from tests.benchmarks.quality.methods import find_method
 from tests.benchmarks.quality.sets import draw
-from tests.benchmarks.quality.tables import Spread, image_auroc, pooled
+from tests.benchmarks.quality.tables import Spread, pooled, shared_tests
 from trainer.dataset import choose_input, load_image, open_dataset
 
 
@@ -111,14 +111,14 @@ def test_figures_over_seeds_are_mean_and_deviation_and_dashes_where_undefined() 
 
 def test_two_trainings_are_compared_on_the_test_images_that_both_have() -> None:
     def result(*images: tuple[str, str, float]) -> dict:
-        return {
-            "evaluation": {"images": [dict(zip(("path", "label", "score"), image, strict=True)) for image in images]}
-        }
+        fields = ("path", "label", "score")
+        return {"evaluation": {"threshold": 2.0, "images": [dict(zip(fields, one, strict=True)) for one in images]}}
 
     clean = result(("a", "good", 1.0), ("b", "dent", 0.5), ("c", "dent", 2.0))
     mixed = result(("a", "good", 1.0), ("c", "dent", 0.9))
-    assert image_auroc(clean, clean) == 0.5
-    assert image_auroc(clean, mixed) == 1.0
+    is_defect, scores = shared_tests(clean, mixed)
+    assert is_defect.tolist() == [False, True]
+    assert scores.tolist() == [0.5, 1.0]
 
 
 def test_andon_is_asked_for_with_any_option_of_its_own() -> None:
