@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +28,15 @@ def run_command(*arguments: str | Path, timeout: float = 120) -> subprocess.Comp
     return subprocess.run(
         [program, *map(str, arguments[1:])], capture_output=True, text=True, timeout=timeout, check=False
     )
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """A browser that runs for as long as the tests do; see `tests.browser.tab`."""
+    from tests.browser import launched
+
+    with launched() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.browser import tab
 from tests.conftest import run_command
-from tests.monitor.review.conftest import chromium  # noqa: F401
 from tests.monitor.review.test_access import Client
 
 
@@ -53,7 +53,7 @@ def test_false_alarms_that_were_labelled_do_not_come_again(
     sample_folder: Path,
     model_file: Path,
     tmp_path: Path,
-    chromium: Any,  # noqa: F811
+    chromium: Any,
 ) -> None:
     stream, store = sample_folder / "stream", tmp_path / "store"
     truth = truths(stream)
@@ -70,11 +70,10 @@ def test_false_alarms_that_were_labelled_do_not_come_again(
     ids = {verdict["frame"]["offset"]: verdict["id"] for verdict in before}
     first, *others = sorted(alarms)
     with review(store) as url:
-        page = chromium.new_page()
-        page.goto(f"{url}/frames/{ids[first]}")
-        page.click("text=False alarm" if first in false_alarms else "text=Confirm defect")
-        page.wait_for_selector(".tag")
-        page.close()
+        with tab(chromium) as page:
+            page.goto(f"{url}/frames/{ids[first]}")
+            page.click("text=False alarm" if first in false_alarms else "text=Confirm defect")
+            page.wait_for_selector(".tag")
         for offset in others:
             label = "false alarm" if offset in false_alarms else "confirmed"
             assert Client(url).label(ids[offset], label=label) == 200

@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from monitor import pages
-from monitor.errors import EvidenceError, UsageError
+from monitor.errors import EvidenceError, OutputError, UsageError
 from monitor.evidence.package import unpack
 from monitor.frames import rfc3339
 from monitor.review import drawing, figures, gallery, labels, live
@@ -111,8 +111,8 @@ class Review:
             frame_id = request.path_params["id"]
             try:
                 await run_in_threadpool(change, frame_id, fields, visitor.name)
-            except UsageError as error:
-                return PlainTextResponse(f"{error}\n", status_code=400)
+            except (UsageError, OutputError) as error:
+                return PlainTextResponse(f"{error}\n", status_code=400 if isinstance(error, UsageError) else 503)
             back = Filters.read(request.query_params).query()
             return RedirectResponse(f"{self._settings.prefix}/frames/{frame_id}{back}", status_code=303)
 

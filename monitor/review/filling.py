@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from monitor.errors import AndonError, EvidenceError
+from monitor.errors import EvidenceError
 from monitor.evidence.package import MAX_FRAME, VerdictRecord, read_verdict
 from monitor.inspection import Inspection
 from monitor.review.store import Store
@@ -46,10 +46,10 @@ class StoreDestination:
 
 
 class TopicReader:
-    """Reads a topic of packages ("defects") or of verdicts into the store, in a thread of its own.
+    """Reads a topic of packages ("defects") or of verdicts into the store.
 
     How far it has read is kept in the store, in the same transaction as what was read: nothing is lost or doubled by a
-    crash. A message that is none of ours is counted and logged.
+    crash. A message that is none of ours is logged.
     """
 
     def __init__(self, store: Store, name: str, uri: str, open_tap: Callable[[dict[int, int]], "KafkaTap"]) -> None:
@@ -57,31 +57,15 @@ class TopicReader:
         self._name = name
         self._uri = uri
         self._open_tap = open_tap
-        self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._read, name=f"{name} reader", daemon=True)
-        self.refused = 0
-        self.failure: AndonError | None = None
 
-    def start(self) -> None:
-        """Begin to read."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """Read no more."""
-        self._closed.set()
-        self._thread.join(timeout=5)
-
-    def _read(self) -> None:
+    def follow(self, closed: threading.Event) -> None:
+        """Read on from where the store says, until closed. Raises UsageError, SourceError and OutputError."""
+        tap = self._open_tap(self._store.places(self._uri))
         try:
-            tap = self._open_tap(self._store.places(self._uri))
-            try:
-                while not self._closed.is_set():
-                    self._keep(tap.poll_records(POLL_RECORDS[self._name], POLL_SECONDS) or [])
-            finally:
-                tap.close()
-        except AndonError as error:
-            self.failure = error
-            log.error("%s are no longer read: %s", self._name, error)
+            while not closed.is_set():
+                self._keep(tap.poll_records(POLL_RECORDS[self._name], POLL_SECONDS) or [])
+        finally:
+            tap.close()
 
     def _keep(self, records: Sequence[Any]) -> None:
         if not records:
@@ -93,7 +77,6 @@ class TopicReader:
         else:
             verdicts, refused = _read_verdicts(values)
             self._store.add(verdicts=verdicts, places=list(places.items()))
-        self.refused += len(refused)
         for line in refused[:1]:
             log.warning("%d of %d messages of %s are refused: %s", len(refused), len(records), self._name, line)
 

@@ -1,11 +1,9 @@
 """Labels on their way to a topic: every step that people take, in order, at least once."""
 
 import json
-import logging
 import threading
 from typing import Any
 
-from monitor.errors import AndonError
 from monitor.frames import rfc3339
 from monitor.kafka.address import parse_address
 from monitor.kafka.delivery import Delivery
@@ -21,11 +19,9 @@ from monitor.settings import KafkaSettings
 LOOK_SECONDS = 0.5
 STEPS = 100  # in one go
 
-log = logging.getLogger("andon")
-
 
 class Publisher:
-    """Publishes the history of labels from a thread of its own; an outage of the brokers is waited out.
+    """Publishes the history of labels; an outage of the brokers is waited out.
 
     After a crash the last steps may be published again, under the ids they had.
     """
@@ -34,34 +30,22 @@ class Publisher:
         self._store = store
         self._address = parse_address(uri)
         self._settings = settings
-        self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._publish, name="labels", daemon=True)
 
-    def start(self) -> None:
-        """Begin to publish."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """Publish no more."""
-        self._closed.set()
-        self._thread.join(timeout=5)
-
-    def _publish(self) -> None:
-        try:
-            must_exist(self._address, self._settings)
-            delivery = Delivery(self._address, self._settings, Health(Metrics()))
-        except AndonError as error:
-            log.error("labels are not published: %s", error)
-            return
+    def follow(self, closed: threading.Event) -> None:
+        """Publish what is there and what comes, until closed. Raises UsageError and OutputError."""
         name = str(self._address)
-        done = self._store.places(name).get(0, 0)
-        while not self._closed.wait(LOOK_SECONDS):
-            steps = labels.steps_after(self._store, done, STEPS)
-            if steps:
-                delivery.send([self._message(step) for step in steps])
-                done = steps[-1].number
-                self._store.add(places=[(f"{name} 0", done)])
-        delivery.close()
+        must_exist(self._address, self._settings)
+        delivery = Delivery(self._address, self._settings, Health(Metrics()))
+        try:
+            done = self._store.places(name).get(0, 0)
+            while not closed.wait(LOOK_SECONDS):
+                steps = labels.steps_after(self._store, done, STEPS)
+                if steps:
+                    delivery.send([self._message(step) for step in steps])
+                    done = steps[-1].number
+                    self._store.add(places=[(f"{name} 0", done)])
+        finally:
+            delivery.close()
 
     def _message(self, step: Step) -> Message:
         frame = gallery.frame(self._store, step.frame_id)

@@ -3,8 +3,10 @@
 import logging
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from monitor.errors import UsageError
@@ -13,6 +15,7 @@ from monitor.model import Model
 from monitor.review.app import Review
 from monitor.review.filling import TopicReader
 from monitor.review.store import Store
+from monitor.review.worker import Worker
 from monitor.server import Server
 from monitor.settings import Settings
 from monitor.signals import stopped_by_signals
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
 # A page that starts with an empty store shows the verdicts of this long: curves and rates need no more.
 VERDICT_SECONDS = 3600.0
+MODEL_SECONDS = 5.0  # between two looks at the model's file
 
 log = logging.getLogger("andon")
 
@@ -37,29 +41,22 @@ def serve(settings: Settings) -> None:
     for name, uri in topics.items():
         if uri is not None and not is_kafka(uri):
             raise UsageError(f"review.{name}: {uri} is not kafka://host:port/topic")
+        if uri is not None:
+            parse_address(uri)
     with ExitStack() as stack:
         store = Store(review.store, review)
         if settings.model.path is not None:
-            model = Model.load(settings.model.path, "cpu")
-            store.add_model(model.sha256, settings.model.alias or model.card.name, model.card)
+            _add_model(settings.model.path, settings.model.alias, store)
         pages = Review(store, review, settings.source.silence)
         server = Server(pages.app(), review.address, review.port)
         stack.callback(server.close)
         stack.callback(pages.close)
-        for name in ("defects", "verdicts"):
-            uri = topics[name]
-            if uri is not None:
-                reader = TopicReader(store, name, uri, partial(_open_tap, settings, uri))
-                reader.start()
-                stack.callback(reader.close)
-        if review.labels is not None:
-            from monitor.review.publishing import Publisher
-
-            publisher = Publisher(store, review.labels, settings.kafka)
-            publisher.start()
-            stack.callback(publisher.close)
+        for worker in _workers(settings, store):
+            worker.start()
+            stack.callback(worker.close)
         server.start()
         log.info("review page at %s%s/", server.url, review.prefix)
+        log.info("it is called %s in browsers, other names are refused (review.hosts)", " or ".join(review.hosts))
         if pages.open_to_all:
             log.warning(
                 "anybody who reaches %s may look and label; give review.users_file or review.user_header", server.url
@@ -67,6 +64,35 @@ def serve(settings: Settings) -> None:
         stopped = threading.Event()
         with stopped_by_signals(stopped.set):
             stopped.wait()
+
+
+def _workers(settings: Settings, store: Store) -> Iterator[Worker]:
+    review = settings.review
+    for name, uri in (("defects", review.defects), ("verdicts", review.verdicts)):
+        if uri is not None:
+            reader = TopicReader(store, name, uri, partial(_open_tap, settings, uri))
+            yield Worker(f"reading {name}", reader.follow)
+    if settings.model.path is not None:
+        yield Worker("the model's file", partial(_follow_model, settings.model.path, settings.model.alias, store))
+    if review.labels is not None:
+        from monitor.review.publishing import Publisher
+
+        yield Worker("publishing labels", Publisher(store, review.labels, settings.kafka).follow)
+
+
+def _add_model(path: Path, alias: str | None, store: Store) -> None:
+    model = Model.load(path, "cpu")
+    store.add_model(model.sha256, alias or model.card.name, model.card)
+
+
+def _follow_model(path: Path, alias: str | None, store: Store, closed: threading.Event) -> None:
+    """The line may change its model; the page then shows the new card."""
+    seen = path.stat().st_mtime_ns if path.exists() else 0
+    while not closed.wait(MODEL_SECONDS):
+        now = path.stat().st_mtime_ns if path.exists() else 0
+        if now not in (0, seen):
+            _add_model(path, alias, store)
+            seen = now
 
 
 def _open_tap(settings: Settings, uri: str, places: dict[int, int]) -> "KafkaTap":

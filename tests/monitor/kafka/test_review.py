@@ -126,3 +126,16 @@ def test_a_topic_that_is_not_there_is_said_and_the_page_stays(line: Line, tmp_pa
         shown.wait_for("no such topic")
         assert visitor.get("/defects")[0] == 200
     assert gallery.find(Store(tmp_path / "store"), "defect", Filters()) == []
+
+
+def test_exactly_once_verdicts_come_with_their_evidence(line: Line, tmp_path: Path) -> None:
+    evidence = (f"output.evidence={line.uri(line.defects)}", "kafka.delivery=exactly-once", *ALL)
+    images = [data for data, _ in parts(40, every=4)]
+    with line.monitor(*evidence) as first:
+        line.send(images)
+        line.read(line.defects, 3)
+        first.kill()
+    with line.monitor(*evidence), page(line, tmp_path / "store"):
+        wanted = {answer["id"] for answer in line.read_answers(40) if answer["verdict"] == "defect"}
+        assert len(wanted) >= 10
+        assert sorted(row["id"] for row in defects(tmp_path / "store", len(wanted))) == sorted(wanted)

@@ -13,7 +13,7 @@ from monitor.review.app import Review
 from monitor.review.store import Store
 from monitor.server import Server
 from monitor.settings import ReviewSettings
-from tests.conftest import skip_or_fail
+from tests.browser import tab
 from tests.monitor.review.line import fill, frames, inspect
 
 
@@ -51,28 +51,8 @@ def url(store: Store) -> Iterator[str]:
         yield found
 
 
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    """Chromium, driven by playwright."""
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        skip_or_fail("no chromium to open the page with; tests/components installs it")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def browser(chromium: Any) -> Iterator[Any]:
-    """An empty tab; what the console complains about fails the test."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 800})
-    page = context.new_page()
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    yield page
-    context.close()
-    assert complaints == []
+    """A tab with nothing special about it."""
+    with tab(chromium) as page:
+        yield page

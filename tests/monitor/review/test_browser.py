@@ -10,6 +10,7 @@ from monitor.model import Model
 from monitor.review import gallery, labels
 from monitor.review.gallery import Filters
 from monitor.review.store import Store
+from tests.browser import tab
 from tests.monitor.review.conftest import serving
 from tests.monitor.review.line import fill, frames, inspect
 
@@ -26,13 +27,13 @@ def test_the_pages_update_when_a_defect_arrives(model: Model, store: Store, url:
     browser.wait_for_selector("text=left")
     assert browser.locator(".camera").count() == 2
     fill(store.folder, inspect(model, frames(1, camera="left", start=50)))
-    browser.wait_for_selector(".camera.is-good:has-text('left')", timeout=10_000)
+    browser.wait_for_selector(".camera.is-good:has-text('left')")
     fill(store.folder, inspect(model, frames(1, every=1, camera="left", start=60)))
-    browser.wait_for_selector(".camera.is-defect:has-text('left')", timeout=10_000)
+    browser.wait_for_selector(".camera.is-defect:has-text('left')")
     browser.goto(f"{url}/defects")
     assert browser.locator(".tile").count() == 13
     fill(store.folder, inspect(model, frames(1, every=1, camera="top", start=61)))
-    browser.wait_for_selector(".tile:has-text('top')", timeout=10_000)
+    browser.wait_for_selector(".tile:has-text('top')")
     assert browser.locator(".tile").count() == 14
 
 
@@ -97,18 +98,16 @@ def test_keys_and_swipes_go_through_the_gallery(store: Store, url: str, chromium
     browser.wait_for_url(f"**/{ids[2]}")
     browser.keyboard.press("ArrowLeft")
     browser.wait_for_url(f"**/{ids[1]}")
-    context = chromium.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
-    page = context.new_page()
-    page.goto(f"{url}/frames/{ids[1]}")
-    swipe = """(step) => {
-      const stage = document.querySelector(".stage");
-      const at = (x) => [new Touch({identifier: 1, target: stage, clientX: x, clientY: 300})];
-      stage.dispatchEvent(new TouchEvent("touchstart", {changedTouches: at(200)}));
-      stage.dispatchEvent(new TouchEvent("touchend", {changedTouches: at(200 + step)}));
-    }"""
-    page.evaluate(swipe, -120)
-    page.wait_for_url(f"**/{ids[2]}")
-    context.close()
+    with tab(chromium, viewport={"width": 390, "height": 844}, has_touch=True) as page:
+        page.goto(f"{url}/frames/{ids[1]}")
+        swipe = """(step) => {
+          const stage = document.querySelector(".stage");
+          const at = (x) => [new Touch({identifier: 1, target: stage, clientX: x, clientY: 300})];
+          stage.dispatchEvent(new TouchEvent("touchstart", {changedTouches: at(200)}));
+          stage.dispatchEvent(new TouchEvent("touchend", {changedTouches: at(200 + step)}));
+        }"""
+        page.evaluate(swipe, -120)
+        page.wait_for_url(f"**/{ids[2]}")
 
 
 def test_filters_choose_what_is_shown_and_where_the_neighbours_are(store: Store, url: str, browser: Any) -> None:
@@ -127,16 +126,14 @@ def test_filters_choose_what_is_shown_and_where_the_neighbours_are(store: Store,
 @pytest.mark.parametrize("path", PAGES)
 def test_first_paint_needs_no_script(store: Store, url: str, chromium: Any, path: str) -> None:
     labels.give(store, newest(store), "confirmed", "dent", "ann")
-    context = chromium.new_context(java_script_enabled=False)
-    page = context.new_page()
-    page.goto(url + path.format(id=newest(store)))
-    assert page.locator("h1").count() == 1
-    pictures = page.locator("main img")
-    assert pictures.count() > 0
-    if path.startswith("/frames"):
-        page.click("text=Undo")
-        assert page.locator("text=No label yet").count() == 1
-    context.close()
+    with tab(chromium, java_script_enabled=False) as page:
+        page.goto(url + path.format(id=newest(store)))
+        assert page.locator("h1").count() == 1
+        pictures = page.locator("main img")
+        assert pictures.count() > 0
+        if path.startswith("/frames"):
+            page.click("text=Undo")
+            assert page.locator("text=No label yet").count() == 1
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -146,36 +143,30 @@ def test_axe_finds_nothing_serious(store: Store, url: str, chromium: Any, path: 
 
     labels.give(store, newest(store), "confirmed", "dent", "ann")
     # axe reads the page from within, which our policy forbids to scripts that are not ours.
-    context = chromium.new_context(color_scheme=scheme, bypass_csp=True)
-    page = context.new_page()
-    page.goto(url + path.format(id=newest(store)))
-    page.wait_for_load_state()
-    found = Axe().run(page).response
-    assert len(found["passes"]) > 10
-    bad = [v for v in found["violations"] if v["impact"] in ("serious", "critical")]
-    assert [(v["id"], v["nodes"][0]["html"], v["nodes"][0]["failureSummary"]) for v in bad] == []
-    context.close()
+    with tab(chromium, color_scheme=scheme, bypass_csp=True) as page:
+        page.goto(url + path.format(id=newest(store)))
+        page.wait_for_load_state()
+        found = Axe().run(page).response
+        assert len(found["passes"]) > 10
+        bad = [v for v in found["violations"] if v["impact"] in ("serious", "critical")]
+        assert [(v["id"], v["nodes"][0]["html"], v["nodes"][0]["failureSummary"]) for v in bad] == []
 
 
 @pytest.mark.parametrize("path", PAGES)
 def test_nothing_is_wider_than_a_phone(store: Store, url: str, chromium: Any, path: str) -> None:
-    context = chromium.new_context(viewport={"width": 360, "height": 740}, is_mobile=True)
-    page = context.new_page()
-    page.goto(url + path.format(id=newest(store)))
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    for control in page.locator("header nav a, .labels button, .turn a").all():
-        assert control.bounding_box()["height"] >= 40
-    context.close()
+    with tab(chromium, viewport={"width": 360, "height": 740}, is_mobile=True) as page:
+        page.goto(url + path.format(id=newest(store)))
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        for control in page.locator("header nav a, .labels button, .turn a").all():
+            assert control.bounding_box()["height"] >= 40
 
 
 def test_a_verdict_is_legible_at_three_metres(store: Store, url: str, chromium: Any) -> None:
     """Letters of 1/200 of the distance are easily read (DIN 1450): 15 mm, on a 10 inch tablet 85 CSS pixels a inch."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 800})
-    page = context.new_page()
-    page.goto(url)
-    height = float(page.locator(".verdict").first.evaluate("e => parseFloat(getComputedStyle(e).fontSize)"))
-    assert height >= 36
-    context.close()
+    with tab(chromium, viewport={"width": 1280, "height": 800}) as page:
+        page.goto(url)
+        height = float(page.locator(".verdict").first.evaluate("e => parseFloat(getComputedStyle(e).fontSize)"))
+        assert height >= 36
 
 
 def test_hostile_names_run_no_script(model: Model, tmp_path: Path, browser: Any) -> None:
