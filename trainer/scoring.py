@@ -27,8 +27,11 @@ from trainer.tensors import normalise, to_unit, upsample
 # Each reading is 1 for the average good part and this much more for each standard deviation above it, so that scores
 # are positive and their ratio to the threshold (about 1.6 to 2) can be read in one histogram for all models.
 DEVIATION = 0.2
-MEMORY_SIZE = 4000  # patches kept
-MEMORY_DRAWN = 40000  # patches they are chosen from
+# The more patches are kept, the fewer good ones look new, and the more distances are computed. A frame gets this many,
+# so that the memory costs less than the network whatever the resolution.
+MEMORY_DISTANCES = 2**21
+MEMORY_LEAST, MEMORY_MOST = 1024, 8192  # patches kept
+MEMORY_DRAWN = 10  # times as many they are chosen from
 # With fewer images of good parts a memory has holes: what no training image happened to show counts as a defect.
 MEMORY_MIN_IMAGES = 100
 # Its distances are smooth, and every good part has a few places that are new: more of the map decides than elsewhere.
@@ -76,14 +79,16 @@ class PatchMemory(nn.Module):
     @classmethod
     def fit(cls, features: Tensor, seed: int) -> "PatchMemory":
         """Whiten and choose patches: features float [N, F, h, w] of good frames."""
+        cells = features.shape[2] * features.shape[3]
+        size = min(max(MEMORY_DISTANCES // cells, MEMORY_LEAST), MEMORY_MOST)
         generator = torch.Generator().manual_seed(seed)
         flat = features.permute(0, 2, 3, 1).flatten(0, 2)  # [N*h*w, F]
         mean = flat.mean(dim=0)
         values, vectors = torch.linalg.eigh(torch.cov((flat - mean).T))
         # Directions in which good parts hardly vary are not blown up beyond a thousandth of the widest one.
         turn = (vectors / (values.clamp_min(0) + 1e-3 * values.max()).sqrt()).T  # [F, F]
-        drawn = flat[torch.randperm(len(flat), generator=generator)[:MEMORY_DRAWN]]
-        patches = farthest_points((drawn - mean) @ turn.T, min(MEMORY_SIZE, len(drawn)))
+        drawn = flat[torch.randperm(len(flat), generator=generator)[: MEMORY_DRAWN * size]]
+        patches = farthest_points((drawn - mean) @ turn.T, min(size, len(drawn)))
         memory = cls(features.shape[1], len(patches))
         with torch.no_grad():
             memory.whiten.weight.copy_(turn[:, :, None, None])
@@ -106,9 +111,12 @@ class PatchMemory(nn.Module):
 def farthest_points(points: Tensor, count: int) -> Tensor:
     """Choose `count` of `points` [n, F], each the farthest from those before (greedy k-centre, Gonzalez 1985)."""
     chosen = torch.zeros(count, dtype=torch.long)
-    nearest = torch.full((len(points),), math.inf)
+    nearest = torch.full((len(points),), math.inf)  # squared distances to the chosen ones
+    squares, doubled = points.square().sum(dim=1), 2 * points
     for i in range(1, count):
-        nearest = torch.minimum(nearest, (points - points[chosen[i - 1]]).square().sum(dim=1))
+        last = chosen[i - 1]
+        nearest = torch.minimum(nearest, squares - doubled @ points[last] + squares[last])
+        nearest[last] = 0  # rounding must not choose a point twice
         chosen[i] = nearest.argmax()
     return points[chosen]
 
