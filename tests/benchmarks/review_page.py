@@ -1,0 +1,62 @@
+"""How long the review page takes with 10,000 defects and 100,000 verdicts: python -m tests.benchmarks.review_page"""
+
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from sqlite3 import Connection
+
+from monitor.model import Model
+from monitor.review import live
+from monitor.review.app import Review
+from monitor.review.store import Store
+from monitor.server import Server
+from monitor.settings import ReviewSettings
+from tests.monitor.review.line import fill, frames, inspect
+from tests.monitor.small_model import build_model
+
+DEFECTS, VERDICTS, CAMERAS = 10_000, 100_000, 10
+LOOKS = 5
+PATHS = ("/", "/defects", "/defects?label=none", "/defects?defect=dent", "/borderline", "/model", "/frames/{id}")
+
+
+def multiply(connection: Connection, table: str, count: int) -> None:
+    """So many rows like the first, a second apart, cameras taking turns."""
+    first = dict(connection.execute(f"SELECT * FROM {table} WHERE verdict = 'defect'").fetchone())
+    names = ", ".join(f'"{name}"' for name in first)
+    for i in range(count):
+        more = {"number": 1000 + i, "id": f"{i:032x}", "captured_at": first["captured_at"] + i}
+        row = first | more | {"camera": f"camera-{i % CAMERAS}"}
+        connection.execute(f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * len(row))})", [*row.values()])
+
+
+def main() -> None:
+    """Print the fastest and the slowest of five looks at each page."""
+    with tempfile.TemporaryDirectory() as folder:
+        model = Model.from_bytes(build_model(), "small.onnx", "cpu")
+        store: Store = fill(Path(folder), inspect(model, frames(20)))
+        with store.changing() as connection:
+            multiply(connection, "frames", DEFECTS)
+            multiply(connection, "verdicts", VERDICTS)
+            for i in range(0, DEFECTS, 3):
+                row = (f"{i:032x}", "confirmed" if i % 2 else "false alarm", "dent" if i % 2 else None)
+                connection.execute(
+                    "INSERT INTO labels (id, step, label, kind, who, at) VALUES (?, 'label', ?, ?, 'ann', 0)", row
+                )
+        pages = Review(store, ReviewSettings())
+        server = Server(pages.app(), "127.0.0.1", 0)
+        server.start()
+        for path in PATHS:
+            took = []
+            for _ in range(LOOKS):
+                started = time.perf_counter()
+                urllib.request.urlopen(server.url + path.format(id=f"{DEFECTS // 2:032x}")).read()
+                took.append(1000 * (time.perf_counter() - started))
+            print(f"{path:25} {min(took):6.0f} to {max(took):4.0f} ms")
+        print(f"{len(live.cameras(store))} cameras")
+        pages.close()
+        server.close()
+
+
+if __name__ == "__main__":
+    main()
