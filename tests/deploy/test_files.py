@@ -1,6 +1,7 @@
 """The files of deploy/, checked with the programs that will read them."""
 
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -36,10 +37,10 @@ def run(*command: str | Path, stdin: str | None = None) -> str:
 
 
 def script(path: Path) -> Any:
-    """A script of deploy/, which belongs to no package, as its names."""
-    import runpy
-
-    return runpy.run_path(str(path))
+    """A script of deploy/, which belongs to no package, as its names; it finds the modules beside it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(path.parent)
+        return runpy.run_path(str(path))
 
 
 def test_promtool_accepts_configuration_and_rules() -> None:
@@ -116,7 +117,7 @@ def test_dashboards_explain_themselves_and_fill_their_rows(name: str) -> None:
         taken |= cells
     rows = max(y for _, y in taken) + 1
     assert len(taken) == 24 * rows  # no holes
-    known = {f"{script(DEPLOY / 'grafana' / 'generate.py')['RUNBOOK']}#{alert['alert'].lower()}" for alert in ALERTS}
+    known = {f"{script(DEPLOY / 'grafana' / 'panels.py')['RUNBOOK']}#{alert['alert'].lower()}" for alert in ALERTS}
     anchored = {link["url"] for panel in board["panels"] for link in panel["links"] if "#" in link["url"]}
     assert anchored <= known
 
