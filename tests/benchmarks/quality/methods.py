@@ -55,8 +55,10 @@ class Prepared:
     parts: Split
 
     @classmethod
-    def of(cls, task: Task) -> "Prepared":
+    def of(cls, task: Task, square: bool = False) -> "Prepared":
         spec = choose_input(task.dataset.train, SIDE, any_size=True)
+        if square:
+            spec = spec.model_copy(update={"height": SIDE, "width": SIDE})
         images = load_images(task.dataset.train, spec)
         return cls(spec, images, split(find_twins(images), task.seed))
 
@@ -131,7 +133,7 @@ def convolutional(task: Task, similarity: bool) -> bytes:
 
 def from_anomalib(task: Task, name: str) -> bytes:
     """A model of anomalib's, trained by its own program."""
-    given = Prepared.of(task)
+    given = Prepared.of(task, square=True)  # GANomaly takes no other frames
     assert task.python is not None  # as cells of it are only made where it is there
     found = run_worker(task.python, name, given.learned_from, given.held_out, task.seed, task.budget)
     golden = Golden(given.held_out[: export.GOLDEN_GOOD], found.scores[: export.GOLDEN_GOOD])
