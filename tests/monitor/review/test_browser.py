@@ -39,7 +39,6 @@ def test_the_pages_update_when_a_defect_arrives(model: Model, store: Store, url:
 
 def test_the_slider_fades_the_heatmap_and_is_remembered(store: Store, url: str, browser: Any) -> None:
     browser.goto(f"{url}/frames/{newest(store)}")
-    browser.wait_for_function("document.querySelector('#heat').naturalWidth > 0")
 
     def redness() -> int:
         """The sum of red over green in the stage, as it is seen."""
