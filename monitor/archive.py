@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from monitor.autoencoder import Autoencoder
 from monitor.errors import AndonError, ModelError, UsageError
+from monitor.files import PART
 
 MAGIC = b"ANDON-LATENTS-1\n"
 CHUNK = 256  # images coded at once: enough for the coder to learn their spread, few enough to keep in memory
@@ -118,6 +119,7 @@ class ArchiveWriter:
             content = struct.pack("<I", len(names)) + names + _planes(rounded)
             coded = zstandard.ZstdCompressor(level=LEVEL).compress(content)
             self._put(struct.pack("<II", len(coded), zlib.crc32(coded)) + coded)
+            self._file.flush()
             self._names, self._latents = [], []
 
     def finish(self) -> None:
@@ -145,15 +147,24 @@ class Archive:
         if not self._content.startswith(MAGIC):
             raise UsageError(f"{path}: not an archive of latent vectors; give one made by andon-trainer compress")
         whole, digest = self._content[:-32], self._content[-32:]
-        if hashlib.sha256(whole).digest() != digest:
+        # What a crash left of a monitor's history has no end yet: chunk after chunk is checked instead.
+        self.unfinished = path.suffix == PART
+        if not self.unfinished and hashlib.sha256(whole).digest() != digest:
             raise ArchiveError(f"{path}: damaged or cut short: its checksum does not hold; nothing was unpacked")
-        self._file = io.BytesIO(whole)
+        self._file = io.BytesIO(self._content if self.unfinished else whole)
         self._file.seek(len(MAGIC))
         self.header = Header(**json.loads(self._take(self._number())))
         self._start = self._file.tell()
 
     def __iter__(self) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
-        """Names [N] and latent vectors float32 [N, D] of one chunk after the other."""
+        """Names [N] and latents float32 [N, D], one chunk after the other, as far as an unfinished archive goes."""
+        try:
+            yield from self._chunks()
+        except ArchiveError:
+            if not self.unfinished:
+                raise
+
+    def _chunks(self) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
         self._file.seek(self._start)
         steps = self.header.step_sizes()
         while length := self._number():

@@ -23,6 +23,7 @@ from monitor.shadow import Shadow
 from monitor.signals import stopped_by_signals
 from monitor.sinks import Sink, open_sink
 from monitor.sinks.dead_letters import DeadLetterFolder
+from monitor.sinks.history import History
 from monitor.sources import Source, open_source
 from monitor.sources.pacing import PacedSource
 from monitor.statistics.charts import ControlCharts
@@ -115,6 +116,8 @@ class Service:
             else:
                 sinks.append(open_sink(output.verdicts, append=live))
             sinks += [sink for sink in evidence if sink not in sinks]
+            if output.history is not None:
+                sinks.append(History(output.history, self._settings.model.provider))
             sinks += [UninspectableLog(time.monotonic), *self._watchers, *observers]
             yield sinks
             complete = True
@@ -249,6 +252,8 @@ def written_paths(settings: Settings) -> dict[str, Path]:
         paths["output.dead_letters"] = Path(output.dead_letters) / "letter.json"
     if output.evidence is not None and not is_kafka(output.evidence):
         paths["output.evidence"] = Path(output.evidence) / "review.sqlite"
+    if output.history is not None:
+        paths["output.history"] = output.history / "history.andon"
     if output.summary is not None:
         paths["output.summary"] = output.summary
     if settings.statistics.state_file is not None:

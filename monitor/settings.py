@@ -112,6 +112,9 @@ class OutputSettings(_Group):
     evidence: Name | None = Field(
         default=None, description="kafka://... or a review page's folder for defects with images, maps and scores"
     )
+    history: Path | None = Field(
+        default=None, description="folder for good frames as latent vectors, and defects as they came"
+    )
     summary: Path | None = Field(default=None, description="JSON file for the summary of the run")
 
 

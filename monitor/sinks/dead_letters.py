@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
 from monitor.files import whole_file
+from monitor.frames import Frame
 from monitor.imaging import SUFFIXES
 from monitor.inspection import Inspection
 
@@ -37,8 +38,7 @@ class DeadLetterFolder:
 
     def _keep(self, inspection: Inspection) -> None:
         frame, verdict = inspection.frame, inspection.verdict
-        suffix = PurePosixPath(frame.file or "").suffix.lower()
-        data_path = self.folder / (verdict.id + (suffix if suffix in SUFFIXES else ".bin"))
+        data_path = self.folder / (verdict.id + suffix_of(frame))
         letter = {
             "file": data_path.name,
             "verdict": json.loads(verdict.to_json()),
@@ -49,6 +49,12 @@ class DeadLetterFolder:
             file.write(frame.data)
         with whole_file(self.folder / f"{verdict.id}.json") as file:
             file.write(json.dumps(letter, ensure_ascii=False, indent=2).encode())
+
+
+def suffix_of(frame: Frame) -> str:
+    """The ending of the file a frame came from, .bin where it came from none."""
+    suffix = PurePosixPath(frame.file or "").suffix.lower()
+    return suffix if suffix in SUFFIXES else ".bin"
 
 
 def _text(data: bytes) -> str:

@@ -26,7 +26,7 @@ from monitor.imaging import Pixels
 from trainer.uses.encoder import Backbone
 
 PCA_NUMBERS = 64
-EPOCHS = 40
+STEPS = 80  # of training, whatever the number of images: few images are seen often
 BATCH = 16
 LEARNING_RATE = 1e-3
 FINE_TUNING_RATE = 2e-4  # small, so that few images do not undo what many taught
@@ -225,24 +225,24 @@ def train(
     optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=WEIGHT_DECAY)
     counts = np.bincount(data.kinds[chosen], minlength=len(data.names))
     weight = torch.as_tensor(len(chosen) / (len(counts) * np.maximum(counts, 1)), dtype=torch.float32)
-    steps = EPOCHS * -(-len(chosen) // BATCH)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, STEPS)
     network.train(normalise_batches)
-    for _ in range(EPOCHS):
-        order = rng.permutation(chosen)
-        for i in range(0, len(order), BATCH):
-            batch = order[i : i + BATCH]
-            frames = data.frames[batch]
-            if rng.random() < 0.5:
-                frames = frames[:, :, ::-1]
-            if rng.random() < 0.5:
-                frames = frames[:, ::-1]
-            logits = network.logits(torch.from_numpy(np.ascontiguousarray(frames)))
-            loss = F.cross_entropy(logits, torch.from_numpy(data.kinds[batch]), weight)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            schedule.step()
+    waiting: list[int] = []
+    for _ in range(STEPS):
+        if len(waiting) < min(BATCH, len(chosen)):
+            waiting += rng.permutation(chosen).tolist()
+        batch, waiting = waiting[:BATCH], waiting[BATCH:]
+        frames = data.frames[batch]
+        if rng.random() < 0.5:
+            frames = frames[:, :, ::-1]
+        if rng.random() < 0.5:
+            frames = frames[:, ::-1]
+        logits = network.logits(torch.from_numpy(np.ascontiguousarray(frames)))
+        loss = F.cross_entropy(logits, torch.from_numpy(data.kinds[batch]), weight)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        schedule.step()
     return network.eval()
 
 

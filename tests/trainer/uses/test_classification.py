@@ -1,0 +1,165 @@
+"""Kinds of defects: the encoder comes back as it was, a head learns kinds, and the file and the monitor tell them."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from monitor.autoencoder import Autoencoder
+from monitor.errors import UsageError
+from monitor.frames import Frame, Position
+from monitor.inspection import Inspection, Inspector, Rules
+from monitor.metrics import Metrics
+from monitor.model import Model
+from trainer.uses.certainty import calibration_error, fit_temperature
+from trainer.uses.classification import Labelled, draw_shots, features_of, fine_tune, fit_head, labelled, predict, split
+from trainer.uses.encoder import Backbone
+from trainer.uses.kinds import add, folds, make, worst_difference
+
+EACH = 12
+
+
+@pytest.fixture(scope="module")
+def part(model_file: Path) -> Autoencoder:
+    return Autoencoder.load(model_file, "cpu")
+
+
+@pytest.fixture(scope="module")
+def data(part: Autoencoder, sample_folder: Path) -> Labelled:
+    """Good parts with a bright blob, a dark bar or a coarse checker on them: three kinds that anybody can tell."""
+    rng = np.random.default_rng(0)
+    paths = sorted((sample_folder / "train/good").iterdir())
+    frames, labels = [], []
+    for i in range(3 * EACH):
+        frame = part.read(paths[i % len(paths)]).copy()
+        x, y = (int(value) for value in rng.integers(20, 70, 2))
+        kind = ("blob", "bar", "checker")[i % 3]
+        if kind == "blob":
+            cv2.circle(frame, (x, y), 9, 255, -1)
+        elif kind == "bar":
+            frame[y : y + 4, x - 18 : x + 18] = 0
+        else:
+            frame[y : y + 16, x : x + 16] = 255 * (np.indices((16, 16)).sum(axis=0) // 2 % 2)[:, :, None]
+        frames.append(frame)
+        labels.append(kind)
+    return labelled(np.stack(frames), labels, np.arange(3 * EACH))
+
+
+def test_the_encoder_comes_back_from_the_file_as_it_was(part: Autoencoder, data: Labelled) -> None:
+    """Its last features, through the file's own dense layer, are the file's own latent vector."""
+    import onnx
+    from onnx import numpy_helper
+
+    weights = {t.name: numpy_helper.to_array(t) for t in onnx.load_from_string(part.model.content).graph.initializer}
+    from trainer.tensors import normalise, to_unit
+
+    with torch.no_grad():
+        last = Backbone.of(part).encoder(normalise(to_unit(torch.from_numpy(data.frames[:4])))[0])[-1].numpy()
+    squeeze = weights["network.bottleneck.squeeze.0.weight"][:, :, 0, 0]
+    narrow = np.maximum(
+        np.einsum("oc,nchw->nohw", squeeze, last) + weights["network.bottleneck.squeeze.0.weight_bias"][:, None, None],
+        0,
+    )
+    dense = weights["network.bottleneck.encode.weight"]
+    latent = np.einsum("dchw,nchw->nd", dense, narrow) + weights["network.bottleneck.encode.bias"]
+    np.testing.assert_allclose(latent, part.encode(data.frames[:4])[:, -len(dense) :], rtol=1e-2, atol=2e-3)
+
+
+def test_a_frozen_head_tells_kinds_and_the_monitor_says_and_counts_them(
+    part: Autoencoder, data: Labelled, tmp_path: Path
+) -> None:
+    told = make(part, data, "frozen", lambda share, text: None)
+    assert told.card.accuracy > 0.7
+    assert told.confusion.sum() == len(data.kinds)
+    assert told.card.temperature > 0
+    content = add(part, told)
+    assert worst_difference(told, content, data.frames[:3]) < 1e-4
+    model = Model.from_bytes(content, "kinds.onnx", "cpu")
+    assert model.kinds == ("bar", "blob", "checker")
+    assert np.array_equal(model.score(data.frames[:3]), part.score(data.frames[:3])), "scores stay as they are"
+    assert model.classify(data.frames[:3]).sum(axis=1) == pytest.approx(1, abs=1e-5)
+
+    metrics = Metrics()
+    metrics.use_model(model, "part")
+    rules = Rules(thresholds={"station-1": -1e9}, too_dark=0, too_blurred=0)  # every part is called a defect
+    inspector = Inspector(model, rules)
+    for i, frame in enumerate(data.frames[:6]):
+        _, png = cv2.imencode(".png", cv2.resize(frame, model.card.input.frame_size))
+        prepared = inspector.prepare(Frame("station-1", i, png.tobytes(), Position("t", "f", 0, i)))
+        metrics.received(prepared.frame, 0.0)
+        (verdict,) = inspector.inspect([prepared])
+        assert f'"kind": {{"name": "{verdict.kind}", "probability": {verdict.kind_probability}' in verdict.to_json()
+        metrics.delivered([Inspection(prepared, verdict)], True, 0.0, 0.0)
+    counts = {
+        sample.labels["kind"]: sample.value
+        for family in metrics.registry.collect()
+        if family.name == "andon_defect_kinds"
+        for sample in family.samples
+    }
+    assert set(counts) == set(model.kinds), "all are there from the start"
+    assert sum(counts.values()) == 6
+
+    again = add(Autoencoder(model, "cpu"), told)
+    assert abs(len(again) - len(content)) < 1000, "a new classifier takes the old one's place"
+
+
+def test_a_good_part_has_no_kind(part: Autoencoder, sample_folder: Path) -> None:
+    inspector = Inspector(part.model, Rules(thresholds={"c": 1e9}))
+    data = next((sample_folder / "test/good").iterdir()).read_bytes()
+    (verdict,) = inspector.inspect([inspector.prepare(Frame("c", 0, data, Position("t", "f", 0, 0)))])
+    assert verdict.kind is None
+    assert "kind" not in verdict.to_json()
+
+
+def test_fine_tuning_starts_from_the_frozen_head_and_fits_its_images(part: Autoencoder, data: Labelled) -> None:
+    chosen = np.arange(12)
+    logits = predict(fine_tune(part, data, chosen, seed=0), data.frames[chosen])
+    assert (logits.argmax(axis=1) == data.kinds[chosen]).mean() > 0.9
+
+
+def test_splits_and_folds_keep_twins_together_and_every_kind_on_both_sides(data: Labelled) -> None:
+    twins = Labelled(data.frames, data.kinds, np.arange(3 * EACH) // 6 * 3 + np.arange(3 * EACH) % 3, data.names)
+    train, test = split(twins, np.random.default_rng(0))
+    assert not set(twins.groups[train]) & set(twins.groups[test])
+    assert set(twins.kinds[train]) == set(twins.kinds[test]) == {0, 1, 2}
+    assert sorted([*train, *test]) == list(range(3 * EACH))
+    fold_of = folds(twins)
+    assert all(len(set(fold_of[twins.groups == group])) == 1 for group in set(twins.groups))
+    shots = draw_shots(twins.kinds, train, 2, np.random.default_rng(0))
+    assert np.bincount(twins.kinds[shots]).tolist() == [2, 2, 2]
+
+
+def test_two_kinds_have_two_logits() -> None:
+    rng = np.random.default_rng(0)
+    kinds = np.arange(40) % 2
+    features = (rng.normal(size=(40, 5)) + 3 * kinds[:, None]).astype(np.float32)
+    with torch.no_grad():
+        logits = fit_head(features, kinds)(torch.from_numpy(features)).numpy()
+    assert logits.shape == (40, 2)
+    assert (logits.argmax(axis=1) == kinds).all()
+
+
+def test_a_temperature_makes_an_overconfident_classifier_honest() -> None:
+    rng = np.random.default_rng(0)
+    true = rng.normal(0, 1.5, (4000, 4))
+    probabilities = np.exp(true) / np.exp(true).sum(axis=1, keepdims=True)
+    kinds = np.array([rng.choice(4, p=row) for row in probabilities])
+    loud = (3 * true).astype(np.float32)
+    assert fit_temperature(loud, kinds) == pytest.approx(3, rel=0.1)
+    assert calibration_error(loud, kinds, 3.0) < 0.03 < 0.15 < calibration_error(loud, kinds)
+
+
+def test_too_few_images_or_kinds_are_named() -> None:
+    frames = np.zeros((9, 8, 8, 1), np.uint8)
+    with pytest.raises(UsageError, match="dent: 2 images, at least 4"):
+        labelled(frames, ["dent"] * 2 + ["scratch"] * 7, np.arange(9))
+    with pytest.raises(UsageError, match="at least two are needed"):
+        labelled(frames, ["dent"] * 9, np.arange(9))
+
+
+def test_features_of_a_frame_do_not_depend_on_its_batch(part: Autoencoder, data: Labelled) -> None:
+    backbone = Backbone.of(part)
+    together = features_of(backbone, data.frames[:5])
+    np.testing.assert_allclose(features_of(backbone, data.frames[2:3])[0], together[2], rtol=1e-3, atol=1e-4)
