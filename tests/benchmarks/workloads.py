@@ -11,7 +11,9 @@ import numpy as np
 from monitor.frames import Frame, Position
 from monitor.imaging import Pixels
 
-IMAGES = 48  # different ones; a stream repeats them
+# Different ones; a stream repeats them. So few that the model has no patch memory: the less the model takes, the more
+# the work of the monitor itself shows.
+IMAGES = 48
 NOISE = 2.0  # grey levels of a sensor's noise, which is what makes files large and decoding slow
 JPEG_QUALITY = 90
 SIDES = {"default": 256, "large": 384}
