@@ -62,7 +62,8 @@ class Scale:
 class PatchMemory(nn.Module):
     """Distances to the nearest of the features that good parts have, after whitening.
 
-    The nearest of M patches is found by one 1 x 1 convolution with M outputs, which computes every frame alone.
+    The nearest of M patches is found by one matrix product with the patches last: onnxruntime finds the smallest of
+    neighbours in memory four times as fast as the smallest over channels, which took a third of the whole time.
     """
 
     blur: Tensor
@@ -71,7 +72,7 @@ class PatchMemory(nn.Module):
         super().__init__()
         self.size = size
         self.whiten = nn.Conv2d(features, features, kernel_size=1)
-        self.compare = nn.Conv2d(features, size, kernel_size=1)
+        self.compare = nn.Linear(features, size)
         blur = torch.tensor([math.exp(-0.5 * (d / 0.7) ** 2) for d in (-1, 0, 1)])
         kernel = torch.outer(blur, blur) / blur.sum() ** 2
         self.register_buffer("blur", kernel[None, None])
@@ -93,15 +94,16 @@ class PatchMemory(nn.Module):
         with torch.no_grad():
             memory.whiten.weight.copy_(turn[:, :, None, None])
             memory.whiten.bias.copy_(-turn @ mean)  # type: ignore[union-attr]
-            # |f - p|^2 = |f|^2 - 2 f.p + |p|^2: the convolution gives the last two terms.
-            memory.compare.weight.copy_(-2 * patches[:, :, None, None])
+            # |f - p|^2 = |f|^2 - 2 f.p + |p|^2: the product gives the last two terms.
+            memory.compare.weight.copy_(-2 * patches)
             memory.compare.bias.copy_(patches.square().sum(dim=1))  # type: ignore[union-attr]
         return memory
 
     def forward(self, features: Tensor) -> Tensor:
         """Features [N, F, h, w] to distances [N, 1, h, w]."""
         white = self.whiten(features)
-        nearest = self.compare(white).amin(dim=1, keepdim=True)
+        places = white.flatten(2).transpose(1, 2)  # [N, h * w, F]
+        nearest = self.compare(places).amin(dim=2).unflatten(1, white.shape[2:])[:, None]  # [N, 1, h, w]
         squared = (white.square().sum(dim=1, keepdim=True) + nearest).clamp_min(0)
         # Near zero the sum above is rounding noise, which a bare root would magnify; one unit is a small distance here.
         distance = (squared + 1).sqrt()

@@ -29,7 +29,7 @@ def test_memory_distance_is_the_distance_to_the_nearest_patch_after_whitening() 
     memory = PatchMemory.fit(features, seed=0)
     query = torch.randn(1, 4, 8, 8) * 3
     white = memory.whiten(query).permute(0, 2, 3, 1).reshape(-1, 4)
-    patches = memory.compare.weight[:, :, 0, 0] / -2
+    patches = memory.compare.weight / -2
     expected = (torch.cdist(white, patches).min(dim=1).values ** 2 + 1).sqrt().reshape(1, 1, 8, 8)
     expected = torch.nn.functional.conv2d(
         torch.nn.functional.pad(expected, (1, 1, 1, 1), mode="replicate"), memory.blur
