@@ -96,7 +96,7 @@ class PatchMemory(nn.Module):
             memory.whiten.bias.copy_(-turn @ mean)  # type: ignore[union-attr]
             # |f - p|^2 = |f|^2 - 2 f.p + |p|^2: the product gives the last two terms.
             memory.compare.weight.copy_(-2 * patches)
-            memory.compare.bias.copy_(patches.square().sum(dim=1))  # type: ignore[union-attr]
+            memory.compare.bias.copy_(patches.square().sum(dim=1))
         return memory
 
     def forward(self, features: Tensor) -> Tensor:
