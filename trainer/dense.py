@@ -22,8 +22,7 @@ from torch import Tensor, nn
 from monitor.imaging import Pixels
 from trainer.architecture import DenseArchitecture
 from trainer.dataset import Split
-from trainer.errors import FittingError
-from trainer.fitting import EVALUATIONS, FitOptions, Fitted, Look, schedule, share_done
+from trainer.fitting import EVALUATIONS, FitOptions, Fitted, Look, check_finite, check_looked, schedule, share_done
 from trainer.loss import TOP_SHARE, top_mean
 from trainer.scoring import DEVIATION, Reading, Scale
 from trainer.tensors import to_unit
@@ -177,20 +176,13 @@ def fit_dense(
                 # One noise for all looks, so that they differ by the weights alone.
                 whole, rebuilding = network.loss(held_out, torch.Generator().manual_seed(20))
             look = Look(iteration, elapsed, float(np.mean(losses)), float(whole), float(rebuilding), rate)
-            if not math.isfinite(look.training_loss + look.validation_loss):
-                raise FittingError(
-                    f"the loss is {look.training_loss} after {iteration} iterations; give a lower --learning-rate "
-                    f"than {options.learning_rate}"
-                )
+            check_finite(look, options)
             losses.clear()
             fitted.looks.append(look)
             if look.validation_loss < lowest:
                 fitted.kept, weights, lowest = look, copy.deepcopy(network.state_dict()), look.validation_loss
             progress(done, f"loss {look.validation_loss:.4f}")
-    if not fitted.looks:
-        if fitted.ended == "interrupted":
-            raise FittingError("interrupted before there was a model to keep; nothing was written")
-        raise FittingError(f"a budget of {options.budget:.0f} s is too short for this machine; give a longer --budget")
+    check_looked(fitted, options)
     network.load_state_dict(weights)
     network.eval()
     fitted.seconds = time.monotonic() - start

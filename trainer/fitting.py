@@ -155,11 +155,7 @@ def fit(
 
         if done * EVALUATIONS >= len(fitted.looks) + 1 or iteration == options.iterations:
             look = Look(iteration, elapsed, float(running) / since_look, *evaluate(network, validation), rate)
-            if not math.isfinite(look.training_loss + look.validation_loss):
-                raise FittingError(
-                    f"the loss is {look.training_loss} after {iteration} iterations; give a lower --learning-rate "
-                    f"than {options.learning_rate}"
-                )
+            check_finite(look, options)
             fitted.looks.append(look)
             running.zero_()
             since_look = 0
@@ -176,14 +172,28 @@ def fit(
             last = f"loss {fitted.looks[-1].validation_loss:.3f}" if fitted.looks else "warming up"
             progress(done, last)
 
-    if not fitted.looks:
-        if fitted.ended == "interrupted":
-            raise FittingError("interrupted before there was a model to keep; nothing was written")
-        raise FittingError(f"a budget of {options.budget:.0f} s is too short for this machine; give a longer --budget")
+    check_looked(fitted, options)
     network.load_state_dict(weights)
     fitted.seconds = time.monotonic() - start
     fitted.network = network.to("cpu", memory_format=torch.contiguous_format).eval()
     return fitted
+
+
+def check_finite(look: Look, options: FitOptions) -> None:
+    """Raises FittingError where the loss is no longer a number."""
+    if not math.isfinite(look.training_loss + look.validation_loss):
+        raise FittingError(
+            f"the loss is {look.training_loss} after {look.iteration} iterations; give a lower --learning-rate "
+            f"than {options.learning_rate}"
+        )
+
+
+def check_looked(fitted: Fitted, options: FitOptions) -> None:
+    """Raises FittingError where the training ended before the first look: there are no weights to keep."""
+    if not fitted.looks:
+        if fitted.ended == "interrupted":
+            raise FittingError("interrupted before there was a model to keep; nothing was written")
+        raise FittingError(f"a budget of {options.budget:.0f} s is too short for this machine; give a longer --budget")
 
 
 def share_done(steps: float, time: float) -> float:
