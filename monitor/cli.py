@@ -393,6 +393,18 @@ def review(
 
 
 @app.command()
+def user(name: Annotated[str, typer.Argument(help="Who is to look at the review page.")]) -> None:
+    """Ask for a password and print a line for review.users_file, which holds its hash."""
+    from monitor.review.users import line
+
+    if sys.stdin.isatty():
+        password = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    else:
+        password = sys.stdin.readline().rstrip("\r\n")
+    print(line(name, password))
+
+
+@app.command()
 def export(
     store: Annotated[Path, Option(help="Folder of the review page.")],
     output: Annotated[Path, Option("--output", "-o", help="A new folder.")],

@@ -1,7 +1,6 @@
 """The monitor's own HTTP server: /metrics for Prometheus, /healthz and /readyz for whatever supervises it."""
 
 import base64
-import binascii
 import hmac
 import socket
 import threading
@@ -31,12 +30,19 @@ class User:
 
     def matches(self, authorization: str) -> bool:
         """Whether the header `Authorization` is this user's (basic auth, RFC 7617), in constant time."""
-        scheme, _, encoded = authorization.partition(" ")
-        try:
-            given = base64.b64decode(encoded.strip(), validate=True)
-        except (binascii.Error, ValueError):
-            return False
-        return scheme.lower() == "basic" and hmac.compare_digest(given, f"{self.name}:{self.password}".encode())
+        given = read_basic(authorization)
+        wanted = f"{self.name}:{self.password}"
+        return given is not None and hmac.compare_digest(":".join(given).encode(), wanted.encode())
+
+
+def read_basic(authorization: str) -> tuple[str, str] | None:
+    """Name and password of a header `Authorization` (basic auth), None where it holds none."""
+    scheme, _, encoded = authorization.partition(" ")
+    try:
+        name, colon, password = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
+    except ValueError:
+        return None
+    return (name, password) if scheme.lower() == "basic" and colon else None
 
 
 def build_app(registry: CollectorRegistry, is_ready: Callable[[], bool], user: User | None = None) -> Starlette:

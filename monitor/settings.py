@@ -121,12 +121,12 @@ class OutputSettings(_Group):
 class EvidenceSettings(_Group):
     """Which frames people are shown, where output.evidence is given."""
 
-    rate: Positive = Field(default=2.0, description="defects a second in the long run; samples likewise")
-    burst: Count = Field(default=30, description="defects at once; samples likewise")
-    borderline: Annotated[FiniteFloat, Field(gt=0, le=1)] = Field(
-        default=0.8, description="share of the threshold from which a good frame counts as borderline"
+    rate: Positive = Field(default=2.0, description="defects a second in the long run; each kind of sample likewise")
+    burst: Count = Field(default=30, description="defects at once; each kind of sample likewise")
+    borderline: Annotated[FiniteFloat, Field(gt=0, lt=1)] = Field(
+        default=0.02, description="share of good parts, those next below the threshold, that count as borderline"
     )
-    borderline_interval: Seconds = Field(default=2.0, description="seconds between two borderline frames of a camera")
+    borderline_interval: Seconds = Field(default=5.0, description="seconds between two borderline frames of a camera")
     good_interval: Seconds = Field(default=10.0, description="seconds between two good frames of a camera")
 
 
@@ -145,7 +145,9 @@ class ReviewSettings(_Group):
     hosts: tuple[Name, ...] = Field(
         default=("localhost", "127.0.0.1"), description="names the page is called by in a browser; *: any"
     )
-    users_file: Path | None = Field(default=None, description="file of name:password lines; turns basic auth on")
+    users_file: Path | None = Field(
+        default=None, description="file of lines that andon-monitor user makes; turns basic auth on"
+    )
     user_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")] | None = Field(
         default=None, description="header in which a reverse proxy names the user"
     )

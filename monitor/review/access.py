@@ -4,19 +4,16 @@ import hmac
 import ipaddress
 import secrets
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import parse_qs
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from monitor.errors import UsageError
-from monitor.server import User
+from monitor.review.users import NAME_LENGTH, Users
 from monitor.settings import ReviewSettings
 
 ANYBODY = "anybody"  # who labels where nobody is asked for a name
-NAME_LENGTH = 100
 CSRF_COOKIE, CSRF_FIELD = "andon-form", "token"
 FORM_BYTES = 4096
 # Nothing but what this server sends: no script, style or image from elsewhere or from within a page.
@@ -54,7 +51,7 @@ class Access:
 
     def __init__(self, settings: ReviewSettings) -> None:
         self._settings = settings
-        self._users = () if settings.users_file is None else _read_users(settings.users_file)
+        self._users = None if settings.users_file is None else Users(settings.users_file)
 
     @property
     def open_to_all(self) -> bool:
@@ -65,9 +62,8 @@ class Access:
     def visitor(self, request: Request) -> Visitor | None:
         """Who asks; None where that has to be said first."""
         settings = self._settings
-        if self._users:
-            authorization = request.headers.get("authorization", "")
-            name = next((user.name for user in self._users if user.matches(authorization)), None)
+        if self._users is not None:
+            name = self._users.name(request.headers.get("authorization", ""))
         elif settings.user_header is not None:
             # Anybody can send a header: only a proxy's is believed.
             trusted = request.client is not None and request.client.host in settings.proxies
@@ -125,26 +121,6 @@ class SafeHeaders:
             await send(message)
 
         await self._app(scope, receive, send_safely)
-
-
-def _read_users(path: Path) -> tuple[User, ...]:
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    except FileNotFoundError:
-        raise UsageError(f"review.users_file: {path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"review.users_file: {path}: cannot be read ({type(error).__name__})") from None
-    users = []
-    for number, line in enumerate(lines, start=1):
-        name, colon, password = line.partition(":")
-        if not line or line.startswith("#"):
-            continue
-        if not colon or not name or not password:
-            raise UsageError(f"review.users_file: {path} line {number}: right is name:password")
-        users.append(User(name, password))
-    if not users:
-        raise UsageError(f"review.users_file: {path}: names nobody; right are lines of name:password")
-    return tuple(users)
 
 
 def _is_loopback(address: str) -> bool:

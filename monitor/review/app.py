@@ -100,7 +100,7 @@ class Review:
         """A form that changes a frame's label, and the way back to the frame."""
 
         async def answer(request: Request) -> Response:
-            visitor = self._access.visitor(request)
+            visitor = await run_in_threadpool(self._access.visitor, request)
             if visitor is None:
                 return self._stranger()
             if not visitor.may_label:
@@ -216,7 +216,7 @@ class Review:
 
     async def _events(self, request: Request) -> Response:
         """News as server-sent events: a revision that changes when the store does."""
-        if self._access.visitor(request) is None:
+        if await run_in_threadpool(self._access.visitor, request) is None:
             return self._stranger()
         if self._streams >= STREAMS:
             return PlainTextResponse("too many pages are open\n", status_code=503, headers={"retry-after": "30"})

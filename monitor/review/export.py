@@ -20,7 +20,7 @@ from monitor.frames import rfc3339
 from monitor.kafka.messages import image_type
 from monitor.review import figures
 from monitor.review.labels import truth
-from monitor.review.store import DATABASE, Store
+from monitor.review.store import Store, must_exist
 
 LABELS_FILE, LINE_FILE = "labels.jsonl", "line.json"
 SUFFIXES = {"image/jpeg": ".jpg", "image/png": ".png", "image/bmp": ".bmp", "image/webp": ".webp", "image/tiff": ".tif"}
@@ -37,10 +37,7 @@ class Exported:
 
 def export(store_folder: Path, folder: Path) -> Exported:
     """Write the labels of a store into a new folder, whole or not at all. Raises UsageError."""
-    if not (store_folder / DATABASE).is_file():
-        raise UsageError(
-            f"{store_folder}: no store of a review page; right is the folder of andon-monitor review --store"
-        )
+    must_exist(store_folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder}: there is something already; give a new folder")
     part = part_of(folder)

@@ -14,7 +14,7 @@ from monitor.kafka.address import is_kafka, parse_address
 from monitor.model import Model
 from monitor.review.app import Review
 from monitor.review.filling import TopicReader
-from monitor.review.store import Store
+from monitor.review.store import Store, must_exist
 from monitor.review.worker import Worker
 from monitor.server import Server
 from monitor.settings import Settings
@@ -35,7 +35,7 @@ def serve(settings: Settings) -> None:
     review = settings.review
     if review.store is None:
         raise UsageError(
-            "review.store: not given; give --store, a folder, the one that run --evidence fills or a new one"
+            "review.store: not given; give --store, the folder that run --evidence fills, or a new one with --defects"
         )
     topics = {"defects": review.defects, "verdicts": review.verdicts, "labels": review.labels}
     for name, uri in topics.items():
@@ -43,6 +43,8 @@ def serve(settings: Settings) -> None:
             raise UsageError(f"review.{name}: {uri} is not kafka://host:port/topic")
         if uri is not None:
             parse_address(uri)
+    if review.defects is None and review.verdicts is None:
+        must_exist(review.store)
     with ExitStack() as stack:
         store = Store(review.store, review)
         if settings.model.path is not None:

@@ -64,6 +64,14 @@ REMOVED_AT_ONCE = 200
 log = logging.getLogger("andon")
 
 
+def must_exist(folder: Path) -> None:
+    """Raise UsageError where there is no store yet: what only reads one would show an empty one."""
+    if not (folder / DATABASE).is_file():
+        raise UsageError(
+            f"{folder}: no store of a review page; right is a folder that andon-monitor run --evidence fills"
+        )
+
+
 class Store:
     """A folder opened for reading and writing, from any thread. Raises UsageError where it cannot be one."""
 
