@@ -115,7 +115,10 @@ class Metrics:
             "andon_evidence", "Frames sent for people to look at, by kind.", ["kind"], registry=registry
         )
         self.evidence_skipped = Counter(
-            "andon_evidence_skipped", "Frames left out of the evidence, by reason.", ["reason"], registry=registry
+            "andon_evidence_skipped",
+            "Frames left out of the evidence, by kind and reason.",
+            ["kind", "reason"],
+            registry=registry,
         )
         self.in_flight = Gauge(
             "andon_in_flight_frames", "Frames received whose verdicts are not yet durable.", registry=registry
@@ -225,8 +228,8 @@ class Metrics:
         )
         for kind in EVIDENCE:
             self.evidence.labels(kind)
-        for reason in EVIDENCE_SKIPPED:
-            self.evidence_skipped.labels(reason)
+            for reason in EVIDENCE_SKIPPED:
+                self.evidence_skipped.labels(kind, reason)
         for result in SWAPS:
             self.swaps.labels(result)
         for reason in REASONS:

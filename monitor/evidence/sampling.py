@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from monitor.evidence.package import Kind
+from monitor.evidence.package import KINDS, Kind
 from monitor.frames import Verdict
 from monitor.settings import EvidenceSettings
 
@@ -31,25 +31,26 @@ class Bucket:
 class Sampler:
     """Names the kind of evidence that a verdict is, and says whether it is within the rate.
 
-    Defects have a rate of their own: what is sampled never takes their place.
+    Each kind has a rate of its own: what is sampled never takes the place of defects, nor the good that of borderline.
     """
 
     def __init__(self, settings: EvidenceSettings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
-        self._defects = Bucket(settings.rate, settings.burst, clock)
-        self._samples = Bucket(settings.rate, settings.burst, clock)
+        self._buckets = {kind: Bucket(settings.rate, settings.burst, clock) for kind in KINDS}
         self._last: dict[tuple[str, Kind], float] = {}  # capture times
 
-    def kind(self, verdict: Verdict) -> Kind | None:
+    def kind(self, verdict: Verdict, alarm_rate: float) -> Kind | None:
         """Defects, frames just under the threshold, and a good one of each camera now and then; None: not shown.
 
+        `alarm_rate` is the share of good parts expected above the threshold: the next `borderline` of them are those
+        just under it, whatever the scale of a model's scores.
         Time is the frames' own, so that a recording is sampled alike however fast it is read.
         """
-        if verdict.score is None:
+        if verdict.score is None or verdict.p_value is None:
             return None
         if verdict.outcome == "defect":
             return "defect"
-        kind: Kind = "borderline" if verdict.score >= self._settings.borderline * verdict.threshold else "good"
+        kind: Kind = "borderline" if verdict.p_value <= alarm_rate + self._settings.borderline else "good"
         interval = self._settings.good_interval if kind == "good" else self._settings.borderline_interval
         last = self._last.get((verdict.camera, kind))
         # A clock that was set back must not end the samples.
@@ -62,4 +63,4 @@ class Sampler:
 
     def within_rate(self, kind: Kind) -> bool:
         """Whether one more of this kind may be sent now."""
-        return (self._defects if kind == "defect" else self._samples).take()
+        return self._buckets[kind].take()

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -30,7 +31,7 @@ class Destination(Protocol):
 
 
 class EvidenceSink:
-    """Sends a package for each frame that `Sampler` chooses. What is left out is counted, by reason.
+    """Sends a package for each frame that `Sampler` chooses. What is left out is counted, by kind and reason.
 
     The model computes its other outputs for these frames alone, on this thread.
     """
@@ -51,15 +52,15 @@ class EvidenceSink:
 
     def _packed(self, inspection: Inspection) -> list[bytes]:
         """The package, or nothing."""
-        kind = self._sampler.kind(inspection.verdict)
+        model, pixels = inspection.model, inspection.prepared.pixels
+        assert model is not None  # the pipeline says which one
+        kind = self._sampler.kind(inspection.verdict, model.card.calibration.p_value(inspection.verdict.threshold))
         if kind is None:
             return []
-        skipped = self._metrics.evidence_skipped.labels
+        skipped = partial(self._metrics.evidence_skipped.labels, kind)
         if not self._sampler.within_rate(kind):
             skipped("rate").inc()
             return []
-        model, pixels = inspection.model, inspection.prepared.pixels
-        assert model is not None  # the pipeline says which one
         assert pixels is not None  # it has a score
         try:
             said = model.explain(pixels[np.newaxis])

@@ -13,7 +13,7 @@ from monitor.review.store import Store
 from monitor.settings import EvidenceSettings, ReviewSettings
 from tests.monitor.small_model import draw, encode, make_frame
 
-ALL = EvidenceSettings(rate=1e6, burst=100_000, good_interval=0, borderline_interval=0, borderline=0.95)
+ALL = EvidenceSettings(rate=1e6, burst=100_000, good_interval=0, borderline_interval=0, borderline=0.3)
 
 
 def frames(count: int, every: int = 5, camera: str = "station-1", start: int = 0) -> list[Frame]:

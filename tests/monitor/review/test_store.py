@@ -164,7 +164,7 @@ def test_a_burst_is_cut_off_and_counted(model: Model, tmp_path: Path) -> None:
     sink.write(inspect(model, frames(20, every=1)))
     assert len(ids(Store(tmp_path / "store"))) == 3
     assert metrics.registry.get_sample_value("andon_evidence_total", {"kind": "defect"}) == 3
-    assert metrics.registry.get_sample_value("andon_evidence_skipped_total", {"reason": "rate"}) == 17
+    assert metrics.registry.get_sample_value("andon_evidence_skipped_total", {"kind": "defect", "reason": "rate"}) == 17
 
 
 def test_a_folder_that_cannot_be_a_store_is_one_line(tmp_path: Path) -> None:
