@@ -15,7 +15,7 @@ from monitor.model import Model
 from monitor.review.app import Review
 from monitor.review.filling import TopicReader
 from monitor.review.store import Store, must_exist
-from monitor.review.worker import Worker
+from monitor.review.worker import Worker, close_all
 from monitor.server import Server
 from monitor.settings import Settings
 from monitor.signals import stopped_by_signals
@@ -53,9 +53,10 @@ def serve(settings: Settings) -> None:
         server = Server(pages.app(), review.address, review.port)
         stack.callback(server.close)
         stack.callback(pages.close)
-        for worker in _workers(settings, store):
+        workers = [*_workers(settings, store)]
+        stack.callback(close_all, workers)
+        for worker in workers:
             worker.start()
-            stack.callback(worker.close)
         server.start()
         log.info("review page at %s%s/", server.url, review.prefix)
         log.info("it is called %s in browsers, other names are refused (review.hosts)", " or ".join(review.hosts))

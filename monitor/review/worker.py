@@ -2,7 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 
 from monitor.errors import AndonError
 
@@ -30,8 +31,7 @@ class Worker:
 
     def close(self) -> None:
         """End; what waits for a broker that is away is not waited for."""
-        self._closed.set()
-        self._thread.join(CLOSE_SECONDS)
+        close_all([self])
 
     def _run(self) -> None:
         said = ""
@@ -43,3 +43,12 @@ class Worker:
                     log.error("%s: %s; trying again", self._name, error)
                 said = str(error)
                 self._closed.wait(RETRY_SECONDS)
+
+
+def close_all(workers: Sequence[Worker]) -> None:
+    """End all of them at once, in the time that one may take."""
+    for worker in workers:
+        worker._closed.set()
+    deadline = time.monotonic() + CLOSE_SECONDS
+    for worker in workers:
+        worker._thread.join(max(0.0, deadline - time.monotonic()))

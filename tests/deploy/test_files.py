@@ -122,28 +122,6 @@ def test_dashboards_explain_themselves_and_fill_their_rows(name: str) -> None:
     assert anchored <= known
 
 
-def test_rules_for_kubernetes_are_the_rules() -> None:
-    written = (DEPLOY / "kubernetes" / "base" / "rules.yaml").read_text()
-    assert written == script(DEPLOY / "kubernetes" / "rules.py")["render"]()
-    groups = yaml.safe_load(written)["spec"]["groups"]
-    assert [rule for group in groups for rule in group["rules"] if "alert" in rule] == ALERTS
-
-
-@pytest.mark.parametrize("folder", ["base", "scaling"])
-def test_kubernetes_manifests_are_valid(folder: str) -> None:
-    """Those of Kubernetes itself against its schema; kinds of operators have none here."""
-    import kubernetes_validate
-
-    text = run("kubectl", "kustomize", DEPLOY / "kubernetes" / folder)
-    manifests = list(yaml.safe_load_all(text))
-    kinds = [manifest["kind"] for manifest in manifests]
-    assert {"StatefulSet", "Service", "PodDisruptionBudget", "ServiceMonitor", "PrometheusRule"} <= set(kinds)
-    assert ("ScaledObject" in kinds) == (folder == "scaling")
-    for manifest in manifests:
-        if manifest["apiVersion"].split("/")[0] in ("v1", "apps", "policy"):
-            kubernetes_validate.validate(manifest, "1.37.0", strict=True)
-
-
 def test_the_dockerfile_passes_its_linter() -> None:
     run(Path(sys.executable).parent / "hadolint", DEPLOY / "docker" / "monitor.Dockerfile")
 
