@@ -25,6 +25,7 @@ def review(store: Path) -> Iterator[str]:
         assert process.stderr is not None
         found = re.search(r"review page at (\S+)/$", process.stderr.readline().strip())
         assert found is not None
+        assert found.group(1).startswith("http://127.0.0.1:")  # nobody else's unless told otherwise
         yield found.group(1)
     finally:
         process.terminate()

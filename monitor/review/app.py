@@ -46,7 +46,7 @@ class Review:
         self._closed = False
         self._templates = pages.environment("monitor.review", "templates")
         self._templates.globals.update(prefix=settings.prefix, LABELS=labels.LABELS, PICTURES=PICTURES)
-        self._templates.filters.update(rfc3339=rfc3339)
+        self._templates.filters.update(rfc3339=rfc3339, minute=gallery.minute)
 
     def close(self) -> None:
         """End the streams of news, which have no end of their own."""

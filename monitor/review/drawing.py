@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-WIDTH, HEIGHT = 300, 90
+WIDTH, HEIGHT = 300, 130
 TOP_RATIO = 2.0  # of a camera's curve, in thresholds; what is above is drawn at the top
 BINS = 48
 

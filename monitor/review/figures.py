@@ -107,7 +107,11 @@ def models(store: Store) -> list[tuple[str, str, Card]]:
 def examples(store: Store, sha256: str) -> list[tuple[str, list[Any]]]:
     """Frames of a model: what is good to it, what nearly is not, what is not."""
     found = []
-    for kind, title in (("good", "Good"), ("borderline", "Just under the threshold"), ("defect", "Above it")):
+    for kind, title in (
+        ("good", "Good"),
+        ("borderline", "Just under the threshold"),
+        ("defect", "Above the threshold"),
+    ):
         rows = store.connection.execute(
             "SELECT *, score / max(threshold, 1e-9) AS ratio FROM labelled WHERE kind = ? AND sha256 = ? AND bytes > 0 "
             "ORDER BY captured_at DESC LIMIT ?",

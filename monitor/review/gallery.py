@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
-from monitor.frames import parse_time
+from monitor.frames import parse_time, rfc3339
 from monitor.review.labels import LABELS
 from monitor.review.store import Store
 
@@ -110,6 +110,12 @@ def _conditions(kind: str, filters: Filters) -> tuple[str, list[Any]]:
     if filters.label:
         parts["label IS ?"] = None if filters.label == "none" else filters.label
     return " AND ".join(parts), list(parts.values())
+
+
+def minute(text: str) -> str:
+    """An ISO time as a browser's field for times takes it, in UTC; "" for none."""
+    moment = _moment(text)
+    return "" if moment is None else rfc3339(moment)[:16]
 
 
 def _moment(text: str) -> float | None:

@@ -1,5 +1,6 @@
 """What each camera is doing now, from the newest verdicts."""
 
+import re
 import time
 from dataclasses import dataclass
 
@@ -46,7 +47,12 @@ def cameras(store: Store, now: float | None = None) -> list[Camera]:
         SELECT camera FROM found WHERE camera IS NOT NULL LIMIT ?""",
         (CAMERAS,),
     ).fetchall()
-    return [_camera(store, row["camera"], now) for row in names]
+    return [_camera(store, name, now) for name in sorted((row["camera"] for row in names), key=_natural)]
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """press-2 comes before press-10."""
+    return [(int(part) if part.isdecimal() else -1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _camera(store: Store, name: str, now: float) -> Camera:

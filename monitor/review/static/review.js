@@ -14,9 +14,9 @@ function showAges(root = document) {
     const seconds = Math.max(0, (Date.now() - Date.parse(place.dataset.since)) / 1000);
     const units = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
     const [size, unit] = units.find(([size]) => seconds >= size) ?? [1, "s"];
-    const silent = seconds > Number(place.dataset.silence);
-    place.textContent = `${silent ? "silent, last " : ""}${Math.floor(seconds / size)} ${unit} ago`;
-    place.closest(".camera")?.classList.toggle("is-silent", silent);
+    place.textContent = `${Math.floor(seconds / size)} ${unit} ago`;
+    const silence = Number(place.dataset.silence);
+    if (silence) place.closest(".camera").classList.toggle("is-silent", seconds > silence);
   }
 }
 
@@ -49,6 +49,23 @@ if ($("[data-live]")) {
     seen = event.data;
   });
   document.addEventListener("visibilitychange", () => { if (again) refresh(); });
+}
+
+// Filters: folded away on a phone, with times in the reader's own zone, and without what is empty in the address.
+const filters = $(".fold form");
+if (filters) {
+  if (innerWidth <= 800 && !("stay" in filters.parentElement.dataset)) filters.parentElement.open = false;
+  const moments = all("input[type=datetime-local]", filters);
+  for (const zone of all(".zone", filters)) zone.remove();
+  for (const input of moments) {
+    if (!input.value) continue;
+    const utc = new Date(`${input.value}Z`);
+    input.value = new Date(utc - utc.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+  }
+  filters.addEventListener("formdata", ({ formData }) => {
+    for (const { name, value } of moments) if (value) formData.set(name, new Date(value).toISOString());
+    for (const [name, value] of [...formData]) if (!value) formData.delete(name);
+  });
 }
 
 // The heatmap's opacity, which is kept from one frame to the next.

@@ -18,10 +18,10 @@ from tests.monitor.review.line import fill, frames, inspect
 
 
 @contextmanager
-def serving(store: Store, **settings: Any) -> Iterator[str]:
+def serving(store: Store, silence: float = 60.0, **settings: Any) -> Iterator[str]:
     """The page of a store, at the URL given."""
     review = ReviewSettings(**settings)
-    pages = Review(store, review)
+    pages = Review(store, review, silence)
     server = Server(pages.app(), "127.0.0.1", 0)
     server.start()
     try:

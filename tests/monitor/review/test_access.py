@@ -92,6 +92,26 @@ def test_a_label_needs_a_form_of_our_own_page(store: Store, url: str) -> None:
     assert [step.label for step in labels.history(store, frame)] == ["unsure"]
 
 
+def test_nothing_is_uploaded(store: Store, url: str) -> None:
+    """Forms are a few words, sent as such; nothing else is taken, whatever the address."""
+    frame, client = defect(store), Client(url)
+    before = sorted(path for path in store.folder.rglob("*") if path.suffix in (".zip", ".jpg"))
+    pages = ("/", "/defects", "/borderline", "/good", "/model", f"/frames/{frame}", f"/frames/{frame}/frame", "/events")
+    for path in pages:
+        assert client.ask(path, b"x=1")[0] == 405
+    for path in pages[:6]:
+        assert 'type="file"' not in client.get(path)[1]
+        assert "multipart" not in client.get(path)[1]
+    body = b'--x\r\ncontent-disposition: form-data; name="label"; filename="a.jpg"\r\n\r\nunsure\r\n--x--\r\n'
+    kind = {"content-type": "multipart/form-data; boundary=x"}
+    assert client.ask(f"/frames/{frame}/label", body, **kind)[0] == 403
+    token = re.findall(r'name="token" value="([^"]+)"', client.get(f"/frames/{frame}")[1])[0]
+    large = urlencode({"token": token, "label": "confirmed", "kind": "x" * 5000}).encode()
+    assert client.ask(f"/frames/{frame}/label", large)[0] == 403
+    assert labels.history(store, frame) == []
+    assert sorted(path for path in store.folder.rglob("*") if path.suffix in (".zip", ".jpg")) == before
+
+
 def test_a_bad_label_is_said_in_one_line(store: Store, url: str) -> None:
     assert Client(url).label(defect(store), label="<script>") == 400
     assert Client(url).label("0" * 32) == 403  # no such page, so no form either

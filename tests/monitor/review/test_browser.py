@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from monitor.frames import rfc3339
 from monitor.model import Model
 from monitor.review import gallery, labels
 from monitor.review.gallery import Filters
@@ -35,6 +36,23 @@ def test_the_pages_update_when_a_defect_arrives(model: Model, store: Store, url:
     fill(store.folder, inspect(model, frames(1, every=1, camera="top", start=61)))
     browser.wait_for_selector(".tile:has-text('top')")
     assert browser.locator(".tile").count() == 14
+
+
+def test_a_silent_camera_is_called_silent_whatever_it_said_last(store: Store, chromium: Any) -> None:
+    """Frames of long ago: with a silence longer than that they are what they were, else the camera is silent."""
+    for silence, said in ((1e9, "defect"), (60.0, "silent")):
+        with serving(store, silence=silence) as url, tab(chromium) as page:
+            page.goto(url)
+            page.wait_for_selector(".age:has-text(' ago')")
+            assert page.locator(".camera:has-text('left') .verdict").inner_text().endswith(said)
+
+
+def test_what_was_said_by_whom_and_when_is_beside_the_picture(store: Store, url: str, browser: Any) -> None:
+    step = labels.give(store, newest(store), "confirmed", "dent", "ann")
+    browser.goto(f"{url}/frames/{newest(store)}")
+    said = browser.locator("p[role=status]")
+    assert re.search(r"dent\s+by ann, .*\d", said.inner_text())
+    assert said.locator("time").get_attribute("datetime") == rfc3339(step.at)
 
 
 def test_the_slider_fades_the_heatmap_and_is_remembered(store: Store, url: str, browser: Any) -> None:
@@ -120,6 +138,45 @@ def test_filters_choose_what_is_shown_and_where_the_neighbours_are(store: Store,
     browser.click("text=Newer")
     browser.wait_for_url(re.compile("camera=right"))
     assert "right" in browser.locator("h1").inner_text()
+
+
+def test_times_are_the_readers_own_in_filters_too(store: Store, url: str, chromium: Any) -> None:
+    with tab(chromium, timezone_id="Asia/Tokyo") as page:
+        page.goto(f"{url}/defects")
+        assert "UTC" not in page.locator(".filters").inner_text()
+        page.fill("input[name=since]", "2026-01-05T15:01")  # 06:01 UTC: after those of the camera on the left
+        page.click("text=Show")
+        page.wait_for_url("**/defects?since=2026-01-05T06%3A01%3A00.000Z")
+        assert page.locator(".tile").count() == 6
+        assert page.input_value("input[name=since]") == "2026-01-05T15:01"
+    with tab(chromium, java_script_enabled=False) as page:
+        page.goto(f"{url}/defects?since=2026-01-05T06%3A01%3A00.000Z")
+        assert "From (UTC)" in page.locator(".filters").inner_text()
+        assert page.input_value("input[name=since]") == "2026-01-05T06:01"
+
+
+def test_filters_are_folded_away_on_a_phone_unless_they_are_in_use(url: str, chromium: Any) -> None:
+    for width, query, shown in ((1280, "", True), (390, "", False), (390, "?camera=left", True)):
+        with tab(chromium, viewport={"width": width, "height": 800}) as page:
+            page.goto(f"{url}/defects{query}")
+            assert page.locator("select[name=camera]").is_visible() == shown
+            if not shown:
+                page.click("summary")
+                assert page.locator("select[name=camera]").is_visible()
+
+
+def test_under_a_prefix_news_arrive_and_labels_are_given(model: Model, store: Store, browser: Any) -> None:
+    with serving(store, prefix="/line/andon") as url:
+        browser.goto(f"{url}/defects")
+        fill(store.folder, inspect(model, frames(1, every=1, camera="top", start=61)))
+        browser.wait_for_selector(".tile:has-text('top')")
+        browser.locator(".tile").first.click()
+        browser.click("text=False alarm")
+        browser.wait_for_selector(".tag:has-text('false alarm')")
+        browser.click("text=Undo")
+        browser.wait_for_selector("text=No label yet")
+        assert browser.url.startswith(f"{url}/frames/")
+        assert browser.locator(".stage img").first.evaluate("image => image.naturalWidth") > 0
 
 
 @pytest.mark.parametrize("path", PAGES)
