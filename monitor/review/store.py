@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
 
 from monitor.card import Card
@@ -56,6 +57,7 @@ CREATE TABLE IF NOT EXISTS places (name TEXT PRIMARY KEY, next INTEGER NOT NULL)
 DATABASE = "review.sqlite"
 # A line of ten cameras at one frame a second for a shift of eight hours; a row has about 250 bytes.
 VERDICTS_KEPT = 300_000
+FRAMES_KEPT = 1_000_000  # those that there was no room for a picture of; with a label they stay
 PATIENCE = 30.0  # seconds to wait for another process that writes
 TIDY_SECONDS = 10.0  # between two looks at age and size
 ORPHAN_SECONDS = 3600.0  # a file this old that no row speaks of was left by a crash
@@ -121,17 +123,20 @@ class Store:
         """
         refused: list[str] = []
         kept = []
+        pending = 0  # bytes written that no row speaks of yet
         for data in packages:
             try:
                 evidence = unpack(data)
                 if not self.has(evidence.verdict.id):
-                    kept.append((evidence, data, self._write_files(evidence, data)))
+                    written = len(data) if self._write_files(evidence, data, pending) else 0
+                    kept.append((evidence, written))
+                    pending += written
             except EvidenceError as error:
                 refused.append(str(error))
         now = time.time()
         with self.changing() as connection:
-            for evidence, data, written in kept:
-                _insert_frame(connection, evidence, len(data) if written else 0, now)
+            for evidence, written in kept:
+                _insert_frame(connection, evidence, written, now)
             connection.executemany("INSERT OR IGNORE INTO verdicts VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)", [
                 (v.id, v.camera, v.captured_at, v.verdict, v.reason, v.score, v.threshold, v.model.sha256)
                 for v in verdicts
@@ -171,28 +176,44 @@ class Store:
         parts = (f"(SELECT max(number) FROM {table})" for table in ("frames", "verdicts", "labels"))
         return tuple(number or 0 for number in self.connection.execute(f"SELECT {', '.join(parts)}").fetchone())
 
-    def tidy(self) -> None:
-        """Let go of what is too old or too much: frames without a label first, then pictures of those with one."""
+    def tidy(self, more: int = 0) -> None:
+        """Let go of what is too old, and of as much as there is too much of where `more` bytes are to be written:
+        frames without a label first, then pictures of those with one.
+        """
         self._tidied = time.monotonic()
         oldest = time.time() - 86_400 * self._limits.keep_days
         self._remove("label IS NULL AND received_at < ?", (oldest,))
-        while self._over_limit() and (self._remove("label IS NULL") or self._remove("bytes > 0")):
-            pass
+        for condition in ("label IS NULL AND bytes > 0", "bytes > 0"):
+            while (excess := self._excess(more)) > 0 and self._remove(condition, enough=excess):
+                pass
         with self.changing() as connection:
-            connection.execute(
-                "DELETE FROM verdicts WHERE number <= (SELECT max(number) FROM verdicts) - ?", (VERDICTS_KEPT,)
-            )
+            for table, kept, condition in (
+                ("verdicts", VERDICTS_KEPT, "true"),
+                ("frames", FRAMES_KEPT, "bytes = 0 AND id NOT IN (SELECT id FROM labels)"),
+            ):
+                connection.execute(
+                    f"DELETE FROM {table} WHERE number <= (SELECT max(number) FROM {table}) - ? AND {condition}",
+                    (kept,),
+                )
 
-    def _over_limit(self, more: int = 0) -> bool:
+    def _excess(self, more: int) -> int:
+        """Bytes to be let go of before `more` may be written; 0 or less for none."""
         (size,) = self.connection.execute("SELECT coalesce(sum(bytes), 0) FROM frames").fetchone()
         free = shutil.disk_usage(self.folder).free
-        return size + more > self._limits.keep_bytes or free - more < self._limits.keep_free
+        return more + max(int(size) - self._limits.keep_bytes, self._limits.keep_free - free)
 
-    def _remove(self, condition: str, values: tuple[float, ...] = ()) -> int:
-        """Let go of up to `REMOVED_AT_ONCE` frames, the oldest first; of those with a label only the files."""
+    def _remove(self, condition: str, values: tuple[float, ...] = (), enough: int | None = None) -> int:
+        """Let go of up to `REMOVED_AT_ONCE` frames, the oldest first, or of `enough` bytes of them.
+
+        Of those with a label only the files go. Returns how many frames it were.
+        """
         found = self.connection.execute(
-            f"SELECT id, label FROM labelled WHERE {condition} ORDER BY captured_at LIMIT {REMOVED_AT_ONCE}", values
+            f"SELECT id, label, bytes FROM labelled WHERE {condition} ORDER BY captured_at LIMIT {REMOVED_AT_ONCE}",
+            values,
         ).fetchall()
+        if enough is not None:
+            sizes = accumulate(row["bytes"] for row in found)
+            found = found[: 1 + sum(size < enough for size in sizes)]
         with self.changing() as connection:
             for row in found:
                 forget = "DELETE FROM frames" if row["label"] is None else "UPDATE frames SET bytes = 0"
@@ -202,13 +223,14 @@ class Store:
                 remove_quietly(self._path(row["id"], suffix))
         return len(found)
 
-    def _write_files(self, evidence: Evidence, data: bytes) -> bool:
+    def _write_files(self, evidence: Evidence, data: bytes, pending: int) -> bool:
         """Keep the bytes, unless the disk would be too full without what may be let go of. Raises EvidenceError."""
         frame_id = evidence.verdict.id
         small = thumbnail(evidence)
-        if self._over_limit(len(data)):
-            self.tidy()
-            if self._over_limit(len(data)):
+        more = pending + len(data)
+        if self._excess(more) > 0:
+            self.tidy(more)
+            if self._excess(more) > 0:
                 log.warning("%s: no room for the picture of %s", self.folder, frame_id)
                 return False
         write_whole(self._path(frame_id, ".zip"), data)

@@ -120,11 +120,28 @@ def test_beyond_its_size_the_oldest_without_a_label_go_first(model: Model, tmp_p
     small.tidy()
     assert ids(small)[-1] == oldest  # and its label with it
     assert gallery.frame(small, oldest)["label"] == "confirmed"
-    kept = sum(path.stat().st_size for path in (tmp_path / "store" / "frames").glob("*/*.zip"))
-    assert kept <= 5000
+    assert sizes(tmp_path / "store") <= 5000
     assert {name[:32] for name in files(small)} == {
         row["id"] for row in small.connection.execute("SELECT id FROM frames WHERE bytes > 0")
     }
+
+
+def sizes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in (folder / "frames").glob("*/*.zip"))
+
+
+def test_a_full_store_makes_room_for_what_is_new_and_is_never_over_its_size(model: Model, tmp_path: Path) -> None:
+    found = inspect(model, frames(60, every=1))
+    limits = ReviewSettings(keep_bytes=150_000)
+    destination = StoreDestination(tmp_path / "store", limits)
+    sink = EvidenceSink(destination, ALL, Metrics())
+    for i in range(0, 60, 6):
+        sink.write(found[i : i + 6])
+        assert sizes(tmp_path / "store") <= 150_000
+        newest = gallery.find(Store(tmp_path / "store"), "defect", Filters())[0]
+        assert newest["id"] == found[i + 5].verdict.id
+        assert newest["bytes"] > 0
+    assert sizes(tmp_path / "store") > 120_000  # no more was let go of than had to be
 
 
 def test_without_room_on_the_disk_frames_are_known_without_a_picture(
