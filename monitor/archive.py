@@ -15,8 +15,9 @@ import io
 import json
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 from monitor.autoencoder import Autoencoder
 from monitor.errors import AndonError, ModelError, UsageError
 from monitor.files import PART
+from monitor.imaging import Pixels
 
 MAGIC = b"ANDON-LATENTS-1\n"
 CHUNK = 256  # images coded at once: enough for the coder to learn their spread, few enough to keep in memory
@@ -188,21 +190,14 @@ class Archive:
         return data
 
 
-def compress(
-    part: Autoencoder,
-    images: Sequence[tuple[str, Path]],
-    file: BinaryIO,
-    grain: float,
-    progress: Callable[[float], None] = lambda share: None,
-) -> ArchiveWriter:
-    """Write image files, each under a name, to an open file. Returns the finished writer, for its figures."""
+def compress(part: Autoencoder, images: Iterable[tuple[str, Pixels]], file: BinaryIO, grain: float) -> ArchiveWriter:
+    """Write frames uint8 [H, W, C], each under a name, to an open file. Returns the finished writer, for its figures."""
     writer = ArchiveWriter(file, Header.of(part, grain))
-    for start in range(0, len(images), CHUNK):
-        chunk = images[start : start + CHUNK]
-        latents = part.encode(np.stack([part.read(path) for _, path in chunk]))
+    waiting = iter(images)
+    while chunk := list(islice(waiting, CHUNK)):
+        latents = part.encode(np.stack([frame for _, frame in chunk]))
         for (name, _), latent in zip(chunk, latents, strict=True):
             writer.add(name, latent)
-        progress(min(start + CHUNK, len(images)) / len(images))
     writer.finish()
     return writer
 

@@ -21,6 +21,15 @@ Pixels = NDArray[np.uint8]
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".pgm", ".ppm")
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"  # how files begin
+BEGINNINGS = {
+    JPEG: ".jpg",
+    PNG: ".png",
+    b"BM": ".bmp",
+    b"II*\0": ".tif",
+    b"MM\0*": ".tif",
+    b"P5": ".pgm",
+    b"P6": ".ppm",
+}
 DEFAULT_MAX_PIXELS = 50_000_000  # 50 megapixels: above the largest area-scan cameras in use, 150 MB in colour
 
 # OpenCV's flags by channels and reduction: libjpeg then computes fewer pixels of each block of 8 x 8.
@@ -126,6 +135,13 @@ def load(data: bytes, spec: InputSpec, max_pixels: int = DEFAULT_MAX_PIXELS) -> 
     """
     reduction = spec.reduction if data.startswith(JPEG) else 1
     return prepare(decode(data, spec.channels, spec.white_level, max_pixels, reduction), spec, reduction)
+
+
+def suffix_of(data: bytes) -> str | None:
+    """The ending that an image file should have, by how it begins; None where it begins like none that is known."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return ".webp"
+    return next((suffix for beginning, suffix in BEGINNINGS.items() if data.startswith(beginning)), None)
 
 
 def brightness(frame: Pixels) -> float:

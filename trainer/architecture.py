@@ -12,8 +12,10 @@ FEATURE_STRIDE = 8  # the features that the patch memory compares are an eighth 
 ARCHITECTURES = ("conv-dense", "dense")
 Kind = Literal["plain", "denoising", "sparse", "variational"]
 KINDS: tuple[Kind, ...] = ("plain", "denoising", "sparse", "variational")
-Loss = Literal["mse", "bce"]
-LOSSES: tuple[Loss, ...] = ("mse", "bce")
+# Of rebuilding. The first is conv-dense's own: smooth L1 and structural similarity, see `trainer.loss`.
+Loss = Literal["l1-ssim", "mse", "bce"]
+LOSSES: tuple[Loss, ...] = ("l1-ssim", "mse", "bce")
+DENSE_LOSSES: tuple[Loss, ...] = ("mse", "bce")
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Architecture:
     """`widths` are the channels at 1/2, 1/4, 1/8, 1/16 and 1/32 of the frame; height and width multiples of STRIDE.
 
     `components` is the size of the linear half's code, 0 where it is left out, `latent` that of the convolutional one.
+    `loss` is that of rebuilding, which is a part of what is minimised.
     """
 
     height: int
@@ -31,6 +34,7 @@ class Architecture:
     components: int = 48
     latent: int = 64
     features: int = 32
+    loss: Loss = "l1-ssim"
 
     def to_dict(self) -> dict[str, Any]:
         """As the model card keeps it."""

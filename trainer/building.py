@@ -69,16 +69,16 @@ class BuildOptions:
     any_size: bool = False
     keep_outliers: bool = False
     dense: "DenseOptions | None" = None
+    loss: Loss = "l1-ssim"
     fit: FitOptions = field(default_factory=FitOptions)
 
 
 @dataclass(frozen=True)
 class DenseOptions:
-    """The dense architecture instead of the convolutional one: sizes of its layers, its kind and its loss."""
+    """The dense architecture instead of the convolutional one: sizes of its layers, and its kind."""
 
     layers: tuple[int, ...]
     kind: Kind = "plain"
-    loss: Loss = "mse"
 
 
 @dataclass(frozen=True)
@@ -173,11 +173,12 @@ def fit_detector(
     validation = images[parts.validation]
     if options.dense is not None:
         shape = (spec.height, spec.width, spec.channels)
-        arch = DenseArchitecture(*shape, options.dense.layers, options.dense.kind, options.dense.loss)
+        arch = DenseArchitecture(*shape, options.dense.layers, options.dense.kind, options.loss)
         network, fitted = fit_dense(images, parts, arch, options.fit, show, interrupted)
         progress("exporting", 0.0)
         return fitted, build_dense_detector(network, validation), arch.to_dict()
-    fitted = fit(images, parts, Architecture(spec.height, spec.width, spec.channels), options.fit, show, interrupted)
+    conv_dense = Architecture(spec.height, spec.width, spec.channels, loss=options.loss)
+    fitted = fit(images, parts, conv_dense, options.fit, show, interrupted)
     progress("exporting", 0.0)
     assert isinstance(fitted.network, Autoencoder)
     detector = build_detector(fitted.network, images[parts.train], validation, options.fit.seed)

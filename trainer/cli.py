@@ -9,7 +9,7 @@ import typer
 
 from monitor.errors import AndonError, UsageError
 from monitor.files import check_writable, write_whole
-from trainer.architecture import ARCHITECTURES, KINDS, LOSSES, Kind, Loss, parse_layers
+from trainer.architecture import ARCHITECTURES, DENSE_LOSSES, KINDS, LOSSES, Kind, Loss, parse_layers
 from trainer.console import (
     Data,
     FalseAlarmRate,
@@ -87,7 +87,10 @@ def fit(
     kind: Annotated[
         str | None, typer.Option(help="Of dense: plain (the default), denoising, sparse or variational.")
     ] = None,
-    loss: Annotated[str | None, typer.Option(help="Of dense: mse (the default) or bce.")] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(help="Of rebuilding: l1-ssim (the default, not with dense), mse (the default of dense) or bce."),
+    ] = None,
     budget: Annotated[str, typer.Option(help="The most time to take, as 90s, 10m or 1h.")] = "10m",
     iterations: Annotated[int, typer.Option(help="The most training steps to take.")] = 3000,
     seed: Annotated[int, typer.Option(help="One seed and machine, and time enough: the same weights.")] = 0,
@@ -125,13 +128,10 @@ def fit(
         check_range("--side", side, 64, 2048)
     check_choice("--architecture", architecture, ARCHITECTURES)
     is_dense = architecture == "dense"
-    if not is_dense and (kind, loss) != (None, None):
-        raise UsageError(
-            "--kind, --loss: of --architecture dense; conv-dense is a denoising autoencoder with a loss of its own, "
-            "smooth L1 and structural similarity"
-        )
+    if not is_dense and kind is not None:
+        raise UsageError(f"--kind {kind}: of --architecture dense; conv-dense is a denoising autoencoder")
     check_choice("--kind", kind := kind or "plain", KINDS)
-    check_choice("--loss", loss := loss or "mse", LOSSES)
+    check_choice("--loss", loss := loss or ("mse" if is_dense else "l1-ssim"), DENSE_LOSSES if is_dense else LOSSES)
     check_range("--batch", batch := batch or (256 if is_dense else 16), 2, 4096)
     check_range("--threads", threads, 0, 1024)
     check_range("--learning-rate", learning_rate := learning_rate or (1e-3 if is_dense else 3e-3), 1e-8, 1.0)
@@ -166,7 +166,8 @@ def fit(
         region=parsed_region,
         any_size=any_size,
         keep_outliers=keep_outliers,
-        dense=DenseOptions(sizes, cast(Kind, kind), cast(Loss, loss)) if is_dense else None,
+        dense=DenseOptions(sizes, cast(Kind, kind)) if is_dense else None,
+        loss=cast(Loss, loss),
         fit=FitOptions(
             iterations=iterations,
             batch=batch,

@@ -221,7 +221,7 @@ def losses(
     """
     with torch.autocast(x.device.type, torch.bfloat16, enabled=fast_half_precision(x.device)):
         output = network(x, rebuilt)
-    parts = loss(output, clean, mask)
+    parts = loss(output, clean, mask, network.arch.loss)
     return parts.total, parts.reconstruction
 
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainer.architecture import MAP_STRIDE
+from trainer.architecture import MAP_STRIDE, Loss
 from trainer.network import Output
 
 # Measured on textures and on parts; within a factor of two the weights matter little.
@@ -18,7 +18,7 @@ SSIM_WEIGHT = 0.5
 TOP_SHARE = 0.004
 
 
-class Loss(NamedTuple):
+class Parts(NamedTuple):
     """The parts of the loss, scalars; `total` is what is minimised."""
 
     reconstruction: Tensor
@@ -30,15 +30,12 @@ class Loss(NamedTuple):
         return self.reconstruction + self.map + self.image
 
 
-def loss(output: Output, clean: Tensor, mask: Tensor) -> Loss:
+def loss(output: Output, clean: Tensor, mask: Tensor, rebuilding: Loss = "l1-ssim") -> Parts:
     """Compare what the network said about corrupted frames with the clean frames and where they were corrupted.
 
     `clean`: float [N, C, H, W], normalised; `mask`: float [N, 1, H, W] in 0..1, 0 everywhere for untouched frames.
     """
-    target = F.avg_pool2d(clean, 2)  # [N, C, H/2, W/2]
-    reconstruction = output.reconstruction.float()
-    similarity = structural_similarity(reconstruction, target)
-    reconstruction_loss = F.smooth_l1_loss(reconstruction, target) + SSIM_WEIGHT * (1 - similarity)
+    reconstruction_loss = rebuilding_loss(output.reconstruction.float(), F.avg_pool2d(clean, 2), rebuilding)
 
     logits = output.logits.float()
     cells = F.max_pool2d(mask, MAP_STRIDE)  # a defect smaller than a cell still marks it
@@ -46,7 +43,23 @@ def loss(output: Output, clean: Tensor, mask: Tensor) -> Loss:
 
     defective = (mask.flatten(1).amax(dim=1) > 0.5).float()  # [N]
     image_loss = IMAGE_WEIGHT * F.binary_cross_entropy_with_logits(top_mean(logits), defective)
-    return Loss(reconstruction_loss, map_loss, image_loss)
+    return Parts(reconstruction_loss, map_loss, image_loss)
+
+
+def rebuilding_loss(reconstruction: Tensor, target: Tensor, kind: Loss) -> Tensor:
+    """How far a reconstruction is from what is right, float [N, C, h, w] each, in normalised units; 0 where equal.
+
+    For `bce` both are taken for logits: a cross-entropy needs targets in 0..1, and this maps grey levels there around
+    the frame's own mean. It is less the target's entropy, its least value.
+    """
+    if kind == "mse":
+        return F.mse_loss(reconstruction, target)
+    if kind == "bce":
+        probability = torch.sigmoid(target)
+        entropy = F.binary_cross_entropy_with_logits(target, probability)
+        return F.binary_cross_entropy_with_logits(reconstruction, probability) - entropy
+    similarity = structural_similarity(reconstruction, target)
+    return F.smooth_l1_loss(reconstruction, target) + SSIM_WEIGHT * (1 - similarity)
 
 
 def top_mean(cells: Tensor, share: float = TOP_SHARE) -> Tensor:

@@ -5,9 +5,9 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
+from monitor import imaging
 from monitor.files import whole_file
 from monitor.frames import Frame
-from monitor.imaging import SUFFIXES
 from monitor.inspection import Inspection
 
 # A stale frame is skipped on purpose and nothing is wrong with it.
@@ -52,9 +52,9 @@ class DeadLetterFolder:
 
 
 def suffix_of(frame: Frame) -> str:
-    """The ending of the file a frame came from, .bin where it came from none."""
+    """The ending of the file a frame came from, else what its bytes begin like, else .bin."""
     suffix = PurePosixPath(frame.file or "").suffix.lower()
-    return suffix if suffix in SUFFIXES else ".bin"
+    return suffix if suffix in imaging.SUFFIXES else imaging.suffix_of(frame.data) or ".bin"
 
 
 def _text(data: bytes) -> str:

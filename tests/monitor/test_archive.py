@@ -9,6 +9,7 @@ import pytest
 from monitor.archive import Archive, ArchiveError, ArchiveWriter, Header, compress, picture_paths
 from monitor.autoencoder import Autoencoder
 from monitor.errors import ModelError, UsageError
+from monitor.imaging import Pixels
 
 
 @pytest.fixture(scope="module")
@@ -17,12 +18,12 @@ def part(model_file: Path) -> Autoencoder:
 
 
 @pytest.fixture(scope="module")
-def images(sample_folder: Path) -> list[tuple[str, Path]]:
-    return [(path.name, path) for path in sorted((sample_folder / "train/good").iterdir())]
+def images(part: Autoencoder, sample_folder: Path) -> list[tuple[str, Pixels]]:
+    return [(path.name, part.read(path)) for path in sorted((sample_folder / "train/good").iterdir())]
 
 
 @pytest.fixture(scope="module")
-def packed(part: Autoencoder, images: list[tuple[str, Path]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def packed(part: Autoencoder, images: list[tuple[str, Pixels]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("archive") / "good.andon"
     with path.open("wb") as file:
         compress(part, images, file, grain=0.25)
@@ -30,13 +31,13 @@ def packed(part: Autoencoder, images: list[tuple[str, Path]], tmp_path_factory: 
 
 
 def test_pictures_come_back_as_reconstructions_to_the_step(
-    part: Autoencoder, images: list[tuple[str, Path]], packed: Path
+    part: Autoencoder, images: list[tuple[str, Pixels]], packed: Path
 ) -> None:
     archive = Archive(packed)
     names = [name for chunk, _ in archive for name in chunk]
     latents = np.concatenate([latents for _, latents in archive])
     assert names == [name for name, _ in images]
-    exact = part.encode(np.stack([part.read(path) for _, path in images]))
+    exact = part.encode(np.stack([frame for _, frame in images]))
     steps = archive.header.step_sizes()
     assert (np.abs(latents - exact) <= 0.5001 * steps + 1e-5 * np.abs(exact)).all()
     difference = part.decode(latents).astype(float) - part.decode(exact)
@@ -53,7 +54,7 @@ def test_a_step_of_any_number_moves_a_picture_by_about_the_grain(part: Autoencod
     assert moved.max() < 12
 
 
-def test_a_finer_grain_is_nearer_and_larger(part: Autoencoder, images: list[tuple[str, Path]]) -> None:
+def test_a_finer_grain_is_nearer_and_larger(part: Autoencoder, images: list[tuple[str, Pixels]]) -> None:
     sizes = [compress(part, images, io.BytesIO(), grain).size for grain in (0.05, 0.5, 5.0)]
     assert sizes[0] > sizes[1] > sizes[2]
     assert sizes[1] < 32 * part.latent_size * 4 / 4, "a quarter of the numbers as they are"

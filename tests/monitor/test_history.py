@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -16,8 +17,8 @@ from monitor.sinks.history import History
 from tests.monitor.small_model import andon
 
 
-def inspection(model: Model, number: int, outcome: str = "good") -> Inspection:
-    frame = Frame("station-1", 1_767_592_800.0 + number, b"bytes", Position("t", "f", 0, number), file="a.jpg")
+def inspection(model: Model, number: int, outcome: str = "good", frame: Frame | None = None) -> Inspection:
+    frame = frame or Frame("station-1", 1_767_592_800.0 + number, b"bytes", Position("t", "f", 0, number), file="a.jpg")
     verdict = Verdict(
         f"{number:032d}", frame.camera, frame.captured_at, outcome, "m", model.sha256, 1.0, frame.position
     )
@@ -57,6 +58,18 @@ def test_what_is_kept_whole_is_what_is_not_good(model: Model, tmp_path: Path) ->
     history.close(True)
     (file,) = (tmp_path / "defects").iterdir()
     assert (file.name, file.read_bytes()) == (f"{1:032d}.jpg", b"bytes")
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp", ".tif", ".pgm"])
+def test_a_defect_that_came_without_a_name_is_kept_under_an_ending_that_opens_it(
+    model: Model, tmp_path: Path, suffix: str
+) -> None:
+    data = cv2.imencode(suffix, np.zeros((8, 8), np.uint8))[1].tobytes()
+    nameless = inspection(model, 0, "defect", Frame("c", 0.0, data, Position("andon.frames", "topic", 0, 0)))
+    history = History(tmp_path, "cpu")
+    history.write([nameless])
+    history.close(True)
+    assert [path.suffix for path in (tmp_path / "defects").iterdir()] == [suffix]
 
 
 def test_another_model_begins_another_archive(model: Model, model_file: Path, tmp_path: Path) -> None:

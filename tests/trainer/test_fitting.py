@@ -1,5 +1,6 @@
 """The training loop: it learns, it ends as it says, and one seed gives one network."""
 
+from dataclasses import replace
 from threading import Event
 
 import numpy as np
@@ -7,11 +8,13 @@ import pytest
 import torch
 
 from trainer import fitting
-from trainer.architecture import Architecture
+from trainer.architecture import LOSSES, Architecture, Loss
 from trainer.corruption import Variation
 from trainer.dataset import Split, choose_input, load_images, open_dataset
 from trainer.errors import FittingError
-from trainer.fitting import FitOptions, batch_stream, fit, prefetch, schedule
+from trainer.fitting import FitOptions, batch_stream, fit, losses, prefetch, schedule
+from trainer.network import Autoencoder
+from trainer.tensors import normalise, to_unit
 
 ARCH = Architecture(64, 64, 1)
 SPLIT = Split(np.arange(0, 24), np.arange(24, 32), np.arange(24, 32), groups=np.arange(32))
@@ -30,6 +33,22 @@ def test_training_lowers_the_loss_on_images_it_never_sees(images: np.ndarray) ->
     losses = [look.validation_loss for look in fitted.looks]
     assert min(losses) < 0.75 * losses[0]
     assert not fitted.network.training
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_each_loss_of_rebuilding_teaches_a_network_to_rebuild(images: np.ndarray, loss: Loss) -> None:
+    torch.manual_seed(0)
+    network = Autoencoder(replace(ARCH, components=0, loss=loss))
+    optimiser = torch.optim.Adam(network.parameters(), lr=3e-3)
+    x = normalise(to_unit(torch.from_numpy(images[:8])))[0]
+    seen = []
+    for _ in range(20):
+        rebuilding = losses(network, x, None, x, torch.zeros_like(x))[1]
+        optimiser.zero_grad()
+        rebuilding.backward()
+        optimiser.step()
+        seen.append(rebuilding.item())
+    assert seen[-1] < 0.7 * seen[0]
 
 
 def test_one_seed_gives_one_network_and_another_seed_another(images: np.ndarray) -> None:

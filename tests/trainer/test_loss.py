@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from trainer.loss import dice, focal, loss, structural_similarity, top_mean
+from trainer.architecture import LOSSES, Loss
+from trainer.loss import dice, focal, loss, rebuilding_loss, structural_similarity, top_mean
 from trainer.network import Output
 
 
@@ -31,6 +32,19 @@ def test_each_mistake_has_its_part() -> None:
     assert blurred.map == right.map
     assert alarm.map > right.map + 0.5
     assert alarm.image > right.image + 0.5
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+def test_every_loss_of_rebuilding_is_least_and_nothing_where_all_is_right(kind: Loss) -> None:
+    target = torch.randn(2, 1, 32, 32)
+    guess = target.clone().requires_grad_()
+    right = rebuilding_loss(guess, target, kind)
+    assert right.item() == pytest.approx(0, abs=1e-6)
+    (slope,) = torch.autograd.grad(right, guess)
+    assert slope.abs().max() < 1e-6
+    errors = [rebuilding_loss(target + step, target, kind).item() for step in (-1.0, -0.1, 0.1, 1.0)]
+    assert errors[0] > errors[1] > 0
+    assert errors[3] > errors[2] > 0
 
 
 def test_a_defect_smaller_than_a_cell_still_counts() -> None:

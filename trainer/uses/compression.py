@@ -1,7 +1,5 @@
 """What an archive is worth: pictures from it beside JPEG and WebP of the same size."""
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -75,8 +73,3 @@ def code(suffix: str, image: Pixels, scale: float, quality: int) -> tuple[int, P
     enlarged = cv2.resize(read, (width, height), interpolation=cv2.INTER_CUBIC)  # type: ignore[arg-type]
     picture: Pixels = enlarged.reshape(image.shape).astype(np.uint8)
     return len(data), picture
-
-
-def ratio(sizes: Sequence[int], packed: int) -> float:
-    """How many times smaller the archive is than the files it was made of."""
-    return sum(sizes) / packed if packed else math.inf
