@@ -6,16 +6,19 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kafka import KafkaProducer
+from kafka import KafkaAdminClient, KafkaProducer
+from kafka.admin import ConfigResource, ConfigResourceType
 
 from monitor.review import gallery
 from monitor.review.gallery import Filters
 from monitor.review.store import Store
+from tests.monitor.kafka.conftest import load_broker
 from tests.monitor.kafka.line import Line, Monitor
 from tests.monitor.review.test_access import Client
 from tests.monitor.small_model import parts
@@ -78,6 +81,28 @@ def test_replicas_restarts_and_crashes_lose_and_double_nothing(line: Line, tmp_p
     # A page that begins anew, with an empty store, comes to the same.
     with page(line, tmp_path / "other"):
         assert sorted(row["id"] for row in defects(tmp_path / "other", len(wanted))) == sorted(wanted)
+
+
+def test_a_burst_of_defects_fills_neither_topic_nor_store(line: Line, tmp_path: Path) -> None:
+    """Each place has a bound in bytes; what goes beyond the rate has its verdict and is counted."""
+    admin = KafkaAdminClient(bootstrap_servers=line.servers)
+    configs = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, line.defects)])
+    admin.close()
+    assert re.search(r"'retention\.bytes'[^}]*'2147483648'", str(configs)), configs
+    settings = ("evidence.rate=0.001", "evidence.burst=12", f"output.evidence={line.uri(line.defects)}")
+    images = [data for data, _ in parts(60, every=1)]
+    store = tmp_path / "store"
+    (port,) = load_broker().free_ports(1)
+    with line.monitor(*settings, port=port), page(line, store, "--set", "review.keep_bytes=100000"):
+        line.send(images)
+        assert len(line.read_answers(60)) == 60
+        assert len(line.read(line.defects, 12, extra=2.0)) == 12
+        metrics = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20).read().decode()
+        assert 'andon_evidence_total{kind="defect"} 12.0' in metrics
+        assert 'andon_evidence_skipped_total{kind="defect",reason="rate"} 48.0' in metrics
+        defects(store, 6)
+        sizes = [path.stat().st_size for path in store.glob("frames/*/*.zip")]
+        assert 0 < sum(sizes) <= 100_000
 
 
 def test_labels_are_published_once_each_in_order(line: Line, tmp_path: Path) -> None:
