@@ -191,7 +191,7 @@ class Archive:
 
 
 def compress(part: Autoencoder, images: Iterable[tuple[str, Pixels]], file: BinaryIO, grain: float) -> ArchiveWriter:
-    """Write frames uint8 [H, W, C], each under a name, to an open file. Returns the finished writer, for its figures."""
+    """Write frames uint8 [H, W, C], each under a name, to an open file. Returns the finished writer, for figures."""
     writer = ArchiveWriter(file, Header.of(part, grain))
     waiting = iter(images)
     while chunk := list(islice(waiting, CHUNK)):
