@@ -83,15 +83,21 @@ def cut(frames: list[tuple[float, bool]], threshold: float, share: float | None 
 
 
 def cuts(frames: list[tuple[float, bool]], card: Card) -> list[Cut]:
-    """The thresholds that other false-alarm rates would have, by the model's calibration, and the one it has."""
-    calibration = card.calibration
-    found = [
-        cut(frames, calibrate(calibration.scores, share).threshold, share)
-        for share in RATES
-        if share != calibration.false_alarm_rate
-    ]
-    found.append(cut(frames, card.threshold, calibration.false_alarm_rate, current=True))
-    return sorted(found, key=lambda item: item.threshold, reverse=True)
+    """The thresholds that other false-alarm rates would have, by the model's calibration, and the one it has.
+
+    A rate that can be measured and a lower one that has to be extrapolated may contradict each other: of two thresholds
+    in the wrong order the higher rate's is left out.
+    """
+    calibration, present = card.calibration, card.calibration.false_alarm_rate
+    found = [cut(frames, card.threshold, present, current=True)]
+    others = [(share, calibrate(calibration.scores, share).threshold) for share in RATES]
+    for share, threshold in reversed(others):
+        if share < present and threshold > found[0].threshold:
+            found.insert(0, cut(frames, threshold, share))
+    for share, threshold in others:
+        if share > present and threshold < found[-1].threshold:
+            found.append(cut(frames, threshold, share))
+    return found
 
 
 def models(store: Store) -> list[tuple[str, str, Card]]:

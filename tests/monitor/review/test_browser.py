@@ -55,6 +55,14 @@ def test_what_was_said_by_whom_and_when_is_beside_the_picture(store: Store, url:
     assert said.locator("time").get_attribute("datetime") == rfc3339(step.at)
 
 
+def test_a_borderline_frame_that_is_none_is_good_not_a_false_alarm(store: Store, url: str, browser: Any) -> None:
+    browser.goto(f"{url}/borderline")
+    browser.locator(".tile").first.click()
+    browser.click(".labels button:has-text('Good')")
+    browser.wait_for_selector(".tag:has-text('good')")
+    assert "false alarm" not in browser.locator("main").inner_text().lower()
+
+
 def test_the_slider_fades_the_heatmap_and_is_remembered(store: Store, url: str, browser: Any) -> None:
     browser.goto(f"{url}/frames/{newest(store)}")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from monitor.calibration import calibrate
 from monitor.comparing.sides import read_labels
 from monitor.errors import UsageError
 from monitor.model import Model
@@ -121,6 +122,18 @@ def test_precision_and_other_thresholds_are_counted(store: Store, model: Model) 
     cuts = figures.cuts(judged, model.card)
     assert [cut.threshold for cut in cuts] == sorted((cut.threshold for cut in cuts), reverse=True)
     assert [cut.threshold for cut in cuts if cut.current] == [model.card.threshold]
+
+
+def test_thresholds_of_other_rates_are_in_the_order_of_their_rates(model: Model) -> None:
+    """Of sixty scores, one of them far out, 2 % can be measured: that very score. 1 % is extrapolated, to less."""
+    scores = [1 + 0.01 * i for i in range(59)] + [3.0]
+    assert calibrate(scores, 0.02).threshold > calibrate(scores, 0.01).threshold
+    card = model.card.model_copy(update={"calibration": calibrate(scores, 0.001)})
+    cuts = figures.cuts([], card)
+    assert len(cuts) > 4
+    assert [cut.threshold for cut in cuts] == sorted((cut.threshold for cut in cuts), reverse=True)
+    rates = [cut.false_alarm_rate or 0 for cut in cuts]
+    assert rates == sorted(rates)
 
 
 def test_the_page_and_its_commands_need_no_torch() -> None:
