@@ -42,8 +42,8 @@ def share_out(stream: Path, folder: Path) -> dict[int, str]:
 
 
 def label_all(store: Store, truth: dict[int, str]) -> None:
-    """All defects but the newest three."""
-    for row in gallery.find(store, "defect", Filters())[3:]:
+    """All defects, and all just under the threshold, but the newest three of both."""
+    for row in gallery.find(store, "defect", Filters())[3:] + gallery.find(store, "borderline", Filters())[3:]:
         kind = truth[row["offset"]]
         labels.give(store, row["id"], "false alarm" if kind == "good" else "confirmed", kind.replace("good", ""), "ann")
 
