@@ -1,6 +1,7 @@
 """A graph in onnxruntime: the execution provider that was asked for, and answers that no other frame has a say in."""
 
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -11,8 +12,8 @@ from numpy.typing import NDArray
 
 from monitor.errors import ModelError, UsageError
 
-# Rows in one call on a GPU: enough to fill it with frames of 256 x 256, few enough to wait for.
-GPU_BATCH = 16
+# Rows in one call on a GPU: as many as a batch has by default, since rows that fill up a call cost as much as others.
+GPU_BATCH = 8
 
 Providers = list[tuple[str, dict[str, str]]]
 PROVIDERS: dict[str, Providers] = {
@@ -25,6 +26,8 @@ PROVIDERS: dict[str, Providers] = {
         ("CPUExecutionProvider", {}),
     ],
 }
+# Where providers keep what they work on, of those for which rows share a call.
+DEVICES = {"CUDAExecutionProvider": "cuda", "TensorrtExecutionProvider": "cuda"}
 
 
 class Session:
@@ -52,7 +55,8 @@ class Session:
         self._workers = ThreadPoolExecutor(self._threads, "inference")
         self.provider: str = self._session.get_providers()[0]
         self.fell_back = self.provider != entries[0][0]
-        self.batched = self.provider != "CPUExecutionProvider"
+        self._bound = Bound(self._session, DEVICES[self.provider]) if self.provider in DEVICES else None
+        self.batched = self._bound is not None
         self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
         self.inputs = {node.name: [node.type, *node.shape[1:]] for node in self._session.get_inputs()}
         self.outputs = tuple(node.name for node in self._session.get_outputs())
@@ -64,16 +68,44 @@ class Session:
         and on two cores a third faster than one call that spreads its work over both (measured). On a GPU each call
         has `GPU_BATCH` rows, as another shape may choose another kernel, and choosing takes seconds.
         """
-        parts = padded(rows, GPU_BATCH) if self.batched else [rows[i : i + 1] for i in range(len(rows))]
-        call = partial(self._call, outputs)
-        side_by_side = not self.batched and self._threads > 1 and len(parts) > 1
-        results = list((self._workers.map if side_by_side else map)(call, parts))
+        if self._bound is not None:
+            results = [self._bound.call(outputs, part) for part in padded(rows, GPU_BATCH)]
+        else:
+            parts = [rows[i : i + 1] for i in range(len(rows))]
+            side_by_side = self._threads > 1 and len(parts) > 1
+            results = list((self._workers.map if side_by_side else map)(partial(self._call, outputs), parts))
         return [np.concatenate(arrays)[: len(rows)] for arrays in zip(*results, strict=True)]
 
     def _call(self, outputs: list[str], rows: NDArray[Any]) -> list[Any]:
         (name,) = self.inputs
         arrays: list[Any] = self._session.run(outputs, {name: rows})
         return arrays
+
+
+class Bound:
+    """Calls of one shape through a buffer that stays on the device; only what is asked for comes back from it."""
+
+    def __init__(self, session: onnxruntime.InferenceSession, device: str) -> None:
+        self._session = session
+        self._device = device
+        self._lock = threading.Lock()  # there is one buffer
+        self._buffer: onnxruntime.OrtValue | None = None
+
+    def call(self, outputs: list[str], rows: NDArray[Any]) -> list[Any]:
+        """The named outputs for rows [N, ...], N the same in every call."""
+        with self._lock:
+            if self._buffer is None:
+                # Not from the rows themselves, whose memory it would share where the device is the CPU.
+                shape_and_type = onnxruntime.OrtValue.ortvalue_from_shape_and_type
+                self._buffer = shape_and_type(rows.shape, rows.dtype, self._device)
+            self._buffer.update_inplace(np.ascontiguousarray(rows))
+            binding = self._session.io_binding()
+            binding.bind_ortvalue_input(self._session.get_inputs()[0].name, self._buffer)
+            for name in outputs:
+                binding.bind_output(name, self._device)
+            self._session.run_with_iobinding(binding)
+            arrays: list[Any] = binding.copy_outputs_to_cpu()
+            return arrays
 
 
 def available_cores() -> int:

@@ -1,4 +1,6 @@
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +10,12 @@ import onnxruntime
 import pytest
 
 from monitor import model as model_module
+from monitor import session as session_module
 from monitor.card import CARD_KEY, GOLDEN_KEY
 from monitor.errors import ModelError, UsageError
 from monitor.imaging import load
 from monitor.model import Golden, Model
-from monitor.session import padded
+from monitor.session import GPU_BATCH, padded
 from tests.monitor.small_model import SIDE, SPEC, build_graph, build_model, darkness, draw, encode
 
 FRAMES = np.stack([load(encode(draw(i, defect=i % 3 == 0)), SPEC) for i in range(12)])
@@ -51,11 +54,45 @@ def test_padding_fills_the_last_part_with_its_last_frame(count: int, parts: int)
     assert np.array_equal(np.concatenate(filled)[:count], FRAMES[:count])
 
 
-def test_calls_of_a_fixed_size_give_the_same_scores(model_bytes: bytes, model: Model) -> None:
-    """The way it goes on a GPU, here on the CPU."""
-    fixed = Model.from_bytes(model_bytes, "m", "cpu")
-    fixed._session.provider = "CUDAExecutionProvider"
-    np.testing.assert_allclose(fixed.score(FRAMES), model.score(FRAMES), rtol=1e-6)
+@pytest.fixture
+def bound(model_bytes: bytes, monkeypatch: pytest.MonkeyPatch) -> Model:
+    """A model that runs as on a GPU, calls of one size through a buffer that stays, whose device here is the CPU."""
+    monkeypatch.setitem(session_module.DEVICES, "CPUExecutionProvider", "cpu")
+    return Model.from_bytes(model_bytes, "m", "cpu")
+
+
+def test_calls_through_a_bound_buffer_give_the_same_scores(bound: Model, model: Model) -> None:
+    assert bound.batched
+    assert not model.batched
+    for count in (GPU_BATCH, 1, 3, 12):
+        np.testing.assert_allclose(bound.score(FRAMES[:count]), model.score(FRAMES[:count]), rtol=1e-6)
+
+
+def test_what_a_bound_call_gave_stays_when_the_buffer_is_used_again(bound: Model, model: Model) -> None:
+    first, second = bound.explain(FRAMES[:4]), bound.explain(FRAMES[4:8])
+    for given, frames in ((first, FRAMES[:4]), (second, FRAMES[4:8])):
+        assert np.array_equal(given.reconstruction, frames)
+        np.testing.assert_allclose(given.anomaly_map, model.explain(frames).anomaly_map, rtol=1e-5)
+
+
+def test_threads_share_a_bound_buffer(bound: Model, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    update = onnxruntime.OrtValue.update_inplace
+
+    def slow(buffer: onnxruntime.OrtValue, rows: Any) -> None:
+        update(buffer, rows)
+        time.sleep(0.001)  # for another thread to come between
+
+    monkeypatch.setattr(onnxruntime.OrtValue, "update_inplace", slow)
+    alone = model.score(FRAMES)
+    with ThreadPoolExecutor(4) as workers:
+        found = list(workers.map(lambda i: bound.score(FRAMES[i : i + 1])[0], [i % 12 for i in range(120)]))
+    np.testing.assert_allclose(found, np.tile(alone, 10), rtol=1e-6)
+
+
+def test_every_provider_but_the_cpu_has_a_device() -> None:
+    assert set(session_module.DEVICES) == {
+        entry[0][0] for name, entry in session_module.PROVIDERS.items() if name != "cpu"
+    }
 
 
 def test_a_provider_that_is_not_the_one_asked_for_is_noticed(model_bytes: bytes) -> None:
