@@ -48,6 +48,7 @@ def quality() -> JSON:
                     query(f"camera:andon_defect_cusum:current{{{CAMERA}}}", "{{camera}}"),
                     query(f"min(andon_defect_cusum_limit{{{LINE}}})", "limit"),
                 ],
+                (8, 8),
                 lower=0,
                 overrides=[dashed("limit")],
                 links=[{"title": "Runbook", "url": f"{RUNBOOK}#defectrateup", "targetBlank": True}],
@@ -60,9 +61,25 @@ def quality() -> JSON:
                     query(f"camera:andon_defects:ratio5m{{{CAMERA}}}", "{{camera}}"),
                     query(f"max(andon_false_alarm_rate{{{LINE}}})", "false-alarm rate (limit)"),
                 ],
+                (8, 8),
                 unit="percentunit",
                 lower=0,
                 overrides=[dashed("limit")],
+            ),
+            lines(
+                "Kinds of defects",
+                "Defects an hour by what they look like; nothing where the model tells no kinds (andon-trainer "
+                "classify).",
+                [
+                    query(
+                        f"3600 * sum by (kind) (rate(andon_defect_kinds_total{{{CAMERA}}}[$__rate_interval]))",
+                        "{{kind}}",
+                    )
+                ],
+                (8, 8),
+                lower=0,
+                custom={"stacking": {"mode": "normal"}},
+                fill=40,
             ),
             *drifts,
             lines(

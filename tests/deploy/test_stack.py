@@ -12,7 +12,7 @@ import yaml
 
 from tests.deploy.dashboards import NAMES, load, queries, substitute
 from tests.deploy.stack import CAMERAS, DEPLOY, FRAMES_PER_SECOND, Stack, running, wait_until
-from tests.monitor.small_model import build_model
+from tests.monitor.small_model import build_model, tell_kinds
 
 RULES = [
     rule
@@ -25,7 +25,7 @@ RULES = [
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("stack")
-    (folder / "part.onnx").write_bytes(build_model())
+    (folder / "part.onnx").write_bytes(tell_kinds(build_model()))
     with running(folder, folder / "part.onnx") as stack:
         verdicts = "sum(andon_verdicts_total) or vector(0)"
         enough = 10 * FRAMES_PER_SECOND * len(CAMERAS)

@@ -14,10 +14,21 @@ import onnx
 from onnx import TensorProto, helper
 
 from monitor.calibration import calibrate
-from monitor.card import CARD_KEY, CARD_VERSION, GOLDEN_KEY, Card, InputSpec, Reference, Spread, Training
+from monitor.card import (
+    CARD_KEY,
+    CARD_VERSION,
+    GOLDEN_KEY,
+    Card,
+    InputSpec,
+    Kinds,
+    Reference,
+    Spread,
+    Training,
+    parse_card,
+)
 from monitor.frames import Frame, Position, rfc3339
 from monitor.imaging import Pixels, brightness, load, sharpness
-from monitor.model import Golden
+from monitor.model import KINDS, Golden
 
 FRAME = 64  # pixels a side, as the camera gives them
 SIDE = 32  # and as the model takes them
@@ -139,6 +150,30 @@ def build_model(
     parts = {CARD_KEY: json.dumps(card_json(card)), GOLDEN_KEY: golden(truth).pack()}
     helper.set_model_props(graph, metadata(parts))
     return graph.SerializeToString()
+
+
+def tell_kinds(content: bytes) -> bytes:
+    """The same model file telling two kinds of defects: `dark`, as likely as a frame is dark, and `bright`."""
+    model = onnx.load_from_string(content)
+    graph = model.graph
+    graph.initializer.append(helper.make_tensor("sides", TensorProto.INT64, [2], [1, 2]))
+    for unit, share in (("dark", "dark_share"), ("unit", "bright_share")):
+        graph.node.append(helper.make_node("ReduceMean", [unit, "sides"], [share], keepdims=0))  # [N, 1]
+    graph.node.append(helper.make_node("Concat", ["dark_share", "bright_share"], [KINDS], axis=1))
+    graph.output.append(helper.make_tensor_value_info(KINDS, TensorProto.FLOAT, ["N", 2]))
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    kinds = Kinds(
+        names=("dark", "bright"),
+        way="frozen",
+        images=0,
+        accuracy=1.0,
+        temperature=1.0,
+        calibration_error=0.0,
+        calibration_error_before=0.0,
+    )
+    card = parse_card(metadata[CARD_KEY], "the small model").model_copy(update={"kinds": kinds})
+    helper.set_model_props(model, metadata | {CARD_KEY: card.model_dump_json()})
+    return model.SerializeToString()
 
 
 def write_recording(folder: Path, frames: Sequence[tuple[bytes, str]], cameras: Sequence[str] = ("station-1",)) -> Path:
