@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo kafka faults bench bench-quality test check format clean
+.PHONY: demo kafka faults bench bench-peers bench-clients bench-quality test check format clean
 
 # The main job on one machine, with nothing but Python: train on a rendered sample part, then watch its recorded stream.
 demo: $(READY)
@@ -40,9 +40,21 @@ bench: $(READY)
 	tests/components
 	$(BIN)/python -W ignore -m tests.benchmarks.throughput
 
+ANOMALIB := .venv-anomalib/bin/python
+
+# What else one would pick, beside the monitor, on the same frames and cores: half an hour, six gigabytes for anomalib.
+bench-peers: $(READY)
+	test -x $(ANOMALIB) || tests/benchmarks/quality/anomalib.sh $(PYTHON)
+	$(BIN)/python -W ignore -m tests.benchmarks.peers $$(test -x $(ANOMALIB) && echo --anomalib $(ANOMALIB)) $(PEERS)
+
+# Kafka's two clients for Python, alone: ten minutes.
+bench-clients: $(READY)
+	tests/components
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python -W ignore -m tests.benchmarks.clients
+
 # Every method on every set, for hours; what is done is kept in bench-quality/ and not done again. Less of it:
 # make bench-quality BENCH="--table curve --seeds 1 --budget 3m sample"
-ANOMALIB := .venv-anomalib/bin/python
 bench-quality: $(READY)
 	test -x $(ANOMALIB) || tests/benchmarks/quality/anomalib.sh $(PYTHON)
 	$(BIN)/python -m tests.benchmarks.quality $$(test -x $(ANOMALIB) && echo --anomalib $(ANOMALIB)) $(BENCH)
