@@ -12,7 +12,7 @@ from typing import Any
 from monitor.errors import UsageError
 from monitor.frames import parse_time, rfc3339
 from monitor.quantities import describe_size
-from monitor.recording.progress import ProgressLine
+from monitor.recording.progress import ProgressLine, Tempo
 from monitor.recording.writing import RecordingWriter
 from monitor.sources import Source
 
@@ -64,6 +64,7 @@ class Recorder:
         self._free = 0
         self._closed_size = 0
         self._line = ProgressLine()
+        self._tempo = Tempo(), Tempo()  # of frames and of bytes
         self.frames = 0
         self.verdicts = 0
         self.files: list[Path] = []
@@ -83,7 +84,8 @@ class Recorder:
             self._end()
             raise
         self._end()
-        self._line.say(self._describe(), last=True)
+        seconds = max(time.monotonic() - self._line.started, 1e-6)
+        self._line.say(self._describe(self.frames / seconds, self._closed_size / seconds), last=True)
         return why
 
     def _record(self) -> str | None:
@@ -112,7 +114,8 @@ class Recorder:
                 self._writer.file.flush_if_due()
                 self._rotate()
             if self._line.due:
-                self._line.say(self._describe())
+                frames_tempo, size_tempo = self._tempo
+                self._line.say(self._describe(frames_tempo.of(self.frames), size_tempo.of(self._size)))
         return None
 
     def _take_verdicts(self, waits: bool) -> bool:
@@ -153,9 +156,14 @@ class Recorder:
 
     def _end(self) -> None:
         writer, self._writer = self._writer, None
-        if writer is not None:
-            writer.file.close()
-            self._closed_size += writer.file.path.stat().st_size
+        if writer is None:
+            return
+        if not writer.file.messages:  # nothing came: a file without frames is no recording
+            writer.file.abandon()
+            self.files.remove(writer.file.path)
+            return
+        writer.file.close()
+        self._closed_size += writer.file.path.stat().st_size
 
     def _short_of_disk(self) -> str | None:
         now = time.monotonic()
@@ -171,14 +179,16 @@ class Recorder:
             f"left; stopped, {self.frames} frames are recorded"
         )
 
-    def _describe(self) -> str:
-        seconds = max(time.monotonic() - self._line.started, 1e-6)
-        size = self._closed_size + (0 if self._writer is None else self._writer.file.size)
+    @property
+    def _size(self) -> int:
+        return self._closed_size + (0 if self._writer is None else self._writer.file.size)
+
+    def _describe(self, frames_tempo: float, size_tempo: float) -> str:
         verdicts = f", {self.verdicts} verdicts" if self._verdicts is not None else ""
         return (
-            f"{self.frames} frames{verdicts}, {describe_size(size)} in {len(self.files)} "
-            f"file{'' if len(self.files) == 1 else 's'}, {self.frames / seconds:.1f} frames/s, "
-            f"{describe_size(size / seconds)}/s, {describe_size(self._free)} free"
+            f"{self.frames} frames{verdicts}, {describe_size(self._size)} in {len(self.files)} "
+            f"file{'' if len(self.files) == 1 else 's'}, {frames_tempo:.1f} frames/s, "
+            f"{describe_size(round(size_tempo))}/s, {describe_size(self._free)} free"
         )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from mcap.reader import NonSeekingReader, make_reader
 
+from monitor.recording.progress import Tempo
 from monitor.recording.source import open_recording
 from tests.conftest import skip_or_fail
 from tests.monitor.recording.test_damage import frames, read
@@ -99,7 +100,8 @@ def test_ctrl_c_closes_the_file(tmp_path: Path) -> None:
     command = [*PROGRAM, "record", "--source", source, "-o", tmp_path / "line.mcap", "--duration", "1h"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 20
-    while not (tmp_path / "line.mcap.part").exists():
+    part = tmp_path / "line.mcap.part"
+    while not (part.exists() and part.stat().st_size > 100_000):
         assert time.monotonic() < deadline
         time.sleep(0.005)
     process.send_signal(signal.SIGINT)
@@ -114,6 +116,22 @@ def test_it_stops_before_the_disk_is_full(recording: Path, tmp_path: Path) -> No
     done = andon("record", "--source", recording, "-o", tmp_path / "line.mcap", "--keep-free", str(2 * free))
     assert done.returncode == 1
     assert "to be left; stopped, 0 frames are recorded" in done.stderr
+    assert not list(tmp_path.glob("*.mcap*"))  # a file without frames is no recording
+
+
+def test_the_tempo_is_that_of_the_last_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0, 2, 10, 14, 18, 24, 34, 36])
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    tempo = Tempo()
+    assert [tempo.of(count) for count in (40, 200, 240, 240, 240, 240, 260)] == [
+        20,
+        20,
+        200 / 12,
+        200 / 16,
+        0,
+        0,
+        20 / 12,
+    ]
 
 
 def test_a_full_disk_leaves_what_was_written(tmp_path: Path) -> None:
