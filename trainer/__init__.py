@@ -3,3 +3,5 @@
 In the order data flows: `dataset`, `corruption`, `network`, `loss`, `fitting`, `scoring`, `export`; then `evaluation`
 and `report`.
 """
+
+import monitor  # noqa: F401  # first: it keeps onnxruntime from reporting to anybody
