@@ -334,6 +334,8 @@ def main() -> None:
         fail(str(error), error.exit_code)
     except typer.TyperException as error:
         fail(error.format_message(), 2)
+    except ModuleNotFoundError as error:  # installed as the monitor is, which needs less
+        fail(f"{error.name}: not installed; right is pip install '.[trainer]'", 2)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     if code == INTERRUPTED:  # which is also what typer gives for a Ctrl-C that it catches itself

@@ -4,7 +4,9 @@ WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY monitor monitor
 COPY trainer trainer
-RUN python -m venv /opt/andon && /opt/andon/bin/pip install --no-cache-dir --constraint constraints.txt .
+RUN python -m venv /opt/andon \
+    && /opt/andon/bin/pip install --no-cache-dir --constraint constraints.txt . \
+    && /opt/andon/bin/pip uninstall --yes pip
 
 FROM python:3.13.9-slim-trixie
 COPY --from=build /opt/andon /opt/andon
