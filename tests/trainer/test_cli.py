@@ -123,6 +123,15 @@ def test_a_wrong_option_is_one_line(tmp_path: Path, arguments: tuple[str, ...], 
     assert_one_line_of_error(run_command(*FIT, data, "-o", tmp_path / "part.onnx", *arguments), *words)
 
 
+def test_without_torch_the_remedy_is_named(tmp_path: Path) -> None:
+    """As in an installation of the monitor alone, which has the command all the same."""
+    noise_images(tmp_path / "good", 12)
+    start = "import sys; sys.modules['torch'] = None; from trainer.cli import main; main()"
+    command = [sys.executable, "-c", start, "fit", str(tmp_path / "good"), "-o", str(tmp_path / "part.onnx")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert_one_line_of_error(done, "torch: not installed", "pip install '.[trainer]'")
+
+
 @pytest.mark.parametrize("place", ["/proc/part.onnx", "/dev/null/part.onnx"])
 def test_an_output_that_cannot_be_written_is_known_before_the_training(tmp_path: Path, place: str) -> None:
     data = noise_images(tmp_path / "data", 8)
