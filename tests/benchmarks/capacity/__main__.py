@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--monitor", action="store_true", help="run the monitor too")
     parser.add_argument("--workload", choices=WORKLOADS, default="grey-jpeg-default", help="for the monitor")
     parser.add_argument("--folder", type=Path, default=Path("build/bench"))
-    parser.add_argument("--count", type=int, default=2000, help="frames of one measurement of the monitor")
+    parser.add_argument("--count", type=int, default=1000, help="frames of one measurement of the monitor")
     given = vars(parser.parse_args())
     terms = Terms(**{name: given[name] for name in asdict(Terms())})
     cameras = given["cameras"] or CAMERAS
@@ -92,7 +92,7 @@ def check_monitor(key: str, folder: Path, count: int) -> None:
             f"{1000 * expected:>10.1f} {1000 * measured:>10.1f}"
             for expected, measured in zip(item.expected, item.measured, strict=True)
         ]
-        print(f"{item.utilisation:>10.0%} {item.rate:>10.1f} {' '.join(pairs)}")
+        print(f"{item.utilisation:>10.0%} {item.rate:>10.1f} {' '.join(pairs)}", flush=True)
 
 
 if __name__ == "__main__":

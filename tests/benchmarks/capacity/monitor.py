@@ -1,7 +1,7 @@
 """The monitor itself with frames that come at random: does it wait as the queue of the formulas does?"""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -51,7 +51,7 @@ class Check:
     expected: tuple[float, ...]
 
 
-def check(key: str, folder: Path, count: int) -> list[Check]:
+def check(key: str, folder: Path, count: int) -> Iterator[Check]:
     """The monitor at shares of what it can do on this machine's cores."""
     workload = WORKLOADS[key]
     inspector = Inspector(Model.load(workload.trained(folder), "cpu", 0))
@@ -61,16 +61,14 @@ def check(key: str, folder: Path, count: int) -> list[Check]:
     started = time.monotonic()
     run(inspector, Memory(frames), count)
     capacity = count / (time.monotonic() - started)
-    few = frames[: count // 8]
+    few = frames[: count // 20]
     alone = float(np.median(run(inspector, Irregular(few, ALONE * capacity, 0), len(few))))
-    found = []
     for number, utilisation in enumerate(UTILISATIONS):
         rate = utilisation * capacity
         late = run(inspector, Irregular(frames, rate, number + 1), count)
         service = cores / capacity
         expected = tuple(alone + service * wait_quantile(cores, utilisation, share) for share in SHARES)
-        found.append(Check(utilisation, rate, tuple(np.quantile(late, SHARES).tolist()), expected))
-    return found
+        yield Check(utilisation, rate, tuple(np.quantile(late, SHARES).tolist()), expected)
 
 
 def run(inspector: Inspector, source: Memory, count: int) -> list[float]:

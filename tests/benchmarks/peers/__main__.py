@@ -53,16 +53,16 @@ def main() -> None:
         for name in given.model or MODELS:
             ways |= of_anomalib(given.anomalib, name, folder / "peers" / name, images, given.seconds)
     results: dict[str, Any] = {"started": time.strftime("%Y-%m-%d %H:%M"), "workload": given.workload}
+    path = folder / "peers.json"
     found: dict[str, list[Measurement]] = {way: [] for way in ways}
     for turn in range(given.rounds):
         for way, act in ways.items():
             found[way].append(act())
             said = f"round {turn + 1} of {given.rounds}: {way}: {found[way][-1].rate:.1f} frames/s"
             print(said, file=sys.stderr, flush=True)
+        results["found"] = {way: [asdict(item) for item in items] for way, items in found.items()}
+        path.write_text(json.dumps(results, indent=1))
     show(found)
-    results["found"] = {way: [asdict(item) for item in items] for way, items in found.items()}
-    path = folder / "peers.json"
-    path.write_text(json.dumps(results, indent=1))
     print(f"\n{path}")
 
 
