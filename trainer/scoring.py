@@ -4,16 +4,15 @@ Up to three readings of the error make the score. The error head's logits say wh
 reconstruction in a way that corruption taught. On aligned parts, the plain difference to the linear reconstruction is
 told in standard deviations of each place. With images enough, the patch memory says where the features are like none
 that good parts have (Roth et al., "PatchCore", CVPR 2022, here on the autoencoder's own features). Each is a map, put
-on the scale of good parts that the weights never saw. The anomaly map is the largest of them, place by place, and the
-score is the largest reading of the frame.
+on the scale of good parts that the weights never saw. The anomaly map is their sum, so that what several readings find
+a little odd counts as much as what one finds very odd, and the score is the mean of the map's largest cells.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -24,8 +23,8 @@ from trainer.loss import TOP_SHARE, top_mean
 from trainer.network import Autoencoder, Output
 from trainer.tensors import normalise, to_unit, upsample
 
-# Each reading is 1 for the average good part and this much more for each standard deviation above it, so that scores
-# are positive and their ratio to the threshold (about 1.6 to 2) can be read in one histogram for all models.
+# The score is 1 for the average good part and this much more for each standard deviation above it, so that scores are
+# positive and their ratio to the threshold (about 1.6 to 2) can be read in one histogram for all models.
 DEVIATION = 0.2
 # The more patches are kept, the fewer good ones look new, and the more distances are computed. A frame gets this many,
 # so that the memory costs less than the network whatever the resolution.
@@ -34,13 +33,13 @@ MEMORY_LEAST, MEMORY_MOST = 1024, 8192  # patches kept
 MEMORY_DRAWN = 10  # times as many they are chosen from
 # With fewer images of good parts a memory has holes: what no training image happened to show counts as a defect.
 MEMORY_MIN_IMAGES = 100
-# Its distances are smooth, and every good part has a few places that are new: more of the map decides than elsewhere.
+# Its distances are smooth, and every good part has a few places that are new: it is scaled by more of its map.
 MEMORY_TOP_SHARE = 0.01
 BATCH = 16
 
 
 class Reading(NamedTuple):
-    """One map of the error, [N, 1, H/4, W/4] or [N, 1, H/8, W/8], and the share of it that decides about a frame."""
+    """One map of the error, [N, 1, H/4, W/4] or [N, 1, H/8, W/8], and the share of it that sets its scale."""
 
     cells: Tensor
     top_share: float = TOP_SHARE
@@ -50,13 +49,19 @@ class Reading(NamedTuple):
 class Scale:
     """Where good parts lie on a reading: the mean and standard deviation over held-out good frames."""
 
-    mean: float
-    std: float
+    mean: float = 0.0
+    std: float = 1.0
 
     @classmethod
-    def of(cls, values: np.ndarray) -> "Scale":
+    def of(cls, batches: Sequence[Tensor], least: float = 1e-6) -> "Scale":
+        """Of values [N], a batch at a time; `least` is the smallest spread that is more than rounding."""
+        values = torch.cat(list(batches)).numpy()
         # A spread of zero would turn the smallest difference into a defect; with very few frames it is possible.
-        return cls(float(values.mean()), max(float(values.std(ddof=1)), 1e-4 * abs(float(values.mean())), 1e-6))
+        return cls(float(values.mean()), max(float(values.std(ddof=1)), 1e-4 * abs(float(values.mean())), least))
+
+    def deviations(self, cells: Tensor) -> Tensor:
+        """How many standard deviations above the average good part."""
+        return (cells - self.mean) / self.std
 
 
 class PatchMemory(nn.Module):
@@ -130,7 +135,8 @@ class Detector(nn.Module):
         super().__init__()
         self.network = network
         self.memory = memory
-        self.scales: list[Scale] = []
+        self.scales: list[Scale] = []  # one for each reading
+        self.scale = Scale()  # of their sum
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Frames uint8 [N, H, W, C] to score [N], map [N, H/4, W/4], reconstruction like the frames, latent [N, D]."""
@@ -141,20 +147,12 @@ class Detector(nn.Module):
         brightness, contrast, code = torch.split(latent, [1, 1, code.shape[1]], dim=1)
         reconstruction, rebuilt = self.network.decode(code)
         output = self.network.judge(x, code, pyramid, reconstruction, rebuilt)
-        readings = self.readings(output)
-        scaled = [
-            1 + DEVIATION * (reading.cells - scale.mean) / scale.std
-            for reading, scale in zip(readings, self.scales, strict=True)
-        ]
-        tops = [top_mean(cells, reading.top_share) for cells, reading in zip(scaled, readings, strict=True)]
-        score = torch.stack(tops).amax(dim=0)  # [N]
-        size = scaled[0].shape[-2:]
-        same_size = [cells if cells.shape[-2:] == size else upsample(cells) for cells in scaled]
-        anomaly_map = torch.cat(same_size, dim=1).amax(dim=1)  # [N, H/4, W/4]
+        anomaly_map = 1 + DEVIATION * self.scale.deviations(self.sum(self.readings(output)))  # [N, 1, H/4, W/4]
+        score = top_mean(anomaly_map)  # [N]
         lit = reconstruction * contrast[:, :, None, None] + brightness[:, :, None, None]
         pixels = F.interpolate(lit, scale_factor=2.0, mode="bilinear")
         pixels = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
-        return score, anomaly_map, pixels, latent
+        return score, anomaly_map[:, 0], pixels, latent
 
     def readings(self, output: Output) -> list["Reading"]:
         """What says how wrong each place is, unscaled."""
@@ -166,13 +164,18 @@ class Detector(nn.Module):
             readings.append(Reading(self.memory(output.features), MEMORY_TOP_SHARE))
         return readings
 
+    def sum(self, readings: list["Reading"]) -> Tensor:
+        """The readings in standard deviations of good parts, added up place by place: [N, 1, H/4, W/4]."""
+        maps = [scale.deviations(reading.cells) for scale, reading in zip(self.scales, readings, strict=True)]
+        size = maps[0].shape[-2:]
+        return torch.stack([cells if cells.shape[-2:] == size else upsample(cells) for cells in maps]).sum(dim=0)
+
     @torch.no_grad()
     def standardise(self, good_frames: Pixels) -> None:
-        """Put every reading on the scale of these good frames uint8 [N, H, W, C], which the weights never saw."""
-        values = [
-            [top_mean(*reading) for reading in self.readings(output)] for output in outputs(self.network, good_frames)
-        ]
-        self.scales = [Scale.of(torch.cat(batches).numpy()) for batches in zip(*values, strict=True)]
+        """Put readings and their sum on the scale of good frames uint8 [N, H, W, C] that the weights never saw."""
+        batches = [self.readings(output) for output in outputs(self.network, good_frames)]
+        self.scales = [Scale.of([top_mean(*reading) for reading in same]) for same in zip(*batches, strict=True)]
+        self.scale = Scale.of([top_mean(self.sum(readings)) for readings in batches], least=0.01)
 
 
 def outputs(network: Autoencoder, frames: Pixels) -> Iterator[Output]:
