@@ -1,4 +1,4 @@
-"""Every metric of the monitor (contract 5), on a registry of its own."""
+"""Every metric of the monitor (contract 5), on a registry of its own; a shadow adds those of `monitor.shadow`."""
 
 import math
 from collections.abc import Mapping, Sequence

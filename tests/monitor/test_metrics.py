@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -11,6 +12,7 @@ from monitor.inspection import Inspector, Rules
 from monitor.metrics import Metrics
 from monitor.model import Model
 from monitor.pipeline import Pipeline
+from monitor.shadow import ShadowMetrics
 from tests.monitor.small_model import START, draw, encode, make_frame
 from tests.monitor.test_pipeline import ListSink, ListSource
 
@@ -66,6 +68,15 @@ def test_every_name_of_the_contract_is_there_with_a_help_text(model: Model, fram
     assert len(ours) >= len(CONTRACT)
     assert ours == helped
     assert "_created" not in text
+
+
+def test_the_readme_explains_every_metric_and_no_other() -> None:
+    metrics = Metrics()
+    ShadowMetrics(metrics.registry)
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    explained = set(re.findall(r"`(andon_\w+)`", readme[readme.index("| metric | labels | what |") :]))
+    ours = set(re.findall(r"^# TYPE (andon_\w+)", generate_latest(metrics.registry).decode(), re.MULTILINE))
+    assert explained == ours
 
 
 def test_what_was_counted_is_what_happened(model: Model, frames: list[Frame]) -> None:
