@@ -24,22 +24,28 @@ GOLDEN_GOOD = 2
 GOLDEN_CORRUPTED = 2
 
 
-def to_onnx(network: nn.Module, shape: tuple[int, ...], outputs: tuple[str, ...] = OUTPUTS) -> ModelProto:
+def to_onnx(
+    network: nn.Module,
+    shape: tuple[int, ...],
+    outputs: tuple[str, ...] = OUTPUTS,
+    inputs: tuple[str, ...] = (INPUT,),
+) -> ModelProto:
     """A network of frames of `shape` [H, W, C] as an ONNX graph.
 
-    `frames` uint8 [N, H, W, C] in, `outputs` out, which are a detector's, N dynamic.
+    `inputs`, named as the network calls them, are uint8 [N, H, W, C], N dynamic; `outputs` are a detector's.
     """
     # Two frames, not one: the exporter takes a size of one for a constant.
-    example = torch.zeros(2, *shape, dtype=torch.uint8)
+    # One tensor for each input: the exporter takes the same tensor for the same input.
+    examples = tuple(torch.zeros(2, *shape, dtype=torch.uint8) for _ in inputs)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the exporter's own internals, nothing that a user could act on
         program = torch.onnx.export(
             network.eval(),
-            (example,),
-            input_names=[INPUT],
+            examples,
+            input_names=list(inputs),
             output_names=list(outputs),
-            dynamic_shapes={INPUT: {0: torch.export.Dim("N")}},
+            dynamic_shapes={name: {0: torch.export.Dim("N")} for name in inputs},
             opset_version=OPSET,
             dynamo=True,
             verbose=False,

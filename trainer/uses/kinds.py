@@ -10,26 +10,18 @@ import torch
 from numpy.typing import NDArray
 from onnx.compose import add_prefix
 
-from monitor.autoencoder import Autoencoder
+from monitor.autoencoder import RECONSTRUCTION, Autoencoder
 from monitor.card import CARD_KEY, Kinds
-from monitor.model import KINDS
+from monitor.imaging import Pixels
+from monitor.model import INPUT, KINDS, Model
 from trainer import export
 from trainer.uses.certainty import calibration_error, fit_temperature
-from trainer.uses.classification import (
-    FOLDS,
-    Classifier,
-    Labelled,
-    balanced_accuracy,
-    features_of,
-    fine_tune,
-    fit_head,
-    predict,
-)
-from trainer.uses.encoder import Backbone
+from trainer.uses.classification import Classifier, Learner
+from trainer.uses.curve import FOLDS, balanced_accuracy, folds
 
 PREFIX = "kinds."
 Way = Literal["frozen", "fine-tuned"]
-Progress = Callable[[float, str], None]
+Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
@@ -41,72 +33,48 @@ class Told:
     confusion: NDArray[np.int64]  # [K, K], true kinds in rows
 
 
-def make(part: Autoencoder, data: Labelled, way: Way, progress: Progress) -> Told:
+def make(learner: Learner, way: Way, progress: Progress) -> Told:
     """Cross-validate for figures and temperature, then learn from all images."""
+    data = learner.data
     fold_of = folds(data)
     logits = np.zeros((len(data.kinds), len(data.names)), np.float32)
     for fold in range(FOLDS):
-        progress(fold / (FOLDS + 1), "cross-validating")
+        progress("cross-validating", fold / (FOLDS + 1))
         seen, held = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
-        logits[held] = predict(learn(part, data, seen, way), data.frames[held])
-    progress(FOLDS / (FOLDS + 1), "learning from all")
-    classifier = learn(part, data, np.arange(len(data.kinds)), way)
+        logits[held] = learner.ways[way](seen, 0)(held)
+    progress("learning from all", FOLDS / (FOLDS + 1))
+    everything = np.arange(len(data.kinds))
+    classifier = learner.frozen(everything) if way == "frozen" else learner.fine_tuned(everything, seed=0)
     temperature = fit_temperature(logits, data.kinds)
     classifier.head.temperature.fill_(temperature)
     predicted = logits.argmax(axis=1)
     confusion = np.zeros((len(data.names),) * 2, np.int64)
     np.add.at(confusion, (data.kinds, predicted), 1)
     # What a temperature of other folds does for each: measured on the images it was set by it would look too good.
-    scaled = np.concatenate(
-        [
-            logits[fold_of == fold] / fit_temperature(logits[fold_of != fold], data.kinds[fold_of != fold])
-            for fold in range(FOLDS)
-        ]
-    )
-    ordered = np.concatenate([data.kinds[fold_of == fold] for fold in range(FOLDS)])
+    scaled = logits.copy()
+    for fold in range(FOLDS):
+        others = fold_of != fold
+        scaled[~others] /= fit_temperature(logits[others], data.kinds[others])
     card = Kinds(
         names=data.names,
         way=way,
         images=len(data.kinds),
         accuracy=balanced_accuracy(data.kinds, predicted),
         temperature=temperature,
-        calibration_error=calibration_error(scaled, ordered),
+        calibration_error=calibration_error(scaled, data.kinds),
         calibration_error_before=calibration_error(logits, data.kinds),
     )
     return Told(classifier.eval(), card, confusion)
 
 
-def learn(part: Autoencoder, data: Labelled, chosen: NDArray[np.int64], way: Way) -> Classifier:
-    """A classifier from the images `chosen`."""
-    if way == "fine-tuned":
-        return fine_tune(part, data, chosen, seed=0)
-    backbone = Backbone.of(part)
-    head = fit_head(features_of(backbone, data.frames[chosen]), data.kinds[chosen])
-    return Classifier(backbone, head).eval()
-
-
-def folds(data: Labelled) -> NDArray[np.int64]:
-    """The fold of each image, int [N]: near-twins in one, each kind in as many as it has groups."""
-    fold_of = np.zeros(len(data.kinds), np.int64)
-    rng = np.random.default_rng(0)
-    for kind in range(len(data.names)):
-        members = np.flatnonzero(data.kinds == kind)
-        sizes = np.zeros(FOLDS, np.int64)
-        for group in rng.permutation(np.unique(data.groups[members])):
-            twins = members[data.groups[members] == group]
-            fold = int(sizes.argmin())
-            fold_of[twins] = fold
-            sizes[fold] += len(twins)
-    return fold_of
-
-
 def add(part: Autoencoder, told: Told) -> bytes:
-    """The content of the model file with the classifier beside its graph, and said in its card.
+    """The content of the model file with the classifier behind its reconstruction, and said in its card.
 
     Scores, threshold and golden frames stay as they are.
     """
     spec = part.card.input
-    classifier = export.to_onnx(told.classifier, (spec.height, spec.width, spec.channels), (KINDS,))
+    shape = (spec.height, spec.width, spec.channels)
+    classifier = export.to_onnx(told.classifier, shape, (KINDS,), (INPUT, RECONSTRUCTION))
     theirs = add_prefix(classifier, PREFIX, rename_inputs=False, rename_outputs=False).graph
     whole = onnx.load_from_string(part.model.content)
     remove(whole)
@@ -130,9 +98,9 @@ def remove(model: onnx.ModelProto) -> None:
 
 
 @torch.no_grad()
-def worst_difference(told: Told, content: bytes, frames: NDArray[np.uint8]) -> float:
+def worst_difference(told: Told, content: bytes, frames: Pixels) -> float:
     """How far onnxruntime's probabilities are from torch's, for frames uint8 [N, H, W, C]."""
-    from monitor.model import Model
-
-    theirs = Model.from_bytes(content, "new", "cpu").classify(frames)
-    return float(np.abs(theirs - told.classifier(torch.from_numpy(frames)).numpy()).max())
+    model = Model.from_bytes(content, "new", "cpu")
+    rebuilt = model.explain(frames).reconstruction
+    ours = told.classifier(torch.from_numpy(frames), torch.from_numpy(rebuilt)).numpy()
+    return float(np.abs(model.classify(frames) - ours).max())

@@ -13,10 +13,13 @@ from monitor.frames import Frame, Position
 from monitor.inspection import Inspection, Inspector, Rules
 from monitor.metrics import Metrics
 from monitor.model import Model
+from tests.trainer.uses.test_uses import call
+from trainer.uses import classification
 from trainer.uses.certainty import calibration_error, fit_temperature
-from trainer.uses.classification import Labelled, draw_shots, features_of, fine_tune, fit_head, labelled, predict, split
-from trainer.uses.encoder import Backbone
-from trainer.uses.kinds import add, folds, make, worst_difference
+from trainer.uses.classification import Labelled, Learner, fit_head, labelled
+from trainer.uses.curve import draw_shots, folds, learning_curve, split
+from trainer.uses.encoder import Backbone, Views, mirror
+from trainer.uses.kinds import add, make, worst_difference
 
 EACH = 12
 
@@ -44,7 +47,12 @@ def data(part: Autoencoder, sample_folder: Path) -> Labelled:
             frame[y : y + 16, x : x + 16] = 255 * (np.indices((16, 16)).sum(axis=0) // 2 % 2)[:, :, None]
         frames.append(frame)
         labels.append(kind)
-    return labelled(np.stack(frames), labels, np.arange(3 * EACH))
+    return labelled(part, np.stack(frames), labels, np.arange(3 * EACH))
+
+
+@pytest.fixture(scope="module")
+def learner(part: Autoencoder, data: Labelled) -> Learner:
+    return Learner(part, data, data.rebuilt)
 
 
 def test_the_encoder_comes_back_from_the_file_as_it_was(part: Autoencoder, data: Labelled) -> None:
@@ -68,9 +76,9 @@ def test_the_encoder_comes_back_from_the_file_as_it_was(part: Autoencoder, data:
 
 
 def test_a_frozen_head_tells_kinds_and_the_monitor_says_and_counts_them(
-    part: Autoencoder, data: Labelled, tmp_path: Path
+    part: Autoencoder, data: Labelled, learner: Learner
 ) -> None:
-    told = make(part, data, "frozen", lambda share, text: None)
+    told = make(learner, "frozen", lambda what, share: None)
     assert told.card.accuracy > 0.7
     assert told.confusion.sum() == len(data.kinds)
     assert told.card.temperature > 0
@@ -113,14 +121,69 @@ def test_a_good_part_has_no_kind(part: Autoencoder, sample_folder: Path) -> None
     assert "kind" not in verdict.to_json()
 
 
-def test_fine_tuning_starts_from_the_frozen_head_and_fits_its_images(part: Autoencoder, data: Labelled) -> None:
+def test_fine_tuning_fits_its_images_and_leaves_the_first_stages_as_they_were(
+    part: Autoencoder, data: Labelled, learner: Learner
+) -> None:
     chosen = np.arange(12)
-    logits = predict(fine_tune(part, data, chosen, seed=0), data.frames[chosen])
-    assert (logits.argmax(axis=1) == data.kinds[chosen]).mean() > 0.9
+    network = learner.fine_tuned(chosen, seed=0)
+    assert (learner.predictor(network)(chosen).argmax(axis=1) == data.kinds[chosen]).mean() > 0.9
+    before, after = (
+        [torch.cat([p.detach().flatten() for p in stage.parameters()]) for stage in backbone.encoder.stages]
+        for backbone in (Backbone.of(part), network.backbone)
+    )
+    assert [torch.equal(a, b) for a, b in zip(before, after, strict=True)] == [True] * 3 + [False] * 2
+
+
+def test_the_curve_has_every_way_at_every_number_of_labels(learner: Learner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(classification, "FROM_NOTHING", (3, 1e-3))  # the others are quick
+    told: list[str] = []
+    curve = learning_curve(learner, draws=2, progress=lambda what, share: told.append(what))
+    assert curve.shots == ("1", "5", "all")
+    assert list(curve.accuracy) == ["frozen", "fine-tuned", "untrained", "PCA"]
+    assert {values.shape for values in curve.accuracy.values()} == {(2, 3)}
+    assert len(told) == 2 * 3 * 4
+    assert curve.accuracy["frozen"][:, -1].mean() > 0.6
+
+
+def test_the_command_writes_a_model_that_tells_kinds_and_says_what_each_way_is_worth(
+    model_file: Path, sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(classification, "FROM_NOTHING", (2, 1e-3))
+    for i, path in enumerate(sorted((sample_folder / "train/good").iterdir())[:10]):
+        image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        cv2.circle(image, (150 + 10 * i, 200), 40, 255 if i % 2 else 0, -1)
+        folder = tmp_path / "defects" / ("bright" if i % 2 else "dark")
+        folder.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(folder / f"{i}.png"), image)
+    kinds, curve = tmp_path / "kinds.onnx", tmp_path / "curve.png"
+    done = call(
+        *("classify", model_file, tmp_path / "defects", "-o", kinds, "--picture", curve),
+        *("--draws", "1", "--way", "frozen", "--threads", "1"),
+    )
+    assert done.exception is None, done.exception
+    for text in ("untrained", "fine-tuned", "PCA", "10 defects of 2 kinds", "calibration error"):
+        assert text in done.output
+    assert curve.read_bytes().startswith(b"\x89PNG")
+    model = Model.load(kinds, "cpu")
+    assert model.kinds == ("bright", "dark")
+    paths = sorted((tmp_path / "defects").rglob("*.png"))
+    frames = np.stack([Autoencoder(model, "cpu").read(path) for path in paths])
+    told = [model.kinds[i] for i in model.classify(frames).argmax(axis=1)]
+    assert told == [path.parent.name for path in paths]
+
+
+def test_mirror_images_are_four_and_each_is_its_own_reverse(data: Labelled) -> None:
+    frames = data.frames[:2]
+    views = [mirror(frames, view).numpy() for view in range(Views.COUNT)]
+    assert np.array_equal(views[0], frames)
+    assert len({view.tobytes() for view in views}) == 4
+    assert all(np.array_equal(mirror(view, i).numpy(), frames) for i, view in enumerate(views))
 
 
 def test_splits_and_folds_keep_twins_together_and_every_kind_on_both_sides(data: Labelled) -> None:
-    twins = Labelled(data.frames, data.kinds, np.arange(3 * EACH) // 6 * 3 + np.arange(3 * EACH) % 3, data.names)
+    twins = Labelled(
+        data.frames, data.rebuilt, data.kinds, np.arange(3 * EACH) // 6 * 3 + np.arange(3 * EACH) % 3, data.names
+    )
     train, test = split(twins, np.random.default_rng(0))
     assert not set(twins.groups[train]) & set(twins.groups[test])
     assert set(twins.kinds[train]) == set(twins.kinds[test]) == {0, 1, 2}
@@ -151,15 +214,23 @@ def test_a_temperature_makes_an_overconfident_classifier_honest() -> None:
     assert calibration_error(loud, kinds, 3.0) < 0.03 < 0.15 < calibration_error(loud, kinds)
 
 
-def test_too_few_images_or_kinds_are_named() -> None:
+def test_too_few_images_or_kinds_are_named(part: Autoencoder) -> None:
     frames = np.zeros((9, 8, 8, 1), np.uint8)
     with pytest.raises(UsageError, match="dent: 2 images, at least 4"):
-        labelled(frames, ["dent"] * 2 + ["scratch"] * 7, np.arange(9))
+        labelled(part, frames, ["dent"] * 2 + ["scratch"] * 7, np.arange(9))
     with pytest.raises(UsageError, match="at least two are needed"):
-        labelled(frames, ["dent"] * 9, np.arange(9))
+        labelled(part, frames, ["dent"] * 9, np.arange(9))
 
 
 def test_features_of_a_frame_do_not_depend_on_its_batch(part: Autoencoder, data: Labelled) -> None:
     backbone = Backbone.of(part)
-    together = features_of(backbone, data.frames[:5])
-    np.testing.assert_allclose(features_of(backbone, data.frames[2:3])[0], together[2], rtol=1e-3, atol=1e-4)
+    frames, rebuilt = mirror(data.frames[:5], 0), mirror(data.rebuilt[:5], 0)
+    with torch.no_grad():
+        together, alone = backbone(frames, rebuilt)[2], backbone(frames[2:3], rebuilt[2:3])[0]
+    torch.testing.assert_close(alone, together, rtol=1e-3, atol=1e-4)
+
+
+def test_a_frame_that_is_as_the_model_expects_has_no_features(part: Autoencoder, data: Labelled) -> None:
+    rebuilt = mirror(data.rebuilt[:2], 0)
+    with torch.no_grad():
+        assert Backbone.of(part)(rebuilt, rebuilt).abs().max() == 0

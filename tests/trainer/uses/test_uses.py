@@ -146,6 +146,8 @@ MISTAKES = [
     (("denoise", "MODEL", "DATA", "-o", "x", "--add-noise", "999"), "--add-noise 999"),
     (("compress", "MODEL", "DATA", "-o", "x.andon", "--grain", "0"), "--grain 0"),
     (("decompress", "MODEL", "MODEL", "-o", "x"), "not an archive"),
+    (("classify", "MODEL", "DATA", "-o", "x.onnx", "--way", "best"), "--way best: choose auto, frozen, fine-tuned"),
+    (("classify", "MODEL", "GOOD", "-o", "x.onnx"), "no defects in it; give a folder for each kind"),
 ]
 
 
@@ -154,7 +156,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
     model_file: Path, sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments, message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    given = {"MODEL": model_file, "DATA": sample_folder}
+    given = {"MODEL": model_file, "DATA": sample_folder, "GOOD": sample_folder / "train/good"}
     said = refused(*(given.get(argument, argument) for argument in arguments))
     assert message in said
     assert "\n" not in said
