@@ -26,7 +26,8 @@ from trainer.uses.encoder import BATCH, Backbone, Untrained, Views, architecture
 
 PCA_NUMBERS = 64
 # Steps of training, whatever the number of images (few are seen often), and the highest learning rate. Fine-tuning goes
-# slowly, so that few images do not undo what many taught; from nothing there is farther to go.
+# slowly, so that few images do not undo what many taught; from nothing there is farther to go, and a third of this rate
+# told fewer kinds right.
 FINE_TUNING = (80, 2e-4)
 FROM_NOTHING = (200, 3e-3)
 WEIGHT_DECAY = 1e-2

@@ -86,7 +86,8 @@ def curves(
     axes = figure.subplots()
     places = np.arange(len(x))
     for i, (name, (mean, deviation)) in enumerate(lines.items()):
-        axes.errorbar(places, 100 * mean, 100 * deviation, marker="o", capsize=3, color=PALETTE[i], label=name)
+        beside = 0.06 * (i - (len(lines) - 1) / 2)  # or bars of deviation would hide each other
+        axes.errorbar(places + beside, 100 * mean, 100 * deviation, marker="o", capsize=3, color=PALETTE[i], label=name)
     axes.axhline(100 * chance, color="#6b7280", linestyle=(0, (4, 3)), linewidth=1, label="chance")
     axes.set_xticks(places, list(x))
     axes.set(xlabel=labels[0], ylabel=labels[1], ylim=(0, 102))
