@@ -1,7 +1,7 @@
 """The classic dense autoencoder against principal components on handwritten digits: python -m tests.benchmarks.digits
 
 The digits are scikit-learn's own, 8 x 8 pixels, three quarters to learn from. For each number of components the command
-line fits a network with as narrow a layer, and `reduce` measures both on the other quarter. Five minutes on two cores.
+line fits a network with as narrow a layer, and `reduce` measures both on the other quarter. Two minutes on one core.
 """
 
 import subprocess
