@@ -1,21 +1,19 @@
 """A shadow: a second model that scores the frames of the live line, for metrics alone and within a budget."""
 
 import logging
-import os
 import queue
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Info
 
 from monitor.frames import OUTCOMES, Verdict
 from monitor.inspection import Inspection, Inspector
 from monitor.metrics import RATIO_BUCKETS, STAGE_BUCKETS, Metrics
+from monitor.priority import give_way
 
 RESULTS = ("scored", "skipped")
-NICE = 10  # where cores are short the first model's threads go before
 
 log = logging.getLogger("andon")
 
@@ -115,8 +113,7 @@ class Shadow:
         self.metrics.frames.labels("skipped").inc()
 
     def _work(self) -> None:
-        with suppress(AttributeError, OSError):  # a thread has a priority of its own on Linux alone
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+        give_way()
         while not self._closed.is_set():
             try:
                 inspection = self._waiting.get(timeout=0.1)

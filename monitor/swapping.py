@@ -11,6 +11,7 @@ from monitor.inspection import Inspector
 from monitor.metrics import Metrics
 from monitor.model import Model
 from monitor.pipeline import Pipeline
+from monitor.priority import give_way
 from monitor.settings import Settings
 
 log = logging.getLogger("andon")
@@ -52,6 +53,7 @@ class Swapper:
         self._thread.join()
 
     def _watch(self) -> None:
+        give_way()
         while not self._closed.wait(self._settings.watch):
             mark, before = _mark(self._path), self._seen
             self._seen = mark
