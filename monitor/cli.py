@@ -54,8 +54,8 @@ def run(
     camera: Annotated[str | None, Option(help="Name of the camera where the source does not say.")] = None,
     pace: Annotated[str | None, Option(help="Tempo of a recording: max (the default) or recorded.")] = None,
     provider: Annotated[str | None, Option(help="auto, cpu, cuda or tensorrt.")] = None,
-    threads: Annotated[str | None, Option(metavar="N", help="Frames scored side by side on a CPU.")] = None,
-    batch_size: Annotated[str | None, Option(metavar="N", help="Frames in one batch, at most.")] = None,
+    threads: Annotated[str | None, Option(metavar="N", help="Frames worked on side by side.")] = None,
+    batch_size: Annotated[str | None, Option(metavar="N", help="Frames in one batch on a GPU, at most.")] = None,
     dead_letters: Annotated[
         str | None, Option(help="Folder or kafka://... for frames that could not be inspected.")
     ] = None,

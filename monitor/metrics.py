@@ -294,6 +294,9 @@ class Metrics:
             if verdict.score is not None and verdict.threshold > 0:
                 ratio = verdict.score / verdict.threshold
                 self.score_ratio.labels(camera, verdict.model).observe(ratio, exemplar)
+            if inspection.latency is not None:
+                self.decode.observe(inspection.latency.decode)
+                self.queue_wait.observe(inspection.latency.queue)
             since = now - verdict.captured_at if live else clock - inspection.arrived
             self.end_to_end.observe(max(0.0, since), exemplar)
 

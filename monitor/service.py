@@ -18,7 +18,7 @@ from monitor.model import Model
 from monitor.pipeline import Limits, Pipeline
 from monitor.recording.source import damage_of
 from monitor.server import open_server
-from monitor.settings import InspectionSettings, Settings
+from monitor.settings import Settings
 from monitor.shadow import Shadow
 from monitor.signals import stopped_by_signals
 from monitor.sinks import Sink, open_sink
@@ -30,6 +30,7 @@ from monitor.statistics.charts import ControlCharts
 from monitor.statistics.frozen import FrozenPictures
 from monitor.summary import Summary
 from monitor.swapping import Swapper
+from monitor.workers import Batching
 
 if TYPE_CHECKING:
     from monitor.kafka.opening import Kafka
@@ -75,7 +76,7 @@ class Service:
             summary = Summary(inspector.model.card.calibration.false_alarm_rate)
             shadow = open_shadow(settings, self.metrics)
             sinks = stack.enter_context(self._sinks(source.live, [*shadow, charts, frozen, summary]))
-            pipeline = self._pipeline = Pipeline(source, inspector, sinks, self.metrics, limits(settings.inspection))
+            pipeline = self._pipeline = Pipeline(source, inspector, sinks, self.metrics, limits(settings))
             if source.live and settings.model.watch > 0:
                 swapper = Swapper(settings, pipeline, self.metrics, charts.follow)
                 stack.callback(swapper.close)
@@ -233,12 +234,12 @@ def rules(settings: Settings) -> Rules:
     )
 
 
-def limits(inspection: InspectionSettings) -> Limits:
+def limits(settings: Settings) -> Limits:
     """The bounds among the settings."""
+    inspection = settings.inspection
     return Limits(
-        batch_size=inspection.batch_size,
-        batch_wait=inspection.batch_wait,
-        decode_threads=inspection.decode_threads,
+        threads=settings.model.threads,
+        batching=Batching(inspection.batch_size, inspection.batch_wait),
         in_flight=inspection.in_flight,
         in_flight_bytes=inspection.in_flight_bytes,
     )

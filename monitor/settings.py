@@ -49,7 +49,7 @@ class ModelSettings(_Group):
     path: Path | None = Field(default=None, description="model file that andon-trainer fit made")
     alias: Name | None = Field(default=None, description="its name in verdicts and metrics; else its card's")
     provider: Literal["auto", "cpu", "cuda", "tensorrt"] = Field(default="auto", description="what runs the model")
-    threads: int = Field(default=0, ge=0, description="frames scored side by side on a CPU; 0: one per core")
+    threads: int = Field(default=0, ge=0, description="frames worked on side by side; 0: one per core")
     watch: Seconds = Field(
         default=2.0, description="seconds between looks at the file, which is swapped in when it changes; 0: never"
     )
@@ -81,9 +81,8 @@ class SourceSettings(_Group):
 class InspectionSettings(_Group):
     """How frames are inspected, and how many at once."""
 
-    batch_size: Count = Field(default=8, le=1024, description="frames in one batch, at most")
-    batch_wait: Seconds = Field(default=0.005, description="seconds to wait for a batch to fill, on a GPU")
-    decode_threads: Count = Field(default=2, le=256, description="frames decoded side by side")
+    batch_size: Count = Field(default=8, le=1024, description="frames in one batch on a GPU, at most")
+    batch_wait: Seconds = Field(default=0.005, description="seconds to wait for it to fill")
     in_flight: Count = Field(default=32, description="frames received and not yet answered, at most")
     in_flight_bytes: Count = Field(default=256 * 2**20, description="bytes of these frames, as they came, at most")
     max_pixels: Count = Field(default=DEFAULT_MAX_PIXELS, description="pixels above which a frame is too_large")

@@ -23,9 +23,9 @@ FRAMES = 64  # of the source, different ones; they are inspected again and again
 WARM_FRAMES = 8
 # What gains less than this is not worth more threads, nor a longer wait: two runs of the same differ by as much.
 WORTHWHILE = 1.03
-LEAST_BATCH = 8
+LEAST_IN_FLIGHT = 32  # so many verdicts at least may share an acknowledgement
+IN_FLIGHT = 4  # frames for each thread, or batches: one that is scored, one that is delivered, two that wait
 GPU_BATCHES = (16, 32, 64)
-IN_FLIGHT = 4  # batches: one that is scored, one that is delivered, two that are decoded
 
 Values = Mapping[str, Any]  # settings by dotted key
 
@@ -104,17 +104,12 @@ def propose(settings: Settings) -> Iterator[Values]:
         first = {"model.provider": name}
         if name == "cpu":
             for threads in steps:
-                for decode_threads in steps:
-                    yield first | {
-                        "model.threads": threads,
-                        "inspection.decode_threads": decode_threads,
-                        "inspection.batch_size": max(LEAST_BATCH, threads),  # what is side by side is one batch
-                        "inspection.in_flight": IN_FLIGHT * max(LEAST_BATCH, threads),
-                    }
+                in_flight = max(LEAST_IN_FLIGHT, IN_FLIGHT * threads)
+                yield first | {"model.threads": threads, "inspection.in_flight": in_flight}
         else:
             for batch_size in GPU_BATCHES:
                 yield first | {
-                    "inspection.decode_threads": cores,
+                    "model.threads": cores,
                     "inspection.batch_size": batch_size,
                     "inspection.in_flight": IN_FLIGHT * batch_size,
                 }
@@ -122,7 +117,7 @@ def propose(settings: Settings) -> Iterator[Values]:
 
 def measure(settings: Settings, inspector: Inspector, frames: Sequence[Frame], count: int) -> float:
     """Frames a second, from memory to verdicts."""
-    pipeline = Pipeline(Repeated(frames, count), inspector, [], Metrics(), limits(settings.inspection))
+    pipeline = Pipeline(Repeated(frames, count), inspector, [], Metrics(), limits(settings))
     started = time.monotonic()
     pipeline.run()
     return count / (time.monotonic() - started)

@@ -143,7 +143,7 @@ def service() -> JSON:
             ),
             lines(
                 "Where the time goes, on average",
-                "Waiting for a place in a batch, decoding a frame, the model for a batch, acknowledgement of a group.",
+                "Waiting for a thread or a batch, decoding a frame, the model for a batch, acknowledgement of a group.",
                 [query(mean(metric), name) for metric, name in stages],
                 unit="s",
                 lower=0,
@@ -168,7 +168,7 @@ def service() -> JSON:
             ),
             lines(
                 "Batch size",
-                "Frames in one batch on average: 1 where the model waits for frames, more where they wait for it.",
+                "Frames in one batch on average. On a CPU always 1; on a GPU more where frames wait for the model.",
                 [query(mean("andon_batch_size"), "frames")],
                 (8, 8),
                 lower=0,

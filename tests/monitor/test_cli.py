@@ -61,7 +61,7 @@ def test_verdict_files_are_the_same_bytes_for_any_batch_and_thread_settings(
     options = [
         ["--threads", "1", "--batch-size", "1"],
         ["--threads", "3", "--batch-size", "16", "--set", "inspection.in_flight=17"],
-        ["--set", "inspection.decode_threads=4", "--set", "inspection.batch_wait=0"],
+        ["--set", "model.threads=4", "--set", "inspection.in_flight=9"],
     ]
     files = []
     for i, some in enumerate(options):

@@ -14,6 +14,7 @@ from monitor.inspection import Inspection, Inspector, Prepared
 from monitor.metrics import Metrics
 from monitor.model import Model
 from monitor.pipeline import DELIVERY_GROUP, Limits, Pipeline
+from monitor.workers import Batching
 from tests.monitor.small_model import draw, encode, make_frame
 
 GOOD, DEFECT = encode(draw(1)), encode(draw(1, defect=True))
@@ -93,7 +94,14 @@ def run(model: Model, source: ListSource, *sinks: ListSink, limits: Limits | Non
     Pipeline(source, Inspector(model), sinks, limits=limits).run()
 
 
-def test_every_frame_gets_one_verdict_in_order_and_is_acknowledged_after_it(model: Model) -> None:
+@pytest.fixture(params=["alone", "in batches"])
+def either(model: Model, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Model:
+    """A model that scores frames one by one, as on a CPU, and one that shares calls, as on a GPU."""
+    monkeypatch.setattr(model, "batched", request.param == "in batches")
+    return model
+
+
+def test_every_frame_gets_one_verdict_in_order_and_is_acknowledged_after_it(either: Model) -> None:
     frames = stream(150)
     source = ListSource(frames)
 
@@ -101,7 +109,7 @@ def test_every_frame_gets_one_verdict_in_order_and_is_acknowledged_after_it(mode
         assert len(source.acknowledged) <= len(sink.inspections)
 
     sink = ListSink(nothing_is_acknowledged_before_it_is_written)
-    run(model, source, sink)
+    run(either, source, sink)
     assert [inspection.frame for inspection in sink.inspections] == frames
     assert source.acknowledged == frames
     outcomes = [inspection.verdict.outcome for inspection in sink.inspections]
@@ -112,16 +120,18 @@ def test_every_frame_gets_one_verdict_in_order_and_is_acknowledged_after_it(mode
 
 def test_verdicts_are_the_same_bytes_whatever_the_batches_and_threads(model_bytes: bytes) -> None:
     seen = set()
-    for threads, size, decoders, wait, in_flight in [
-        (1, 1, 1, 0.0, 1),
-        (1, 8, 2, 0.0, 32),
-        (2, 8, 4, 0.05, 9),
-        (3, 5, 2, 0.001, 64),
-        (2, 64, 1, 0.01, 64),
+    for batched, threads, size, wait, in_flight in [
+        (False, 1, 1, 0.0, 1),
+        (False, 4, 8, 0.0, 32),
+        (True, 1, 1, 0.0, 1),
+        (True, 2, 8, 0.05, 9),
+        (True, 3, 5, 0.001, 64),
+        (True, 1, 64, 0.01, 64),
     ]:
         sink = ListSink()
-        limits = Limits(size, wait, decoders, in_flight)
-        run(Model.from_bytes(model_bytes, "m", "cpu", threads), ListSource(stream(60)), sink, limits=limits)
+        model = Model.from_bytes(model_bytes, "m", "cpu", threads)
+        model.batched = batched
+        run(model, ListSource(stream(60)), sink, limits=Limits(threads, Batching(size, wait), in_flight))
         seen.add("\n".join(sink.lines()))
     assert len(seen) == 1
 
@@ -131,7 +141,7 @@ def test_a_slow_sink_holds_the_source_back(model: Model, in_flight: int, monkeyp
     monkeypatch.setattr(pipeline, "POLL_SECONDS", 0.002)  # less than the sink takes
     source = ListSource(stream(60))
     sink = ListSink(lambda sink: time.sleep(0.01))
-    run(model, source, sink, limits=Limits(batch_size=4, in_flight=in_flight))
+    run(model, source, sink, limits=Limits(in_flight=in_flight))
     assert len(sink.inspections) == 60
     assert source.most_in_flight <= in_flight
     assert source.polls_without_capacity > 0  # Kafka must be polled all the same
@@ -144,7 +154,7 @@ def test_bytes_in_flight_are_bounded_too(model: Model) -> None:
 
     source = OneByOne([make_frame(GOOD, i) for i in range(60)])
     sink = ListSink(lambda sink: time.sleep(0.01))
-    run(model, source, sink, limits=Limits(batch_size=1, in_flight=32, in_flight_bytes=3 * len(GOOD)))
+    run(model, source, sink, limits=Limits(in_flight=32, in_flight_bytes=3 * len(GOOD)))
     assert len(source.acknowledged) == 60
     assert source.most_bytes <= 3 * len(GOOD)
 
@@ -172,7 +182,7 @@ def test_memory_does_not_grow_with_the_stream(model: Model, data: bytes, outcome
     sink = Counting()
     tracemalloc.start()
     try:
-        run(model, Growing([]), sink, limits=Limits(batch_size=4, in_flight=8))
+        run(model, Growing([]), sink, limits=Limits(in_flight=8))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -189,12 +199,12 @@ def test_batches_fill_up_to_their_size_and_not_beyond(model: Model, monkeypatch:
             sizes.append(len(batch))
             return super().inspect(batch, now)
 
-    limits = Limits(batch_size=6, batch_wait=5.0, in_flight=60)
+    limits = Limits(batching=Batching(6, 5.0), in_flight=60)
     Pipeline(ListSource(stream(60)), Watched(model), [ListSink()], limits=limits).run()
     assert sizes == [6] * 10
 
 
-def test_an_incomplete_batch_waits_no_longer_than_it_may(model: Model) -> None:
+def test_an_incomplete_batch_waits_no_longer_than_it_may(either: Model) -> None:
     """The source gives three frames and then nothing: their verdicts come though the batch of eight is not full."""
     source = ListSource(stream(3), endless=True)
     pipeline: Pipeline
@@ -203,17 +213,17 @@ def test_an_incomplete_batch_waits_no_longer_than_it_may(model: Model) -> None:
         pipeline.stop()
 
     sink = ListSink(stop_at_three)
-    pipeline = Pipeline(source, Inspector(model), [sink], limits=Limits(batch_size=8, batch_wait=0.01))
+    pipeline = Pipeline(source, Inspector(either), [sink], limits=Limits(batching=Batching(8, 0.01)))
     pipeline.run()
     assert len(sink.inspections) == 3
 
 
-def test_a_stop_finishes_what_is_in_flight_and_takes_no_more(model: Model) -> None:
+def test_a_stop_finishes_what_is_in_flight_and_takes_no_more(either: Model) -> None:
     frames = stream(500)
     source = ListSource(frames)
     pipeline: Pipeline
     sink = ListSink(lambda sink: pipeline.stop())
-    pipeline = Pipeline(source, Inspector(model), [sink], limits=Limits(batch_size=2, in_flight=10))
+    pipeline = Pipeline(source, Inspector(either), [sink], limits=Limits(in_flight=10))
     pipeline.run()
     done = len(sink.inspections)
     assert 0 < done <= 20
@@ -221,7 +231,7 @@ def test_a_stop_finishes_what_is_in_flight_and_takes_no_more(model: Model) -> No
     assert not pipeline.running
 
 
-def test_a_sink_that_fails_ends_the_run_and_nothing_more_is_acknowledged(model: Model) -> None:
+def test_a_sink_that_fails_ends_the_run_and_nothing_more_is_acknowledged(either: Model) -> None:
     source = ListSource(stream(300))
 
     def fail_later(sink: ListSink) -> None:
@@ -230,11 +240,11 @@ def test_a_sink_that_fails_ends_the_run_and_nothing_more_is_acknowledged(model: 
 
     sink = ListSink(fail_later)
     with pytest.raises(OutputError, match="disk full"):
-        run(model, source, sink, limits=Limits(batch_size=4, in_flight=8))
+        run(either, source, sink, limits=Limits(in_flight=8))
     assert len(source.acknowledged) <= len(sink.inspections) < 300
 
 
-def test_a_source_that_fails_ends_the_run_with_its_error(model: Model) -> None:
+def test_a_source_that_fails_ends_the_run_with_its_error(either: Model) -> None:
     class Unplugged(ListSource):
         def poll(self, capacity: int, timeout: float) -> list[Frame] | None:
             frames = super().poll(capacity, timeout)
@@ -243,27 +253,48 @@ def test_a_source_that_fails_ends_the_run_with_its_error(model: Model) -> None:
             return frames
 
     with pytest.raises(SourceError, match="camera unplugged"):
-        run(model, Unplugged(stream(20)), ListSink())
+        run(either, Unplugged(stream(20)), ListSink())
 
 
-def test_a_bug_in_inspection_is_raised_not_waited_for(model: Model) -> None:
+def test_where_the_run_fails_frames_that_nobody_has_begun_with_are_left(either: Model) -> None:
+    class Slow(Inspector):
+        begun = 0
+
+        def prepare(self, frame: Frame) -> Prepared:
+            self.begun += 1
+            time.sleep(0.05)
+            return super().prepare(frame)
+
+    class Unplugged(ListSource):
+        def poll(self, capacity: int, timeout: float) -> list[Frame] | None:
+            if self._given:
+                raise SourceError("camera unplugged")
+            return super().poll(capacity, timeout)
+
+    inspector = Slow(either)
+    with pytest.raises(SourceError, match="camera unplugged"):
+        Pipeline(Unplugged(stream(32)), inspector, [ListSink()], limits=Limits(threads=1)).run()
+    assert inspector.begun < 5
+
+
+def test_a_bug_in_inspection_is_raised_not_waited_for(either: Model) -> None:
     class Broken(Inspector):
         def inspect(self, batch: Sequence[Any], now: float | None = None) -> Any:
             raise AssertionError("a bug")
 
     with pytest.raises(AssertionError, match="a bug"):
-        Pipeline(ListSource(stream(20)), Broken(model), [ListSink()]).run()
+        Pipeline(ListSource(stream(20)), Broken(either), [ListSink()]).run()
 
 
-def test_a_failing_frame_does_not_end_the_run(model: Model) -> None:
+def test_a_failing_frame_does_not_end_the_run(either: Model) -> None:
     class Fragile:
         def __init__(self) -> None:
-            self.card, self.sha256, self.batched = model.card, model.sha256, model.batched
+            self.card, self.sha256, self.batched = either.card, either.sha256, either.batched
 
         def score(self, frames: Pixels) -> Any:
-            if (model.score(frames) > model.card.threshold).any():
+            if (either.score(frames) > either.card.threshold).any():
                 raise RuntimeError("kernel failed")
-            return model.score(frames)
+            return either.score(frames)
 
     sink = ListSink()
     Pipeline(ListSource(stream(30)), Inspector(Fragile()), [sink]).run()  # type: ignore[arg-type]
@@ -274,10 +305,10 @@ def test_a_failing_frame_does_not_end_the_run(model: Model) -> None:
     assert len(reasons) == 30
 
 
-def test_a_replaced_inspector_inspects_what_it_prepared_and_no_frame_is_lost(model: Model) -> None:
+def test_a_replaced_inspector_inspects_what_it_prepared_and_no_frame_is_lost(either: Model) -> None:
     class Own(Inspector):
         def __init__(self, alias: str) -> None:
-            super().__init__(model)
+            super().__init__(either)
             self.alias = alias
             self.prepared: set[Frame] = set()
 
@@ -297,7 +328,7 @@ def test_a_replaced_inspector_inspects_what_it_prepared_and_no_frame_is_lost(mod
         pipeline.inspector = second
 
     sink = ListSink(replace)
-    limits = Limits(batch_size=8, batch_wait=0.05, in_flight=13)
+    limits = Limits(batching=Batching(8, 0.05), in_flight=13)
     pipeline = Pipeline(ListSource(frames), Own("first"), [sink], limits=limits)
     pipeline.run()
     names = [inspection.verdict.model for inspection in sink.inspections]
@@ -306,10 +337,10 @@ def test_a_replaced_inspector_inspects_what_it_prepared_and_no_frame_is_lost(mod
     assert set(names) == {"first", "second"}
 
 
-def test_live_verdicts_carry_latencies_and_recorded_ones_do_not(model: Model) -> None:
+def test_live_verdicts_carry_latencies_and_recorded_ones_do_not(either: Model) -> None:
     live, recorded = ListSink(), ListSink()
-    run(model, ListSource(stream(5), live=True), live)
-    run(model, ListSource(stream(5)), recorded)
+    run(either, ListSource(stream(5), live=True), live)
+    run(either, ListSource(stream(5)), recorded)
     for inspection in live.inspections:
         latency = inspection.verdict.latency
         assert latency is not None
@@ -326,7 +357,7 @@ def test_sinks_are_written_in_their_order_and_in_bounded_groups(model: Model) ->
         assert len(first.inspections) > len(second.inspections)
 
     second._before = first_is_ahead
-    run(model, ListSource(stream(300)), first, second, limits=Limits(batch_size=1, in_flight=300))
+    run(model, ListSource(stream(300)), first, second, limits=Limits(in_flight=300))
     assert first.largest_group <= DELIVERY_GROUP
     assert len(second.inspections) == 300
 

@@ -22,11 +22,11 @@ def write(folder: Path, text: str) -> Path:
 def test_flags_come_before_the_environment_before_the_file_before_defaults(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = write(tmp_path, "inspection: {batch_size: 2, in_flight: 20, decode_threads: 3}\nserver: {port: 1}")
+    config = write(tmp_path, "inspection: {batch_size: 2, in_flight: 20, max_pixels: 3}\nserver: {port: 1}")
     monkeypatch.setenv("ANDON_INSPECTION_BATCH_SIZE", "4")
-    monkeypatch.setenv("ANDON_INSPECTION_DECODE_THREADS", "5")
-    loaded = load_settings({"inspection.decode_threads": 7, "server.port": None}, config)
-    assert loaded.inspection.decode_threads == 7  # flag
+    monkeypatch.setenv("ANDON_INSPECTION_MAX_PIXELS", "5")
+    loaded = load_settings({"inspection.max_pixels": 7, "server.port": None}, config)
+    assert loaded.inspection.max_pixels == 7  # flag
     assert loaded.inspection.batch_size == 4  # environment
     assert loaded.inspection.in_flight == 20  # file
     assert loaded.server.port == 1  # file: a flag that was not given does not count

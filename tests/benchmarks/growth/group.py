@@ -16,7 +16,7 @@ from tests.monitor.kafka.line import Line
 MONITORS = (1, 2, 4)
 PARTITIONS = (1, 4, 12)
 # One monitor is to need one core, so that the number of monitors says how many cores there could be work for.
-ONE_CORE = ("model.threads=1", "inspection.decode_threads=1")
+ONE_CORE = ("model.threads=1",)
 EDGES = (0.2, 0.8)  # shares of the verdicts between which time is taken: all members work, none has run dry
 
 

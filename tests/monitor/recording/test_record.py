@@ -32,7 +32,7 @@ def test_a_folder_and_its_recording_give_the_same_verdicts_byte_for_byte(
         [
             (recording, []),
             (tmp_path / "line.mcap", ["--batch-size", "1", "--threads", "1"]),
-            (tmp_path / "line.mcap", ["--batch-size", "16", "--threads", "3", "--set", "inspection.decode_threads=4"]),
+            (tmp_path / "line.mcap", ["--batch-size", "16", "--threads", "4"]),
         ]
     ):
         verdicts = tmp_path / f"{i}.jsonl"
