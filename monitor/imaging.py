@@ -21,6 +21,7 @@ Pixels = NDArray[np.uint8]
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".pgm", ".ppm")
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"  # how files begin
+JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # markers of segments that give the size: SOF0 to SOF15
 BEGINNINGS = {
     JPEG: ".jpg",
     PNG: ".png",
@@ -80,11 +81,9 @@ def decode(
     camera). `reduction` (2, 4, 8; JPEG alone) divides height and width, rounded up, in half the time or less. Raises
     ImageError: empty, undecodable (truncated files included), too_large.
     """
-    header = read_header(data)
-    if header.width * header.height > max_pixels:
-        raise ImageError(
-            "too_large", f"{header.width} x {header.height} pixels, at most {max_pixels} pixels are allowed"
-        )
+    width, height = _size(data) or read_header(data)[:2]
+    if width * height > max_pixels:
+        raise ImageError("too_large", f"{width} x {height} pixels, at most {max_pixels} pixels are allowed")
     if _is_cut_short(data):
         raise ImageError("undecodable", f"truncated image: its end is missing ({len(data)} bytes)")
     whole = (cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR) | cv2.IMREAD_ANYDEPTH
@@ -155,8 +154,30 @@ def sharpness(frame: Pixels) -> float:
     Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy", ICPR 2000.
     """
     grey = frame[:, :, 0] if frame.shape[2] == 1 else cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-    _, deviation = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))
-    return float(deviation[0, 0] ** 2)
+    edges = cv2.Laplacian(grey, cv2.CV_16S)
+    # The mean square less the squared mean: exact sums of integers, ten times as fast as OpenCV's own deviation.
+    return max(0.0, cv2.norm(edges, cv2.NORM_L2SQR) / edges.size - (cv2.sumElems(edges)[0] / edges.size) ** 2)
+
+
+def _size(data: bytes) -> tuple[int, int] | None:
+    """Width and height of a sound JPEG or PNG, which are most frames: Pillow takes a hundredth of a frame's time.
+
+    None for what is not one at first sight.
+    """
+    if data.startswith(PNG) and data[12:16] == b"IHDR" and len(data) >= 24:
+        return int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
+    if not data.startswith(JPEG):
+        return None
+    place = 2
+    while data[place : place + 1] == b"\xff" and place + 9 <= len(data):
+        marker = data[place + 1]
+        if marker in JPEG_SIZES:
+            height, width = int.from_bytes(data[place + 5 : place + 7]), int.from_bytes(data[place + 7 : place + 9])
+            return (width, height) if width and height else None
+        if not 0xC0 <= marker <= 0xFE or 0xD0 <= marker <= 0xDA:  # no segment with a length, or the scan itself
+            return None
+        place += 2 + int.from_bytes(data[place + 2 : place + 4])
+    return None
 
 
 def _png_depth(data: bytes) -> int | None:

@@ -1,7 +1,8 @@
 """From frames to verdicts: pure functions of a model, rules and frames, with no threads and no input or output."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -108,31 +109,19 @@ class Inspector:
         rejections = [self._stale(prepared.frame, now) or prepared.rejection for prepared in batch]
         inspected = [i for i, rejection in enumerate(rejections) if rejection is None]
         scores = dict(zip(inspected, self._score([batch[i].pixels for i in inspected]), strict=True))
-        verdicts = [self._verdict(prepared.frame, rejections[i] or scores[i]) for i, prepared in enumerate(batch)]
-        return [self._with_kind(verdict, prepared) for verdict, prepared in zip(verdicts, batch, strict=True)]
+        return [self._verdict(prepared, rejections[i] or scores[i]) for i, prepared in enumerate(batch)]
 
     def _score(self, pixels: Sequence[Any]) -> list[float | Rejection]:
         """A score for each frame (uint8 [H, W, C]), or why there is none."""
         if not pixels:
             return []
         try:
-            return _finite(self.model.score(np.stack(pixels)))
+            return _finite(self.model.score(pixels[0][None] if len(pixels) == 1 else np.stack(pixels)))
         except Exception as error:  # onnxruntime's exceptions share no base class but Exception
             if len(pixels) == 1:
                 return [_failed(error)]
         # Most of the batch may be sound: find out which frame it was.
         return [score for frame in pixels for score in self._score([frame])]
-
-    def _with_kind(self, verdict: Verdict, prepared: Prepared) -> Verdict:
-        """A defect's verdict with the kind it looks like, where the model tells kinds apart."""
-        if verdict.outcome != "defect" or not self.model.kinds or prepared.pixels is None:
-            return verdict
-        try:
-            probabilities = self.model.classify(prepared.pixels[None])[0]
-        except Exception:  # the part is a defect all the same
-            return verdict
-        likeliest = int(probabilities.argmax())
-        return replace(verdict, kind=self.model.kinds[likeliest], kind_probability=float(probabilities[likeliest]))
 
     def _stale(self, frame: Frame, now: float | None) -> Rejection | None:
         limit = self.rules.max_staleness
@@ -140,29 +129,47 @@ class Inspector:
             return None
         return Rejection("stale", f"captured more than {limit:g} s ago")
 
-    def _verdict(self, frame: Frame, result: float | Rejection) -> Verdict:
-        verdict = Verdict(
-            id=verdict_id(frame.position, self.model.sha256),
+    def _verdict(self, prepared: Prepared, result: float | Rejection) -> Verdict:
+        frame, model = prepared.frame, self.model
+        threshold = self.threshold(frame.camera)
+        rejection = result if isinstance(result, Rejection) else None
+        score = None if isinstance(result, Rejection) else result
+        outcome: Outcome = "uninspectable" if score is None else "defect" if score > threshold else "good"
+        kind, probability = self._kind(prepared) if outcome == "defect" else (None, None)
+        return Verdict(
+            id=verdict_id(frame.position, model.sha256),
             camera=frame.camera,
             captured_at=frame.captured_at,
-            outcome="uninspectable",
+            outcome=outcome,
             model=self.alias,
-            model_sha256=self.model.sha256,
-            threshold=self.threshold(frame.camera),
+            model_sha256=model.sha256,
+            threshold=threshold,
             position=frame.position,
             file=frame.file,
+            score=score,
+            p_value=None if score is None else model.card.calibration.p_value(score),
+            reason=rejection.reason if rejection else None,
+            detail=rejection.detail if rejection else None,
+            kind=kind,
+            kind_probability=probability,
         )
-        if isinstance(result, Rejection):
-            return replace(verdict, reason=result.reason, detail=result.detail)
-        outcome: Outcome = "defect" if result > verdict.threshold else "good"
-        return replace(verdict, outcome=outcome, score=result, p_value=self.model.card.calibration.p_value(result))
+
+    def _kind(self, prepared: Prepared) -> tuple[str, float] | tuple[None, None]:
+        """What kind of defect it looks like, where the model tells kinds apart, and the probability."""
+        if not self.model.kinds or prepared.pixels is None:
+            return None, None
+        try:
+            probabilities = self.model.classify(prepared.pixels[None])[0]
+        except Exception:  # the part is a defect all the same
+            return None, None
+        likeliest = int(probabilities.argmax())
+        return self.model.kinds[likeliest], float(probabilities[likeliest])
 
 
 def _finite(scores: NDArray[np.float32]) -> list[float | Rejection]:
     # NaN is above no threshold: it would pass for good.
-    return [
-        float(score) if np.isfinite(score) else Rejection("failed", f"the model's score is {score}") for score in scores
-    ]
+    values = scores.tolist()
+    return [value if math.isfinite(value) else Rejection("failed", f"the model's score is {value}") for value in values]
 
 
 def _too_low(reason: str, what: str, value: float, ratio: float, lowest: float) -> Rejection | None:

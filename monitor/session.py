@@ -70,10 +70,11 @@ class Session:
         """
         if self._bound is not None:
             results = [self._bound.call(outputs, part) for part in padded(rows, GPU_BATCH)]
+        elif len(rows) == 1:
+            return self._call(outputs, rows)
         else:
             parts = [rows[i : i + 1] for i in range(len(rows))]
-            side_by_side = self._threads > 1 and len(parts) > 1
-            results = list((self._workers.map if side_by_side else map)(partial(self._call, outputs), parts))
+            results = list((self._workers.map if self._threads > 1 else map)(partial(self._call, outputs), parts))
         return [np.concatenate(arrays)[: len(rows)] for arrays in zip(*results, strict=True)]
 
     def _call(self, outputs: list[str], rows: NDArray[Any]) -> list[Any]:

@@ -1,12 +1,14 @@
 import io
 import struct
 import zlib
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
+from monitor import imaging
 from monitor.card import InputSpec
 from monitor.errors import ImageError
 from monitor.imaging import brightness, decode, load, prepare, read_header, sharpness
@@ -73,6 +75,28 @@ def test_even_the_last_bytes_must_be_there(suffix: str) -> None:
     """Decoders differ in what they make of a file without its end marker."""
     with pytest.raises(ImageError, match="truncated image: its end is missing"):
         decode(encode(draw(0), suffix)[:-8], 1)
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"exif": True}, {"comment": b"x" * 60000}])
+@pytest.mark.parametrize(("kind", "mode"), [("JPEG", "L"), ("JPEG", "RGB"), ("PNG", "RGB")])
+def test_the_size_of_a_frame_is_known_before_it_is_decoded(kind: str, mode: str, options: dict[str, Any]) -> None:
+    image = Image.new(mode, (321, 123))
+    if "exif" in options:
+        thumbnail = io.BytesIO()
+        Image.new("L", (8, 9)).save(thumbnail, "JPEG")
+        options = {"exif": b"Exif\0\0" + thumbnail.getvalue()}
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    assert imaging._size(buffer.getvalue()) == read_header(buffer.getvalue())[:2] == (321, 123)
+    with pytest.raises(ImageError, match="321 x 123 pixels") as caught:
+        decode(buffer.getvalue(), 1, max_pixels=321 * 123 - 1)
+    assert caught.value.reason == "too_large"
+
+
+@pytest.mark.parametrize("end", range(2, 400, 7))
+def test_of_half_a_header_no_size_is_guessed(end: int) -> None:
+    data = encode(draw(0), ".jpg")
+    assert imaging._size(data[:end]) in (None, read_header(data)[:2])
 
 
 @pytest.mark.parametrize(
