@@ -31,6 +31,8 @@ from monitor.settings import KafkaSettings
 PROBE_SECONDS = 3.0
 PROBE_TIMEOUT_MS = 2_000
 LAG_SECONDS = 1.0
+# A commit costs both sides as much as a small frame does; what it could come later by is as little as a poll's wait.
+COMMIT_SECONDS = 0.1
 CLOSE_TIMEOUT_MS = 5_000
 # The client joins its group and gives partitions up only while it is waited for: a poll of no time at all does neither.
 LEAST_POLL_SECONDS = 0.05
@@ -76,6 +78,7 @@ class KafkaSource:
         self._ready: deque[tuple[Any, Claim]] = deque()
         self._to_commit: dict[TopicPartition, int] = {}
         self._committing = False
+        self._last_commit = 0.0
         self._closing = False
         self._last_frame = self._last_probe = time.monotonic()
         self._last_lag = 0.0
@@ -123,10 +126,10 @@ class KafkaSource:
         self._settle_in()
         self._commit()
         self._pause(capacity == 0)
-        if len(self._ready) < capacity or capacity == 0:
+        if not self._ready or capacity == 0:
             least = JOIN_POLL_SECONDS if self._joining else LEAST_POLL_SECONDS
             wait = 0 if self._ready and not self._joining else max(timeout, least)
-            self._ready.extend(self._fetch(max(1, capacity - len(self._ready)), wait))
+            self._ready.extend(self._fetch(wait))
         frames: list[Frame] = []
         while self._ready and len(frames) < capacity:
             record, claim = self._ready.popleft()
@@ -151,7 +154,7 @@ class KafkaSource:
         return self._consumer._coordinator._join_task is not None
 
     def acknowledge(self, frames: Sequence[Frame]) -> None:
-        """Note the offsets; they are committed with the next poll, several at once."""
+        """Note the offsets; they are committed with one of the next polls, several at once."""
         offsets = self.ledger.acknowledge(len(frames))
         if self._commits:
             self._to_commit |= offsets
@@ -228,10 +231,10 @@ class KafkaSource:
             self._consumer.seek(partition, committed)
             log.info("kafka: partition %d continues from offset %d", partition.partition, committed)
 
-    def _fetch(self, most: int, timeout: float) -> Iterator[tuple[Any, Claim]]:
+    def _fetch(self, timeout: float) -> Iterator[tuple[Any, Claim]]:
         try:
             with self._watchdog.guard("polling kafka", POLL_GUARD_SECONDS):
-                batches = self._consumer.poll(milliseconds(timeout), max_records=most)
+                batches = self._consumer.poll(milliseconds(timeout))
         except (kafka_errors.AuthorizationError, kafka_errors.SaslAuthenticationFailedError) as error:
             raise SourceError(f"{self.name}: access refused ({describe(error)})") from None
         except kafka_errors.FencedInstanceIdError:
@@ -301,13 +304,14 @@ class KafkaSource:
         return {partition: offset for partition, offset in offsets.items() if partition in ours}
 
     def _commit(self) -> None:
-        """Send what there is to commit, one request at a time."""
-        if self._committing or not self._to_commit or not self.membership():
+        """Send what there is to commit, one request at a time, every `COMMIT_SECONDS` at most."""
+        soon = time.monotonic() - self._last_commit < COMMIT_SECONDS
+        if soon or self._committing or not self._to_commit or not self.membership():
             return
         offsets, self._to_commit = self._held(self._to_commit), {}
         if not offsets:
             return
-        self._committing = True
+        self._committing, self._last_commit = True, time.monotonic()
         try:
             self._consumer.commit_async(_with_metadata(offsets), callback=self._committed)
         except kafka_errors.KafkaError as error:
