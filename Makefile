@@ -36,9 +36,10 @@ faults: $(READY)
 	$(BIN)/python -W ignore -m tests.monitor.kafka.faults
 
 # The monitor beside the bare loop of its libraries: from memory, from a recording, through a real Kafka; half an hour.
+# Less of it: make bench BENCH="--workload grey-jpeg-default --way memory --rounds 5"
 bench: $(READY)
 	tests/components
-	$(BIN)/python -W ignore -m tests.benchmarks.throughput
+	$(BIN)/python -W ignore -m tests.benchmarks.throughput $(BENCH)
 
 ANOMALIB := .venv-anomalib/bin/python
 

@@ -1,12 +1,6 @@
-"""How long one waits for the monitor: python -m tests.benchmarks.startup --model part.onnx --frames part/stream
+"""How long one waits for the monitor, from the start of a process to what it says first; measured by `throughput`."""
 
-From the start of the process to its help, and to the first verdict of a run with its metrics served; medians and range.
-Processor time beside it says what an idle machine would take.
-"""
-
-import argparse
 import os
-import statistics
 import subprocess
 import sys
 import time
@@ -14,21 +8,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 PROGRAM = [sys.executable, "-c", "from monitor.cli import main; main()"]
+RUNS = 9
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--frames", required=True)
-    parser.add_argument("--runs", type=int, default=9)
-    arguments = parser.parse_args()
-    run = ["run", "--model", arguments.model, "--source", arguments.frames, "--port", "0"]
+def measure(model: Path, frames: Path) -> dict[str, list[tuple[float, float]]]:
+    """For help and for the first verdict of a run with its metrics served: the times of each of `RUNS`, see `until`.
+
+    Processor time beside the time waited says what an idle machine would take.
+    """
+    run = ["run", "--model", str(model), "--source", str(frames), "--port", "0"]
+    found = {}
     for name, command in (("--help", ["--help"]), ("first verdict", run)):
         until(command)  # warm
-        times = [until(command) for _ in range(arguments.runs)]
-        waited, busy = zip(*times, strict=True)
-        print(f"{name:<15} {shown(waited)} s, of the processor {shown(busy)} s")
+        found[name] = [until(command) for _ in range(RUNS)]
+    return found
 
 
 def until(command: Sequence[str]) -> tuple[float, float]:
@@ -48,12 +41,3 @@ def processor_seconds(pid: int) -> float:
     """What a process that has not been waited for has used so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def shown(seconds: Sequence[float]) -> str:
-    """Median and range."""
-    return f"{statistics.median(seconds):.2f} ({min(seconds):.2f} to {max(seconds):.2f})"
-
-
-if __name__ == "__main__":
-    main()

@@ -1,18 +1,17 @@
-"""The monitor beside the limit of its libraries: python -m tests.benchmarks.throughput [--rounds 5] (make bench).
+"""The monitor beside the limit of its libraries: python -m tests.benchmarks.throughput (make bench).
 
 Each way (see `ways`) is a process of its own, and the ways take turns in every round, so that whatever else the machine
-does meets all of them. Prints medians with their range, and ratios to the bare loop of the same round; writes JSON.
-Frames, models and recordings stay in build/bench; models are trained at the first run.
+does meets all of them. What is measured goes into a JSON file, beside what was measured before of other workloads, and
+tables of all that (see `tables`) are printed. Models are trained at the first run.
 """
 
 import argparse
 import json
 import shutil
-import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -23,48 +22,56 @@ from kafka import KafkaProducer
 from monitor.kafka.address import parse_address
 from monitor.kafka.topics import create, plan
 from monitor.recording.writing import RecordingWriter
+from monitor.session import available_cores
 from monitor.settings import KafkaSettings
+from tests.benchmarks import startup, tables
+from tests.benchmarks.flops import flops_of
 from tests.benchmarks.limit import SETTINGS
 from tests.benchmarks.ways import Job, Measurement
 from tests.benchmarks.workloads import WORKLOADS, Workload
 from tests.monitor.kafka.conftest import load_broker
 
-WAYS = ("bare", "memory", "recording", "kafka", "plain")
+WAYS = ("bare", "memory", "recording", "kafka", "plain", "peak")
 LOADS = {"half": 0.5, "heavy": 0.8}  # the open loop, at shares of what the monitor does from memory
+OPEN_SECONDS = 15.0  # of the open loop: a 99.9th percentile takes a thousand frames, over all rounds
 PARTITIONS = 4
+STARTUP = "startup"
 
 
 def main() -> None:
-    """Measure, print and write."""
+    """Measure, write and print."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--folder", type=Path, default=Path("build/bench"))
-    parser.add_argument("--workload", action="append", choices=WORKLOADS, help="only this one; may be given again")
+    parser.add_argument("--folder", type=Path, default=Path("build/bench"), help="for frames, models and results")
+    parser.add_argument(
+        "--workload", action="append", choices=(*WORKLOADS, STARTUP), help="only this one; may be given again"
+    )
     parser.add_argument(
         "--way", action="append", choices=(*WAYS[1:], *LOADS), help="only this one beside the bare loop"
     )
     parser.add_argument("--count", type=int, default=400, help="frames of one measurement")
-    parser.add_argument("--rounds", type=int, default=5)
-    arguments = parser.parse_args()
-    wanted = set(arguments.way or (*WAYS, *LOADS))
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    wanted = set(given.way or (*WAYS, *LOADS)) | {"bare"}
     if wanted & LOADS.keys():
         wanted.add("memory")
-    ways = [way for way in (*WAYS, *LOADS) if way == "bare" or way in wanted]
-    folder: Path = arguments.folder.resolve()
+    ways = [way for way in (*WAYS, *LOADS) if way in wanted]
+    keys = given.workload or [*WORKLOADS, STARTUP]
+    folder: Path = given.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    results: dict[str, Any] = {"started": time.strftime("%Y-%m-%d %H:%M"), "rounds": arguments.rounds}
-    with broker(folder) if "kafka" in ways else nullcontext("") as servers:
-        for key in arguments.workload or WORKLOADS:
+    with broker(folder) if "kafka" in ways and keys != [STARTUP] else nullcontext("") as servers:
+        for key in (key for key in keys if key != STARTUP):
             workload = WORKLOADS[key]
-            workload.trained(folder)
-            targets = {"recording": record(workload, folder, arguments.count), "kafka": servers}
+            model = workload.trained(folder)
+            targets = {"recording": record(workload, folder, given.count), "kafka": servers}
             if servers:
-                send(workload, folder, arguments.count, servers)
-            job = Job("bare", key, str(folder), arguments.count)
-            found = take_turns(job, ways, targets, arguments.rounds)
-            show(key, found)
-            results[key] = {way: [asdict(item) for item in items] for way, items in found.items()}
-            (folder / "throughput.json").write_text(json.dumps(results, indent=1))
-    print(f"\n{folder / 'throughput.json'}")
+                send(workload, folder, given.count, servers)
+            found = take_turns(Job("bare", key, str(folder), given.count), ways, targets, given.rounds)
+            measured = {way: [asdict(item) for item in items] for way, items in found.items()}
+            keep(folder, key, {"rounds": given.rounds, "flops": flops_of(model), "ways": measured})
+    if STARTUP in keys:
+        workload = WORKLOADS["grey-jpeg-default"]
+        keep(folder, STARTUP, {"waits": startup.measure(workload.trained(folder), workload.images(folder))})
+    print(tables.of(json.loads(results_file(folder).read_text())))
 
 
 def take_turns(bare: Job, ways: Sequence[str], targets: dict[str, str], rounds: int) -> dict[str, list[Measurement]]:
@@ -74,11 +81,12 @@ def take_turns(bare: Job, ways: Sequence[str], targets: dict[str, str], rounds: 
     found: dict[str, list[Measurement]] = {way: [] for way in ways}
     for turn in range(rounds):
         for way in ways:
-            load = LOADS.get(way)
-            rate = 0.0 if load is None else load * found["memory"][-1].rate
-            job = replace(bare, way="open" if load else way, rate=rate, target=targets.get(way, ""))
+            job = replace(bare, way=way, target=targets.get(way, ""))
+            if way in LOADS:
+                rate = LOADS[way] * found["memory"][-1].rate
+                job = replace(bare, way="open", rate=rate, count=round(rate * OPEN_SECONDS))
             found[way].append(measure(job))
-            said = f"round {turn + 1} of {rounds}: {bare.workload}, {way}: {found[way][-1].rate:.1f} frames/s"
+            said = f"round {turn + 1} of {rounds}: {bare.workload}, {way}: {found[way][-1].rate:.4g} a second"
             print(said, file=sys.stderr, flush=True)
     return found
 
@@ -90,32 +98,24 @@ def measure(job: Job) -> Measurement:
     return Measurement(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def show(key: str, found: dict[str, list[Measurement]]) -> None:
-    """A table for one workload."""
-    bare = found["bare"]
-    print(f"\n{key:<22}{'frames/s':>10}{'of bare (range)':>24}{'CPU ms/frame':>14}{'of bare':>9}{'peak MB':>9}")
-    for way in (way for way in found if way in WAYS):
-        items = found[way]
-        share = spread([item.rate / alone.rate for item, alone in zip(items, bare, strict=True)])
-        effort = statistics.median(alone.cpu / item.cpu for item, alone in zip(items, bare, strict=True))
-        rate, cpu = (statistics.median(getattr(item, name) for item in items) for name in ("rate", "cpu"))
-        memory = max(item.memory for item in items) / 1e6
-        print(f"{way:<22}{rate:>10.1f}{share:>24}{1000 * cpu:>14.2f}{effort:>9.2f}{memory:>9.0f}")
-    frame = statistics.median(1000 * item.cpu for item in bare)
-    for way in (way for way in found if way in LOADS):
-        times = [
-            1000 * statistics.median(getattr(item, name) for item in found[way]) for name in ("p50", "p99", "p999")
-        ]
-        print(
-            f"at {LOADS[way]:.0%} of capacity, ms from due to verdict: median {times[0]:.1f}, 99 % {times[1]:.1f}, "
-            f"99.9 % {times[2]:.1f}; three bare frames are {3 * frame:.1f}"
-        )
-    sys.stdout.flush()
+def results_file(folder: Path) -> Path:
+    """Where results are."""
+    return folder / "throughput.json"
 
 
-def spread(values: Sequence[float]) -> str:
-    """Median and range."""
-    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+def keep(folder: Path, key: str, results: Mapping[str, Any]) -> None:
+    """Add what was measured, with where and when, to the results."""
+    path = results_file(folder)
+    kept = json.loads(path.read_text()) if path.is_file() else {}
+    kept[key] = {"when": time.strftime("%Y-%m-%d %H:%M"), "machine": machine(), **results}
+    path.write_text(json.dumps(kept, indent=1))
+
+
+def machine() -> str:
+    """Cores and processor."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    name = next((line.split(":")[1].strip() for line in lines if "model name" in line), "an unknown processor")
+    return f"{available_cores()} cores of {name}"
 
 
 def record(workload: Workload, folder: Path, count: int) -> str:

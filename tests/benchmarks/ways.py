@@ -6,6 +6,7 @@
     recording   the monitor, a recording of them
     kafka       the monitor between two topics of a real broker, at least once
     open        the monitor, frames in memory that come at a given rate whether or not it keeps up
+    peak        no frames: a matrix product, which says how much arithmetic this machine could do
 
 The monitor is put together as `andon-monitor run` does it, with its charts, its summary and a file of verdicts.
 """
@@ -34,6 +35,7 @@ from monitor.sources import Source, open_source
 from monitor.statistics.charts import ControlCharts
 from monitor.statistics.frozen import FrozenPictures
 from monitor.summary import Summary
+from tests.benchmarks.flops import peak_flops
 from tests.benchmarks.limit import SETTINGS, Bare, Plain
 from tests.benchmarks.line import Counter, Memory
 from tests.benchmarks.workloads import WORKLOADS
@@ -56,18 +58,21 @@ class Job:
 
 @dataclass(frozen=True)
 class Measurement:
-    """Frames a second, processor seconds a frame, peak memory in bytes; seconds at percentiles for the open loop."""
+    """Frames a second (of `peak`: operations), processor seconds a frame, peak memory in bytes.
+
+    `late`, of the open loop: seconds from the moment a frame was due to its verdict, for each frame.
+    """
 
     rate: float
     cpu: float
     memory: int
-    p50: float = 0.0
-    p99: float = 0.0
-    p999: float = 0.0
+    late: tuple[float, ...] = ()
 
 
 def measure(job: Job) -> Measurement:
     """Do it, here and now."""
+    if job.way == "peak":
+        return Measurement(peak_flops(), 0.0, peak())
     workload = WORKLOADS[job.workload]
     folder = Path(job.folder)
     model = workload.trained(folder)
@@ -142,14 +147,13 @@ def measure_monitor(settings: Settings, source: Source, sink: Sink, job: Job) ->
         FrozenPictures(settings.statistics, metrics),
         Summary(inspector.model.card.calibration.false_alarm_rate),
     ]
-    pipeline = Pipeline(source, inspector, [sink, *observers, clock], metrics, limits(settings.inspection))
+    pipeline = Pipeline(source, inspector, [sink, *observers, clock], metrics, limits(settings))
     clock.pipeline = pipeline
     pipeline.run()
     assert clock.begun is not None
     frames, seconds, cpu = np.subtract(clock.ended, clock.begun)
-    late = clock.latencies[clock.begun[0] :] if job.rate else [0.0]
-    p50, p99, p999 = np.percentile(late, [50, 99, 99.9])
-    return Measurement(frames / seconds, cpu / frames, peak(), p50, p99, p999)
+    late = clock.latencies[clock.begun[0] :] if job.rate else []
+    return Measurement(frames / seconds, cpu / frames, peak(), tuple(round(seconds, 5) for seconds in late))
 
 
 def peak() -> int:
