@@ -29,6 +29,8 @@ PARTS = {
     "Kafka client": ("site-packages/kafka/", ""),
 }
 REST = "the rest"
+# Where a thread waits for another: py-spy takes it to work once it is woken, though there may be no core for it yet.
+WAITS = ("waiter.acquire(", ".get(block=")
 # Work on the stream is below one of these; the rest of the program is starting up.
 STREAM = re.compile(
     r"(_read|_deliver) \(.*monitor/pipeline.py|_inspect_alone \(.*monitor/workers.py|/site-packages/kafka/"
@@ -83,12 +85,19 @@ def shares(profile: str) -> tuple[Counter[str], Counter[str]]:
         if not STREAM.search(stack):
             continue
         frames = [match for frame in stack.split(";") if (match := FRAME.match(frame))]
-        part = next((part for frame in frames if (part := part_of(frame["file"], int(frame["line"])))), REST)
+        if not frames or any(wait in linecache.getline(*place_of(frames[-1])) for wait in WAITS):
+            continue
+        part = next((part for frame in frames if (part := part_of(*place_of(frame)))), REST)
         found[part] += int(count)
-        if part == REST and frames:
-            place = frames[-1]
-            rest[f"{place['name']} ({'/'.join(Path(place['file']).parts[-2:])}:{place['line']})"] += int(count)
+        if part == REST:
+            file, number = place_of(frames[-1])
+            rest[f"{frames[-1]['name']} ({'/'.join(Path(file).parts[-2:])}:{number})"] += int(count)
     return found, rest
+
+
+def place_of(frame: re.Match[str]) -> tuple[str, int]:
+    """File and line."""
+    return frame["file"], int(frame["line"])
 
 
 def part_of(file: str, line: int) -> str | None:
