@@ -1,7 +1,7 @@
 """Where the monitor's processor time goes: python -m tests.benchmarks.hot_path (needs py-spy, of .[bench])
 
 A profile by py-spy of a way of `ways`, with each sample put down to the line that its thread was at: decoding,
-resizing, the network, the Kafka client, or the rest, which is what the monitor itself costs.
+resizing, the network, the Kafka client, the reader of a recording, or the rest, which is what the monitor itself costs.
 """
 
 import argparse
@@ -27,6 +27,7 @@ PARTS = {
     "resizing": ("monitor/imaging.py", "cv2.resize("),
     "network": ("monitor/session.py", "_session.run("),
     "Kafka client": ("site-packages/kafka/", ""),
+    "recording": ("monitor/recording/", ""),  # its reader, with the MCAP library that it calls
 }
 REST = "the rest"
 # Where a thread waits for another: py-spy takes it to work once it is woken, though there may be no core for it yet.
