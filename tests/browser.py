@@ -26,13 +26,21 @@ def launched() -> Iterator[Any]:
 
 @contextmanager
 def tab(chromium: Any, **options: Any) -> Iterator[Any]:
-    """An empty tab with cookies of its own; what the console complains about fails the test."""
+    """An empty tab with cookies of its own; what the console complains about fails the test.
+
+    The server has to outlive the tab: a picture that is still loading when it goes is a complaint.
+    """
     context = chromium.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
     context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+
+    def heard(message: Any) -> None:
+        if message.type == "error":
+            complaints.append(f"{message.text} ({message.location['url']})")
+
+    page.on("console", heard)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     yield page
     context.close()
-    assert complaints == []
+    assert complaints == [], complaints

@@ -173,8 +173,8 @@ def test_filters_are_folded_away_on_a_phone_unless_they_are_in_use(url: str, chr
                 assert page.locator("select[name=camera]").is_visible()
 
 
-def test_under_a_prefix_news_arrive_and_labels_are_given(model: Model, store: Store, browser: Any) -> None:
-    with serving(store, prefix="/line/andon") as url:
+def test_under_a_prefix_news_arrive_and_labels_are_given(model: Model, store: Store, chromium: Any) -> None:
+    with serving(store, prefix="/line/andon") as url, tab(chromium) as browser:
         browser.goto(f"{url}/defects")
         fill(store.folder, inspect(model, frames(1, every=1, camera="top", start=61)))
         browser.wait_for_selector(".tile:has-text('top')")
@@ -236,10 +236,10 @@ def test_a_verdict_is_legible_at_three_metres(store: Store, url: str, chromium: 
             assert height >= least, what
 
 
-def test_hostile_names_run_no_script(model: Model, tmp_path: Path, browser: Any) -> None:
+def test_hostile_names_run_no_script(model: Model, tmp_path: Path, chromium: Any) -> None:
     name = "<img src=x onerror=document.title='taken'><script>document.title='taken'</script>"
     store = fill(tmp_path / "hostile", inspect(model, frames(5, camera=name)))
-    with serving(store) as url:
+    with serving(store) as url, tab(chromium) as browser:
         for path in PAGES:
             browser.goto(url + path.format(id=newest(store)))
             browser.wait_for_timeout(300)
