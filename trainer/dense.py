@@ -24,7 +24,8 @@ from trainer.architecture import DenseArchitecture
 from trainer.dataset import Split
 from trainer.fitting import EVALUATIONS, FitOptions, Fitted, Look, check_finite, check_looked, schedule, share_done
 from trainer.loss import TOP_SHARE, top_mean
-from trainer.scoring import DEVIATION, Reading, Scale
+from trainer.scale import Scale
+from trainer.scoring import DEVIATION, Reading
 from trainer.tensors import to_unit
 
 NOISE = 0.2  # the most that a denoising one is shown, as a share of the grey scale; each image has less, at random
@@ -109,7 +110,7 @@ class DenseDetector(nn.Module):
         latent = self.network.encode(x)
         reconstruction = self.network.decode(latent)
         scaled = [
-            1 + DEVIATION * (reading.cells - scale.mean) / scale.std
+            1 + DEVIATION * scale.deviations(reading.cells)
             for reading, scale in zip(self.readings(x, reconstruction), self.scales, strict=True)
         ]
         tops = [top_mean(cells, share) for cells, share in zip(scaled, (1.0, TOP_SHARE), strict=True)]

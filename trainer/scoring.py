@@ -4,13 +4,13 @@ Up to three readings of the error make the score. The error head's logits say wh
 reconstruction in a way that corruption taught. On aligned parts, the plain difference to the linear reconstruction is
 told in standard deviations of each place. With images enough, the patch memory says where the features are like none
 that good parts have (Roth et al., "PatchCore", CVPR 2022, here on the autoencoder's own features). Each is a map, put
-on the scale of good parts that the weights never saw. The anomaly map is their sum, so that what several readings find
-a little odd counts as much as what one finds very odd, and the score is the mean of the map's largest cells.
+on the scale of good parts that the weights never saw and that are as rough. The anomaly map is their sum, so that
+what several readings find a little odd counts as much as what one finds very odd, and the score is the mean of the
+map's largest cells.
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -21,6 +21,7 @@ from monitor.imaging import Pixels
 from trainer.architecture import MAP_STRIDE
 from trainer.loss import TOP_SHARE, top_mean
 from trainer.network import Autoencoder, Output
+from trainer.scale import Scale, Surface, roughness
 from trainer.tensors import normalise, to_unit, upsample
 
 # The score is 1 for the average good part and this much more for each standard deviation above it, so that scores are
@@ -43,25 +44,6 @@ class Reading(NamedTuple):
 
     cells: Tensor
     top_share: float = TOP_SHARE
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Where good parts lie on a reading: the mean and standard deviation over held-out good frames."""
-
-    mean: float = 0.0
-    std: float = 1.0
-
-    @classmethod
-    def of(cls, batches: Sequence[Tensor], least: float = 1e-6) -> "Scale":
-        """Of values [N], a batch at a time; `least` is the smallest spread that is more than rounding."""
-        values = torch.cat(list(batches)).numpy()
-        # A spread of zero would turn the smallest difference into a defect; with very few frames it is possible.
-        return cls(float(values.mean()), max(float(values.std(ddof=1)), 1e-4 * abs(float(values.mean())), least))
-
-    def deviations(self, cells: Tensor) -> Tensor:
-        """How many standard deviations above the average good part."""
-        return (cells - self.mean) / self.std
 
 
 class PatchMemory(nn.Module):
@@ -135,6 +117,7 @@ class Detector(nn.Module):
         super().__init__()
         self.network = network
         self.memory = memory
+        self.surface = Surface()  # how rough good parts are
         self.scales: list[Scale] = []  # one for each reading
         self.scale = Scale()  # of their sum
 
@@ -147,7 +130,8 @@ class Detector(nn.Module):
         brightness, contrast, code = torch.split(latent, [1, 1, code.shape[1]], dim=1)
         reconstruction, rebuilt = self.network.decode(code)
         output = self.network.judge(x, code, pyramid, reconstruction, rebuilt)
-        anomaly_map = 1 + DEVIATION * self.scale.deviations(self.sum(self.readings(output)))  # [N, 1, H/4, W/4]
+        rough = self.surface(roughness(x))
+        anomaly_map = 1 + DEVIATION * self.scale.deviations(self.sum(self.readings(output), rough), rough)
         score = top_mean(anomaly_map)  # [N]
         lit = reconstruction * contrast[:, :, None, None] + brightness[:, :, None, None]
         pixels = F.interpolate(lit, scale_factor=2.0, mode="bilinear")
@@ -164,24 +148,29 @@ class Detector(nn.Module):
             readings.append(Reading(self.memory(output.features), MEMORY_TOP_SHARE))
         return readings
 
-    def sum(self, readings: list["Reading"]) -> Tensor:
+    def sum(self, readings: list["Reading"], rough: Tensor) -> Tensor:
         """The readings in standard deviations of good parts, added up place by place: [N, 1, H/4, W/4]."""
-        maps = [scale.deviations(reading.cells) for scale, reading in zip(self.scales, readings, strict=True)]
+        maps = [scale.deviations(reading.cells, rough) for scale, reading in zip(self.scales, readings, strict=True)]
         size = maps[0].shape[-2:]
         return torch.stack([cells if cells.shape[-2:] == size else upsample(cells) for cells in maps]).sum(dim=0)
 
     @torch.no_grad()
     def standardise(self, good_frames: Pixels) -> None:
         """Put readings and their sum on the scale of good frames uint8 [N, H, W, C] that the weights never saw."""
-        batches = [self.readings(output) for output in outputs(self.network, good_frames)]
-        self.scales = [Scale.of([top_mean(*reading) for reading in same]) for same in zip(*batches, strict=True)]
-        self.scale = Scale.of([top_mean(self.sum(readings)) for readings in batches], least=0.01)
+        surfaces = [roughness(x) for x in normalised(good_frames)]
+        self.surface = Surface.of(torch.cat(surfaces))
+        rough = [self.surface(one) for one in surfaces]
+        batches = [self.readings(self.network(x)) for x in normalised(good_frames)]
+        every = torch.cat(rough)
+        self.scales = [Scale.of([top_mean(*reading) for reading in same], every) for same in zip(*batches, strict=True)]
+        sums = [top_mean(self.sum(readings, one)) for readings, one in zip(batches, rough, strict=True)]
+        self.scale = Scale.of(sums, every, least=0.01)
 
 
-def outputs(network: Autoencoder, frames: Pixels) -> Iterator[Output]:
-    """What the network says about frames uint8 [N, H, W, C], a batch at a time."""
+def normalised(frames: Pixels) -> Iterator[Tensor]:
+    """Frames uint8 [N, H, W, C] as the network takes them, a batch at a time."""
     for i in range(0, len(frames), BATCH):
-        yield network(normalise(to_unit(torch.from_numpy(frames[i : i + BATCH])))[0])
+        yield normalise(to_unit(torch.from_numpy(frames[i : i + BATCH])))[0]
 
 
 @torch.no_grad()
@@ -189,7 +178,7 @@ def build_detector(network: Autoencoder, training_frames: Pixels, held_out: Pixe
     """The whole detector from a trained network: memory from the training frames, scales from the held-out ones."""
     memory = None
     if len(training_frames) >= MEMORY_MIN_IMAGES:
-        memory = PatchMemory.fit(torch.cat([output.features for output in outputs(network, training_frames)]), seed)
+        memory = PatchMemory.fit(torch.cat([network(x).features for x in normalised(training_frames)]), seed)
     detector = Detector(network, memory).eval()
     detector.standardise(held_out)
     return detector
