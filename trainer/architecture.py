@@ -16,6 +16,8 @@ KINDS: tuple[Kind, ...] = ("plain", "denoising", "sparse", "variational")
 Loss = Literal["l1-ssim", "mse", "bce"]
 LOSSES: tuple[Loss, ...] = ("l1-ssim", "mse", "bce")
 DENSE_LOSSES: tuple[Loss, ...] = ("mse", "bce")
+# Channels at 1/2, 1/4, 1/8, 1/16 and 1/32 of the frame: how long a frame takes, and how much can be learned.
+WIDTHS = {"small": (8, 16, 24, 32, 32), "base": (16, 32, 48, 64, 64), "large": (24, 48, 72, 96, 96)}
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Architecture:
     height: int
     width: int
     channels: int
-    widths: tuple[int, int, int, int, int] = (16, 32, 48, 64, 64)
+    widths: tuple[int, int, int, int, int] = WIDTHS["base"]
     bottleneck_channels: int = 32
     components: int = 48
     latent: int = 64

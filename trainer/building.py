@@ -23,7 +23,7 @@ from monitor.card import CARD_KEY, CARD_VERSION, Card, InputSpec, Reference, Spr
 from monitor.imaging import Pixels
 from monitor.model import Golden, Model
 from trainer import export
-from trainer.architecture import Architecture, DenseArchitecture, Kind, Loss
+from trainer.architecture import WIDTHS, Architecture, DenseArchitecture, Kind, Loss
 from trainer.audit import Audit, audit, far_out
 from trainer.dataset import (
     GOOD,
@@ -56,14 +56,15 @@ Progress = Callable[[str, float], None]  # (what is being done, share of it done
 class BuildOptions:
     """What `fit` was asked for; `budget` is in seconds and covers everything, training and what follows it.
 
-    Without a `side` the images choose the resolution. With `keep_outliers` every held-out image sets the threshold,
-    also one that scores like no good part.
+    Without a `side` the images choose the resolution; `size` is one of `WIDTHS`. With `keep_outliers` every
+    held-out image sets the threshold, also one that scores like no good part.
     """
 
     name: str
     false_alarm_rate: float = 0.001
     budget: float = 600.0
     side: int | None = None
+    size: str = "base"
     colour: str = "auto"
     region: tuple[int, int, int, int] | None = None
     any_size: bool = False
@@ -177,7 +178,8 @@ def fit_detector(
         network, fitted = fit_dense(images, parts, arch, options.fit, show, interrupted)
         progress("exporting", 0.0)
         return fitted, build_dense_detector(network, validation), arch.to_dict()
-    conv_dense = Architecture(spec.height, spec.width, spec.channels, loss=options.loss)
+    widths = WIDTHS[options.size]
+    conv_dense = Architecture(spec.height, spec.width, spec.channels, widths, loss=options.loss)
     fitted = fit(images, parts, conv_dense, options.fit, show, interrupted)
     progress("exporting", 0.0)
     assert isinstance(fitted.network, Autoencoder)

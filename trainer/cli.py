@@ -9,7 +9,7 @@ import typer
 
 from monitor.errors import AndonError, UsageError
 from monitor.files import check_writable, write_whole
-from trainer.architecture import ARCHITECTURES, DENSE_LOSSES, KINDS, LOSSES, Kind, Loss, parse_layers
+from trainer.architecture import ARCHITECTURES, DENSE_LOSSES, KINDS, LOSSES, WIDTHS, Kind, Loss, parse_layers
 from trainer.console import (
     Data,
     FalseAlarmRate,
@@ -101,6 +101,7 @@ def fit(
             metavar="SIDE",
         ),
     ] = None,
+    size: Annotated[str, typer.Option(help="Of the network: small, base or large; not of dense.")] = "base",
     colour: Annotated[str, typer.Option(help="auto, grey or rgb.")] = "auto",
     region: Annotated[
         str | None, typer.Option(help="Region of interest: left,top,width,height in pixels.", metavar="L,T,W,H")
@@ -126,10 +127,13 @@ def fit(
     check_range("--iterations", iterations, 1, 10_000_000)
     if side is not None:
         check_range("--side", side, 64, 2048)
+    check_choice("--size", size, tuple(WIDTHS))
     check_choice("--architecture", architecture, ARCHITECTURES)
     is_dense = architecture == "dense"
     if not is_dense and kind is not None:
         raise UsageError(f"--kind {kind}: of --architecture dense; conv-dense is a denoising autoencoder")
+    if is_dense and size != "base":
+        raise UsageError(f"--size {size}: of --architecture conv-dense; dense has --layers")
     check_choice("--kind", kind := kind or "plain", KINDS)
     check_choice("--loss", loss := loss or ("mse" if is_dense else "l1-ssim"), DENSE_LOSSES if is_dense else LOSSES)
     check_range("--batch", batch := batch or (256 if is_dense else 16), 2, 4096)
@@ -162,6 +166,7 @@ def fit(
         false_alarm_rate=false_alarm_rate,
         budget=seconds,
         side=side,
+        size=size,
         colour=colour,
         region=parsed_region,
         any_size=any_size,

@@ -1,12 +1,10 @@
 """What good parts read, and how much of it is due to nothing but a rough surface.
 
-A rough frame gives a larger error everywhere than a smooth one, and the largest of many larger errors is larger
-still: on ground metal, roughness alone explains a quarter of the variance of good parts' scores, and a scratch on a
-smooth part scores less than a good rough one. So a reading is compared with what good parts of the same roughness
-read.
+A rough frame differs from its reconstruction more than a smooth one does, everywhere, and the largest of many larger
+errors is larger still: on ground metal roughness explains a quarter of the variance of good parts' scores, and a
+scratch on a smooth part scores less than a good rough one. So a reading is told as a multiple of what good parts as rough read.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -23,6 +21,7 @@ DOUBT = 20.0
 # What is further from the rest is cut off here: one defect among the good frames would else move the scale of all.
 FAR = 3.0  # robust standard deviations
 PASSES = 10
+LEAST = 0.2  # of the average good part's reading is expected of the smoothest, too
 
 
 def roughness(x: Tensor) -> Tensor:
@@ -61,43 +60,58 @@ class Surface:
 
 
 @dataclass(frozen=True, eq=False)
-class Scale:
-    """Where good parts lie on a reading: mean and standard deviation, and what each deviation of roughness adds."""
+class Expectation:
+    """What a good part reads where it is worst, above the usual background: its mean, and what roughness adds."""
 
-    mean: float = 0.0
-    std: float = 1.0
-    slopes: Tensor = field(default_factory=lambda: torch.zeros(SCALES))
+    background: float
+    mean: float
+    slopes: Tensor  # [`SCALES`], for each deviation of roughness
 
     @classmethod
-    def of(cls, batches: Sequence[Tensor], rough: Tensor | None = None, least: float = 1e-6) -> "Scale":
-        """Of values [N], a batch at a time, of frames as rough as `rough` [N, `SCALES`] says, in deviations.
+    def of(cls, background: Tensor, tops: Tensor, rough: Tensor) -> "Expectation":
+        """Of good frames: the median cell of each [N], its top mean [N], its roughness in deviations [N, `SCALES`].
 
-        The slopes are a ridge regression whose errors are cut off at three robust deviations (Huber, "Robust
-        Statistics", 1981, chapter 7). `least` is the smallest spread that is more than rounding.
+        The slopes are a ridge regression whose errors are cut off (Huber, "Robust Statistics", 1981, chapter 7).
         """
-        values = torch.cat(list(batches))
-        rough = values.new_zeros(len(values), SCALES) if rough is None else rough
-        slopes = values.new_zeros(SCALES)
-        mean = values.median()
+        usual = background.median()
+        above = tops - usual
+        mean, slopes = above.median(), torch.zeros(SCALES)
         doubt = DOUBT * torch.eye(SCALES)
         for _ in range(PASSES):
             expected = mean + rough @ slopes
-            errors = cut_off(values - expected)
-            believed = expected + errors
+            believed = expected + cut_off(above - expected)
             mean = (believed - rough @ slopes).mean()
             slopes = torch.linalg.solve(rough.T @ rough + doubt, rough.T @ (believed - mean))
-        std = float(cut_off(values - mean - rough @ slopes).std())
+        return cls(float(usual), max(float(mean), 1e-6), slopes)
+
+    def relative(self, cells: Tensor, rough: Tensor) -> Tensor:
+        """Cells [N, 1, h, w] above the background, as multiples of what good parts as rough read at their worst."""
+        expected = (self.mean + rough @ self.slopes).clamp_min(LEAST * self.mean)
+        return (cells - self.background) / expected[:, None, None, None]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Where good parts lie on a reading: mean and standard deviation."""
+
+    mean: float = 0.0
+    std: float = 1.0
+
+    @classmethod
+    def of(cls, values: Tensor, least: float = 1e-6) -> "Scale":
+        """Of values [N], those far out cut off; `least` is the smallest spread that is more than rounding."""
+        believed = cut_off(values)
+        mean = float(believed.mean())
         # A spread of zero would turn the smallest difference into a defect; with very few frames it is possible.
-        return cls(float(mean), max(std, 1e-4 * abs(float(mean)), least), slopes)
+        return cls(mean, max(float(believed.std()), 1e-4 * abs(mean), least))
 
-    def deviations(self, cells: Tensor, rough: Tensor | None = None) -> Tensor:
-        """How many standard deviations above good parts of that roughness; cells [N, 1, h, w], rough [N, `SCALES`]."""
-        expected = self.mean if rough is None else (self.mean + rough @ self.slopes)[:, None, None, None]
-        return (cells - expected) / self.std
+    def deviations(self, cells: Tensor) -> Tensor:
+        """How many standard deviations above the average good part."""
+        return (cells - self.mean) / self.std
 
 
-def cut_off(errors: Tensor) -> Tensor:
-    """Errors [N], those beyond `FAR` robust deviations (median, MAD) cut off there."""
-    median = errors.median()
-    far = FAR * 1.4826 * (errors - median).abs().median()
-    return torch.minimum(torch.maximum(errors, median - far), median + far)
+def cut_off(values: Tensor) -> Tensor:
+    """Values [N], those beyond `FAR` robust deviations (median, MAD) cut off there."""
+    median = values.median()
+    far = FAR * 1.4826 * (values - median).abs().median()
+    return torch.minimum(torch.maximum(values, median - far), median + far)

@@ -21,7 +21,7 @@ from monitor.imaging import Pixels
 from trainer.architecture import MAP_STRIDE
 from trainer.loss import TOP_SHARE, top_mean
 from trainer.network import Autoencoder, Output
-from trainer.scale import Scale, Surface, roughness
+from trainer.scale import Expectation, Scale, Surface, roughness
 from trainer.tensors import normalise, to_unit, upsample
 
 # The score is 1 for the average good part and this much more for each standard deviation above it, so that scores are
@@ -118,7 +118,8 @@ class Detector(nn.Module):
         self.network = network
         self.memory = memory
         self.surface = Surface()  # how rough good parts are
-        self.scales: list[Scale] = []  # one for each reading
+        self.expectations: list[Expectation] = []  # one for each reading
+        self.scales: list[Scale] = []  # the same
         self.scale = Scale()  # of their sum
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -130,15 +131,15 @@ class Detector(nn.Module):
         brightness, contrast, code = torch.split(latent, [1, 1, code.shape[1]], dim=1)
         reconstruction, rebuilt = self.network.decode(code)
         output = self.network.judge(x, code, pyramid, reconstruction, rebuilt)
-        rough = self.surface(roughness(x))
-        anomaly_map = 1 + DEVIATION * self.scale.deviations(self.sum(self.readings(output), rough), rough)
+        cells = self.sum(self.relative(self.readings(output), self.surface(roughness(x))))
+        anomaly_map = 1 + DEVIATION * self.scale.deviations(cells)  # [N, 1, H/4, W/4]
         score = top_mean(anomaly_map)  # [N]
         lit = reconstruction * contrast[:, :, None, None] + brightness[:, :, None, None]
         pixels = F.interpolate(lit, scale_factor=2.0, mode="bilinear")
         pixels = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
         return score, anomaly_map[:, 0], pixels, latent
 
-    def readings(self, output: Output) -> list["Reading"]:
+    def readings(self, output: Output) -> list[Reading]:
         """What says how wrong each place is, unscaled."""
         readings = [Reading(output.logits)]
         if output.difference is not None:
@@ -148,23 +149,34 @@ class Detector(nn.Module):
             readings.append(Reading(self.memory(output.features), MEMORY_TOP_SHARE))
         return readings
 
-    def sum(self, readings: list["Reading"], rough: Tensor) -> Tensor:
-        """The readings in standard deviations of good parts, added up place by place: [N, 1, H/4, W/4]."""
-        maps = [scale.deviations(reading.cells, rough) for scale, reading in zip(self.scales, readings, strict=True)]
+    def relative(self, readings: list[Reading], rough: Tensor) -> list[Reading]:
+        """The readings as multiples of what good parts as rough read: `rough` [N, SCALES] in deviations."""
+        pairs = zip(self.expectations, readings, strict=True)
+        return [reading._replace(cells=expectation.relative(reading.cells, rough)) for expectation, reading in pairs]
+
+    def sum(self, relative: list[Reading]) -> Tensor:
+        """Relative readings in standard deviations of good parts, added up place by place: [N, 1, H/4, W/4]."""
+        maps = [scale.deviations(reading.cells) for scale, reading in zip(self.scales, relative, strict=True)]
         size = maps[0].shape[-2:]
         return torch.stack([cells if cells.shape[-2:] == size else upsample(cells) for cells in maps]).sum(dim=0)
 
     @torch.no_grad()
     def standardise(self, good_frames: Pixels) -> None:
         """Put readings and their sum on the scale of good frames uint8 [N, H, W, C] that the weights never saw."""
-        surfaces = [roughness(x) for x in normalised(good_frames)]
-        self.surface = Surface.of(torch.cat(surfaces))
-        rough = [self.surface(one) for one in surfaces]
+        rough = torch.cat([roughness(x) for x in normalised(good_frames)])
+        self.surface = Surface.of(rough)
+        rough = self.surface(rough)
         batches = [self.readings(self.network(x)) for x in normalised(good_frames)]
-        every = torch.cat(rough)
-        self.scales = [Scale.of([top_mean(*reading) for reading in same], every) for same in zip(*batches, strict=True)]
-        sums = [top_mean(self.sum(readings, one)) for readings, one in zip(batches, rough, strict=True)]
-        self.scale = Scale.of(sums, every, least=0.01)
+        readings = [
+            Reading(torch.cat([cells for cells, _ in same]), same[0].top_share) for same in zip(*batches, strict=True)
+        ]
+        medians = [cells.flatten(1).median(dim=1).values for cells, _ in readings]
+        self.expectations = [
+            Expectation.of(median, top_mean(*reading), rough) for median, reading in zip(medians, readings, strict=True)
+        ]
+        relative = self.relative(readings, rough)
+        self.scales = [Scale.of(top_mean(*reading)) for reading in relative]
+        self.scale = Scale.of(top_mean(self.sum(relative)), least=0.01)
 
 
 def normalised(frames: Pixels) -> Iterator[Tensor]:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from trainer.scale import SCALES, Scale, Surface, roughness
+from trainer.scale import LEAST, SCALES, Expectation, Scale, Surface, roughness
 
 GENERATOR = torch.Generator().manual_seed(0)
 
@@ -29,30 +29,36 @@ def test_each_scale_tells_its_own_roughness() -> None:
     assert (values[1].diff() < 0).all(), "noise averages out"
 
 
-def test_a_scale_learns_what_roughness_adds() -> None:
+def test_what_roughness_adds_is_expected() -> None:
     rough = noise(200, SCALES)
-    values = 5 + rough @ torch.tensor([2.0, 0.0, -1.0, 0.0]) + 0.1 * noise(200)
-    scale = Scale.of([values], rough)
-    errors = scale.deviations(values[:, None, None, None], rough).flatten()
-    assert values.std() > 2
-    assert scale.std < 0.4
-    assert errors.mean() == pytest.approx(0, abs=0.1)
-    assert errors.std() == pytest.approx(1, rel=0.05)
+    tops = 15 + rough @ torch.tensor([2.0, 0.0, -1.0, 0.0]) + 0.1 * noise(200)
+    expectation = Expectation.of(torch.full((200,), 5.0), tops, rough)
+    multiples = expectation.relative(tops[:, None, None, None], rough).flatten()
+    assert tops.std() > 2
+    assert multiples.mean() == pytest.approx(1, abs=0.02)
+    assert multiples.std() < 0.05
+    assert expectation.relative(torch.full((200, 1, 1, 1), 5.0), rough).abs().max() == 0, "the background stays there"
 
 
 def test_ten_frames_are_not_believed() -> None:
     rough = noise(10, SCALES)
-    scale = Scale.of([rough[:, 0]], rough)
-    assert scale.slopes.abs().max() < 0.5
+    assert Expectation.of(torch.zeros(10), 10 + rough[:, 0], rough).slopes.abs().max() < 0.5
 
 
-def test_a_defect_among_the_good_does_not_move_the_scale() -> None:
-    rough, values = noise(60, SCALES), noise(60)
-    clean = Scale.of([values], rough)
-    spoiled = Scale.of([torch.cat([values, torch.tensor([500.0])])], torch.cat([rough, torch.full((1, SCALES), 2.0)]))
+def test_a_defect_among_the_good_moves_neither_expectation_nor_scale() -> None:
+    rough, tops = noise(60, SCALES), 10 + noise(60)
+    worse, rougher = torch.cat([tops, torch.tensor([500.0])]), torch.cat([rough, torch.full((1, SCALES), 2.0)])
+    clean, spoiled = Expectation.of(torch.zeros(60), tops, rough), Expectation.of(torch.zeros(61), worse, rougher)
     assert spoiled.mean == pytest.approx(clean.mean, abs=0.15)
-    assert spoiled.std == pytest.approx(clean.std, rel=0.15)
     assert (spoiled.slopes - clean.slopes).abs().max() < 0.2
+    assert Scale.of(worse).std == pytest.approx(Scale.of(tops).std, rel=0.15)
+
+
+def test_no_part_is_so_smooth_that_nothing_is_expected_of_it() -> None:
+    rough = noise(100, SCALES)
+    expectation = Expectation.of(torch.zeros(100), 10 + 4 * rough[:, 0], rough)
+    smooth = torch.tensor([[-20.0, 0, 0, 0]])
+    assert expectation.relative(torch.ones(1, 1, 1, 1), smooth).item() == pytest.approx(1 / (LEAST * expectation.mean))
 
 
 def test_what_is_rougher_than_all_good_parts_gains_nothing_by_it() -> None:
@@ -62,6 +68,8 @@ def test_what_is_rougher_than_all_good_parts_gains_nothing_by_it() -> None:
 
 
 def test_values_that_do_not_vary_have_a_spread_all_the_same() -> None:
-    same = Scale.of([torch.full((6,), 3.0)], torch.zeros(6, SCALES))
-    assert same.mean == pytest.approx(3)
-    assert same.std > 0
+    same = torch.full((6,), 3.0)
+    assert Scale.of(same).std > 0
+    assert torch.isfinite(
+        Expectation.of(same, same, torch.zeros(6, SCALES)).relative(same[:, None, None, None], torch.zeros(6, SCALES))
+    ).all()

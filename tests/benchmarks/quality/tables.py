@@ -18,7 +18,7 @@ from trainer.dataset import GOOD
 from trainer.evaluation import auroc
 
 COUNTS = (10, 20, 45, 100, 300)  # good images, of the learning curve
-SIZES = ("andon:side=128", "andon:side=192", "andon")
+SIZES = ("andon:size=small", "andon", "andon:size=large")
 MIXED = 0.02  # of the good images are defects that slipped in
 
 
