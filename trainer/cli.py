@@ -92,7 +92,7 @@ def fit(
         typer.Option(help="Of rebuilding: l1-ssim (the default, not with dense), mse (the default of dense) or bce."),
     ] = None,
     budget: Annotated[str, typer.Option(help="The most time to take, as 90s, 10m or 1h.")] = "10m",
-    iterations: Annotated[int, typer.Option(help="The most training steps to take.")] = 3000,
+    iterations: Annotated[int | None, typer.Option(help="The most training steps to take; 9000, dense 3000.")] = None,
     seed: Annotated[int, typer.Option(help="One seed and machine, and time enough: the same weights.")] = 0,
     side: Annotated[
         int | None,
@@ -124,7 +124,6 @@ def fit(
     Ctrl-C ends the training and writes the best model so far; a second one ends at once and writes nothing.
     """
     check_range("--false-alarm-rate", false_alarm_rate, 1e-9, 0.5)
-    check_range("--iterations", iterations, 1, 10_000_000)
     if side is not None:
         check_range("--side", side, 64, 2048)
     check_choice("--size", size, tuple(WIDTHS))
@@ -136,9 +135,13 @@ def fit(
         raise UsageError(f"--size {size}: of --architecture conv-dense; dense has --layers")
     check_choice("--kind", kind := kind or "plain", KINDS)
     check_choice("--loss", loss := loss or ("mse" if is_dense else "l1-ssim"), DENSE_LOSSES if is_dense else LOSSES)
-    check_range("--batch", batch := batch or (256 if is_dense else 16), 2, 4096)
+    iterations = (3000 if is_dense else 9000) if iterations is None else iterations
+    batch = (256 if is_dense else 16) if batch is None else batch
+    learning_rate = (1e-3 if is_dense else 3e-3) if learning_rate is None else learning_rate
+    check_range("--iterations", iterations, 1, 10_000_000)
+    check_range("--batch", batch, 2, 4096)
     check_range("--threads", threads, 0, 1024)
-    check_range("--learning-rate", learning_rate := learning_rate or (1e-3 if is_dense else 3e-3), 1e-8, 1.0)
+    check_range("--learning-rate", learning_rate, 1e-8, 1.0)
     check_choice("--colour", colour, ("auto", "grey", "rgb"))
     sizes = parse_layers(layers)
     seconds = parse_duration("--budget", budget)

@@ -44,7 +44,7 @@ class FitOptions:
     With the same seed, machine and thread count the weights are the same as long as the budget does not end it.
     """
 
-    iterations: int = 3000
+    iterations: int = 9000
     budget: float = 560.0
     batch: int = 16
     learning_rate: float = 3e-3

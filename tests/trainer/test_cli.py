@@ -116,6 +116,10 @@ def test_a_truncated_image_is_named(tmp_path: Path) -> None:
         (("--region", "1,2,3"), ("--region 1,2,3", "left,top,width,height")),
         (("--colour", "blue"), ("--colour blue", "grey")),
         (("--device", "tpu"), ("--device tpu", "cpu")),
+        (("--iterations", "0"), ("--iterations 0", "between")),
+        (("--batch", "0"), ("--batch 0", "between")),
+        (("--size", "huge"), ("--size huge", "small", "base", "large")),
+        (("--architecture", "dense", "--size", "large"), ("--size large", "--layers")),
     ],
 )
 def test_a_wrong_option_is_one_line(tmp_path: Path, arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
@@ -263,3 +267,14 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 def test_what_is_no_region_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="give left,top,width,height"):
         parse_region(text)
+
+
+def test_a_small_network_is_smaller(tmp_path: Path) -> None:
+    data = noise_images(tmp_path / "data", 10)
+    models = {}
+    for size in ("small", "large"):
+        done = run_command(*FIT, data, "-o", tmp_path / f"{size}.onnx", *QUICK, "--size", size)
+        assert done.returncode == 0, done.stderr
+        models[size] = Model.load(tmp_path / f"{size}.onnx")
+    assert models["small"].card.architecture["widths"] < models["large"].card.architecture["widths"]
+    assert (tmp_path / "small.onnx").stat().st_size < (tmp_path / "large.onnx").stat().st_size / 2
