@@ -15,7 +15,7 @@ from torch import nn
 
 from monitor.card import CARD_KEY, GOLDEN_KEY, Card
 from monitor.imaging import Pixels
-from monitor.model import EXPORT_TOLERANCE, INPUT, OUTPUTS, Golden, Model
+from monitor.model import EXPORT_TOLERANCE, INPUT, OUTPUTS, Golden, Model, worst_difference
 from trainer.corruption import corrupt, to_float
 from trainer.errors import ExportError
 
@@ -89,7 +89,7 @@ def check_parity(scores: NDArray[np.float32], reference: NDArray[np.float32]) ->
 
     Raises ExportError where it is more than `EXPORT_TOLERANCE`.
     """
-    difference = float(np.max(np.abs(scores - reference) / np.abs(reference)))
+    difference = worst_difference(scores, reference)
     if not difference <= EXPORT_TOLERANCE:
         raise ExportError(
             f"onnxruntime's scores differ from torch's by {difference:.1e}, at most {EXPORT_TOLERANCE:.0e} is right; "

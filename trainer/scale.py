@@ -85,6 +85,11 @@ class Expectation:
             slopes = torch.linalg.solve(rough.T @ rough + doubt, rough.T @ (believed - mean))
         return cls(float(usual), max(float(mean), 1e-6), slopes)
 
+    @property
+    def rounding(self) -> float:
+        """The spread of relative readings below which they are the rounding of the cells they came from."""
+        return 1e-4 * abs(self.background) / self.mean
+
     def relative(self, cells: Tensor, rough: Tensor) -> Tensor:
         """Cells [N, 1, h, w] above the background, as multiples of what good parts as rough read at their worst."""
         expected = (self.mean + rough @ self.slopes).clamp_min(LEAST * self.mean)

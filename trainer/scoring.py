@@ -175,7 +175,10 @@ class Detector(nn.Module):
             Expectation.of(median, top_mean(*reading), rough) for median, reading in zip(medians, readings, strict=True)
         ]
         relative = self.relative(readings, rough)
-        self.scales = [Scale.of(top_mean(*reading)) for reading in relative]
+        self.scales = [
+            Scale.of(top_mean(*reading), least=max(expectation.rounding, 1e-6))
+            for reading, expectation in zip(relative, self.expectations, strict=True)
+        ]
         self.scale = Scale.of(top_mean(self.sum(relative)), least=0.01)
 
 

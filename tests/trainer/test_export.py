@@ -82,6 +82,8 @@ def test_golden_frames_are_good_and_corrupted_ones_with_torchs_scores(detector: 
 def test_parity_refuses_scores_that_differ() -> None:
     reference = np.array([1.0, 2.0], np.float32)
     assert check_parity(reference * np.float32(1 + 2e-5), reference) == pytest.approx(2e-5, rel=0.2)
+    near_zero = np.array([1.0, 2.0, 1e-4], np.float32)
+    assert check_parity(near_zero + np.float32(2e-5), near_zero) == pytest.approx(2e-5, rel=0.2)
     for wrong in (reference * np.float32(1.001), np.array([1.0, np.nan], np.float32)):
         with pytest.raises(ExportError, match="no model was written"):
             check_parity(wrong, reference)
