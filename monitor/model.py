@@ -19,8 +19,8 @@ INPUT = "frames"
 OUTPUTS = ("score", "anomaly_map", "reconstruction", "latent")
 KINDS = "kinds"  # probabilities float32 [N, K] of the card's kinds of defects, an output that a model may have
 
-# How far a score may be from the one torch gave, see `worst_difference`. Between runtimes on one machine (at export) the
-# difference is a few 1e-6; between processor generations and GPUs the order of summation costs up to a few 1e-5.
+# How far a score may be from the one torch gave, see `worst_difference`. Between runtimes on one machine (at export)
+# the difference is a few 1e-6; between processor generations and GPUs the order of summation costs up to a few 1e-5.
 EXPORT_TOLERANCE = 1e-4
 LOAD_TOLERANCE = 1e-3
 
