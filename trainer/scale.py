@@ -1,9 +1,8 @@
 """What good parts read, and how much of it is due to nothing but a rough surface.
 
 A rough frame differs from its reconstruction more than a smooth one does, everywhere, and the largest of many larger
-errors is larger still: on ground metal roughness explains a quarter of the variance of good parts' scores, and a
-scratch on a smooth part scores less than a good rough one. So a reading is told as a multiple of what good parts as
-rough read.
+errors is larger still: on ground metal a scratch on a smooth part scores less than a good rough part. So a reading is
+told as a multiple of what good parts as rough read.
 """
 
 from dataclasses import dataclass, field
