@@ -39,9 +39,9 @@ from trainer.dataset import (
 )
 from trainer.dense import build_dense_detector, fit_dense
 from trainer.evaluation import Evaluation, evaluate
-from trainer.fitting import FitOptions, Fitted, fit
+from trainer.fitting import FitOptions, Fitted, fit, seconds_per_step
 from trainer.network import Autoencoder
-from trainer.resolution import PART_SIDE, load_at_best_size
+from trainer.resolution import PART_SIDES, load_at_best_size
 from trainer.scoring import build_detector
 
 # What remains to be done after the training (memory, export, calibration, evaluation, report) takes this share of the
@@ -106,10 +106,10 @@ def build(
     Raises UsageError (the images), FittingError and ExportError.
     """
     samples = good_samples(dataset)
-    spec, images, twins = load(samples, options, progress)
-    parts = split(twins, options.fit.seed)
     reserved = min(RESERVED_SHARE * options.budget, RESERVED_SECONDS)
     options = replace(options, fit=replace(options.fit, budget=options.budget - reserved))
+    spec, images, twins = load(samples, options, progress)
+    parts = split(twins, options.fit.seed)
     fitted, detector, architecture = fit_detector(images, parts, spec, options, progress, interrupted)
     held_out = images[parts.calibration]
     graph = export.to_onnx(detector, held_out.shape[1:])
@@ -155,9 +155,14 @@ def load(
         def input_of(side: int) -> InputSpec:
             return choose_input(samples, side, options.colour, options.region, options.any_size)
 
-        return load_at_best_size(samples, input_of, options.fit.seed, show)
+        def steps_within_budget(spec: InputSpec) -> float:
+            progress("timing a training step", 0.0)
+            seconds = seconds_per_step(conv_dense(spec, options), options.fit)
+            return min(options.fit.iterations, options.fit.budget / seconds)
+
+        return load_at_best_size(samples, input_of, steps_within_budget, options.fit.seed, show)
     inputs = options.dense.layers[0] if options.dense else None
-    side = options.side or PART_SIDE
+    side = options.side or PART_SIDES[-1]
     spec = choose_input(samples, side, options.colour, options.region, options.any_size, inputs)
     images = load_images(samples, spec, show)
     return spec, images, find_twins(images)
@@ -178,14 +183,17 @@ def fit_detector(
         network, fitted = fit_dense(images, parts, arch, options.fit, show, interrupted)
         progress("exporting", 0.0)
         return fitted, build_dense_detector(network, validation), arch.to_dict()
-    widths = WIDTHS[options.size]
-    conv_dense = Architecture(spec.height, spec.width, spec.channels, widths, loss=options.loss)
-    fitted = fit(images, parts, conv_dense, options.fit, show, interrupted)
+    fitted = fit(images, parts, conv_dense(spec, options), options.fit, show, interrupted)
     progress("exporting", 0.0)
     assert isinstance(fitted.network, Autoencoder)
     detector = build_detector(fitted.network, images[parts.train], validation, options.fit.seed)
     patches = 0 if detector.memory is None else detector.memory.size
     return fitted, detector, fitted.network.arch.to_dict() | {"memory_patches": patches}
+
+
+def conv_dense(spec: InputSpec, options: BuildOptions) -> Architecture:
+    """The convolutional autoencoder of an input."""
+    return Architecture(spec.height, spec.width, spec.channels, WIDTHS[options.size], loss=options.loss)
 
 
 def write_card(

@@ -20,8 +20,10 @@ Rng = np.random.Generator
 CORRUPTED_SHARE = 0.6  # of the training frames; the rest stay as they are
 MOST_CORRUPTIONS = 3  # to one frame
 # A change below this, in units of the grey scale, cannot be told from sensor noise: asking the head to see it teaches
-# it to cry wolf.
+# it to cry wolf. It holds for the usual grain: on a smooth frame less is seen, on a rough one more is needed.
 LEAST_CHANGE = 0.02
+USUAL_GRAIN = 0.025  # the mean difference between neighbouring pixels
+GRAIN_RANGE = (0.25, 2.5)  # times as much, and no more, is a contrast scaled by
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ def corrupt(clean: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
     """
     frame = clean
     mask = np.zeros(clean.shape[:2], np.float32)
+    least_change = LEAST_CHANGE * grain(clean)
     count = 1 + int(rng.integers(MOST_CORRUPTIONS)) if rng.random() < 0.5 else 1
     for _ in range(count):
         kind = KINDS[rng.integers(len(KINDS))]
@@ -98,10 +101,10 @@ def corrupt(clean: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
         inside = change[region > 0.3]
         if (
             inside.size < 3
-            or np.partition(inside, -max(1, inside.size // 10))[-max(1, inside.size // 10)] < LEAST_CHANGE
+            or np.partition(inside, -max(1, inside.size // 10))[-max(1, inside.size // 10)] < least_change
         ):
             continue
-        visible = np.where(cv2.dilate(change, np.ones((5, 5), np.uint8)) > LEAST_CHANGE / 2, np.minimum(region, 1), 0)
+        visible = np.where(cv2.dilate(change, np.ones((5, 5), np.uint8)) > least_change / 2, np.minimum(region, 1), 0)
         frame = candidate
         mask = np.maximum(mask, visible.astype(np.float32))
     return frame, mask
@@ -158,7 +161,7 @@ def stain(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
     region = (
         noise_region(frame.shape[:2], rng) if rng.random() < 0.4 else blob_region(frame.shape[:2], rng, 0.02, 0.3)[0]
     )
-    strength = np.float32(log_uniform(0.05, 0.6, rng))
+    strength = np.float32(log_uniform(0.05 * grain(frame), 0.6, rng))
     target = _colour(frame, rng)
     return _blend(frame, np.broadcast_to(target, frame.shape), region * strength), region
 
@@ -168,7 +171,7 @@ def spots(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
     region = np.zeros(frame.shape[:2], np.float32)
     for _ in range(1 + int(rng.integers(4)) if rng.random() < 0.3 else 1):
         region = np.maximum(region, blob_region(frame.shape[:2], rng, 0.006, 0.05)[0])
-    step = np.float32(_sign(rng) * log_uniform(0.06, 0.7, rng))
+    step = np.float32(_sign(rng) * log_uniform(0.06 * grain(frame), 0.7, rng))
     tint = np.float32(rng.uniform(0.7, 1.0, frame.shape[2])) if rng.random() < 0.5 else np.float32(1)
     return frame + region[:, :, None] * step * tint, region
 
@@ -187,7 +190,7 @@ def scratch(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
     cv2.polylines(region, [_fixed(points)], False, 1.0, max(1, round(thickness)), cv2.LINE_AA, shift=4)
     if thickness < 1:
         region *= np.float32(thickness)
-    step = np.float32(_sign(rng) * log_uniform(0.06, 0.7, rng))
+    step = np.float32(_sign(rng) * log_uniform(0.06 * grain(frame), 0.7, rng))
     changed = frame + region[:, :, None] * step
     if rng.random() < 0.4:
         changed = changed - np.roll(region, (1, 1), axis=(0, 1))[:, :, None] * step * np.float32(0.6)
@@ -214,7 +217,7 @@ def finish(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
     smooth = _with_channels(cv2.GaussianBlur(frame, (0, 0), float(rng.uniform(1.5, 5))))
     choice = rng.integers(3)
     if choice == 0:
-        changed = frame * np.float32(1 + _sign(rng) * log_uniform(0.06, 0.5, rng))
+        changed = frame * np.float32(1 + _sign(rng) * log_uniform(0.06 * grain(frame), 0.5, rng))
     elif choice == 1:
         changed = smooth
     else:
@@ -242,7 +245,7 @@ def bump(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
             borderMode=cv2.BORDER_REFLECT_101,
         )
     )
-    changed = warped + (shade * _sign(rng) * log_uniform(0.05, 0.4, rng)).astype(np.float32)[:, :, None]
+    changed = warped + (shade * _sign(rng) * log_uniform(0.05 * grain(frame), 0.4, rng)).astype(np.float32)[:, :, None]
     return changed, np.minimum(np.abs(shade) * 2, 1).astype(np.float32)
 
 
@@ -284,6 +287,12 @@ def blob_region(
     region = np.zeros(shape, np.float32)
     _fill(region, outline + centre)
     return _soften(region, rng), radius
+
+
+def grain(frame: Image) -> float:
+    """How grainy a frame is, in units of the usual grain, within `GRAIN_RANGE`: what is faint depends on it."""
+    step = float(cv2.absdiff(frame[:, 1:], frame[:, :-1]).mean())
+    return float(np.clip(step / USUAL_GRAIN, *GRAIN_RANGE))
 
 
 def largest_difference(a: Image, b: Image) -> Mask:

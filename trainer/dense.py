@@ -23,11 +23,12 @@ from monitor.imaging import Pixels
 from trainer.architecture import DenseArchitecture
 from trainer.dataset import Split
 from trainer.fitting import EVALUATIONS, FitOptions, Fitted, Look, check_finite, check_looked, schedule, share_done
-from trainer.loss import TOP_SHARE, top_mean
+from trainer.loss import top_mean
 from trainer.scale import Scale
 from trainer.scoring import DEVIATION, Reading
 from trainer.tensors import to_unit
 
+WORST_SHARE = 0.004  # of the map is where a frame is worst
 NOISE = 0.2  # the most that a denoising one is shown, as a share of the grey scale; each image has less, at random
 SPARSITY = 1e-3  # weight of the mean size of a code's numbers, beside the loss of a pixel
 SPARSE_DECAY = 1e-2  # or a sparse network would write small numbers and read them with large weights
@@ -113,7 +114,7 @@ class DenseDetector(nn.Module):
             1 + DEVIATION * scale.deviations(reading.cells)
             for reading, scale in zip(self.readings(x, reconstruction), self.scales, strict=True)
         ]
-        tops = [top_mean(cells, share) for cells, share in zip(scaled, (1.0, TOP_SHARE), strict=True)]
+        tops = [top_mean(cells, share) for cells, share in zip(scaled, (1.0, WORST_SHARE), strict=True)]
         pixels = (reconstruction * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
         return torch.stack(tops).amax(dim=0), scaled[1][:, 0], pixels, latent
 
@@ -121,7 +122,7 @@ class DenseDetector(nn.Module):
         """How wrong each place is, unscaled, for both shares of the map that decide."""
         error = (x - reconstruction).square().mean(dim=1, keepdim=True)
         cells = F.avg_pool2d(error, 3, 1, 1, count_include_pad=False)
-        return [Reading(cells, 1.0), Reading(cells)]
+        return [Reading(cells, 1.0), Reading(cells, WORST_SHARE)]
 
     @torch.no_grad()
     def standardise(self, good_frames: Pixels) -> None:

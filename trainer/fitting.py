@@ -22,6 +22,7 @@ from trainer.errors import FittingError
 from trainer.linear import CrossFit, Rebuilt, fit_linear
 from trainer.loss import loss
 from trainer.network import Autoencoder
+from trainer.optimiser import Optimiser
 from trainer.tensors import normalise
 
 WARM_UP = 0.05  # share of the training during which the learning rate rises
@@ -31,6 +32,7 @@ PATIENCE = 8  # looks without progress before training stops early
 # Of looks that are this close to the best, the last is kept: its learning rate was lower, which tells more than the
 # last per cent of a loss does.
 TOLERANCE = 0.02
+TIMED_STEPS = 4  # the first of them sets up what the others use
 VALIDATION_FRAMES = 64  # enough to tell two checkpoints apart; all looks together take a few per cent of the time
 
 
@@ -47,7 +49,7 @@ class FitOptions:
     iterations: int = 9000
     budget: float = 560.0
     batch: int = 16
-    learning_rate: float = 3e-3
+    learning_rate: float = 1e-2
     weight_decay: float = 1e-2
     seed: int = 0
     device: str = "cpu"
@@ -110,13 +112,7 @@ def fit(
     else:
         network, cross_fit = Autoencoder(replace(arch, components=0)), None
     network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    # Decay pulls on weights only: batch normalisation's scales and all biases are better left alone.
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    free = [p for p in network.parameters() if p.ndim <= 1]
-    optimiser = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": options.weight_decay}, {"params": free, "weight_decay": 0.0}],
-        lr=options.learning_rate,
-    )
+    optimiser = Optimiser(network, options.weight_decay)
     validation = validation_batches(images[split.validation], options.batch, variation, device)
     fitted = Fitted(network)
     best = (math.inf, math.inf)  # the lowest losses of all looks, whole and of rebuilding
@@ -136,8 +132,6 @@ def fit(
             fitted.ended = "interrupted"
             break
         rate = options.learning_rate * schedule(done)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
 
         network.train()
         batch = next(batches)
@@ -145,10 +139,9 @@ def fit(
         x = normalise(frames)[0]
         rebuilt = cross_fit(x, [item.index for item in batch]) if cross_fit else None
         total = losses(network, x, rebuilt, normalise(clean)[0], mask)[0]
-        optimiser.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
+        optimiser.step(rate)
         running += total.detach()
         since_look += 1
         fitted.iterations = iteration
@@ -177,6 +170,25 @@ def fit(
     fitted.seconds = time.monotonic() - start
     fitted.network = network.to("cpu", memory_format=torch.contiguous_format).eval()
     return fitted
+
+
+def seconds_per_step(arch: Architecture, options: FitOptions) -> float:
+    """How long a training step of this size takes here: the fastest of a few, on noise."""
+    device = torch.device(options.device)
+    network = Autoencoder(replace(arch, components=0)).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimiser = Optimiser(network, options.weight_decay)
+    x = torch.randn(options.batch, arch.channels, arch.height, arch.width, device=device)
+    x = x.to(memory_format=torch.channels_last)
+    mask = torch.zeros(options.batch, 1, arch.height, arch.width, device=device)
+    times = []
+    for _ in range(TIMED_STEPS):
+        start = time.perf_counter()
+        total = losses(network, x, None, x, mask)[0]
+        total.backward()  # type: ignore[no-untyped-call]
+        optimiser.step(options.learning_rate)
+        float(total.detach())  # waits for a GPU
+        times.append(time.perf_counter() - start)
+    return min(times)
 
 
 def check_finite(look: Look, options: FitOptions) -> None:

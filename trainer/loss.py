@@ -15,7 +15,7 @@ DICE_WEIGHT = 0.5
 IMAGE_WEIGHT = 0.5
 SSIM_WEIGHT = 0.5
 # The share of the map that decides about a frame, about the area of a small defect.
-TOP_SHARE = 0.004
+TOP_SHARE = 0.001
 
 
 class Parts(NamedTuple):

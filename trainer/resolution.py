@@ -11,29 +11,34 @@ from trainer.architecture import Architecture
 from trainer.dataset import Sample, find_twins, load_images
 from trainer.linear import fit_linear
 
-# Frames are scaled to an area of about so many pixels squared. Parts have details that are small on a large frame. What
-# is learned of a texture is how its patches look, and twice the resolution means a quarter as many of them in the same
+# Frames are scaled to an area of about so many pixels squared. Parts have details that are small on a large frame, and
+# the more pixels, the smaller the defects that are found, where the time is enough to learn from so many. What is
+# learned of a texture is how its patches look, and twice the resolution means a quarter as many of them in the same
 # time, seen through a window half as wide.
-PART_SIDE = 256
+PART_SIDES = (384, 256)
+ENOUGH_STEPS = 500
 TEXTURE_SIDE = 128
 
 
 def load_at_best_size(
     samples: Sequence[Sample],
     choose_input: Callable[[int], InputSpec],
+    steps_within_budget: Callable[[InputSpec], float],
     seed: int,
     progress: Callable[[str, int, int], None],
 ) -> tuple[InputSpec, Pixels, NDArray[np.int64]]:
     """Load images at the resolution that suits them: textures, which look the same upside down and in a mirror, small.
 
-    `choose_input` makes an input of a side. Returns it with the images uint8 [N, H, W, C] and their groups of twins.
+    `choose_input` makes an input of a side, `steps_within_budget` says how many training steps the time is enough for.
+    Returns the input with the images uint8 [N, H, W, C] and their groups of twins.
     """
     spec = choose_input(TEXTURE_SIDE)
     images = load_images(samples, spec, progress)
     groups = find_twins(images)
     _, cross_fit = fit_linear(images, groups, Architecture(spec.height, spec.width, spec.channels), seed)
     if not (cross_fit.mirrored and cross_fit.flipped):
-        spec = choose_input(PART_SIDE)
+        *larger, usual = (choose_input(side) for side in PART_SIDES)
+        spec = next((spec for spec in larger if steps_within_budget(spec) >= ENOUGH_STEPS), usual)
         images = load_images(samples, spec, progress)
         groups = find_twins(images)
     return spec, images, groups

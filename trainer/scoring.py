@@ -1,12 +1,12 @@
 """From the network's outputs to one score: what is exported as the model's graph.
 
 Up to three readings of the error make the score. The error head's logits say where the frame differs from its
-reconstruction in a way that corruption taught. On aligned parts, the plain difference to the linear reconstruction is
-told in standard deviations of each place. With images enough, the patch memory says where the features are like none
-that good parts have (Roth et al., "PatchCore", CVPR 2022, here on the autoencoder's own features). Each is a map, put
-on the scale of good parts that the weights never saw and that are as rough. The anomaly map is their sum, so that
-what several readings find a little odd counts as much as what one finds very odd, and the score is the mean of the
-map's largest cells.
+reconstruction in a way that corruption taught. The second depends on what is learned from. On aligned parts it is the
+plain difference to the linear reconstruction, in standard deviations of each place; on textures, with images enough, a
+patch memory says where the features are like none that good parts have (Roth et al., "PatchCore", CVPR 2022, here on
+the autoencoder's own features). The third is another memory, of the surface's grain. Each is a map, put on the scale of
+good parts that the weights never saw and that are as rough. The anomaly map is their sum, so that what several readings
+find a little odd counts as much as what one finds very odd, and the score is the mean of the map's largest cells.
 """
 
 import math
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from monitor.imaging import Pixels
 from trainer.architecture import MAP_STRIDE
+from trainer.grain import Grain
 from trainer.loss import TOP_SHARE, top_mean
 from trainer.network import Autoencoder, Output
 from trainer.scale import Expectation, Scale, Surface, roughness
@@ -32,9 +33,10 @@ DEVIATION = 0.2
 MEMORY_DISTANCES = 2**21
 MEMORY_LEAST, MEMORY_MOST = 1024, 8192  # patches kept
 MEMORY_DRAWN = 10  # times as many they are chosen from
-# With fewer images of good parts a memory has holes: what no training image happened to show counts as a defect.
+# With fewer images of good parts a memory of learned features has holes: what no training image happened to show counts
+# as a defect.
 MEMORY_MIN_IMAGES = 100
-# Its distances are smooth, and every good part has a few places that are new: it is scaled by more of its map.
+# Distances are smooth, and every good part has a few places that are new: they are scaled by more of their map.
 MEMORY_TOP_SHARE = 0.01
 BATCH = 16
 
@@ -113,10 +115,12 @@ def farthest_points(points: Tensor, count: int) -> Tensor:
 class Detector(nn.Module):
     """The exported graph: uint8 frames to score, anomaly map, reconstruction and latent vector."""
 
-    def __init__(self, network: Autoencoder, memory: PatchMemory | None) -> None:
+    def __init__(self, network: Autoencoder, memory: PatchMemory | None, grain_memory: PatchMemory) -> None:
         super().__init__()
         self.network = network
         self.memory = memory
+        self.grain = Grain()
+        self.grain_memory = grain_memory
         self.surface = Surface()  # how rough good parts are
         self.expectations: list[Expectation] = []  # one for each reading
         self.scales: list[Scale] = []  # the same
@@ -131,7 +135,7 @@ class Detector(nn.Module):
         brightness, contrast, code = torch.split(latent, [1, 1, code.shape[1]], dim=1)
         reconstruction, rebuilt = self.network.decode(code)
         output = self.network.judge(x, code, pyramid, reconstruction, rebuilt)
-        cells = self.sum(self.relative(self.readings(output), self.surface(roughness(x))))
+        cells = self.sum(self.relative(self.readings(x, output), self.surface(roughness(x))))
         anomaly_map = 1 + DEVIATION * self.scale.deviations(cells)  # [N, 1, H/4, W/4]
         score = top_mean(anomaly_map)  # [N]
         lit = reconstruction * contrast[:, :, None, None] + brightness[:, :, None, None]
@@ -139,14 +143,15 @@ class Detector(nn.Module):
         pixels = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
         return score, anomaly_map[:, 0], pixels, latent
 
-    def readings(self, output: Output) -> list[Reading]:
-        """What says how wrong each place is, unscaled."""
+    def readings(self, x: Tensor, output: Output) -> list[Reading]:
+        """What says how wrong each place of normalised frames [N, C, H, W] is, unscaled."""
         readings = [Reading(output.logits)]
         if output.difference is not None:
             cells = F.avg_pool2d(output.difference.abs().mean(dim=1, keepdim=True), MAP_STRIDE // 2)
             readings.append(Reading(cells))
         if self.memory is not None:
             readings.append(Reading(self.memory(output.features), MEMORY_TOP_SHARE))
+        readings.append(Reading(self.grain_memory(self.grain(x)), MEMORY_TOP_SHARE))
         return readings
 
     def relative(self, readings: list[Reading], rough: Tensor) -> list[Reading]:
@@ -166,7 +171,7 @@ class Detector(nn.Module):
         rough = torch.cat([roughness(x) for x in normalised(good_frames)])
         self.surface = Surface.of(rough)
         rough = self.surface(rough)
-        batches = [self.readings(self.network(x)) for x in normalised(good_frames)]
+        batches = [self.readings(x, self.network(x)) for x in normalised(good_frames)]
         readings = [
             Reading(torch.cat([cells for cells, _ in same]), same[0].top_share) for same in zip(*batches, strict=True)
         ]
@@ -190,10 +195,12 @@ def normalised(frames: Pixels) -> Iterator[Tensor]:
 
 @torch.no_grad()
 def build_detector(network: Autoencoder, training_frames: Pixels, held_out: Pixels, seed: int) -> Detector:
-    """The whole detector from a trained network: memory from the training frames, scales from the held-out ones."""
+    """The whole detector from a trained network: memories from the training frames, scales from the held-out ones."""
     memory = None
-    if len(training_frames) >= MEMORY_MIN_IMAGES:
+    if network.linear is None and len(training_frames) >= MEMORY_MIN_IMAGES:
         memory = PatchMemory.fit(torch.cat([network(x).features for x in normalised(training_frames)]), seed)
-    detector = Detector(network, memory).eval()
+    grain = Grain()
+    grain_memory = PatchMemory.fit(torch.cat([grain(x) for x in normalised(training_frames)]), seed)
+    detector = Detector(network, memory, grain_memory).eval()
     detector.standardise(held_out)
     return detector

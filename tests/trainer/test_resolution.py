@@ -4,17 +4,22 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
 from monitor.card import InputSpec
 from trainer import dataset
 from trainer.dataset import open_dataset
-from trainer.resolution import PART_SIDE, TEXTURE_SIDE, load_at_best_size
+from trainer.resolution import ENOUGH_STEPS, PART_SIDES, TEXTURE_SIDE, load_at_best_size
 
 
-def chosen_for(folder: Path) -> tuple[InputSpec, tuple[int, ...]]:
+def chosen_for(folder: Path, steps: float = 0) -> tuple[InputSpec, tuple[int, ...]]:
     samples = open_dataset(folder).train
     spec, images, groups = load_at_best_size(
-        samples, lambda side: dataset.choose_input(samples, side), 0, lambda what, done, of: None
+        samples,
+        lambda side: dataset.choose_input(samples, side),
+        lambda spec: steps,
+        0,
+        lambda what, done, of: None,
     )
     assert len(groups) == len(samples)
     return spec, images.shape
@@ -29,7 +34,10 @@ def test_textures_are_looked_at_small(tmp_path: Path) -> None:
     assert shape == (24, TEXTURE_SIDE, TEXTURE_SIDE, 1)
 
 
-def test_parts_with_a_left_and_a_right_are_looked_at_large(sample_folder: Path) -> None:
-    spec, shape = chosen_for(sample_folder)
-    assert spec.height * spec.width > 0.8 * PART_SIDE**2
+@pytest.mark.parametrize(("steps", "side"), [(ENOUGH_STEPS, max(PART_SIDES)), (ENOUGH_STEPS - 1, min(PART_SIDES))])
+def test_parts_with_a_left_and_a_right_are_looked_at_as_large_as_time_allows(
+    sample_folder: Path, steps: float, side: int
+) -> None:
+    spec, shape = chosen_for(sample_folder, steps)
+    assert spec.height * spec.width == pytest.approx(side**2, rel=0.2)
     assert shape[1:] == (spec.height, spec.width, spec.channels)

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from trainer.architecture import Architecture
+from trainer.grain import Grain
 from trainer.loss import top_mean
 from trainer.network import Autoencoder
 from trainer.scoring import DEVIATION, Detector, PatchMemory, Reading, build_detector, farthest_points
@@ -56,9 +57,21 @@ def test_held_out_frames_score_one_on_average_with_the_promised_spread(network: 
     assert scores.std(ddof=1) == pytest.approx(DEVIATION, rel=1e-3)
 
 
-def test_memory_is_used_from_a_hundred_images_on(network: Autoencoder) -> None:
-    assert build_detector(network, frames(99), frames(8), seed=0).memory is None
-    assert build_detector(network, frames(100), frames(8), seed=0).memory is not None
+def test_features_are_remembered_from_a_hundred_images_on_grain_always(network: Autoencoder) -> None:
+    few = build_detector(network, frames(99), frames(8), seed=0)
+    assert few.memory is None
+    assert len(few.scales) == 2
+    many = build_detector(network, frames(100), frames(8), seed=0)
+    assert many.memory is not None
+    assert len(many.scales) == 3
+
+
+def test_on_aligned_parts_each_place_s_difference_counts_instead_of_features() -> None:
+    torch.manual_seed(0)
+    aligned = Autoencoder(Architecture(64, 64, 1, components=4)).eval()
+    detector = build_detector(aligned, frames(100), frames(8), seed=0)
+    assert detector.memory is None
+    assert len(detector.scales) == 3
 
 
 @pytest.mark.parametrize("images", [40, 110])
@@ -81,8 +94,8 @@ def test_readings_count_alike_whatever_their_units(network: Autoencoder) -> None
     readings = detector.readings
     with torch.no_grad():
         before = detector(unseen)[0]
-        detector.readings = lambda output: [  # type: ignore[method-assign]
-            Reading(7 + 1000 * cells if i else cells, share) for i, (cells, share) in enumerate(readings(output))
+        detector.readings = lambda x, output: [  # type: ignore[method-assign]
+            Reading(7 + 1000 * cells if i else cells, share) for i, (cells, share) in enumerate(readings(x, output))
         ]
         detector.standardise(held_out)
         after = detector(unseen)[0]
@@ -90,7 +103,8 @@ def test_readings_count_alike_whatever_their_units(network: Autoencoder) -> None
 
 
 def test_scale_survives_readings_that_do_not_vary() -> None:
-    detector = Detector(Autoencoder(Architecture(64, 64, 1, components=0)).eval(), None)
+    grain_memory = PatchMemory.fit(Grain()(torch.randn(4, 1, 64, 64)), seed=0)
+    detector = Detector(Autoencoder(Architecture(64, 64, 1, components=0)).eval(), None, grain_memory)
     same = np.repeat(frames(1), 6, axis=0)
     detector.standardise(same)
     with torch.no_grad():

@@ -1,0 +1,56 @@
+"""Fixed filters: what they answer to, and where."""
+
+import numpy as np
+import pytest
+import torch
+
+from trainer.grain import SCALES, Grain, edges_and_ridges
+from trainer.scoring import PatchMemory
+from trainer.tensors import normalise
+
+
+def stripes(direction: tuple[float, float], period: float = 6.0) -> torch.Tensor:
+    """A frame [1, 1, 64, 64] whose brightness changes along (rows, columns) only."""
+    rows, columns = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+    along = (direction[0] * rows + direction[1] * columns) / np.hypot(*direction)
+    return torch.sin(2 * np.pi * along / period)[None, None]
+
+
+def test_filters_say_nothing_of_what_is_even() -> None:
+    assert edges_and_ridges().sum(dim=(1, 2, 3)).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize(("strongest", "direction"), list(enumerate([(0, 1), (1, 0), (1, 1), (1, -1)])))
+def test_each_direction_is_told_apart(strongest: int, direction: tuple[int, int]) -> None:
+    answers = Grain()(normalise(stripes(direction))[0])[0].mean(dim=(1, 2))
+    assert answers[:4].argmax() == strongest, "edges"
+    assert answers[4:8].argmax() == strongest, "ridges"
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_shape_and_the_frame_s_own_mean(channels: int) -> None:
+    x = torch.randn(2, channels, 64, 96, generator=torch.Generator().manual_seed(0))
+    answers = Grain()(x)
+    count = 8 * SCALES + channels
+    assert answers.shape == (2, 2 * count, 8, 12)
+    here, overall = answers[:, :count], answers[:, count:]
+    assert torch.allclose(overall, here.mean(dim=(2, 3), keepdim=True).expand_as(here), atol=1e-5)
+
+
+def test_a_line_across_the_grain_is_new_to_a_memory_where_it_is() -> None:
+    rng = np.random.default_rng(0)
+
+    def ground(count: int) -> torch.Tensor:  # stripes of many widths, all along the rows
+        return torch.from_numpy(
+            rng.normal(size=(count, 1, 1, 64)).repeat(64, axis=2) + rng.normal(0, 0.2, (count, 1, 64, 64))
+        ).float()
+
+    grain = Grain()
+    memory = PatchMemory.fit(grain(ground(60)), seed=0)
+    frame = ground(1)
+    scratched = frame.clone()
+    scratched[:, :, 36, 8:40] += 3
+    with torch.no_grad():
+        before, after = memory(grain(frame))[0, 0], memory(grain(scratched))[0, 0]
+    assert (after - before).argmax() // 8 == 4, "in the row of cells that the scratch runs through"
+    assert after.max() > before.max() + 1

@@ -1,0 +1,57 @@
+"""How a surface is textured, place by place: what is told without any training.
+
+The error head and its features know what the training showed them. Fixed filters know nothing, so they are no surer of
+the images that were learned from than of others, and are wrong about other parts than the network is: added up, the two
+tell more than either.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from trainer.architecture import FEATURE_STRIDE
+
+SCALES = 4  # filters see pixels of 1, 2, 4 and 8 times the size
+FAINT = 0.03  # deviations of the frame; of weaker answers most are the camera's noise
+STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))  # (rows, columns) to the neighbour: the four directions
+
+
+class Grain(nn.Module):
+    """The strength of edges and of ridges in four directions at four scales, and the brightness, of each 8 x 8 pixels.
+
+    Each is told twice, of the place and as the frame's mean: so what is compared is a place of a surface like this one.
+    """
+
+    filters: Tensor  # [8, 1, 3, 3]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("filters", edges_and_ridges())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalised frames float [N, C, H, W] to [N, 2 * (8 * `SCALES` + C), H/8, W/8]."""
+        grey = x.mean(dim=1, keepdim=True)
+        answers = []
+        for i in range(SCALES):
+            size = 2**i
+            seen = F.avg_pool2d(grey, size) if i else grey
+            answer = F.conv2d(F.pad(seen, (1, 1, 1, 1), mode="reflect"), self.filters).abs()
+            if size < FEATURE_STRIDE:
+                answer = F.avg_pool2d(answer, FEATURE_STRIDE // size)
+            answers.append((answer + FAINT).log())
+        here = torch.cat([*answers, F.avg_pool2d(x, FEATURE_STRIDE)], dim=1)
+        overall = here.mean(dim=3, keepdim=True).mean(dim=2, keepdim=True)
+        return torch.cat([here, overall.expand_as(here)], dim=1)
+
+
+def edges_and_ridges() -> Tensor:
+    """First and second differences between neighbours in each of `STEPS`: [8, 1, 3, 3]."""
+    filters = torch.zeros(2 * len(STEPS), 1, 3, 3)
+    for i, (rows, columns) in enumerate(STEPS):
+        length = (rows**2 + columns**2) ** 0.5
+        filters[i, 0, 1 + rows, 1 + columns] = 1 / length
+        filters[i, 0, 1 - rows, 1 - columns] = -1 / length
+        ridge = filters[len(STEPS) + i, 0]
+        ridge[1, 1] = 2
+        ridge[1 + rows, 1 + columns] = ridge[1 - rows, 1 - columns] = -1
+    return filters
