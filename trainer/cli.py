@@ -115,7 +115,7 @@ def fit(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option(help="Threads to train on, 0 for one per core.")] = 0,
     batch: Annotated[int | None, typer.Option(help="Frames in a training step; 16, dense 256.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="The highest learning rate; 1e-2, dense 1e-3.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="The highest learning rate; 3e-3, dense 1e-3.")] = None,
     name: Annotated[
         str | None, typer.Option(help="The model's name in verdicts and metrics; default: the file's.")
     ] = None,
@@ -138,7 +138,7 @@ def fit(
     check_choice("--loss", loss := loss or ("mse" if is_dense else "l1-ssim"), DENSE_LOSSES if is_dense else LOSSES)
     iterations = (3000 if is_dense else 9000) if iterations is None else iterations
     batch = (256 if is_dense else 16) if batch is None else batch
-    learning_rate = (1e-3 if is_dense else 1e-2) if learning_rate is None else learning_rate
+    learning_rate = (1e-3 if is_dense else 3e-3) if learning_rate is None else learning_rate
     check_range("--iterations", iterations, 1, 10_000_000)
     check_range("--batch", batch, 2, 4096)
     check_range("--threads", threads, 0, 1024)

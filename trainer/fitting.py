@@ -49,7 +49,7 @@ class FitOptions:
     iterations: int = 9000
     budget: float = 560.0
     batch: int = 16
-    learning_rate: float = 1e-2
+    learning_rate: float = 3e-3
     weight_decay: float = 1e-2
     seed: int = 0
     device: str = "cpu"
@@ -112,7 +112,9 @@ def fit(
     else:
         network, cross_fit = Autoencoder(replace(arch, components=0)), None
     network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = Optimiser(network, options.weight_decay)
+    # Of aligned parts, whose frames are large, the time is enough for few steps, of which Muon makes more. Where there
+    # is time for many, as on textures, it learns the images by heart.
+    optimiser = Optimiser(network, options.weight_decay, muon=cross_fit is not None)
     validation = validation_batches(images[split.validation], options.batch, variation, device)
     fitted = Fitted(network)
     best = (math.inf, math.inf)  # the lowest losses of all looks, whole and of rebuilding
@@ -176,7 +178,7 @@ def seconds_per_step(arch: Architecture, options: FitOptions) -> float:
     """How long a training step of this size takes here: the fastest of a few, on noise."""
     device = torch.device(options.device)
     network = Autoencoder(replace(arch, components=0)).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = Optimiser(network, options.weight_decay)
+    optimiser = Optimiser(network, options.weight_decay, muon=True)
     x = torch.randn(options.batch, arch.channels, arch.height, arch.width, device=device)
     x = x.to(memory_format=torch.channels_last)
     mask = torch.zeros(options.batch, 1, arch.height, arch.width, device=device)

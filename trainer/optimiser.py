@@ -3,36 +3,44 @@
 import torch
 from torch import nn
 
-# Scales and offsets of batch normalisation, and biases, take shorter steps than the kernels.
-VECTOR_SHARE = 0.3
+MUON_RATE = 10 / 3  # times AdamW's learning rate
 
 
 class Optimiser:
-    """Muon for kernels, AdamW for what is no matrix.
+    """AdamW, and for the kernels, where wanted, Muon.
 
     Muon (Jordan et al., 2024) makes a step equally long in all directions of a kernel seen as a matrix of outputs and
     inputs, so that what few frames show is learned as fast as what all do. A kernel [out, in, h, w] that lies channels
     last is a matrix [out, h * w * in] without being copied.
     """
 
-    def __init__(self, network: nn.Module, weight_decay: float) -> None:
+    def __init__(self, network: nn.Module, weight_decay: float, muon: bool) -> None:
         """`weight_decay` pulls on kernels only: normalisation's scales and all biases are better left alone."""
         self.network = network
-        self.kernels = [p for p in network.parameters() if p.ndim == 4]
-        self.matrices = [nn.Parameter(as_matrix(kernel.data)) for kernel in self.kernels]
+        kernels = [p for p in network.parameters() if p.ndim == 4]
         vectors = [p for p in network.parameters() if p.ndim < 4]
-        self.muon = torch.optim.Muon(self.matrices, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
-        self.adam = torch.optim.AdamW(vectors, weight_decay=0.0)
+        groups = [{"params": vectors, "weight_decay": 0.0}]
+        self.matrices = {kernel: nn.Parameter(as_matrix(kernel.data)) for kernel in kernels if muon}
+        self.muon = None
+        if muon:
+            matrices = list(self.matrices.values())
+            self.muon = torch.optim.Muon(matrices, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+        else:
+            groups.append({"params": kernels, "weight_decay": weight_decay})
+        self.adam = torch.optim.AdamW(groups)
 
     def step(self, learning_rate: float) -> None:
         """Change the weights by their gradients, and forget these."""
-        for kernel, matrix in zip(self.kernels, self.matrices, strict=True):
-            assert kernel.grad is not None
-            matrix.grad = kernel.grad.permute(0, 2, 3, 1).flatten(1)
-        for optimiser, share in ((self.muon, 1.0), (self.adam, VECTOR_SHARE)):
-            for group in optimiser.param_groups:
-                group["lr"] = share * learning_rate
-            optimiser.step()  # type: ignore[no-untyped-call]
+        for group in self.adam.param_groups:
+            group["lr"] = learning_rate
+        self.adam.step()
+        if self.muon is not None:
+            for kernel, matrix in self.matrices.items():
+                assert kernel.grad is not None
+                matrix.grad = kernel.grad.permute(0, 2, 3, 1).flatten(1)
+            for group in self.muon.param_groups:
+                group["lr"] = MUON_RATE * learning_rate
+            self.muon.step()  # type: ignore[no-untyped-call]
         self.network.zero_grad(set_to_none=True)
 
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from trainer.architecture import Architecture
 from trainer.network import Autoencoder
-from trainer.optimiser import VECTOR_SHARE, Optimiser, as_matrix
+from trainer.optimiser import MUON_RATE, Optimiser, as_matrix
 
 
 def test_a_kernel_is_a_matrix_in_the_same_memory() -> None:
@@ -31,22 +31,28 @@ def test_a_step_is_as_long_in_every_direction() -> None:
     turn = torch.linalg.qr(torch.randn(16, 16))[0]
     network.bias.grad = torch.zeros(16)
     network.weight.grad = (turn @ torch.diag(torch.logspace(0, -1.5, 16)) @ turn.T)[:, :, None, None]
-    Optimiser(network, weight_decay=0.0).step(0.01)
+    Optimiser(network, weight_decay=0.0, muon=True).step(0.01)
     lengths = torch.linalg.svdvals((network.weight.detach() - before)[:, :, 0, 0])
     assert lengths.max() / lengths.min() < 2
     assert network.weight.grad is None
 
 
-def test_every_weight_of_the_network_moves_and_only_kernels_decay() -> None:
+@pytest.mark.parametrize("muon", [False, True])
+def test_every_weight_moves_and_only_kernels_decay(muon: bool) -> None:
     torch.manual_seed(0)
     network = Autoencoder(Architecture(64, 64, 1, components=0)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = Optimiser(network, weight_decay=0.1)
+    optimiser = Optimiser(network, weight_decay=0.1, muon=muon)
     output = network(torch.randn(4, 1, 64, 64))
     (output.logits.square().mean() + output.reconstruction.square().mean()).backward()
     before = {name: value.detach().clone() for name, value in network.named_parameters()}
     optimiser.step(0.01)
     assert all(not torch.equal(value, before[name]) for name, value in network.named_parameters())
-    vectors = [p for p in network.parameters() if p.ndim < 4]
-    assert {group["weight_decay"] for group in optimiser.adam.param_groups} == {0.0}
-    assert sum(len(group["params"]) for group in optimiser.adam.param_groups) == len(vectors)
-    assert optimiser.adam.param_groups[0]["lr"] == pytest.approx(VECTOR_SHARE * 0.01)
+    assert all(value.grad is None for value in network.parameters())
+    decayed = {0.0: 0, 0.1: 0}
+    groups = optimiser.adam.param_groups + (optimiser.muon.param_groups if optimiser.muon else [])
+    for group in groups:
+        decayed[group["weight_decay"]] += sum(p.numel() for p in group["params"])
+    kernels = sum(p.numel() for p in network.parameters() if p.ndim == 4)
+    assert decayed == {0.1: kernels, 0.0: sum(p.numel() for p in network.parameters()) - kernels}
+    if optimiser.muon:
+        assert optimiser.muon.param_groups[0]["lr"] == pytest.approx(MUON_RATE * 0.01)

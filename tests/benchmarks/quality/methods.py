@@ -33,7 +33,7 @@ from trainer.tensors import to_unit
 FALSE_ALARM_RATE = 0.01
 SIDE = 128  # what others are given: the size they are published at, and the one their time is enough for
 HIDDEN, LATENT = 512, 64  # of the textbook's dense autoencoder
-LONG = 3  # a larger budget is so many times the usual one
+LONG = 2  # a larger budget is so many times the usual one
 
 
 @dataclass(frozen=True)
