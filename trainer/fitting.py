@@ -106,15 +106,15 @@ def fit(
     cross_fit: CrossFit | None
     linear, cross_fit = fit_linear(images[split.train], split.groups[split.train], arch, options.seed)
     variation = cross_fit.variation
+    # Parts are looked at large, so there is time for few steps, of which Muon makes more. Textures it learns by heart.
+    muon = not cross_fit.texture
     if cross_fit.aligned:
         network = Autoencoder(arch)
         network.linear, cross_fit = linear, cross_fit.to(device)
     else:
         network, cross_fit = Autoencoder(replace(arch, components=0)), None
     network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    # Of aligned parts, whose frames are large, the time is enough for few steps, of which Muon makes more. Where there
-    # is time for many, as on textures, it learns the images by heart.
-    optimiser = Optimiser(network, options.weight_decay, muon=cross_fit is not None)
+    optimiser = Optimiser(network, options.weight_decay, muon)
     validation = validation_batches(images[split.validation], options.batch, variation, device)
     fitted = Fitted(network)
     best = (math.inf, math.inf)  # the lowest losses of all looks, whole and of rebuilding

@@ -116,6 +116,11 @@ class CrossFit:
         return self.explained >= ALIGNED
 
     @property
+    def texture(self) -> bool:
+        """Whether good parts look the same upside down and in a mirror."""
+        return self.mirrored and self.flipped
+
+    @property
     def variation(self) -> Variation:
         """The harmless changes that suit these parts."""
         return ALIGNED_VARIATION if self.aligned else Variation(mirrored=self.mirrored, flipped=self.flipped)

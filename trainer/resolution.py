@@ -36,7 +36,7 @@ def load_at_best_size(
     images = load_images(samples, spec, progress)
     groups = find_twins(images)
     _, cross_fit = fit_linear(images, groups, Architecture(spec.height, spec.width, spec.channels), seed)
-    if not (cross_fit.mirrored and cross_fit.flipped):
+    if not cross_fit.texture:
         *larger, usual = (choose_input(side) for side in PART_SIDES)
         spec = next((spec for spec in larger if steps_within_budget(spec) >= ENOUGH_STEPS), usual)
         images = load_images(samples, spec, progress)
