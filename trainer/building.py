@@ -186,9 +186,10 @@ def fit_detector(
     fitted = fit(images, parts, conv_dense(spec, options), options.fit, show, interrupted)
     progress("exporting", 0.0)
     assert isinstance(fitted.network, Autoencoder)
-    detector = build_detector(fitted.network, images[parts.train], validation, options.fit.seed)
-    patches = 0 if detector.memory is None else detector.memory.size
-    return fitted, detector, fitted.network.arch.to_dict() | {"memory_patches": patches}
+    detector = build_detector(fitted.network, images[parts.train], validation, fitted.texture, options.fit.seed)
+    memories = {"memory_patches": detector.memory, "grain_patches": detector.grain_memory}
+    remembered = {name: 0 if memory is None else memory.size for name, memory in memories.items()}
+    return fitted, detector, fitted.network.arch.to_dict() | remembered
 
 
 def conv_dense(spec: InputSpec, options: BuildOptions) -> Architecture:

@@ -77,6 +77,7 @@ class Fitted:
     iterations: int = 0
     seconds: float = 0.0
     ended: Ended = "iterations"
+    texture: bool = False  # whether good parts look the same upside down and in a mirror
 
 
 Progress = Callable[[float, str], None]  # (share done in 0..1, what to show)
@@ -107,7 +108,7 @@ def fit(
     linear, cross_fit = fit_linear(images[split.train], split.groups[split.train], arch, options.seed)
     variation = cross_fit.variation
     # Parts are looked at large, so there is time for few steps, of which Muon makes more. Textures it learns by heart.
-    muon = not cross_fit.texture
+    muon = not (texture := cross_fit.texture)
     if cross_fit.aligned:
         network = Autoencoder(arch)
         network.linear, cross_fit = linear, cross_fit.to(device)
@@ -116,7 +117,7 @@ def fit(
     network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = Optimiser(network, options.weight_decay, muon)
     validation = validation_batches(images[split.validation], options.batch, variation, device)
-    fitted = Fitted(network)
+    fitted = Fitted(network, texture=texture)
     best = (math.inf, math.inf)  # the lowest losses of all looks, whole and of rebuilding
     weights = network.state_dict()
     stale = 0

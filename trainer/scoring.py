@@ -2,11 +2,12 @@
 
 Up to three readings of the error make the score. The error head's logits say where the frame differs from its
 reconstruction in a way that corruption taught. The second depends on what is learned from. On aligned parts it is the
-plain difference to the linear reconstruction, in standard deviations of each place; on textures, with images enough, a
+plain difference to the linear reconstruction, in standard deviations of each place; on others, with images enough, a
 patch memory says where the features are like none that good parts have (Roth et al., "PatchCore", CVPR 2022, here on
-the autoencoder's own features). The third is another memory, of the surface's grain. Each is a map, put on the scale of
-good parts that the weights never saw and that are as rough. The anomaly map is their sum, so that what several readings
-find a little odd counts as much as what one finds very odd, and the score is the mean of the map's largest cells.
+the autoencoder's own features). The third is another such memory, of the surface's grain. Each is a map, put on the
+scale of good parts that the weights never saw and that are as rough. The anomaly map is their sum, so that what several
+readings find a little odd counts as much as what one finds very odd, and the score is the mean of the map's largest
+cells.
 """
 
 import math
@@ -33,8 +34,8 @@ DEVIATION = 0.2
 MEMORY_DISTANCES = 2**21
 MEMORY_LEAST, MEMORY_MOST = 1024, 8192  # patches kept
 MEMORY_DRAWN = 10  # times as many they are chosen from
-# With fewer images of good parts a memory of learned features has holes: what no training image happened to show counts
-# as a defect.
+# With fewer images of good parts a memory has holes: what no training image happened to show counts as a defect. Only
+# the grain of textures, which is alike all over, is remembered of any number.
 MEMORY_MIN_IMAGES = 100
 # Distances are smooth, and every good part has a few places that are new: they are scaled by more of their map.
 MEMORY_TOP_SHARE = 0.01
@@ -115,7 +116,7 @@ def farthest_points(points: Tensor, count: int) -> Tensor:
 class Detector(nn.Module):
     """The exported graph: uint8 frames to score, anomaly map, reconstruction and latent vector."""
 
-    def __init__(self, network: Autoencoder, memory: PatchMemory | None, grain_memory: PatchMemory) -> None:
+    def __init__(self, network: Autoencoder, memory: PatchMemory | None, grain_memory: PatchMemory | None) -> None:
         super().__init__()
         self.network = network
         self.memory = memory
@@ -151,7 +152,8 @@ class Detector(nn.Module):
             readings.append(Reading(cells))
         if self.memory is not None:
             readings.append(Reading(self.memory(output.features), MEMORY_TOP_SHARE))
-        readings.append(Reading(self.grain_memory(self.grain(x)), MEMORY_TOP_SHARE))
+        if self.grain_memory is not None:
+            readings.append(Reading(self.grain_memory(self.grain(x)), MEMORY_TOP_SHARE))
         return readings
 
     def relative(self, readings: list[Reading], rough: Tensor) -> list[Reading]:
@@ -194,13 +196,20 @@ def normalised(frames: Pixels) -> Iterator[Tensor]:
 
 
 @torch.no_grad()
-def build_detector(network: Autoencoder, training_frames: Pixels, held_out: Pixels, seed: int) -> Detector:
-    """The whole detector from a trained network: memories from the training frames, scales from the held-out ones."""
-    memory = None
-    if network.linear is None and len(training_frames) >= MEMORY_MIN_IMAGES:
+def build_detector(
+    network: Autoencoder, training_frames: Pixels, held_out: Pixels, texture: bool, seed: int
+) -> Detector:
+    """The whole detector from a trained network: memories from the training frames, scales from the held-out ones.
+
+    `texture` says whether the good parts are one.
+    """
+    many = len(training_frames) >= MEMORY_MIN_IMAGES
+    memory = grain_memory = None
+    if network.linear is None and many:
         memory = PatchMemory.fit(torch.cat([network(x).features for x in normalised(training_frames)]), seed)
-    grain = Grain()
-    grain_memory = PatchMemory.fit(torch.cat([grain(x) for x in normalised(training_frames)]), seed)
+    if texture or many:
+        grain = Grain()
+        grain_memory = PatchMemory.fit(torch.cat([grain(x) for x in normalised(training_frames)]), seed)
     detector = Detector(network, memory, grain_memory).eval()
     detector.standardise(held_out)
     return detector

@@ -31,7 +31,7 @@ def detector(request: pytest.FixtureRequest) -> Detector:
     channels, images = request.param
     torch.manual_seed(0)
     network = Autoencoder(Architecture(64, 96, channels)).eval()
-    return build_detector(network, frames(images, channels), frames(12, channels), seed=0)
+    return build_detector(network, frames(images, channels), frames(12, channels), texture=False, seed=0)
 
 
 @pytest.fixture(scope="module")

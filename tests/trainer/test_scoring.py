@@ -49,7 +49,7 @@ def test_farthest_points_spread_out() -> None:
 
 def test_held_out_frames_score_one_on_average_with_the_promised_spread(network: Autoencoder) -> None:
     held_out = frames(24)
-    detector = build_detector(network, frames(30), held_out, seed=0)
+    detector = build_detector(network, frames(30), held_out, texture=True, seed=0)
     assert detector.memory is None
     with torch.no_grad():
         scores = detector(torch.from_numpy(held_out))[0].numpy()
@@ -57,19 +57,23 @@ def test_held_out_frames_score_one_on_average_with_the_promised_spread(network: 
     assert scores.std(ddof=1) == pytest.approx(DEVIATION, rel=1e-3)
 
 
-def test_features_are_remembered_from_a_hundred_images_on_grain_always(network: Autoencoder) -> None:
-    few = build_detector(network, frames(99), frames(8), seed=0)
-    assert few.memory is None
-    assert len(few.scales) == 2
-    many = build_detector(network, frames(100), frames(8), seed=0)
-    assert many.memory is not None
-    assert len(many.scales) == 3
+@pytest.mark.parametrize(
+    ("images", "texture", "features", "grain"),
+    [(99, False, False, False), (99, True, False, True), (100, False, True, True), (100, True, True, True)],
+)
+def test_memories_are_used_from_a_hundred_images_on_and_of_a_texture_s_grain_always(
+    network: Autoencoder, images: int, texture: bool, features: bool, grain: bool
+) -> None:
+    detector = build_detector(network, frames(images), frames(8), texture, seed=0)
+    assert (detector.memory is not None) == features
+    assert (detector.grain_memory is not None) == grain
+    assert len(detector.scales) == 1 + features + grain
 
 
 def test_on_aligned_parts_each_place_s_difference_counts_instead_of_features() -> None:
     torch.manual_seed(0)
     aligned = Autoencoder(Architecture(64, 64, 1, components=4)).eval()
-    detector = build_detector(aligned, frames(100), frames(8), seed=0)
+    detector = build_detector(aligned, frames(100), frames(8), texture=True, seed=0)
     assert detector.memory is None
     assert len(detector.scales) == 3
 
@@ -77,7 +81,7 @@ def test_on_aligned_parts_each_place_s_difference_counts_instead_of_features() -
 @pytest.mark.parametrize("images", [40, 110])
 def test_the_map_is_in_units_of_the_score(network: Autoencoder, images: int) -> None:
     """The score is the mean of the map's top cells: whatever raises it is to be seen."""
-    detector = build_detector(network, frames(images), frames(12), seed=0)
+    detector = build_detector(network, frames(images), frames(12), texture=True, seed=0)
     with torch.no_grad():
         score, anomaly_map, reconstruction, latent = detector(torch.from_numpy(frames(5)))
     assert anomaly_map.shape == (5, 16, 16)
@@ -89,7 +93,7 @@ def test_the_map_is_in_units_of_the_score(network: Autoencoder, images: int) -> 
 
 def test_readings_count_alike_whatever_their_units(network: Autoencoder) -> None:
     held_out, unseen = frames(12), torch.from_numpy(frames(5))
-    detector = build_detector(network, frames(110), held_out, seed=0)
+    detector = build_detector(network, frames(110), held_out, texture=True, seed=0)
     assert len(detector.scales) > 1
     readings = detector.readings
     with torch.no_grad():
