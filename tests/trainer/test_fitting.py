@@ -141,3 +141,10 @@ def test_timing_a_step_does_not_change_what_is_learned_afterwards(images: np.nda
     assert seconds_per_step(ARCH, options) > 0
     after = fit(images, SPLIT, ARCH, options).network.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_says_whether_good_parts_are_a_texture(images: np.ndarray) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, images.shape, dtype=np.uint8)
+    options = FitOptions(iterations=1, batch=4)
+    assert fit(noise, SPLIT, ARCH, options).texture
+    assert not fit(images, SPLIT, ARCH, options).texture
