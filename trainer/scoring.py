@@ -11,15 +11,16 @@ cells.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from monitor.imaging import Pixels
-from trainer.architecture import MAP_STRIDE
+from trainer.architecture import FEATURE_STRIDE, MAP_STRIDE
 from trainer.grain import Grain
 from trainer.loss import TOP_SHARE, top_mean
 from trainer.network import Autoencoder, Output
@@ -34,6 +35,7 @@ DEVIATION = 0.2
 MEMORY_DISTANCES = 2**21
 MEMORY_LEAST, MEMORY_MOST = 1024, 8192  # patches kept
 MEMORY_DRAWN = 10  # times as many they are chosen from
+MEMORY_CELLS = 2**20  # of all training frames, at most, are held at once: 280 MB
 # With fewer images of good parts a memory has holes: what no training image happened to show counts as a defect. Only
 # the grain of textures, which is alike all over, is remembered of any number.
 MEMORY_MIN_IMAGES = 100
@@ -203,13 +205,20 @@ def build_detector(
 
     `texture` says whether the good parts are one.
     """
+    cells = network.arch.height * network.arch.width // FEATURE_STRIDE**2
+    looked_at = evenly(training_frames, max(MEMORY_CELLS // cells, MEMORY_MIN_IMAGES))
+
+    def remember(describe: Callable[[Tensor], Tensor]) -> PatchMemory:
+        return PatchMemory.fit(torch.cat([describe(x) for x in normalised(looked_at)]), seed)
+
     many = len(training_frames) >= MEMORY_MIN_IMAGES
-    memory = grain_memory = None
-    if network.linear is None and many:
-        memory = PatchMemory.fit(torch.cat([network(x).features for x in normalised(training_frames)]), seed)
-    if texture or many:
-        grain = Grain()
-        grain_memory = PatchMemory.fit(torch.cat([grain(x) for x in normalised(training_frames)]), seed)
+    memory = remember(lambda x: network(x).features) if network.linear is None and many else None
+    grain_memory = remember(Grain()) if texture or many else None
     detector = Detector(network, memory, grain_memory).eval()
     detector.standardise(held_out)
     return detector
+
+
+def evenly(frames: Pixels, most: int) -> Pixels:
+    """At most so many of the frames [N, H, W, C], evenly from all of them."""
+    return frames[np.linspace(0, len(frames) - 1, min(len(frames), most)).round().astype(np.int64)]

@@ -8,7 +8,7 @@ from trainer.architecture import Architecture
 from trainer.grain import Grain
 from trainer.loss import top_mean
 from trainer.network import Autoencoder
-from trainer.scoring import DEVIATION, Detector, PatchMemory, Reading, build_detector, farthest_points
+from trainer.scoring import DEVIATION, Detector, PatchMemory, Reading, build_detector, evenly, farthest_points
 
 RNG = np.random.default_rng(0)
 
@@ -38,6 +38,12 @@ def test_memory_distance_is_the_distance_to_the_nearest_patch_after_whitening() 
     assert torch.allclose(memory(query), expected, atol=1e-4)
     flat = memory.whiten(features).permute(1, 0, 2, 3).flatten(1)
     assert torch.allclose(torch.cov(flat), torch.eye(4), atol=0.02)
+
+
+def test_of_very_many_frames_some_are_looked_at_from_first_to_last() -> None:
+    numbered = np.arange(1000)[:, None, None, None]
+    assert evenly(numbered, 5).ravel().tolist() == [0, 250, 500, 749, 999]
+    assert np.array_equal(evenly(numbered, 2000), numbered)
 
 
 def test_farthest_points_spread_out() -> None:
