@@ -90,7 +90,7 @@ def corrupt(clean: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
     """
     frame = clean
     mask = np.zeros(clean.shape[:2], np.float32)
-    least_change = LEAST_CHANGE * grain(clean)
+    least_change = LEAST_CHANGE * graininess(clean)
     count = 1 + int(rng.integers(MOST_CORRUPTIONS)) if rng.random() < 0.5 else 1
     for _ in range(count):
         kind = KINDS[rng.integers(len(KINDS))]
@@ -161,7 +161,7 @@ def stain(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
     region = (
         noise_region(frame.shape[:2], rng) if rng.random() < 0.4 else blob_region(frame.shape[:2], rng, 0.02, 0.3)[0]
     )
-    strength = np.float32(log_uniform(0.05 * grain(frame), 0.6, rng))
+    strength = np.float32(log_uniform(0.05 * graininess(frame), 0.6, rng))
     target = _colour(frame, rng)
     return _blend(frame, np.broadcast_to(target, frame.shape), region * strength), region
 
@@ -171,7 +171,7 @@ def spots(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
     region = np.zeros(frame.shape[:2], np.float32)
     for _ in range(1 + int(rng.integers(4)) if rng.random() < 0.3 else 1):
         region = np.maximum(region, blob_region(frame.shape[:2], rng, 0.006, 0.05)[0])
-    step = np.float32(_sign(rng) * log_uniform(0.06 * grain(frame), 0.7, rng))
+    step = np.float32(_sign(rng) * log_uniform(0.06 * graininess(frame), 0.7, rng))
     tint = np.float32(rng.uniform(0.7, 1.0, frame.shape[2])) if rng.random() < 0.5 else np.float32(1)
     return frame + region[:, :, None] * step * tint, region
 
@@ -190,7 +190,7 @@ def scratch(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
     cv2.polylines(region, [_fixed(points)], False, 1.0, max(1, round(thickness)), cv2.LINE_AA, shift=4)
     if thickness < 1:
         region *= np.float32(thickness)
-    step = np.float32(_sign(rng) * log_uniform(0.06 * grain(frame), 0.7, rng))
+    step = np.float32(_sign(rng) * log_uniform(0.06 * graininess(frame), 0.7, rng))
     changed = frame + region[:, :, None] * step
     if rng.random() < 0.4:
         changed = changed - np.roll(region, (1, 1), axis=(0, 1))[:, :, None] * step * np.float32(0.6)
@@ -217,7 +217,7 @@ def finish(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
     smooth = _with_channels(cv2.GaussianBlur(frame, (0, 0), float(rng.uniform(1.5, 5))))
     choice = rng.integers(3)
     if choice == 0:
-        changed = frame * np.float32(1 + _sign(rng) * log_uniform(0.06 * grain(frame), 0.5, rng))
+        changed = frame * np.float32(1 + _sign(rng) * log_uniform(0.06 * graininess(frame), 0.5, rng))
     elif choice == 1:
         changed = smooth
     else:
@@ -245,7 +245,9 @@ def bump(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
             borderMode=cv2.BORDER_REFLECT_101,
         )
     )
-    changed = warped + (shade * _sign(rng) * log_uniform(0.05 * grain(frame), 0.4, rng)).astype(np.float32)[:, :, None]
+    changed = (
+        warped + (shade * _sign(rng) * log_uniform(0.05 * graininess(frame), 0.4, rng)).astype(np.float32)[:, :, None]
+    )
     return changed, np.minimum(np.abs(shade) * 2, 1).astype(np.float32)
 
 
@@ -289,7 +291,7 @@ def blob_region(
     return _soften(region, rng), radius
 
 
-def grain(frame: Image) -> float:
+def graininess(frame: Image) -> float:
     """How grainy a frame is, in units of the usual grain, within `GRAIN_RANGE`: what is faint depends on it."""
     step = float(cv2.absdiff(frame[:, 1:], frame[:, :-1]).mean())
     return float(np.clip(step / USUAL_GRAIN, *GRAIN_RANGE))

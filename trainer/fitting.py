@@ -107,15 +107,15 @@ def fit(
     cross_fit: CrossFit | None
     linear, cross_fit = fit_linear(images[split.train], split.groups[split.train], arch, options.seed)
     variation = cross_fit.variation
-    # Parts are looked at large, so there is time for few steps, of which Muon makes more. Textures it learns by heart.
-    muon = not (texture := cross_fit.texture)
+    texture = cross_fit.texture
     if cross_fit.aligned:
         network = Autoencoder(arch)
         network.linear, cross_fit = linear, cross_fit.to(device)
     else:
         network, cross_fit = Autoencoder(replace(arch, components=0)), None
     network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = Optimiser(network, options.weight_decay, muon)
+    # Parts are looked at large, so there is time for few steps, of which Muon makes more. Textures it learns by heart.
+    optimiser = Optimiser(network, options.weight_decay, muon=not texture)
     validation = validation_batches(images[split.validation], options.batch, variation, device)
     fitted = Fitted(network, texture=texture)
     best = (math.inf, math.inf)  # the lowest losses of all looks, whole and of rebuilding

@@ -10,9 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainer.architecture import FEATURE_STRIDE
+from trainer.scale import FAINT, SCALES
 
-SCALES = 4  # filters see pixels of 1, 2, 4 and 8 times the size
-FAINT = 0.03  # deviations of the frame; of weaker answers most are the camera's noise
 STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))  # (rows, columns) to the neighbour: the four directions
 
 

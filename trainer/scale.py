@@ -13,7 +13,7 @@ from torch import Tensor
 
 from trainer.tensors import mean_over_frame
 
-SCALES = 4  # roughness is told at pixels of 1, 2, 4 and 8 times the size
+SCALES = 4  # roughness and grain are told at pixels of 1, 2, 4 and 8 times the size
 FAINT = 0.03  # deviations of the frame; of smaller steps between neighbours most are the camera's noise
 # The slopes are held back as if this many good frames had shown that roughness does not matter: of ten held-out frames
 # nearly nothing is believed, of a hundred nearly everything. Between 5 and 60 the figures hardly differ.

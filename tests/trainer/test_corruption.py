@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trainer.corruption import KINDS, LEAST_CHANGE, Variation, corrupt, grain, training_frame, vary
+from trainer.corruption import KINDS, LEAST_CHANGE, Variation, corrupt, graininess, training_frame, vary
 
 SHAPES = [(96, 128, 1), (64, 64, 3)]
 
@@ -50,7 +50,7 @@ def test_mask_marks_what_visibly_changed(shape: tuple[int, int, int]) -> None:
         assert corrupted.max() <= 1
         if mask.max() > 0:
             marked += 1
-            assert difference[mask > 0].max() >= LEAST_CHANGE * grain(frame)
+            assert difference[mask > 0].max() >= LEAST_CHANGE * graininess(frame)
         else:
             assert difference.max() == 0, "what changes the frame must be in the mask"
     assert marked > 150
@@ -61,7 +61,7 @@ def test_on_a_smooth_part_fainter_defects_are_shown_than_on_a_rough_one() -> Non
     rng = np.random.default_rng(0)
     smooth = np.full((96, 96, 1), 0.5, np.float32) + rng.normal(0, 0.004, (96, 96, 1)).astype(np.float32)
     rough = np.full((96, 96, 1), 0.5, np.float32) + rng.normal(0, 0.05, (96, 96, 1)).astype(np.float32)
-    assert grain(smooth) < 0.5 < 1.5 < grain(rough)
+    assert graininess(smooth) < 0.5 < 1.5 < graininess(rough)
 
     def faintest(frame: np.ndarray) -> float:
         changes = [

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from trainer.grain import SCALES, Grain, edges_and_ridges
+from trainer.grain import Grain, edges_and_ridges
+from trainer.scale import SCALES
 from trainer.scoring import PatchMemory
 from trainer.tensors import normalise
 
