@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Image = NDArray[Any]  # float32 [H, W, C] in 0..1
+from trainer.variation import Image, Rng, Variation, log_uniform, to_float, vary, with_channels
+
 Mask = NDArray[Any]  # float32 [H, W] in 0..1
-Rng = np.random.Generator
 
 CORRUPTED_SHARE = 0.6  # of the training frames; the rest stay as they are
 MOST_CORRUPTIONS = 3  # to one frame
@@ -24,17 +24,6 @@ MOST_CORRUPTIONS = 3  # to one frame
 LEAST_CHANGE = 0.02
 USUAL_GRAIN = 0.025  # the mean difference between neighbouring pixels
 GRAIN_RANGE = (0.25, 2.5)  # times as much, and no more, is a contrast scaled by
-
-
-@dataclass(frozen=True)
-class Variation:
-    """What harmless changes good parts are shown under: how much `vary` moves and lights them, and which way they may
-    lie.
-    """
-
-    strength: float = 1.0
-    mirrored: bool = False  # left and right
-    flipped: bool = False  # upside down
 
 
 @dataclass(frozen=True)
@@ -47,40 +36,13 @@ class Corrupted:
     index: int
 
 
-def training_frame(images: NDArray[np.uint8], index: int, rng: Rng, variation: Variation = Variation()) -> Corrupted:
+def training_frame(images: NDArray[np.uint8], index: int, rng: Rng, variation: Variation) -> Corrupted:
     """Frame `index` of `images` (uint8 [N, H, W, C]) under harmless changes, corrupted or not."""
     clean = vary(to_float(images[index]), rng, variation)
     if rng.random() >= CORRUPTED_SHARE:
         return Corrupted(clean, clean, np.zeros(clean.shape[:2], np.float32), index)
     frame, mask = corrupt(clean, to_float(images[rng.integers(len(images))]), rng)
     return Corrupted(frame, clean, mask, index)
-
-
-def to_float(image: NDArray[np.uint8]) -> Image:
-    """uint8 to float32 in 0..1."""
-    return image.astype(np.float32) / 255
-
-
-def vary(image: Image, rng: Rng, variation: Variation = Variation()) -> Image:
-    """What a good part may do: turn by 2 degrees, shift by 2 %, scale by 3 %, be lit by 15 % more or less, at most.
-
-    Where the parts may lie either way, every second one is mirrored and every second one upside down.
-    """
-    height, width = image.shape[:2]
-    strength = variation.strength
-    if variation.mirrored and rng.random() < 0.5:
-        image = image[:, ::-1]
-    if variation.flipped and rng.random() < 0.5:
-        image = image[::-1]
-    turn = cv2.getRotationMatrix2D(
-        (width / 2, height / 2), strength * rng.uniform(-2, 2), 1 + strength * rng.uniform(-0.03, 0.03)
-    )
-    turn[:, 2] += strength * rng.uniform(-0.02, 0.02, 2) * np.array([width, height])
-    moved = _with_channels(
-        cv2.warpAffine(np.ascontiguousarray(image), turn, (width, height), borderMode=cv2.BORDER_REFLECT_101)
-    )
-    lit = moved * np.float32(1 + strength * rng.uniform(-0.15, 0.15)) + np.float32(strength * rng.uniform(-0.03, 0.03))
-    return np.clip(lit, 0, 1)
 
 
 def corrupt(clean: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
@@ -122,7 +84,7 @@ def foreign_texture(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
         texture = texture[::-1, ::-1]
     if rng.random() < 0.5:  # other grain: the same texture coarser, in other levels
         zoom = float(rng.uniform(0.3, 3))
-        texture = _with_channels(cv2.resize(texture, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR))
+        texture = with_channels(cv2.resize(texture, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR))
         texture = np.resize(texture, frame.shape) if min(texture.shape[:2]) < 2 else _tile(texture, height, width)
     texture = (texture - texture.mean()) * np.float32(rng.uniform(0.3, 2)) + _colour(frame, rng)
     return _blend(frame, texture, region * np.float32(log_uniform(0.15, 1, rng))), region
@@ -141,7 +103,7 @@ def cut_paste(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
     source = frame if rng.random() < 0.7 else other
     turn = cv2.getRotationMatrix2D(centre, float(rng.uniform(-180, 180)), 1.0)
     turn[:, 2] += rng.uniform(-0.5, 0.5, 2) * np.array([width, height])
-    moved = _with_channels(cv2.warpAffine(source, turn, (width, height), borderMode=cv2.BORDER_REFLECT_101))
+    moved = with_channels(cv2.warpAffine(source, turn, (width, height), borderMode=cv2.BORDER_REFLECT_101))
     moved = moved * np.float32(rng.uniform(0.8, 1.2))
     return _blend(frame, moved, region), region
 
@@ -214,7 +176,7 @@ def finish(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
     """A larger area of another finish: brighter, darker, duller, rougher or blurred."""
     region, _ = blob_region(frame.shape[:2], rng, 0.08, 0.45)
     region = cv2.GaussianBlur(region, (0, 0), float(rng.uniform(1, 0.04 * max(frame.shape[:2]))))
-    smooth = _with_channels(cv2.GaussianBlur(frame, (0, 0), float(rng.uniform(1.5, 5))))
+    smooth = with_channels(cv2.GaussianBlur(frame, (0, 0), float(rng.uniform(1.5, 5))))
     choice = rng.integers(3)
     if choice == 0:
         changed = frame * np.float32(1 + _sign(rng) * log_uniform(0.06 * graininess(frame), 0.5, rng))
@@ -236,7 +198,7 @@ def bump(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
     shade = shade / max(float(np.abs(shade).max()), 1e-6)
     grid_x, grid_y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     pull = np.float32(rng.uniform(-6, 6))
-    warped = _with_channels(
+    warped = with_channels(
         cv2.remap(
             frame,
             (grid_x + slope_x * pull * radius / 4).astype(np.float32),
@@ -303,11 +265,6 @@ def largest_difference(a: Image, b: Image) -> Mask:
     return functools.reduce(cv2.max, channels)
 
 
-def log_uniform(low: float, high: float, rng: Rng) -> float:
-    """A number between `low` and `high` whose logarithm is uniform: as many small ones as large ones."""
-    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
-
-
 def _detail(frame: Image, rng: Rng) -> tuple[float, float]:
     """A place (x, y) where the frame has structure: the steepest of a few random ones."""
     height, width = frame.shape[:2]
@@ -357,9 +314,3 @@ def _fixed(points: NDArray[Any]) -> NDArray[np.int32]:
 def _tile(texture: Image, height: int, width: int) -> Image:
     repeats = (-(-height // texture.shape[0]), -(-width // texture.shape[1]), 1)
     return np.tile(texture, repeats)[:height, :width]
-
-
-def _with_channels(image: NDArray[Any]) -> Image:
-    """OpenCV drops the channel axis of grey images: put it back."""
-    result: Image = image[:, :, None] if image.ndim == 2 else image
-    return result

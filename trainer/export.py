@@ -16,8 +16,9 @@ from torch import nn
 from monitor.card import CARD_KEY, GOLDEN_KEY, Card
 from monitor.imaging import Pixels
 from monitor.model import EXPORT_TOLERANCE, INPUT, OUTPUTS, Golden, Model, worst_difference
-from trainer.corruption import corrupt, to_float
+from trainer.corruption import corrupt
 from trainer.errors import ExportError
+from trainer.variation import to_float
 
 OPSET = 20
 GOLDEN_GOOD = 2

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from monitor.imaging import Pixels
 from trainer.architecture import Architecture
-from trainer.corruption import Corrupted, Variation, training_frame
+from trainer.corruption import Corrupted, training_frame
 from trainer.dataset import Split
 from trainer.errors import FittingError
 from trainer.linear import CrossFit, Rebuilt, fit_linear
@@ -24,6 +24,7 @@ from trainer.loss import loss
 from trainer.network import Autoencoder
 from trainer.optimiser import Optimiser
 from trainer.tensors import normalise
+from trainer.variation import Variation
 
 WARM_UP = 0.05  # share of the training during which the learning rate rises
 SLACK = 0.05  # share of the budget by which iterations may be late before time takes over

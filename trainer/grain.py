@@ -18,17 +18,20 @@ STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))  # (rows, columns) to the neighbour: t
 class Grain(nn.Module):
     """The strength of edges and of ridges in four directions at four scales, and the brightness, of each 8 x 8 pixels.
 
-    Each is told twice, of the place and as the frame's mean: so what is compared is a place of a surface like this one.
+    Textures differ from frame to frame: of them each is told twice, of the place and as the frame's mean, so that what
+    is compared is a place of a surface like this one. Parts are alike, and the mean would tell of the camera's noise
+    and focus alone.
     """
 
     filters: Tensor  # [8, 1, 3, 3]
 
-    def __init__(self) -> None:
+    def __init__(self, texture: bool) -> None:
         super().__init__()
+        self.texture = texture
         self.register_buffer("filters", edges_and_ridges())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalised frames float [N, C, H, W] to [N, 2 * (8 * `SCALES` + C), H/8, W/8]."""
+        """Normalised frames float [N, C, H, W] to [N, F, H/8, W/8]: F is 8 * `SCALES` + C, of textures twice that."""
         grey = x.mean(dim=1, keepdim=True)
         answers = []
         for i in range(SCALES):
@@ -39,6 +42,8 @@ class Grain(nn.Module):
                 answer = F.avg_pool2d(answer, FEATURE_STRIDE // size)
             answers.append((answer + FAINT).log())
         here = torch.cat([*answers, F.avg_pool2d(x, FEATURE_STRIDE)], dim=1)
+        if not self.texture:
+            return here
         overall = here.mean(dim=3, keepdim=True).mean(dim=2, keepdim=True)
         return torch.cat([here, overall.expand_as(here)], dim=1)
 

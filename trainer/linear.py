@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from monitor.imaging import Pixels
 from trainer.architecture import Architecture
-from trainer.corruption import Variation, to_float, vary
 from trainer.tensors import normalise
+from trainer.variation import Variation, to_float, vary
 
 FOLDS = 4
 FRAMES = 400  # varied good frames of each fold to fit to; more move the components by less than a seed does

@@ -26,6 +26,7 @@ from trainer.loss import TOP_SHARE, top_mean
 from trainer.network import Autoencoder, Output
 from trainer.scale import Expectation, Scale, Surface, roughness
 from trainer.tensors import normalise, to_unit, upsample
+from trainer.variation import degrade
 
 # The score is 1 for the average good part and this much more for each standard deviation above it, so that scores are
 # positive and their ratio to the threshold (about 1.6 to 2) can be read in one histogram for all models.
@@ -41,6 +42,7 @@ MEMORY_CELLS = 2**20  # of all training frames, at most, are held at once: 280 M
 MEMORY_MIN_IMAGES = 100
 # Distances are smooth, and every good part has a few places that are new: they are scaled by more of their map.
 MEMORY_TOP_SHARE = 0.01
+DEGRADED = 4  # of so many frames one is remembered degraded, too
 BATCH = 16
 
 
@@ -118,11 +120,13 @@ def farthest_points(points: Tensor, count: int) -> Tensor:
 class Detector(nn.Module):
     """The exported graph: uint8 frames to score, anomaly map, reconstruction and latent vector."""
 
-    def __init__(self, network: Autoencoder, memory: PatchMemory | None, grain_memory: PatchMemory | None) -> None:
+    def __init__(
+        self, network: Autoencoder, memory: PatchMemory | None, grain: Grain, grain_memory: PatchMemory | None
+    ) -> None:
         super().__init__()
         self.network = network
         self.memory = memory
-        self.grain = Grain()
+        self.grain = grain
         self.grain_memory = grain_memory
         self.surface = Surface()  # how rough good parts are
         self.expectations: list[Expectation] = []  # one for each reading
@@ -208,13 +212,18 @@ def build_detector(
     cells = network.arch.height * network.arch.width // FEATURE_STRIDE**2
     looked_at = evenly(training_frames, max(MEMORY_CELLS // cells, MEMORY_MIN_IMAGES))
 
-    def remember(describe: Callable[[Tensor], Tensor]) -> PatchMemory:
-        return PatchMemory.fit(torch.cat([describe(x) for x in normalised(looked_at)]), seed)
+    def remember(frames: Pixels, describe: Callable[[Tensor], Tensor]) -> PatchMemory:
+        return PatchMemory.fit(torch.cat([describe(x) for x in normalised(frames)]), seed)
 
     many = len(training_frames) >= MEMORY_MIN_IMAGES
-    memory = remember(lambda x: network(x).features) if network.linear is None and many else None
-    grain_memory = remember(Grain()) if texture or many else None
-    detector = Detector(network, memory, grain_memory).eval()
+    memory = remember(looked_at, lambda x: network(x).features) if network.linear is None and many else None
+    grain, grain_memory = Grain(texture), None
+    if texture or many:
+        # The network copes with a camera that is worse by a little; grain is that of the camera as much as of the part.
+        rng = np.random.default_rng(seed)
+        worse = np.stack([degrade(frame, rng) for frame in looked_at[::DEGRADED]])
+        grain_memory = remember(np.concatenate([looked_at, worse]), grain)
+    detector = Detector(network, memory, grain, grain_memory).eval()
     detector.standardise(held_out)
     return detector
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from trainer.corruption import KINDS, LEAST_CHANGE, Variation, corrupt, graininess, training_frame, vary
+from trainer.corruption import KINDS, LEAST_CHANGE, corrupt, graininess, training_frame
+from trainer.variation import Variation
 
 SHAPES = [(96, 128, 1), (64, 64, 3)]
 
@@ -74,29 +75,11 @@ def test_on_a_smooth_part_fainter_defects_are_shown_than_on_a_rough_one() -> Non
     assert faintest(smooth) < LEAST_CHANGE < faintest(rough)
 
 
-def test_a_good_part_may_move_and_be_lit_otherwise_but_stays_itself() -> None:
-    rng = np.random.default_rng(0)
-    frame = good_frame((96, 128, 1))
-    varied = [vary(frame, rng) for _ in range(50)]
-    assert all(image.shape == frame.shape and image.dtype == np.float32 for image in varied)
-    assert min(np.corrcoef(image.ravel(), frame.ravel())[0, 1] for image in varied) > 0.7
-    assert np.std([image.mean() for image in varied]) > 0.01
-
-
 def test_training_frames_depend_on_the_generator_alone() -> None:
     images = (np.stack([good_frame((64, 64, 1), i) for i in range(4)]) * 255).astype(np.uint8)
-    first = [training_frame(images, i % 4, np.random.default_rng(i)) for i in range(20)]
-    again = [training_frame(images, i % 4, np.random.default_rng(i)) for i in range(20)]
+    first = [training_frame(images, i % 4, np.random.default_rng(i), Variation()) for i in range(20)]
+    again = [training_frame(images, i % 4, np.random.default_rng(i), Variation()) for i in range(20)]
     assert all((a.frame == b.frame).all() and (a.mask == b.mask).all() for a, b in zip(first, again, strict=True))
     untouched = [item for item in first if item.mask.max() == 0]
     assert 3 <= len(untouched) <= 14
     assert all((item.frame == item.clean).all() for item in untouched)
-
-
-def test_parts_that_may_lie_either_way_are_shown_in_all_four() -> None:
-    frame = np.zeros((64, 64, 1), np.float32)
-    frame[:16, :16] = 1  # one bright corner
-    rng = np.random.default_rng(0)
-    seen = [vary(frame, rng, Variation(mirrored=True, flipped=True)) for _ in range(40)]
-    corners = {(bool(f[:32].sum() > f[32:].sum()), bool(f[:, :32].sum() > f[:, 32:].sum())) for f in seen}
-    assert len(corners) == 4

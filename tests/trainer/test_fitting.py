@@ -9,12 +9,12 @@ import torch
 
 from trainer import fitting
 from trainer.architecture import LOSSES, Architecture, Loss
-from trainer.corruption import Variation
 from trainer.dataset import Split, choose_input, load_images, open_dataset
 from trainer.errors import FittingError
 from trainer.fitting import FitOptions, batch_stream, fit, losses, prefetch, schedule, seconds_per_step
 from trainer.network import Autoencoder
 from trainer.tensors import normalise, to_unit
+from trainer.variation import Variation
 
 ARCH = Architecture(64, 64, 1)
 SPLIT = Split(np.arange(0, 24), np.arange(24, 32), np.arange(24, 32), groups=np.arange(32))

@@ -23,19 +23,20 @@ def test_filters_say_nothing_of_what_is_even() -> None:
 
 @pytest.mark.parametrize(("strongest", "direction"), list(enumerate([(0, 1), (1, 0), (1, 1), (1, -1)])))
 def test_each_direction_is_told_apart(strongest: int, direction: tuple[int, int]) -> None:
-    answers = Grain()(normalise(stripes(direction))[0])[0].mean(dim=(1, 2))
+    answers = Grain(texture=False)(normalise(stripes(direction))[0])[0].mean(dim=(1, 2))
     assert answers[:4].argmax() == strongest, "edges"
     assert answers[4:8].argmax() == strongest, "ridges"
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_shape_and_the_frame_s_own_mean(channels: int) -> None:
+def test_shape_and_a_texture_s_own_mean(channels: int) -> None:
     x = torch.randn(2, channels, 64, 96, generator=torch.Generator().manual_seed(0))
-    answers = Grain()(x)
+    answers = Grain(texture=True)(x)
     count = 8 * SCALES + channels
     assert answers.shape == (2, 2 * count, 8, 12)
     here, overall = answers[:, :count], answers[:, count:]
     assert torch.allclose(overall, here.mean(dim=(2, 3), keepdim=True).expand_as(here), atol=1e-5)
+    assert torch.equal(Grain(texture=False)(x), here)
 
 
 def test_a_line_across_the_grain_is_new_to_a_memory_where_it_is() -> None:
@@ -46,7 +47,7 @@ def test_a_line_across_the_grain_is_new_to_a_memory_where_it_is() -> None:
             rng.normal(size=(count, 1, 1, 64)).repeat(64, axis=2) + rng.normal(0, 0.2, (count, 1, 64, 64))
         ).float()
 
-    grain = Grain()
+    grain = Grain(texture=True)
     memory = PatchMemory.fit(grain(ground(60)), seed=0)
     frame = ground(1)
     scratched = frame.clone()
@@ -55,3 +56,25 @@ def test_a_line_across_the_grain_is_new_to_a_memory_where_it_is() -> None:
         before, after = memory(grain(frame))[0, 0], memory(grain(scratched))[0, 0]
     assert (after - before).argmax() // 8 == 4, "in the row of cells that the scratch runs through"
     assert after.max() > before.max() + 1
+
+
+def test_noise_all_over_a_part_is_not_a_place_that_is_new() -> None:
+    """A camera with more gain changes every place alike, and a mark still stands out."""
+    generator = torch.Generator().manual_seed(0)
+    shape = torch.sin(torch.arange(64) / 5)[:, None] * torch.sin(torch.arange(64) / 7)  # of all parts
+
+    def parts(noise: float) -> torch.Tensor:
+        return shape + noise * torch.randn(60, 1, 64, 64, generator=generator)
+
+    marked = parts(0.2)[:1]
+    marked[:, :, 32:40, 32:40] += torch.linspace(0, 3, 8)
+    reading = {}
+    for texture in (False, True):
+        grain = Grain(texture)
+        memory = PatchMemory.fit(grain(parts(0.2)), seed=0)
+        with torch.no_grad():
+            reading[texture] = [float(memory(grain(x)).mean()) for x in (parts(0.2), parts(0.3))]
+            places = memory(grain(marked))[0, 0]
+        assert places.argmax() == 4 * 8 + 4
+    of_parts, of_textures = (after / before for before, after in reading.values())
+    assert of_parts < of_textures

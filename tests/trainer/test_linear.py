@@ -7,10 +7,10 @@ from sklearn.decomposition import PCA
 
 from trainer import linear as module
 from trainer.architecture import Architecture
-from trainer.corruption import Variation
 from trainer.dataset import choose_input, load_images, open_dataset
 from trainer.linear import LARGEST, LinearAutoencoder, fit_linear, principal_components
 from trainer.tensors import normalise, to_unit
+from trainer.variation import Variation
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,25 @@
 """From outputs to a score: the memory, the scales, and the map that explains the score."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
+from trainer import scoring
 from trainer.architecture import Architecture
 from trainer.grain import Grain
 from trainer.loss import top_mean
 from trainer.network import Autoencoder
-from trainer.scoring import DEVIATION, Detector, PatchMemory, Reading, build_detector, evenly, farthest_points
+from trainer.scoring import (
+    DEVIATION,
+    Detector,
+    PatchMemory,
+    Reading,
+    build_detector,
+    evenly,
+    farthest_points,
+    normalised,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -76,6 +87,32 @@ def test_memories_are_used_from_a_hundred_images_on_and_of_a_texture_s_grain_alw
     assert len(detector.scales) == 1 + features + grain
 
 
+def test_a_camera_a_little_out_of_focus_does_not_make_grain_new(
+    network: Autoencoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    wave = np.sin(np.arange(64) / 4)[:, None] * np.sin(np.arange(64) / 6)
+
+    def parts(count: int) -> np.ndarray:
+        noise = rng.normal(0, 10, (count, 64, 64))
+        return (128 + 60 * wave + noise).clip(0, 255).round().astype(np.uint8)[..., None]
+
+    def times_as_new() -> float:
+        detector = build_detector(network, parts(100), parts(8), texture=False, seed=0)
+        assert detector.grain_memory is not None
+        sharp = parts(20)
+        soft = np.stack([cv2.GaussianBlur(frame, (0, 0), 0.8)[..., None] for frame in sharp])
+        with torch.no_grad():
+            means = [
+                float(detector.grain_memory(detector.grain(next(normalised(f[:16])))).mean()) for f in (sharp, soft)
+            ]
+        return means[1] / means[0]
+
+    remembered = times_as_new()
+    monkeypatch.setattr(scoring, "DEGRADED", 1000)
+    assert remembered < 1.5 < times_as_new()
+
+
 def test_on_aligned_parts_each_place_s_difference_counts_instead_of_features() -> None:
     torch.manual_seed(0)
     aligned = Autoencoder(Architecture(64, 64, 1, components=4)).eval()
@@ -113,8 +150,9 @@ def test_readings_count_alike_whatever_their_units(network: Autoencoder) -> None
 
 
 def test_scale_survives_readings_that_do_not_vary() -> None:
-    grain_memory = PatchMemory.fit(Grain()(torch.randn(4, 1, 64, 64)), seed=0)
-    detector = Detector(Autoencoder(Architecture(64, 64, 1, components=0)).eval(), None, grain_memory)
+    grain = Grain(texture=True)
+    grain_memory = PatchMemory.fit(grain(torch.randn(4, 1, 64, 64)), seed=0)
+    detector = Detector(Autoencoder(Architecture(64, 64, 1, components=0)).eval(), None, grain, grain_memory)
     same = np.repeat(frames(1), 6, axis=0)
     detector.standardise(same)
     with torch.no_grad():

@@ -1,0 +1,79 @@
+"""Good frames as they may come another time: moved, lit or photographed otherwise, and good all the same."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.imaging import Pixels
+
+Image = NDArray[Any]  # float32 [H, W, C] in 0..1
+Rng = np.random.Generator
+
+# What `degrade` draws from, each log-uniformly, at the size that the network sees.
+BLUR = (0.3, 1.0)  # pixels, one standard deviation
+NOISE = (0.75, 7.5)  # grey levels, one standard deviation
+JPEG_QUALITY = (40, 95)
+
+
+@dataclass(frozen=True)
+class Variation:
+    """What harmless changes good parts are shown under: how much `vary` moves and lights them, and which way they may
+    lie.
+    """
+
+    strength: float = 1.0
+    mirrored: bool = False  # left and right
+    flipped: bool = False  # upside down
+
+
+def to_float(image: NDArray[np.uint8]) -> Image:
+    """uint8 to float32 in 0..1."""
+    return image.astype(np.float32) / 255
+
+
+def vary(image: Image, rng: Rng, variation: Variation = Variation()) -> Image:
+    """What a good part may do: turn by 2 degrees, shift by 2 %, scale by 3 %, be lit by 15 % more or less, at most.
+
+    Where the parts may lie either way, every second one is mirrored and every second one upside down.
+    """
+    height, width = image.shape[:2]
+    strength = variation.strength
+    if variation.mirrored and rng.random() < 0.5:
+        image = image[:, ::-1]
+    if variation.flipped and rng.random() < 0.5:
+        image = image[::-1]
+    turn = cv2.getRotationMatrix2D(
+        (width / 2, height / 2), strength * rng.uniform(-2, 2), 1 + strength * rng.uniform(-0.03, 0.03)
+    )
+    turn[:, 2] += strength * rng.uniform(-0.02, 0.02, 2) * np.array([width, height])
+    moved = with_channels(
+        cv2.warpAffine(np.ascontiguousarray(image), turn, (width, height), borderMode=cv2.BORDER_REFLECT_101)
+    )
+    lit = moved * np.float32(1 + strength * rng.uniform(-0.15, 0.15)) + np.float32(strength * rng.uniform(-0.03, 0.03))
+    return np.clip(lit, 0, 1)
+
+
+def degrade(frame: Pixels, rng: Rng) -> Pixels:
+    """A frame uint8 [H, W, C] as a camera gives it that is a little out of focus, has more gain, or compresses."""
+    choice = rng.integers(3)
+    if choice == 0:
+        return with_channels(cv2.GaussianBlur(frame, (0, 0), log_uniform(*BLUR, rng)))
+    if choice == 1:
+        noise = log_uniform(*NOISE, rng) * rng.standard_normal(frame.shape, np.float32)
+        return np.clip(frame + noise, 0, 255).round().astype(np.uint8)
+    quality = round(log_uniform(*JPEG_QUALITY, rng))
+    _, data = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return with_channels(np.asarray(cv2.imdecode(data, cv2.IMREAD_UNCHANGED), np.uint8))
+
+
+def log_uniform(low: float, high: float, rng: Rng) -> float:
+    """A number between `low` and `high` whose logarithm is uniform: as many small ones as large ones."""
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
+def with_channels(image: NDArray[Any]) -> NDArray[Any]:
+    """OpenCV drops the channel axis of grey images: put it back."""
+    return image[:, :, None] if image.ndim == 2 else image
