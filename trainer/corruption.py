@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.variation import Image, Rng, Variation, log_uniform, to_float, vary, with_channels
+from trainer.variation import Image, Rng, Variation, degrade, log_uniform, to_float, to_levels, vary, with_channels
 
 Mask = NDArray[Any]  # float32 [H, W] in 0..1
 
@@ -39,9 +39,11 @@ class Corrupted:
 def training_frame(images: NDArray[np.uint8], index: int, rng: Rng, variation: Variation) -> Corrupted:
     """Frame `index` of `images` (uint8 [N, H, W, C]) under harmless changes, corrupted or not."""
     clean = vary(to_float(images[index]), rng, variation)
-    if rng.random() >= CORRUPTED_SHARE:
-        return Corrupted(clean, clean, np.zeros(clean.shape[:2], np.float32), index)
-    frame, mask = corrupt(clean, to_float(images[rng.integers(len(images))]), rng)
+    frame, mask = clean, np.zeros(clean.shape[:2], np.float32)
+    if rng.random() < CORRUPTED_SHARE:
+        frame, mask = corrupt(clean, to_float(images[rng.integers(len(images))]), rng)
+    if rng.random() < variation.degraded:
+        frame = to_float(degrade(to_levels(frame), rng))
     return Corrupted(frame, clean, mask, index)
 
 

@@ -18,7 +18,7 @@ from monitor.imaging import Pixels
 from monitor.model import EXPORT_TOLERANCE, INPUT, OUTPUTS, Golden, Model, worst_difference
 from trainer.corruption import corrupt
 from trainer.errors import ExportError
-from trainer.variation import to_float
+from trainer.variation import to_float, to_levels
 
 OPSET = 20
 GOLDEN_GOOD = 2
@@ -74,7 +74,7 @@ def choose_golden(detector: nn.Module, good_frames: Pixels) -> Golden:
     for i in range(GOLDEN_CORRUPTED):
         frame = to_float(good_frames[i % len(good_frames)])
         changed, _ = corrupt(frame, to_float(good_frames[-1]), rng)
-        corrupted.append((changed * 255).round().astype(np.uint8))
+        corrupted.append(to_levels(changed))
     frames = np.concatenate([plain, np.stack(corrupted)])
     return Golden(frames, torch_scores(detector, frames))
 

@@ -20,18 +20,24 @@ JPEG_QUALITY = (40, 95)
 
 @dataclass(frozen=True)
 class Variation:
-    """What harmless changes good parts are shown under: how much `vary` moves and lights them, and which way they may
-    lie.
+    """What harmless changes good parts are shown under: how much `vary` moves and lights them, which way they may lie,
+    and how many of them a worse camera took.
     """
 
     strength: float = 1.0
     mirrored: bool = False  # left and right
     flipped: bool = False  # upside down
+    degraded: float = 0.0  # share of the frames
 
 
 def to_float(image: NDArray[np.uint8]) -> Image:
     """uint8 to float32 in 0..1."""
     return image.astype(np.float32) / 255
+
+
+def to_levels(image: Image) -> Pixels:
+    """The reverse of `to_float`."""
+    return (image * 255).round().astype(np.uint8)
 
 
 def vary(image: Image, rng: Rng, variation: Variation = Variation()) -> Image:

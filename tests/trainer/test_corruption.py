@@ -83,3 +83,15 @@ def test_training_frames_depend_on_the_generator_alone() -> None:
     untouched = [item for item in first if item.mask.max() == 0]
     assert 3 <= len(untouched) <= 14
     assert all((item.frame == item.clean).all() for item in untouched)
+
+
+def test_a_worse_camera_is_no_corruption_and_is_not_to_be_rebuilt() -> None:
+    images = (np.stack([good_frame((64, 64, 1), i) for i in range(4)]) * 255).astype(np.uint8)
+    seen, sharp = (
+        [training_frame(images, i % 4, np.random.default_rng(i), Variation(degraded=share)) for i in range(20)]
+        for share in (1.0, 0.0)
+    )
+    for worse, usual in zip(seen, sharp, strict=True):
+        assert (worse.clean == usual.clean).all()
+        assert (worse.mask == usual.mask).all()
+        assert 0 < np.abs(worse.frame - usual.frame).mean() < 0.05
