@@ -42,7 +42,9 @@ MEMORY_CELLS = 2**20  # of all training frames, at most, are held at once: 280 M
 MEMORY_MIN_IMAGES = 100
 # Distances are smooth, and every good part has a few places that are new: they are scaled by more of their map.
 MEMORY_TOP_SHARE = 0.01
-DEGRADED = 4  # of so many frames one is remembered degraded, too
+# Grain is the camera's as much as the part's. Of so many frames of parts one is remembered degraded, too; the grain of
+# textures varies by itself, and more of it would hide hairlines.
+DEGRADED = 4
 BATCH = 16
 
 
@@ -218,8 +220,9 @@ def build_detector(
     many = len(training_frames) >= MEMORY_MIN_IMAGES
     memory = remember(looked_at, lambda x: network(x).features) if network.linear is None and many else None
     grain, grain_memory = Grain(texture), None
-    if texture or many:
-        # The network copes with a camera that is worse by a little; grain is that of the camera as much as of the part.
+    if texture:
+        grain_memory = remember(looked_at, grain)
+    elif many:
         rng = np.random.default_rng(seed)
         worse = np.stack([degrade(frame, rng) for frame in looked_at[::DEGRADED]])
         grain_memory = remember(np.concatenate([looked_at, worse]), grain)
