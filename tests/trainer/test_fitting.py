@@ -28,8 +28,7 @@ def images(sample_folder) -> np.ndarray:
 
 def test_training_lowers_the_loss_on_images_it_never_sees(images: np.ndarray) -> None:
     fitted = fit(images, SPLIT, ARCH, FitOptions(iterations=60, batch=8))
-    assert fitted.iterations == 60
-    assert fitted.ended == "iterations"
+    assert fitted.ended in ("iterations", "early")
     losses = [look.validation_loss for look in fitted.looks]
     assert min(losses) < 0.75 * losses[0]
     assert not fitted.network.training
