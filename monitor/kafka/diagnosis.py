@@ -1,6 +1,7 @@
 """Why a cluster cannot be reached: address, TLS, user. kafka-python says `Unable to bootstrap` to all of it."""
 
 import logging
+import re
 import socket
 import ssl
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from monitor.settings import KafkaSettings
 
 CONNECT_SECONDS = 3.0
 LOGIN_MS = (2_000, 4_000, 8_000)
+# The client's log of a server that told its version, as only a Kafka does, and cut the connection while it logged in.
+HUNG_UP = re.compile(r"broker_version=\(\d.*socket disconnected", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,9 @@ def diagnose(address: Address, settings: KafkaSettings) -> Fault | None:
                 text = " ".join([*said.lines, str(error)])
         if fault := _refusal(address, settings, text):
             return fault
+    # A server that hangs up right after its refusal may be faster than the client, which then never reads it.
+    if uses_sasl(settings) and HUNG_UP.search(text):
+        return _refused(address, settings)
     return Fault(f"{address}: no Kafka answers as kafka.security {settings.security} expects", True)
 
 
@@ -47,14 +53,18 @@ def _refusal(address: Address, settings: KafkaSettings, text: str) -> Fault | No
     if not uses_sasl(settings):
         return None
     if "Authentication failed" in text or "SaslAuthentication" in text:
-        return Fault(
-            f"{address}: user {settings.username} refused with {settings.sasl_mechanism}; wrong kafka.username, "
-            "password or sasl_mechanism?",
-            False,
-        )
+        return _refused(address, settings)
     if "UnsupportedSaslMechanism" in text or "not enabled" in text or "mechanism" in text:
         return Fault(f"{address}: kafka.sasl_mechanism {settings.sasl_mechanism} is not offered there", False)
     return None
+
+
+def _refused(address: Address, settings: KafkaSettings) -> Fault:
+    return Fault(
+        f"{address}: user {settings.username} refused with {settings.sasl_mechanism}; wrong kafka.username, "
+        "password or sasl_mechanism?",
+        False,
+    )
 
 
 def _try_server(server: str, settings: KafkaSettings) -> Fault | None:
