@@ -34,6 +34,7 @@ def diagnose(address: Address, settings: KafkaSettings) -> Fault | None:
     if all(faults):
         return next((fault for fault in faults if fault and not fault.may_pass), faults[0])
     # A client that is refused keeps trying until its time is up, and only its log says why.
+    hung_up = uses_sasl(settings)
     for milliseconds in LOGIN_MS:
         with _Listening() as said:
             try:
@@ -43,8 +44,10 @@ def diagnose(address: Address, settings: KafkaSettings) -> Fault | None:
                 text = " ".join([*said.lines, str(error)])
         if fault := _refusal(address, settings, text):
             return fault
-    # A server that hangs up right after its refusal may be faster than the client, which then never reads it.
-    if uses_sasl(settings) and HUNG_UP.search(text):
+        hung_up = hung_up and HUNG_UP.search(text) is not None
+    # A server that hangs up right after its refusal may be faster than the client, which then never reads it. One that
+    # is only starting does not do so every time.
+    if hung_up:
         return _refused(address, settings)
     return Fault(f"{address}: no Kafka answers as kafka.security {settings.security} expects", True)
 
