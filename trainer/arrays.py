@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.errors import UsageError
+from trainer.variation import to_levels
 
 SUFFIXES = (".npy", ".npz", ".gz", "-ubyte")
 LABELS = {"images": "labels", "x": "y", "x_train": "y_train", "x_test": "y_test"}
@@ -126,4 +127,4 @@ def _as_images(array: NDArray[Any], what: str) -> NDArray[np.uint8]:
     if array.dtype.kind != "f" or not (array.min() >= 0 and array.max() <= 1):
         spread = f"{array.min():g} to {array.max():g}" if array.dtype.kind in "iuf" else "no numbers"
         raise UsageError(f"{what}: {array.dtype} from {spread}, right are uint8, or floats from 0 to 1")
-    return (array * 255).round().astype(np.uint8)
+    return to_levels(array)
