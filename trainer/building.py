@@ -41,6 +41,7 @@ from trainer.dense import build_dense_detector, fit_dense
 from trainer.evaluation import Evaluation, evaluate
 from trainer.fitting import FitOptions, Fitted, fit, seconds_per_step
 from trainer.network import Autoencoder
+from trainer.registration import fit_registration
 from trainer.resolution import PART_SIDES, load_at_best_size
 from trainer.scoring import build_detector
 
@@ -183,10 +184,15 @@ def fit_detector(
         network, fitted = fit_dense(images, parts, arch, options.fit, show, interrupted)
         progress("exporting", 0.0)
         return fitted, build_dense_detector(network, validation), arch.to_dict()
-    fitted = fit(images, parts, conv_dense(spec, options), options.fit, show, interrupted)
+    progress("finding how parts lie", 0.0)
+    registration = fit_registration(images[parts.train], options.fit.seed)
+    seen = images if registration is None else registration.apply_to(images)
+    fitted = fit(seen, parts, conv_dense(spec, options), options.fit, show, interrupted)
     progress("exporting", 0.0)
     assert isinstance(fitted.network, Autoencoder)
-    detector = build_detector(fitted.network, images[parts.train], validation, fitted.texture, options.fit.seed)
+    detector = build_detector(
+        fitted.network, images[parts.train], validation, fitted.texture, options.fit.seed, registration
+    )
     memories = {"memory_patches": detector.memory, "grain_patches": detector.grain_memory}
     remembered = {name: 0 if memory is None else memory.size for name, memory in memories.items()}
     return fitted, detector, fitted.network.arch.to_dict() | remembered

@@ -24,6 +24,7 @@ from trainer.architecture import FEATURE_STRIDE, MAP_STRIDE
 from trainer.grain import Grain
 from trainer.loss import TOP_SHARE, top_mean
 from trainer.network import Autoencoder, Output
+from trainer.registration import Registration, inverse, warp
 from trainer.scale import Expectation, Scale, Surface, roughness
 from trainer.tensors import normalise, to_unit, upsample
 from trainer.variation import degrade
@@ -119,13 +120,44 @@ def farthest_points(points: Tensor, count: int) -> Tensor:
     return points[chosen]
 
 
+class Seen(NamedTuple):
+    """N frames as they came, normalised, and as the network sees them: registered first."""
+
+    frame: Tensor  # [N, C, H, W]
+    x: Tensor  # [N, C, H, W]
+    mean: Tensor  # [N, 1, 1, 1] of the registered frames
+    spread: Tensor  # [N, 1, 1, 1]
+    pose: Tensor | None  # [N, 4]; None where nothing is registered
+
+
+def see(frames: Tensor, registration: Registration | None) -> Seen:
+    """What the detector makes its readings of: of frames uint8 [N, H, W, C]."""
+    unit = to_unit(frames)
+    x, mean, spread = normalise(unit)
+    if registration is None:
+        return Seen(x, x, mean, spread, None)
+    pose = registration(unit)
+    return Seen(x, *normalise(warp(unit, pose)), pose)
+
+
+def put_back(x: Tensor, pose: Tensor | None) -> Tensor:
+    """Maps [N, C, h, w] of registered frames as maps of the frames as they came."""
+    return x if pose is None else warp(x, inverse(pose))
+
+
 class Detector(nn.Module):
     """The exported graph: uint8 frames to score, anomaly map, reconstruction and latent vector."""
 
     def __init__(
-        self, network: Autoencoder, memory: PatchMemory | None, grain: Grain, grain_memory: PatchMemory | None
+        self,
+        network: Autoencoder,
+        memory: PatchMemory | None,
+        grain: Grain,
+        grain_memory: PatchMemory | None,
+        registration: Registration | None = None,
     ) -> None:
         super().__init__()
+        self.registration = registration
         self.network = network
         self.memory = memory
         self.grain = grain
@@ -136,32 +168,39 @@ class Detector(nn.Module):
         self.scale = Scale()  # of their sum
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Frames uint8 [N, H, W, C] to score [N], map [N, H/4, W/4], reconstruction like the frames, latent [N, D]."""
-        x, mean, spread = normalise(to_unit(frames))
-        code, pyramid = self.network.encode(x)
+        """Frames uint8 [N, H, W, C] to score [N], map [N, H/4, W/4], reconstruction like the frames, latent [N, D].
+
+        The latent vector is brightness, contrast, the pose where frames are registered, and the network's code.
+        """
+        seen = see(frames, self.registration)
+        code, pyramid = self.network.encode(seen.x)
         # The reconstruction comes from this tensor alone: here the monitor parts the graph into encoder and decoder.
-        latent = torch.cat([mean.flatten(1), spread.flatten(1), code], dim=1)
-        brightness, contrast, code = torch.split(latent, [1, 1, code.shape[1]], dim=1)
+        pose = [] if seen.pose is None else [seen.pose]
+        latent = torch.cat([seen.mean.flatten(1), seen.spread.flatten(1), *pose, code], dim=1)
+        brightness, contrast, *pose, code = torch.split(
+            latent, [1, 1, *(p.shape[1] for p in pose), code.shape[1]], dim=1
+        )
         reconstruction, rebuilt = self.network.decode(code)
-        output = self.network.judge(x, code, pyramid, reconstruction, rebuilt)
-        cells = self.sum(self.relative(self.readings(x, output), self.surface(roughness(x))))
+        output = self.network.judge(seen.x, code, pyramid, reconstruction, rebuilt)
+        cells = self.sum(self.relative(self.readings(seen, output), self.surface(roughness(seen.frame))))
         anomaly_map = 1 + DEVIATION * self.scale.deviations(cells)  # [N, 1, H/4, W/4]
         score = top_mean(anomaly_map)  # [N]
         lit = reconstruction * contrast[:, :, None, None] + brightness[:, :, None, None]
+        lit = put_back(lit, pose[0] if pose else None)
         pixels = F.interpolate(lit, scale_factor=2.0, mode="bilinear")
         pixels = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
         return score, anomaly_map[:, 0], pixels, latent
 
-    def readings(self, x: Tensor, output: Output) -> list[Reading]:
-        """What says how wrong each place of normalised frames [N, C, H, W] is, unscaled."""
-        readings = [Reading(output.logits)]
+    def readings(self, seen: Seen, output: Output) -> list[Reading]:
+        """What says how wrong each place of the frames is, unscaled."""
+        readings = [Reading(put_back(output.logits, seen.pose))]
         if output.difference is not None:
             cells = F.avg_pool2d(output.difference.abs().mean(dim=1, keepdim=True), MAP_STRIDE // 2)
-            readings.append(Reading(cells))
+            readings.append(Reading(put_back(cells, seen.pose)))
         if self.memory is not None:
-            readings.append(Reading(self.memory(output.features), MEMORY_TOP_SHARE))
+            readings.append(Reading(put_back(self.memory(output.features), seen.pose), MEMORY_TOP_SHARE))
         if self.grain_memory is not None:
-            readings.append(Reading(self.grain_memory(self.grain(x)), MEMORY_TOP_SHARE))
+            readings.append(Reading(self.grain_memory(self.grain(seen.frame)), MEMORY_TOP_SHARE))
         return readings
 
     def relative(self, readings: list[Reading], rough: Tensor) -> list[Reading]:
@@ -178,12 +217,13 @@ class Detector(nn.Module):
     @torch.no_grad()
     def standardise(self, good_frames: Pixels) -> None:
         """Put readings and their sum on the scale of good frames uint8 [N, H, W, C] that the weights never saw."""
-        rough = torch.cat([roughness(x) for x in normalised(good_frames)])
+        batches = [see(frames, self.registration) for frames in batched(good_frames)]
+        rough = torch.cat([roughness(seen.frame) for seen in batches])
         self.surface = Surface.of(rough)
         rough = self.surface(rough)
-        batches = [self.readings(x, self.network(x)) for x in normalised(good_frames)]
+        answers = [self.readings(seen, self.network(seen.x)) for seen in batches]
         readings = [
-            Reading(torch.cat([cells for cells, _ in same]), same[0].top_share) for same in zip(*batches, strict=True)
+            Reading(torch.cat([cells for cells, _ in same]), same[0].top_share) for same in zip(*answers, strict=True)
         ]
         medians = [cells.flatten(1).median(dim=1).values for cells, _ in readings]
         self.expectations = [
@@ -197,36 +237,41 @@ class Detector(nn.Module):
         self.scale = Scale.of(top_mean(self.sum(relative)), least=0.01)
 
 
-def normalised(frames: Pixels) -> Iterator[Tensor]:
-    """Frames uint8 [N, H, W, C] as the network takes them, a batch at a time."""
+def batched(frames: Pixels) -> Iterator[Tensor]:
+    """Frames uint8 [N, H, W, C], a batch at a time."""
     for i in range(0, len(frames), BATCH):
-        yield normalise(to_unit(torch.from_numpy(frames[i : i + BATCH])))[0]
+        yield torch.from_numpy(frames[i : i + BATCH])
 
 
 @torch.no_grad()
 def build_detector(
-    network: Autoencoder, training_frames: Pixels, held_out: Pixels, texture: bool, seed: int
+    network: Autoencoder,
+    training_frames: Pixels,
+    held_out: Pixels,
+    texture: bool,
+    seed: int,
+    registration: Registration | None = None,
 ) -> Detector:
     """The whole detector from a trained network: memories from the training frames, scales from the held-out ones.
 
-    `texture` says whether the good parts are one.
+    Frames are as they came, not registered yet; `texture` says whether the good parts are one.
     """
     cells = network.arch.height * network.arch.width // FEATURE_STRIDE**2
     looked_at = evenly(training_frames, max(MEMORY_CELLS // cells, MEMORY_MIN_IMAGES))
 
-    def remember(frames: Pixels, describe: Callable[[Tensor], Tensor]) -> PatchMemory:
-        return PatchMemory.fit(torch.cat([describe(x) for x in normalised(frames)]), seed)
+    def remember(frames: Pixels, describe: Callable[[Seen], Tensor]) -> PatchMemory:
+        return PatchMemory.fit(torch.cat([describe(see(batch, registration)) for batch in batched(frames)]), seed)
 
     many = len(training_frames) >= MEMORY_MIN_IMAGES
-    memory = remember(looked_at, lambda x: network(x).features) if network.linear is None and many else None
+    memory = remember(looked_at, lambda seen: network(seen.x).features) if network.linear is None and many else None
     grain, grain_memory = Grain(texture), None
     if texture:
-        grain_memory = remember(looked_at, grain)
+        grain_memory = remember(looked_at, lambda seen: grain(seen.frame))
     elif many:
         rng = np.random.default_rng(seed)
         worse = np.stack([degrade(frame, rng) for frame in looked_at[::DEGRADED]])
-        grain_memory = remember(np.concatenate([looked_at, worse]), grain)
-    detector = Detector(network, memory, grain, grain_memory).eval()
+        grain_memory = remember(np.concatenate([looked_at, worse]), lambda seen: grain(seen.frame))
+    detector = Detector(network, memory, grain, grain_memory, registration).eval()
     detector.standardise(held_out)
     return detector
 

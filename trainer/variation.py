@@ -24,7 +24,8 @@ class Variation:
     and how many of them a worse camera took.
     """
 
-    strength: float = 1.0
+    moved: float = 1.0
+    lit: float = 1.0
     mirrored: bool = False  # left and right
     flipped: bool = False  # upside down
     degraded: float = 0.0  # share of the frames
@@ -43,22 +44,23 @@ def to_levels(image: Image) -> Pixels:
 def vary(image: Image, rng: Rng, variation: Variation = Variation()) -> Image:
     """What a good part may do: turn by 2 degrees, shift by 2 %, scale by 3 %, be lit by 15 % more or less, at most.
 
-    Where the parts may lie either way, every second one is mirrored and every second one upside down.
+    `variation` asks for so many times as much of it. Where the parts may lie either way, every second one is
+    mirrored and every second one upside down.
     """
     height, width = image.shape[:2]
-    strength = variation.strength
+    most, light = variation.moved, variation.lit
     if variation.mirrored and rng.random() < 0.5:
         image = image[:, ::-1]
     if variation.flipped and rng.random() < 0.5:
         image = image[::-1]
     turn = cv2.getRotationMatrix2D(
-        (width / 2, height / 2), strength * rng.uniform(-2, 2), 1 + strength * rng.uniform(-0.03, 0.03)
+        (width / 2, height / 2), most * rng.uniform(-2, 2), 1 + most * rng.uniform(-0.03, 0.03)
     )
-    turn[:, 2] += strength * rng.uniform(-0.02, 0.02, 2) * np.array([width, height])
+    turn[:, 2] += most * rng.uniform(-0.02, 0.02, 2) * np.array([width, height])
     moved = with_channels(
         cv2.warpAffine(np.ascontiguousarray(image), turn, (width, height), borderMode=cv2.BORDER_REFLECT_101)
     )
-    lit = moved * np.float32(1 + strength * rng.uniform(-0.15, 0.15)) + np.float32(strength * rng.uniform(-0.03, 0.03))
+    lit = moved * np.float32(1 + light * rng.uniform(-0.15, 0.15)) + np.float32(light * rng.uniform(-0.03, 0.03))
     return np.clip(lit, 0, 1)
 
 

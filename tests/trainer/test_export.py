@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from monitor.model import Golden
+from tests.trainer.test_registration import parts
 from trainer.architecture import Architecture
 from trainer.errors import ExportError
 from trainer.export import (
@@ -17,6 +18,7 @@ from trainer.export import (
     weights_sha256,
 )
 from trainer.network import Autoencoder
+from trainer.registration import fit_registration
 from trainer.scoring import Detector, build_detector
 
 RNG = np.random.default_rng(0)
@@ -26,11 +28,19 @@ def frames(count: int, channels: int = 1) -> np.ndarray:
     return RNG.integers(0, 256, (count, 64, 96, channels), dtype=np.uint8)
 
 
-@pytest.fixture(scope="module", params=[(1, 40), (3, 110)], ids=["grey without memory", "colour with memory"])
+@pytest.fixture(
+    scope="module",
+    params=[(1, 40), (3, 110), (1, 0)],
+    ids=["grey without memory", "colour with memory", "registered"],
+)
 def detector(request: pytest.FixtureRequest) -> Detector:
     channels, images = request.param
     torch.manual_seed(0)
     network = Autoencoder(Architecture(64, 96, channels)).eval()
+    if images == 0:
+        registration = fit_registration(parts(40), seed=0)
+        assert registration is not None
+        return build_detector(network, parts(40), parts(12), texture=False, seed=0, registration=registration)
     return build_detector(network, frames(images, channels), frames(12, channels), texture=False, seed=0)
 
 
@@ -45,7 +55,8 @@ def test_every_output_of_the_graph_is_torchs(detector: Detector, graph: onnx.Mod
 
     session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
     for count in (1, 3):
-        batch = frames(count, detector.network.arch.channels)
+        registered = detector.registration is not None
+        batch = parts(count) if registered else frames(count, detector.network.arch.channels)
         score, anomaly_map, reconstruction, latent = session.run(None, {"frames": batch})
         with torch.no_grad():
             expected = [tensor.numpy() for tensor in detector(torch.from_numpy(batch))]

@@ -8,8 +8,10 @@ import torch
 from trainer import scoring
 from trainer.architecture import Architecture
 from trainer.grain import Grain
+from trainer.linear import fit_linear
 from trainer.loss import top_mean
 from trainer.network import Autoencoder
+from trainer.registration import fit_registration, warp
 from trainer.scoring import (
     DEVIATION,
     Detector,
@@ -18,7 +20,7 @@ from trainer.scoring import (
     build_detector,
     evenly,
     farthest_points,
-    normalised,
+    see,
 )
 
 RNG = np.random.default_rng(0)
@@ -103,9 +105,8 @@ def test_a_camera_a_little_out_of_focus_does_not_make_grain_new(
         sharp = parts(20)
         soft = np.stack([cv2.GaussianBlur(frame, (0, 0), 0.8)[..., None] for frame in sharp])
         with torch.no_grad():
-            means = [
-                float(detector.grain_memory(detector.grain(next(normalised(f[:16])))).mean()) for f in (sharp, soft)
-            ]
+            seen = [see(torch.from_numpy(frames), None).frame for frames in (sharp, soft)]
+            means = [float(detector.grain_memory(detector.grain(x)).mean()) for x in seen]
         return means[1] / means[0]
 
     remembered = times_as_new()
@@ -157,3 +158,41 @@ def test_scale_survives_readings_that_do_not_vary() -> None:
     detector.standardise(same)
     with torch.no_grad():
         assert torch.isfinite(detector(torch.from_numpy(same))[0]).all()
+
+
+def test_a_part_that_lies_elsewhere_is_judged_as_if_it_did_not() -> None:
+    """The score hardly changes, and map and reconstruction are those of the frame as it came."""
+    rng = np.random.default_rng(0)
+    large = cv2.GaussianBlur(rng.uniform(0, 255, (96, 96)), (0, 0), 4)
+    large = ((large - large.min()) / np.ptp(large) * 200 + 20).astype(np.float32)
+
+    def part(x: float, y: float, spot: bool = False) -> np.ndarray:
+        scene = large.copy()
+        if spot:
+            scene[44:50, 52:58] = 255
+        moved = cv2.warpAffine(scene, np.array([[1, 0, x - 16.0], [0, 1, y - 16.0]]), (64, 64))
+        return (moved + rng.normal(0, 1, (64, 64))).clip(0, 255).round().astype(np.uint8)[..., None]
+
+    good = np.stack([part(*rng.uniform(-1, 1, 2)) for _ in range(60)])
+    registration = fit_registration(good[:40], seed=0)
+    assert registration is not None
+    registered = registration.apply_to(good[:40])
+    arch = Architecture(64, 64, 1, components=4)
+    linear, _ = fit_linear(registered, np.arange(40), arch, seed=0)
+    torch.manual_seed(0)
+    network = Autoencoder(arch).eval()
+    network.linear = linear
+    detector = build_detector(network, good[:40], good[40:], texture=False, seed=0, registration=registration)
+    with torch.no_grad():
+        shown = torch.from_numpy(np.stack([part(0, 0), part(3, -2), part(0, 0, spot=True), part(3, -2, spot=True)]))
+        score, anomaly_map, reconstruction, latent = detector(shown)
+    assert (score[1] - score[0]).abs() < 0.25 * (score[3] - score[1])
+    assert (score[3] - score[2]).abs() < 0.25 * (score[3] - score[1])
+    there, here = anomaly_map[2:3, None], anomaly_map[3:4, None]
+    moved = warp(there, torch.tensor([[1.0, 0.0, -3 / 32, 2 / 32]]))
+    assert (moved - here).abs().mean() < 0.6 * (there - here).abs().mean()
+    assert latent.shape == (4, 2 + 4 + 4 + 64)
+    assert (latent[3, 4:6] - latent[2, 4:6]).tolist() == pytest.approx([3 / 32, -2 / 32], abs=0.01)
+    inner = (slice(8, 56), slice(8, 56))
+    apart = (reconstruction[1][inner].float() - shown[1][inner].float()).abs().mean()
+    assert apart < 0.5 * (reconstruction[0][inner].float() - shown[1][inner].float()).abs().mean()

@@ -85,5 +85,5 @@ def disturb(samples: tuple[Sample, ...], spec: InputSpec, name: str, folder: Pat
 
 def _warp(frame: Pixels, matrix: np.ndarray) -> Pixels:
     height, width = frame.shape[:2]
-    warped = cv2.warpAffine(frame, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    warped = cv2.warpAffine(frame, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     return warped.reshape(frame.shape)
