@@ -1,4 +1,4 @@
-"""What was learned from: near-twins, images that may be no good parts, exposure and sharpness.
+"""What was learned from: near-twins, images that may be no good parts, exposure, sharpness, and how the parts lie.
 
 All of it is for a person to look at. Nothing is thrown away but what would spoil the threshold, see `far_out`.
 """
@@ -56,6 +56,8 @@ class Audit:
     suspects: tuple[Odd, ...]  # that score like no good part, the highest first
     brightness: Measured  # 0..1
     sharpness: Measured  # squared grey levels
+    shift: Measured | None  # share of the frame's longer side; None where parts are not registered
+    turn: Measured | None  # degrees, counter-clockwise; the same
     tested: int  # good test images
     tested_twins: tuple[Sample, ...]  # those that are near-twins of images in the training folder
 
@@ -71,8 +73,9 @@ def audit(
     scores: NDArray[np.float32],
     tested: Sequence[Sample],
     tested_images: Pixels,
+    poses: NDArray[np.float32] | None = None,
 ) -> Audit:
-    """Look through the images of good parts, uint8 [N, H, W, C], and the good test images.
+    """Look through the images of good parts, uint8 [N, H, W, C], their poses [N, 4], and the good test images.
 
     `scores`: float [N], the finished model's. Those of held-out images are the scale for all: what was learned from
     scores a little lower, yet a defect among it scores far above good parts as long as there are few of its kind.
@@ -91,12 +94,19 @@ def audit(
     brightness = np.array([imaging.brightness(image) for image in images])
     sharpness = np.array([imaging.sharpness(image) for image in images])
     ratio = np.log1p(sharpness)  # a lens out of focus divides it, it does not subtract
+    shift = turn = None
+    if poses is not None:
+        far, turned = np.hypot(poses[:, 2], poses[:, 3]) / 2, -np.degrees(np.arctan2(poses[:, 1], poses[:, 0]))
+        shift = measured(far, robust_deviations(far, far))
+        turn = measured(turned, robust_deviations(turned, turned))
     return Audit(
         twins=twin_groups(samples, parts.groups),
         copies=len(images) - len({image.tobytes() for image in images}),
         suspects=measured(scores, above).odd,
         brightness=measured(brightness, robust_deviations(brightness, brightness)),
         sharpness=measured(sharpness, robust_deviations(ratio, ratio)),
+        shift=shift,
+        turn=turn,
         tested=len(tested),
         tested_twins=twins_between(images, tested, tested_images),
     )

@@ -41,7 +41,7 @@ from trainer.dense import build_dense_detector, fit_dense
 from trainer.evaluation import Evaluation, evaluate
 from trainer.fitting import FitOptions, Fitted, fit, seconds_per_step
 from trainer.network import Autoencoder
-from trainer.registration import fit_registration
+from trainer.registration import Registration, fit_registration
 from trainer.resolution import PART_SIDES, load_at_best_size
 from trainer.scoring import build_detector
 
@@ -111,7 +111,7 @@ def build(
     options = replace(options, fit=replace(options.fit, budget=options.budget - reserved))
     spec, images, twins = load(samples, options, progress)
     parts = split(twins, options.fit.seed)
-    fitted, detector, architecture = fit_detector(images, parts, spec, options, progress, interrupted)
+    fitted, detector, registration, architecture = fit_detector(images, parts, spec, options, progress, interrupted)
     held_out = images[parts.calibration]
     graph = export.to_onnx(detector, held_out.shape[1:])
     golden = export.choose_golden(detector, held_out)
@@ -132,7 +132,8 @@ def build(
     model = Model.from_bytes(export.pack(graph, card, golden), options.name, provider="cpu", threads=0)
     progress("looking through the images", 0.0)
     tested = [sample for sample in dataset.test if sample.label == GOOD]
-    audited = audit(samples, images, parts, model.score(images), tested, load_images(tested, spec))
+    poses = None if registration is None else registration.poses(images)
+    audited = audit(samples, images, parts, model.score(images), tested, load_images(tested, spec), poses)
     card = card.model_copy(update={"training": card.training.model_copy(update=audited.counts())})
     evaluation = None
     if dataset.test:
@@ -171,8 +172,11 @@ def load(
 
 def fit_detector(
     images: Pixels, parts: Split, spec: InputSpec, options: BuildOptions, progress: Progress, interrupted: Event | None
-) -> tuple[Fitted, nn.Module, dict[str, Any]]:
-    """Train the architecture that was asked for. Returns also what scores with it, and its description for the card."""
+) -> tuple[Fitted, nn.Module, Registration | None, dict[str, Any]]:
+    """Train the architecture that was asked for.
+
+    Returns also what scores with it, what registers frames for it, and its description for the card.
+    """
 
     def show(share: float, text: str) -> None:
         progress(f"training, {text}", share)
@@ -183,7 +187,7 @@ def fit_detector(
         arch = DenseArchitecture(*shape, options.dense.layers, options.dense.kind, options.loss)
         network, fitted = fit_dense(images, parts, arch, options.fit, show, interrupted)
         progress("exporting", 0.0)
-        return fitted, build_dense_detector(network, validation), arch.to_dict()
+        return fitted, build_dense_detector(network, validation), None, arch.to_dict()
     progress("finding how parts lie", 0.0)
     registration = fit_registration(images[parts.train], options.fit.seed)
     seen = images if registration is None else registration.apply_to(images)
@@ -195,7 +199,8 @@ def fit_detector(
     )
     memories = {"memory_patches": detector.memory, "grain_patches": detector.grain_memory}
     remembered = {name: 0 if memory is None else memory.size for name, memory in memories.items()}
-    return fitted, detector, fitted.network.arch.to_dict() | remembered
+    described = fitted.network.arch.to_dict() | remembered | {"registered": registration is not None}
+    return fitted, detector, registration, described
 
 
 def conv_dense(spec: InputSpec, options: BuildOptions) -> Architecture:

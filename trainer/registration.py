@@ -12,6 +12,7 @@ the registered frame is at c * z + t in the frame, from the middle, in halves of
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from monitor.imaging import Pixels
@@ -72,6 +73,12 @@ class Registration(nn.Module):
             pose = level(seen, pose)
         near = ((pose - rest).abs() < FURTHEST).all(dim=1, keepdim=True)
         return torch.where(near, pose, rest)
+
+    @torch.no_grad()
+    def poses(self, frames: Pixels) -> NDArray[np.float32]:
+        """The poses float32 [N, 4] of frames uint8 [N, H, W, C]."""
+        batches = (frames[i : i + BATCH] for i in range(0, len(frames), BATCH))
+        return np.concatenate([self(to_unit(torch.from_numpy(batch))).numpy() for batch in batches])
 
     @torch.no_grad()
     def apply_to(self, frames: Pixels) -> Pixels:

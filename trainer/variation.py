@@ -16,6 +16,7 @@ Rng = np.random.Generator
 BLUR = (0.3, 1.0)  # pixels, one standard deviation
 NOISE = (0.75, 7.5)  # grey levels, one standard deviation
 JPEG_QUALITY = (40, 95)
+EXPOSURE = (0.75, 1.3)  # times as much light; what is too bright is white
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,15 @@ def vary(image: Image, rng: Rng, variation: Variation = Variation()) -> Image:
 
 
 def degrade(frame: Pixels, rng: Rng) -> Pixels:
-    """A frame uint8 [H, W, C] as a camera gives it that is a little out of focus, has more gain, or compresses."""
-    choice = rng.integers(3)
+    """A frame uint8 [H, W, C] of a worse camera: a little out of focus, noisy, compressing, or exposed otherwise."""
+    choice = rng.integers(4)
     if choice == 0:
         return with_channels(cv2.GaussianBlur(frame, (0, 0), log_uniform(*BLUR, rng)))
     if choice == 1:
         noise = log_uniform(*NOISE, rng) * rng.standard_normal(frame.shape, np.float32)
         return np.clip(frame + noise, 0, 255).round().astype(np.uint8)
+    if choice == 2:
+        return np.clip(frame * np.float32(log_uniform(*EXPOSURE, rng)), 0, 255).round().astype(np.uint8)
     quality = round(log_uniform(*JPEG_QUALITY, rng))
     _, data = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return with_channels(np.asarray(cv2.imdecode(data, cv2.IMREAD_UNCHANGED), np.uint8))

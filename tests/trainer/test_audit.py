@@ -6,8 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.trainer.test_registration import part, parts
 from trainer.audit import FAR_OUT, audit, far_out, robust_deviations, twin_groups, twins_between
 from trainer.dataset import Sample, Split
+from trainer.registration import fit_registration
 
 RNG = np.random.default_rng(0)
 GOOD_SCORES = RNG.normal(1, 0.2, 60)
@@ -68,10 +70,25 @@ def test_what_is_odd_is_named_with_what_it_was_used_for() -> None:
     held_out = np.arange(25, 50)
     groups = np.arange(50)
     groups[20] = groups[21]
-    parts = Split(np.arange(25), held_out, held_out, groups)
-    found = audit(samples(50), images, parts, scores, [], images[:0])
+    halves = Split(np.arange(25), held_out, held_out, groups)
+    found = audit(samples(50), images, halves, scores, [], images[:0])
     assert [(odd.sample.path.stem, odd.use) for odd in found.suspects] == [("045", "held out"), ("002", "learned from")]
     assert [odd.sample.path.stem for odd in found.brightness.odd] == ["004"]
     assert {odd.sample.path.stem for odd in found.sharpness.odd} == {"004", "009"}
     assert (len(found.twins), found.copies, found.tested, found.tested_twins) == (1, 1, 0, ())
     assert found.counts() == {"suspects": 2, "tested_twins": 0}
+
+
+def test_a_part_that_lies_far_off_is_named_and_how_it_lies_is_told() -> None:
+    images = np.concatenate([parts(40), part((0, 0), 4)[None], part((5, 0), 0)[None]])
+    registration = fit_registration(images[:40], seed=0)
+    assert registration is not None
+    every = np.arange(42)
+    split = Split(every[:30], every[30:], every[30:], every)
+    found = audit(samples(42), images, split, np.ones(42, np.float32), [], images[:0], registration.poses(images))
+    assert found.shift is not None
+    assert found.turn is not None
+    middle = np.median(found.turn.values[:40])
+    assert found.turn.values[40] - middle == pytest.approx(4, abs=0.8)
+    assert 96 * found.shift.values[41] == pytest.approx(5, abs=0.8)
+    assert found.shift.odd[0].sample.path.stem == "041"

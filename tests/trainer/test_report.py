@@ -120,7 +120,10 @@ def audited(model: Model, folder: Path, tmp_path_factory: pytest.TempPathFactory
     tested = [sample for sample in open_dataset(folder).test if sample.label == "good"]
     frames = load_images(samples, SPEC)
     parts = split(find_twins(frames), seed=0)
-    return audit(samples, frames, parts, model.score(frames), tested, load_images(tested, SPEC))
+    poses = np.tile(np.float32([1, 0, 0, 0]), (len(frames), 1))
+    poses[:, 1:] += np.random.default_rng(0).normal(0, 0.01, (len(frames), 3)).astype(np.float32)
+    poses[4, 2] = 0.2  # far from the others
+    return audit(samples, frames, parts, model.score(frames), tested, load_images(tested, SPEC), poses)
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +162,8 @@ def test_it_has_every_section_and_its_elements_nest(report: Path) -> None:
         "Loss over iterations",
         "Histogram of brightness",
         "Histogram of sharpness",
+        "Histogram of shift",
+        "Histogram of turn",
     ]
     for text in (
         "Threshold",

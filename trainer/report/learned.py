@@ -1,4 +1,4 @@
-"""What the report shows of the images that were learned from: near-twins, exposure, sharpness."""
+"""What the report shows of the images that were learned from: near-twins, exposure, sharpness, how parts lie."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -51,6 +51,15 @@ class Learned:
 
 def learned(audit: Audit, spec: InputSpec) -> Learned:
     """Gather it. Raises UsageError where an image cannot be read any more."""
+    quantities = [
+        _quantity("Exposure", "Mean grey value, in per cent of white.", "brightness", audit.brightness, 100),
+        _quantity("Sharpness", "Variance of the Laplacian, squared grey levels.", "sharpness", audit.sharpness, 1),
+    ]
+    if audit.shift is not None and audit.turn is not None:
+        about = "How far parts lie from their mean place, in per cent of the frame's longer side. It is undone."
+        quantities.append(_quantity("Shift", about, "shift", audit.shift, 100))
+        about = "How far parts are turned, in degrees counter-clockwise. It is undone."
+        quantities.append(_quantity("Turn", about, "turn", audit.turn, 1))
     return Learned(
         twins=tuple(_group(group, spec) for group in audit.twins[:GROUPS_SHOWN]),
         groups=len(audit.twins),
@@ -58,10 +67,7 @@ def learned(audit: Audit, spec: InputSpec) -> Learned:
         copies=audit.copies,
         tested=audit.tested,
         tested_twins=tuple(sample.path.name for sample in audit.tested_twins),
-        quantities=(
-            _quantity("Exposure", "Mean grey value, in per cent of white.", "brightness", audit.brightness, 100),
-            _quantity("Sharpness", "Variance of the Laplacian, squared grey levels.", "sharpness", audit.sharpness, 1),
-        ),
+        quantities=tuple(quantities),
     )
 
 
