@@ -25,7 +25,8 @@ class Architecture:
     """`widths` are the channels at 1/2, 1/4, 1/8, 1/16 and 1/32 of the frame; height and width multiples of STRIDE.
 
     `components` is the size of the linear half's code, 0 where it is left out, `latent` that of the convolutional one.
-    `loss` is that of rebuilding, which is a part of what is minimised.
+    `loss` is that of rebuilding, which is a part of what is minimised. Frames are `pooling` times as high and
+    wide as what the network sees of them.
     """
 
     height: int
@@ -37,6 +38,7 @@ class Architecture:
     latent: int = 64
     features: int = 32
     loss: Loss = "l1-ssim"
+    pooling: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         """As the model card keeps it."""

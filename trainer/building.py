@@ -44,6 +44,7 @@ from trainer.network import Autoencoder
 from trainer.registration import Registration, fit_registration
 from trainer.resolution import PART_SIDES, load_at_best_size
 from trainer.scoring import build_detector
+from trainer.variation import with_channels
 
 # What remains to be done after the training (memory, export, calibration, evaluation, report) takes this share of the
 # budget, and no more than this many seconds.
@@ -109,9 +110,11 @@ def build(
     samples = good_samples(dataset)
     reserved = min(RESERVED_SHARE * options.budget, RESERVED_SECONDS)
     options = replace(options, fit=replace(options.fit, budget=options.budget - reserved))
-    spec, images, twins = load(samples, options, progress)
+    spec, pooling, images, twins = load(samples, options, progress)
     parts = split(twins, options.fit.seed)
-    fitted, detector, registration, architecture = fit_detector(images, parts, spec, options, progress, interrupted)
+    fitted, detector, registration, architecture = fit_detector(
+        images, parts, spec, pooling, options, progress, interrupted
+    )
     held_out = images[parts.calibration]
     graph = export.to_onnx(detector, held_out.shape[1:])
     golden = export.choose_golden(detector, held_out)
@@ -146,8 +149,11 @@ def build(
 
 def load(
     samples: Sequence[Sample], options: BuildOptions, progress: Progress
-) -> tuple[InputSpec, Pixels, NDArray[np.int64]]:
-    """Choose the input and load the images for it: the input, uint8 [N, H, W, C], and the group of twins of each."""
+) -> tuple[InputSpec, int, Pixels, NDArray[np.int64]]:
+    """Choose the input and load the images for it.
+
+    Returns the input, how much of it is pooled, the images uint8 [N, H, W, C], and the group of twins of each.
+    """
 
     def show(what: str, done: int, of: int) -> None:
         progress(what, done / of)
@@ -167,11 +173,17 @@ def load(
     side = options.side or PART_SIDES[-1]
     spec = choose_input(samples, side, options.colour, options.region, options.any_size, inputs)
     images = load_images(samples, spec, show)
-    return spec, images, find_twins(images)
+    return spec, 1, images, find_twins(images)
 
 
 def fit_detector(
-    images: Pixels, parts: Split, spec: InputSpec, options: BuildOptions, progress: Progress, interrupted: Event | None
+    images: Pixels,
+    parts: Split,
+    spec: InputSpec,
+    pooling: int,
+    options: BuildOptions,
+    progress: Progress,
+    interrupted: Event | None,
 ) -> tuple[Fitted, nn.Module, Registration | None, dict[str, Any]]:
     """Train the architecture that was asked for.
 
@@ -191,7 +203,7 @@ def fit_detector(
     progress("finding how parts lie", 0.0)
     registration = fit_registration(images[parts.train], options.fit.seed)
     seen = images if registration is None else registration.apply_to(images)
-    fitted = fit(seen, parts, conv_dense(spec, options), options.fit, show, interrupted)
+    fitted = fit(pooled(seen, pooling), parts, conv_dense(spec, options, pooling), options.fit, show, interrupted)
     progress("exporting", 0.0)
     assert isinstance(fitted.network, Autoencoder)
     detector = build_detector(
@@ -203,9 +215,19 @@ def fit_detector(
     return fitted, detector, registration, described
 
 
-def conv_dense(spec: InputSpec, options: BuildOptions) -> Architecture:
+def conv_dense(spec: InputSpec, options: BuildOptions, pooling: int = 1) -> Architecture:
     """The convolutional autoencoder of an input."""
-    return Architecture(spec.height, spec.width, spec.channels, WIDTHS[options.size], loss=options.loss)
+    height, width = spec.height // pooling, spec.width // pooling
+    return Architecture(height, width, spec.channels, WIDTHS[options.size], loss=options.loss, pooling=pooling)
+
+
+def pooled(images: Pixels, pooling: int) -> Pixels:
+    """Images uint8 [N, H, W, C] as the network sees them, each `pooling` times as low and narrow."""
+    if pooling == 1:
+        return images
+    height, width = images.shape[1] // pooling, images.shape[2] // pooling
+    smaller = [cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA) for image in images]
+    return np.stack([with_channels(image) for image in smaller])
 
 
 def write_card(

@@ -98,7 +98,7 @@ def fit(
         int | None,
         typer.Option(
             help="Resolution: frames are scaled to an area of about SIDE x SIDE pixels; default: 384 or 256, as the "
-            "budget allows, textures 128.",
+            "budget allows, textures 256, of which the network sees 128.",
             metavar="SIDE",
         ),
     ] = None,

@@ -129,7 +129,7 @@ class DenseDetector(nn.Module):
         """Put both readings on the scale of these good frames uint8 [N, H, W, C], which the weights never saw."""
         x = to_unit(torch.from_numpy(good_frames))
         readings = self.readings(x, self.network.decode(self.network.encode(x)))
-        self.scales = [Scale.of(top_mean(*reading)) for reading in readings]
+        self.scales = [Scale.of(reading.top()) for reading in readings]
 
 
 def fit_dense(

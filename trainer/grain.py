@@ -18,6 +18,7 @@ STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))  # (rows, columns) to the neighbour: t
 class Grain(nn.Module):
     """The strength of edges and of ridges in four directions at four scales, and the brightness, of each 8 x 8 pixels.
 
+    Where frames are `pooling` times as large as what the network sees, so are the cells, and there are finer scales.
     Textures differ from frame to frame: of them each is told twice, of the place and as the frame's mean, so that what
     is compared is a place of a surface like this one. Parts are alike, and the mean would tell of the camera's noise
     and focus alone.
@@ -25,23 +26,25 @@ class Grain(nn.Module):
 
     filters: Tensor  # [8, 1, 3, 3]
 
-    def __init__(self, texture: bool) -> None:
+    def __init__(self, texture: bool, pooling: int = 1) -> None:
         super().__init__()
         self.texture = texture
+        self.cell = FEATURE_STRIDE * pooling
+        self.scales = SCALES + pooling.bit_length() - 1
         self.register_buffer("filters", edges_and_ridges())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalised frames float [N, C, H, W] to [N, F, H/8, W/8]: F is 8 * `SCALES` + C, of textures twice that."""
+        """Normalised frames float [N, C, H, W] to [N, F, h, w] of cells: F 8 * scales + C, of textures twice it."""
         grey = x.mean(dim=1, keepdim=True)
         answers = []
-        for i in range(SCALES):
+        for i in range(self.scales):
             size = 2**i
             seen = F.avg_pool2d(grey, size) if i else grey
             answer = F.conv2d(F.pad(seen, (1, 1, 1, 1), mode="reflect"), self.filters).abs()
-            if size < FEATURE_STRIDE:
-                answer = F.avg_pool2d(answer, FEATURE_STRIDE // size)
+            if size < self.cell:
+                answer = F.avg_pool2d(answer, self.cell // size)
             answers.append((answer + FAINT).log())
-        here = torch.cat([*answers, F.avg_pool2d(x, FEATURE_STRIDE)], dim=1)
+        here = torch.cat([*answers, F.avg_pool2d(x, self.cell)], dim=1)
         if not self.texture:
             return here
         overall = here.mean(dim=3, keepdim=True).mean(dim=2, keepdim=True)

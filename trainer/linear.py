@@ -24,7 +24,7 @@ FOLDS = 4
 FRAMES = 400  # varied good frames of each fold to fit to; more move the components by less than a seed does
 # Aligned parts are registered to a fraction of a pixel, and show themselves how the light varies; a wider spread would
 # hide defects in deviations that no real part has.
-ALIGNED_VARIATION = Variation(moved=0.05, lit=0.25, degraded=0.2)
+ALIGNED_VARIATION = Variation(moved=0.1, lit=0.25, degraded=0.2)
 # The linear half is used where it rebuilds at least this share of the fine detail of parts it was not fitted to. On
 # aligned parts it rebuilds 80 to 99 %; on textures, where position says little, it would teach what is not so.
 ALIGNED = 2 / 3

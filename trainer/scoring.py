@@ -26,7 +26,7 @@ from trainer.loss import TOP_SHARE, top_mean
 from trainer.network import Autoencoder, Output
 from trainer.registration import Registration, inverse, warp
 from trainer.scale import Expectation, Scale, Surface, roughness
-from trainer.tensors import normalise, to_unit, upsample
+from trainer.tensors import normalise, pool, to_unit, upsample
 from trainer.variation import degrade
 
 # The score is 1 for the average good part and this much more for each standard deviation above it, so that scores are
@@ -49,11 +49,22 @@ DEGRADED = 4
 BATCH = 16
 
 
+# Where a part lies alike, its grain, which knows no place, says less than what compares each place with the usual one.
+# Elsewhere head and features are of one network, which is wrong about the same parts with both: they have one vote.
+GRAIN_OF_ALIGNED = 0.5
+SHARED = 0.5
+
+
 class Reading(NamedTuple):
-    """One map of the error, [N, 1, H/4, W/4] or [N, 1, H/8, W/8], and the share of it that sets its scale."""
+    """One map of the error, [N, 1, h/4, w/4] or [N, 1, h/8, w/8], the share of it that sets its scale, and its vote."""
 
     cells: Tensor
     top_share: float = TOP_SHARE
+    weight: float = 1.0
+
+    def top(self) -> Tensor:
+        """What frames read where they are worst: [N]."""
+        return top_mean(self.cells, self.top_share)
 
 
 class PatchMemory(nn.Module):
@@ -121,23 +132,26 @@ def farthest_points(points: Tensor, count: int) -> Tensor:
 
 
 class Seen(NamedTuple):
-    """N frames as they came, normalised, and as the network sees them: registered first."""
+    """N frames as they came, normalised, and as the network sees them: registered and pooled first."""
 
     frame: Tensor  # [N, C, H, W]
-    x: Tensor  # [N, C, H, W]
+    x: Tensor  # [N, C, H / pooling, W / pooling]
     mean: Tensor  # [N, 1, 1, 1] of the registered frames
     spread: Tensor  # [N, 1, 1, 1]
     pose: Tensor | None  # [N, 4]; None where nothing is registered
 
 
-def see(frames: Tensor, registration: Registration | None) -> Seen:
+def see(frames: Tensor, registration: Registration | None = None, pooling: int = 1) -> Seen:
     """What the detector makes its readings of: of frames uint8 [N, H, W, C]."""
     unit = to_unit(frames)
-    x, mean, spread = normalise(unit)
-    if registration is None:
-        return Seen(x, x, mean, spread, None)
-    pose = registration(unit)
-    return Seen(x, *normalise(warp(unit, pose)), pose)
+    frame, mean, spread = normalise(unit)
+    if registration is None and pooling == 1:
+        return Seen(frame, frame, mean, spread, None)
+    pose = None
+    if registration is not None:
+        pose = registration(unit)
+        unit = warp(unit, pose)
+    return Seen(frame, *normalise(pool(unit, pooling)), pose)
 
 
 def put_back(x: Tensor, pose: Tensor | None) -> Tensor:
@@ -158,6 +172,7 @@ class Detector(nn.Module):
     ) -> None:
         super().__init__()
         self.registration = registration
+        self.pooling = network.arch.pooling
         self.network = network
         self.memory = memory
         self.grain = grain
@@ -168,11 +183,12 @@ class Detector(nn.Module):
         self.scale = Scale()  # of their sum
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Frames uint8 [N, H, W, C] to score [N], map [N, H/4, W/4], reconstruction like the frames, latent [N, D].
+        """Frames uint8 [N, H, W, C] to score [N], map [N, h/4, w/4], reconstruction like the frames, latent [N, D].
 
-        The latent vector is brightness, contrast, the pose where frames are registered, and the network's code.
+        h and w are what the network sees of H and W. The latent vector is brightness, contrast, the pose where frames
+        are registered, and the network's code.
         """
-        seen = see(frames, self.registration)
+        seen = see(frames, self.registration, self.pooling)
         code, pyramid = self.network.encode(seen.x)
         # The reconstruction comes from this tensor alone: here the monitor parts the graph into encoder and decoder.
         pose = [] if seen.pose is None else [seen.pose]
@@ -182,25 +198,28 @@ class Detector(nn.Module):
         )
         reconstruction, rebuilt = self.network.decode(code)
         output = self.network.judge(seen.x, code, pyramid, reconstruction, rebuilt)
-        cells = self.sum(self.relative(self.readings(seen, output), self.surface(roughness(seen.frame))))
+        cells = self.sum(self.relative(self.readings(seen, output), self.surface(roughness(seen.x))))
         anomaly_map = 1 + DEVIATION * self.scale.deviations(cells)  # [N, 1, H/4, W/4]
         score = top_mean(anomaly_map)  # [N]
         lit = reconstruction * contrast[:, :, None, None] + brightness[:, :, None, None]
         lit = put_back(lit, pose[0] if pose else None)
-        pixels = F.interpolate(lit, scale_factor=2.0, mode="bilinear")
+        pixels = F.interpolate(lit, scale_factor=2.0 * self.pooling, mode="bilinear")
         pixels = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
         return score, anomaly_map[:, 0], pixels, latent
 
     def readings(self, seen: Seen, output: Output) -> list[Reading]:
         """What says how wrong each place of the frames is, unscaled."""
-        readings = [Reading(put_back(output.logits, seen.pose))]
+        shared = 1.0 if self.memory is None else SHARED
+        readings = [Reading(put_back(output.logits, seen.pose), weight=shared)]
         if output.difference is not None:
             cells = F.avg_pool2d(output.difference.abs().mean(dim=1, keepdim=True), MAP_STRIDE // 2)
             readings.append(Reading(put_back(cells, seen.pose)))
         if self.memory is not None:
-            readings.append(Reading(put_back(self.memory(output.features), seen.pose), MEMORY_TOP_SHARE))
+            distance = put_back(self.memory(output.features), seen.pose)
+            readings.append(Reading(distance, MEMORY_TOP_SHARE, shared))
         if self.grain_memory is not None:
-            readings.append(Reading(self.grain_memory(self.grain(seen.frame)), MEMORY_TOP_SHARE))
+            distance = self.grain_memory(self.grain(seen.frame))
+            readings.append(Reading(distance, MEMORY_TOP_SHARE, 1.0 if output.difference is None else GRAIN_OF_ALIGNED))
         return readings
 
     def relative(self, readings: list[Reading], rough: Tensor) -> list[Reading]:
@@ -209,29 +228,29 @@ class Detector(nn.Module):
         return [reading._replace(cells=expectation.relative(reading.cells, rough)) for expectation, reading in pairs]
 
     def sum(self, relative: list[Reading]) -> Tensor:
-        """Relative readings in standard deviations of good parts, added up place by place: [N, 1, H/4, W/4]."""
-        maps = [scale.deviations(reading.cells) for scale, reading in zip(self.scales, relative, strict=True)]
+        """Relative readings in standard deviations of good parts, weighted and added up by place: [N, 1, h/4, w/4]."""
+        maps = [r.weight * scale.deviations(r.cells) for scale, r in zip(self.scales, relative, strict=True)]
         size = maps[0].shape[-2:]
         return torch.stack([cells if cells.shape[-2:] == size else upsample(cells) for cells in maps]).sum(dim=0)
 
     @torch.no_grad()
     def standardise(self, good_frames: Pixels) -> None:
         """Put readings and their sum on the scale of good frames uint8 [N, H, W, C] that the weights never saw."""
-        batches = [see(frames, self.registration) for frames in batched(good_frames)]
-        rough = torch.cat([roughness(seen.frame) for seen in batches])
+        batches = [see(frames, self.registration, self.pooling) for frames in batched(good_frames)]
+        rough = torch.cat([roughness(seen.x) for seen in batches])
         self.surface = Surface.of(rough)
         rough = self.surface(rough)
         answers = [self.readings(seen, self.network(seen.x)) for seen in batches]
         readings = [
-            Reading(torch.cat([cells for cells, _ in same]), same[0].top_share) for same in zip(*answers, strict=True)
+            same[0]._replace(cells=torch.cat([batch.cells for batch in same])) for same in zip(*answers, strict=True)
         ]
-        medians = [cells.flatten(1).median(dim=1).values for cells, _ in readings]
+        medians = [reading.cells.flatten(1).median(dim=1).values for reading in readings]
         self.expectations = [
-            Expectation.of(median, top_mean(*reading), rough) for median, reading in zip(medians, readings, strict=True)
+            Expectation.of(median, reading.top(), rough) for median, reading in zip(medians, readings, strict=True)
         ]
         relative = self.relative(readings, rough)
         self.scales = [
-            Scale.of(top_mean(*reading), least=max(expectation.rounding, 1e-6))
+            Scale.of(reading.top(), least=max(expectation.rounding, 1e-6))
             for reading, expectation in zip(relative, self.expectations, strict=True)
         ]
         self.scale = Scale.of(top_mean(self.sum(relative)), least=0.01)
@@ -260,11 +279,13 @@ def build_detector(
     looked_at = evenly(training_frames, max(MEMORY_CELLS // cells, MEMORY_MIN_IMAGES))
 
     def remember(frames: Pixels, describe: Callable[[Seen], Tensor]) -> PatchMemory:
-        return PatchMemory.fit(torch.cat([describe(see(batch, registration)) for batch in batched(frames)]), seed)
+        seen = (see(batch, registration, pooling) for batch in batched(frames))
+        return PatchMemory.fit(torch.cat([describe(batch) for batch in seen]), seed)
 
+    pooling = network.arch.pooling
     many = len(training_frames) >= MEMORY_MIN_IMAGES
     memory = remember(looked_at, lambda seen: network(seen.x).features) if network.linear is None and many else None
-    grain, grain_memory = Grain(texture), None
+    grain, grain_memory = Grain(texture, pooling), None
     if texture:
         grain_memory = remember(looked_at, lambda seen: grain(seen.frame))
     elif many:

@@ -32,6 +32,11 @@ def upsample(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
+def pool(x: Tensor, times: int) -> Tensor:
+    """Divide height and width by averaging squares of pixels."""
+    return x if times == 1 else F.avg_pool2d(x, times)
+
+
 def to_unit(frames: Tensor) -> Tensor:
     """uint8 [N, H, W, C] to float32 [N, C, H, W] in 0..1."""
     return frames.permute(0, 3, 1, 2).float() / 255

@@ -24,30 +24,37 @@ from trainer.scoring import Detector, build_detector
 RNG = np.random.default_rng(0)
 
 
-def frames(count: int, channels: int = 1) -> np.ndarray:
-    return RNG.integers(0, 256, (count, 64, 96, channels), dtype=np.uint8)
+def frames(count: int, channels: int = 1, width: int = 96) -> np.ndarray:
+    return RNG.integers(0, 256, (count, 64, width, channels), dtype=np.uint8)
+
+
+def frames_for(detector: Detector, count: int) -> np.ndarray:
+    arch = detector.network.arch
+    return parts(count) if detector.registration else frames(count, arch.channels, arch.pooling * arch.width)
 
 
 @pytest.fixture(
     scope="module",
-    params=[(1, 40), (3, 110), (1, 0)],
-    ids=["grey without memory", "colour with memory", "registered"],
+    params=["grey without memory", "colour with memory", "registered", "pooled"],
 )
 def detector(request: pytest.FixtureRequest) -> Detector:
-    channels, images = request.param
+    channels = 3 if request.param == "colour with memory" else 1
     torch.manual_seed(0)
+    if request.param == "pooled":
+        network = Autoencoder(Architecture(32, 64, channels, pooling=2)).eval()
+        return build_detector(network, frames(40, width=128), frames(12, width=128), texture=True, seed=0)
     network = Autoencoder(Architecture(64, 96, channels)).eval()
-    if images == 0:
+    if request.param == "registered":
         registration = fit_registration(parts(40), seed=0)
         assert registration is not None
         return build_detector(network, parts(40), parts(12), texture=False, seed=0, registration=registration)
+    images = 110 if request.param == "colour with memory" else 40
     return build_detector(network, frames(images, channels), frames(12, channels), texture=False, seed=0)
 
 
 @pytest.fixture(scope="module")
 def graph(detector: Detector) -> onnx.ModelProto:
-    arch = detector.network.arch
-    return to_onnx(detector, (arch.height, arch.width, arch.channels))
+    return to_onnx(detector, frames_for(detector, 1).shape[1:])
 
 
 def test_every_output_of_the_graph_is_torchs(detector: Detector, graph: onnx.ModelProto) -> None:
@@ -55,8 +62,7 @@ def test_every_output_of_the_graph_is_torchs(detector: Detector, graph: onnx.Mod
 
     session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
     for count in (1, 3):
-        registered = detector.registration is not None
-        batch = parts(count) if registered else frames(count, detector.network.arch.channels)
+        batch = frames_for(detector, count)
         score, anomaly_map, reconstruction, latent = session.run(None, {"frames": batch})
         with torch.no_grad():
             expected = [tensor.numpy() for tensor in detector(torch.from_numpy(batch))]
@@ -82,7 +88,7 @@ def test_metadata_is_replaced_not_repeated(graph: onnx.ModelProto) -> None:
 
 
 def test_golden_frames_are_good_and_corrupted_ones_with_torchs_scores(detector: Detector) -> None:
-    good = frames(6, detector.network.arch.channels)
+    good = frames_for(detector, 6)
     golden = choose_golden(detector, good)
     assert (golden.frames[:2] == good[:2]).all()
     assert not any((frame == other).all() for frame in golden.frames[2:] for other in good)

@@ -28,15 +28,15 @@ def test_each_direction_is_told_apart(strongest: int, direction: tuple[int, int]
     assert answers[4:8].argmax() == strongest, "ridges"
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_shape_and_a_texture_s_own_mean(channels: int) -> None:
-    x = torch.randn(2, channels, 64, 96, generator=torch.Generator().manual_seed(0))
-    answers = Grain(texture=True)(x)
-    count = 8 * SCALES + channels
+@pytest.mark.parametrize(("channels", "pooling"), [(1, 1), (3, 1), (1, 2)])
+def test_shape_and_a_texture_s_own_mean(channels: int, pooling: int) -> None:
+    x = torch.randn(2, channels, 64 * pooling, 96 * pooling, generator=torch.Generator().manual_seed(0))
+    answers = Grain(texture=True, pooling=pooling)(x)
+    count = 8 * (SCALES + pooling - 1) + channels
     assert answers.shape == (2, 2 * count, 8, 12)
     here, overall = answers[:, :count], answers[:, count:]
     assert torch.allclose(overall, here.mean(dim=(2, 3), keepdim=True).expand_as(here), atol=1e-5)
-    assert torch.equal(Grain(texture=False)(x), here)
+    assert torch.equal(Grain(texture=False, pooling=pooling)(x), here)
 
 
 def test_a_line_across_the_grain_is_new_to_a_memory_where_it_is() -> None:

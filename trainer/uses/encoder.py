@@ -14,7 +14,7 @@ from monitor.errors import UsageError
 from monitor.imaging import Pixels
 from trainer.architecture import Architecture
 from trainer.network import Encoder
-from trainer.tensors import normalise, to_unit
+from trainer.tensors import normalise, pool, to_unit
 
 PREFIX = "network.encoder."
 KEPT = 3  # stages that stay as they are; the other two have two thirds of the weights and a tenth of the work
@@ -40,13 +40,14 @@ class Backbone(nn.Module):
     def __init__(self, arch: Architecture) -> None:
         super().__init__()
         self.encoder = Encoder(arch)
+        self.pooling = arch.pooling
 
     def forward(self, frames: Tensor, reconstruction: Tensor) -> Tensor:
         return self.finish(self.begin(frames, reconstruction))
 
     def begin(self, frames: Tensor, reconstruction: Tensor) -> Halfway:
         """The stages that stay as they are."""
-        seen, rebuilt = (normalise(to_unit(pictures))[0] for pictures in (frames, reconstruction))
+        seen, rebuilt = (normalise(pool(to_unit(pictures), self.pooling))[0] for pictures in (frames, reconstruction))
         found = []
         for i, stage in enumerate(self.encoder.stages[:KEPT]):
             seen, rebuilt = stage(seen), stage(rebuilt)
@@ -96,10 +97,11 @@ class Untrained(nn.Module):
     def __init__(self, arch: Architecture) -> None:
         super().__init__()
         self.encoder = Encoder(arch)
+        self.pooling = arch.pooling
         self.size = 2 * sum(arch.widths[1:])
 
     def forward(self, frames: Tensor) -> Tensor:
-        pyramid = self.encoder(normalise(to_unit(frames))[0])[1:]
+        pyramid = self.encoder(normalise(pool(to_unit(frames), self.pooling))[0])[1:]
         return torch.cat([pool for scale in pyramid for pool in (scale.mean((2, 3)), scale.amax((2, 3)))], dim=1)
 
 

@@ -77,6 +77,11 @@ def all_sizes(choice: Choice) -> list[Cell]:
     return [cell for data in choice.counts for method in SIZES for cell in choice.cells(method, data)]
 
 
+def andons(choice: Choice) -> list[str]:
+    """Of the methods asked for, those that are Andon with its budget: with its defaults, or with other options."""
+    return [name for name in choice.methods if name.partition(":")[0] == "andon"] or ["andon"]
+
+
 def fewer_images(choice: Choice) -> list[Cell]:
     """Andon with ever more good images."""
     return [
@@ -84,7 +89,8 @@ def fewer_images(choice: Choice) -> list[Cell]:
         for images in COUNTS
         for data, count in choice.counts.items()
         if images <= count
-        for cell in choice.cells("andon", data, images=images)
+        for method in andons(choice)
+        for cell in choice.cells(method, data, images=images)
     ]
 
 
@@ -95,7 +101,8 @@ def disturbed(choice: Choice) -> list[Cell]:
         cell
         for condition in conditions
         for data in choice.counts
-        for cell in choice.cells("andon", data, disturbance=condition)
+        for method in andons(choice)
+        for cell in choice.cells(method, data, disturbance=condition)
     ]
 
 
@@ -172,11 +179,15 @@ def pooled(rates: list[dict[str, Any] | None]) -> Rate | None:
 
 
 def grid(cells: Callable[[Choice], list[Cell]], key: str, choice: Choice, results: Results) -> dict[str, list[Row]]:
-    """Image AUROC: a row for each value of a cell's field, a column for each set."""
+    """Image AUROC and false alarms: a row for each value of a cell's field, two columns for each set and method."""
     rows: dict[Any, Row] = {}
-    for (value, data), found in _by(key, cells(choice), results).items():
+    for (value, data, method), found in _by(key, cells(choice), results).items():
         row = rows.setdefault(value, {key: "none" if value is None else str(value)})
-        row[Path(data).name] = Spread.of(results[cell]["evaluation"]["image_auroc"] for cell in found)
+        name = Path(data).name if method == "andon" else f"{Path(data).name}, {method}"
+        figures = [results[cell]["evaluation"] for cell in found]
+        row[name] = Spread.of(figure["image_auroc"] for figure in figures)
+        alarms = [figure["false_alarms"] for figure in figures if figure["false_alarms"]]
+        row[f"{name}: false alarms"] = ", ".join(f"{alarm['flagged']} of {alarm['count']}" for alarm in alarms) or None
     return {"image AUROC": list(rows.values())}
 
 
@@ -186,7 +197,7 @@ def with_defects(choice: Choice, results: Results) -> dict[str, list[Row]]:
     Defects that slipped in are no test images any more: who learned without them is not tested on them.
     """
     rows: dict[float, Row] = {}
-    for (share, data), found in _by("mixed", mixed_in(choice), results).items():
+    for (share, data, _), found in _by("mixed", mixed_in(choice), results).items():
         row = rows.setdefault(share, {"defects among the good": f"{share:.0%}"})
         pairs = [(results[cell], results.get(replace(cell, mixed=MIXED))) for cell in found]
         tests = [shared_tests(result, other) for result, other in pairs if other is not None]
@@ -203,12 +214,12 @@ def shared_tests(result: dict[str, Any], other: dict[str, Any]) -> tuple[NDArray
     return np.array([image["label"] != GOOD for image in images]), scores
 
 
-def _by(key: str, cells: list[Cell], results: Results) -> dict[tuple[Any, str], list[Cell]]:
-    """Cells that were measured, by a field's value and their set."""
-    groups: dict[tuple[Any, str], list[Cell]] = {}
+def _by(key: str, cells: list[Cell], results: Results) -> dict[tuple[Any, str, str], list[Cell]]:
+    """Cells that were measured, by a field's value, their set and their method."""
+    groups: dict[tuple[Any, str, str], list[Cell]] = {}
     for cell in cells:
         if cell in results:
-            groups.setdefault((getattr(cell, key), cell.data), []).append(cell)
+            groups.setdefault((getattr(cell, key), cell.data, cell.method), []).append(cell)
     return groups
 
 
