@@ -22,9 +22,11 @@ from trainer.variation import Variation, to_float, vary
 
 FOLDS = 4
 FRAMES = 400  # varied good frames of each fold to fit to; more move the components by less than a seed does
-# Aligned parts are registered to a fraction of a pixel, and show themselves how the light varies; a wider spread would
-# hide defects in deviations that no real part has.
-ALIGNED_VARIATION = Variation(moved=0.1, lit=0.25, degraded=0.2)
+# Parts that are registered hardly move any more, and many of them show how the light varies; a wider spread would hide
+# defects in deviations that no real part has. Few images show less of what good parts do than these have to allow for.
+MOVED, MOVED_OF_FEW = 0.1, 0.25
+FEW = 100
+LIT, DEGRADED = 0.25, 0.2
 # The linear half is used where it rebuilds at least this share of the fine detail of parts it was not fitted to. On
 # aligned parts it rebuilds 80 to 99 %; on textures, where position says little, it would teach what is not so.
 ALIGNED = 2 / 3
@@ -123,7 +125,9 @@ class CrossFit:
     @property
     def variation(self) -> Variation:
         """The harmless changes that suit these parts."""
-        return ALIGNED_VARIATION if self.aligned else Variation(mirrored=self.mirrored, flipped=self.flipped)
+        if self.aligned:
+            return aligned_variation(len(self.fold_of))
+        return Variation(mirrored=self.mirrored, flipped=self.flipped)
 
     @torch.no_grad()
     def __call__(self, x: Tensor, images: Sequence[int]) -> Rebuilt:
@@ -136,6 +140,11 @@ class CrossFit:
         return replace(self, folds=[fold.to(device) for fold in self.folds])
 
 
+def aligned_variation(images: int) -> Variation:
+    """The harmless changes of aligned parts, of which so many images are there."""
+    return Variation(moved=MOVED_OF_FEW if images < FEW else MOVED, lit=LIT, degraded=DEGRADED)
+
+
 @torch.no_grad()
 def fit_linear(
     images: Pixels, groups: NDArray[np.int64], arch: Architecture, seed: int
@@ -145,7 +154,8 @@ def fit_linear(
     torch.manual_seed(seed)
     names, membership = np.unique(groups, return_inverse=True)
     fold_of = (rng.permutation(len(names)) % FOLDS)[membership]
-    frames = [varied_frames(images[fold_of == fold], rng) for fold in range(FOLDS)]  # each [FRAMES, C * H/2 * W/2]
+    variation = aligned_variation(len(images))
+    frames = [varied_frames(images[fold_of == fold], rng, variation) for fold in range(FOLDS)]
     folds = []
     total, square = torch.zeros_like(frames[0][0]), torch.zeros_like(frames[0][0])
     detail, missed = 0.0, 0.0
@@ -180,13 +190,12 @@ def fine_detail(frames: Tensor) -> Tensor:
     return frames - F.interpolate(coarse, size=frames.shape[-2:], mode="bilinear")
 
 
-def varied_frames(images: Pixels, rng: np.random.Generator) -> Tensor:
+def varied_frames(images: Pixels, rng: np.random.Generator, variation: Variation) -> Tensor:
     """`FRAMES` frames of images uint8 [N, H, W, C] under harmless changes, at half size: float [FRAMES, C*H/2*W/2]."""
     batches = []
     for start in range(0, FRAMES, 50):
         varied = [
-            vary(to_float(images[i % len(images)]), rng, ALIGNED_VARIATION)
-            for i in range(start, min(start + 50, FRAMES))
+            vary(to_float(images[i % len(images)]), rng, variation) for i in range(start, min(start + 50, FRAMES))
         ]
         frames = normalise(torch.from_numpy(np.stack(varied)).permute(0, 3, 1, 2))[0]
         batches.append(F.avg_pool2d(frames, 2).flatten(1))

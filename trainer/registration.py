@@ -146,7 +146,7 @@ def after_inverse(pose: Tensor, change: Tensor) -> Tensor:
 def inverse(pose: Tensor) -> Tensor:
     """The poses [N, 4] that undo these."""
     rest = torch.tensor([1.0, 0.0, 0.0, 0.0], device=pose.device)
-    return after_inverse(rest.expand(pose.shape), pose - rest)
+    return after_inverse(rest[None], pose - rest)
 
 
 def standardised(values: Tensor) -> Tensor:

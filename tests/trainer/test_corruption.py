@@ -94,4 +94,4 @@ def test_a_worse_camera_is_no_corruption_and_is_not_to_be_rebuilt() -> None:
     for worse, usual in zip(seen, sharp, strict=True):
         assert (worse.clean == usual.clean).all()
         assert (worse.mask == usual.mask).all()
-        assert 0 < np.abs(worse.frame - usual.frame).mean() < 0.05
+        assert 0 < np.abs(worse.frame - usual.frame).mean() < 0.2

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from monitor.model import Golden
+from monitor.subgraph import extract
 from tests.trainer.test_registration import parts
 from trainer.architecture import Architecture
 from trainer.errors import ExportError
@@ -70,6 +71,18 @@ def test_every_output_of_the_graph_is_torchs(detector: Detector, graph: onnx.Mod
         np.testing.assert_allclose(anomaly_map, expected[1], atol=2e-3)
         assert np.abs(reconstruction.astype(int) - expected[2].astype(int)).max() <= 1
         np.testing.assert_allclose(latent, expected[3], atol=1e-3)
+
+
+def test_the_reconstruction_comes_from_the_latent_vector_alone(detector: Detector, graph: onnx.ModelProto) -> None:
+    import onnxruntime
+
+    decoder = extract(graph.SerializeToString(), "latent", "reconstruction")
+    batch = frames_for(detector, 3)
+    with torch.no_grad():
+        _, _, reconstruction, latent = detector(torch.from_numpy(batch))
+    session = onnxruntime.InferenceSession(decoder, providers=["CPUExecutionProvider"])
+    (decoded,) = session.run(None, {"latent": latent.numpy()})
+    assert np.abs(decoded.astype(int) - reconstruction.numpy().astype(int)).max() <= 1
 
 
 def test_weights_have_one_name_whatever_the_metadata(graph: onnx.ModelProto) -> None:
