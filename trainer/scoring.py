@@ -43,10 +43,9 @@ MEMORY_CELLS = 2**20  # of all training frames, at most, are held at once: 280 M
 MEMORY_MIN_IMAGES = 100
 # Distances are smooth, and every good part has a few places that are new: they are scaled by more of their map.
 MEMORY_TOP_SHARE = 0.01
-# Grain is the camera's as much as the part's: one frame of so many is remembered degraded, too. The grain of textures
-# varies by itself, and more of it would hide hairlines.
-DEGRADED_PART = 4
-DEGRADED_TEXTURE = 10
+# Grain is the camera's as much as the part's. Of so many frames of parts one is remembered degraded, too; the grain of
+# textures varies by itself, and more of it would hide hairlines.
+DEGRADED = 4
 BATCH = 16
 
 
@@ -287,10 +286,11 @@ def build_detector(
     many = len(training_frames) >= MEMORY_MIN_IMAGES
     memory = remember(looked_at, lambda seen: network(seen.x).features) if network.linear is None and many else None
     grain, grain_memory = Grain(texture, pooling), None
-    if texture or many:
+    if texture:
+        grain_memory = remember(looked_at, lambda seen: grain(seen.frame))
+    elif many:
         rng = np.random.default_rng(seed)
-        every = DEGRADED_TEXTURE if texture else DEGRADED_PART
-        worse = np.stack([degrade(frame, rng) for frame in looked_at[::every]])
+        worse = np.stack([degrade(frame, rng) for frame in looked_at[::DEGRADED]])
         grain_memory = remember(np.concatenate([looked_at, worse]), lambda seen: grain(seen.frame))
     detector = Detector(network, memory, grain, grain_memory, registration).eval()
     detector.standardise(held_out)

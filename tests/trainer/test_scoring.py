@@ -109,7 +109,7 @@ def test_a_camera_a_little_out_of_focus_does_not_make_grain_new(
         return means[1] / means[0]
 
     remembered = times_as_new()
-    monkeypatch.setattr(scoring, "DEGRADED_PART", 1000)
+    monkeypatch.setattr(scoring, "DEGRADED", 1000)
     assert remembered < 1.5 < times_as_new()
 
 
