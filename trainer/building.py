@@ -41,7 +41,7 @@ from trainer.dense import build_dense_detector, fit_dense
 from trainer.evaluation import Evaluation, evaluate
 from trainer.fitting import FitOptions, Fitted, fit, seconds_per_step
 from trainer.network import Autoencoder
-from trainer.registration import Registration, fit_registration
+from trainer.registration import fit_registration, laid
 from trainer.resolution import PART_SIDES, load_at_best_size
 from trainer.scoring import build_detector
 from trainer.variation import with_channels
@@ -112,9 +112,7 @@ def build(
     options = replace(options, fit=replace(options.fit, budget=options.budget - reserved))
     spec, pooling, images, twins = load(samples, options, progress)
     parts = split(twins, options.fit.seed)
-    fitted, detector, registration, architecture = fit_detector(
-        images, parts, spec, pooling, options, progress, interrupted
-    )
+    fitted, detector, poses, architecture = fit_detector(images, parts, spec, pooling, options, progress, interrupted)
     held_out = images[parts.calibration]
     graph = export.to_onnx(detector, held_out.shape[1:])
     golden = export.choose_golden(detector, held_out)
@@ -135,7 +133,6 @@ def build(
     model = Model.from_bytes(export.pack(graph, card, golden), options.name, provider="cpu", threads=0)
     progress("looking through the images", 0.0)
     tested = [sample for sample in dataset.test if sample.label == GOOD]
-    poses = None if registration is None else registration.poses(images)
     audited = audit(samples, images, parts, model.score(images), tested, load_images(tested, spec), poses)
     card = card.model_copy(update={"training": card.training.model_copy(update=audited.counts())})
     evaluation = None
@@ -184,10 +181,11 @@ def fit_detector(
     options: BuildOptions,
     progress: Progress,
     interrupted: Event | None,
-) -> tuple[Fitted, nn.Module, Registration | None, dict[str, Any]]:
+) -> tuple[Fitted, nn.Module, NDArray[np.float32] | None, dict[str, Any]]:
     """Train the architecture that was asked for.
 
-    Returns also what scores with it, what registers frames for it, and its description for the card.
+    Returns also what scores with it, the images' poses [N, 4] where it registers them, and its description for the
+    card.
     """
 
     def show(share: float, text: str) -> None:
@@ -202,7 +200,8 @@ def fit_detector(
         return fitted, build_dense_detector(network, validation), None, arch.to_dict()
     progress("finding how parts lie", 0.0)
     registration = fit_registration(images[parts.train], options.fit.seed)
-    seen = images if registration is None else registration.apply_to(images)
+    poses = None if registration is None else registration.poses(images)
+    seen = images if poses is None else laid(images, poses)
     fitted = fit(pooled(seen, pooling), parts, conv_dense(spec, options, pooling), options.fit, show, interrupted)
     progress("exporting", 0.0)
     assert isinstance(fitted.network, Autoencoder)
@@ -212,7 +211,7 @@ def fit_detector(
     memories = {"memory_patches": detector.memory, "grain_patches": detector.grain_memory}
     remembered = {name: 0 if memory is None else memory.size for name, memory in memories.items()}
     described = fitted.network.arch.to_dict() | remembered | {"registered": registration is not None}
-    return fitted, detector, registration, described
+    return fitted, detector, poses, described
 
 
 def conv_dense(spec: InputSpec, options: BuildOptions, pooling: int = 1) -> Architecture:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from monitor.imaging import Pixels
-from trainer.tensors import to_unit
+from trainer.tensors import evenly, to_unit
 
 LEAST_NOISE = 0.25  # of the mean deviation: places where good frames happen to be all the same do not decide alone
 STEPS = 4  # at each level
@@ -34,6 +34,7 @@ TRIED = 0.06
 EDGE = 0.15
 MOST = 0.9
 BATCH = 32
+REST = torch.tensor([1.0, 0.0, 0.0, 0.0])  # the pose of a part that lies as good parts do on average
 
 
 class Level(nn.Module):
@@ -67,12 +68,11 @@ class Registration(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Frames float [N, C, H, W] to poses [N, 4]."""
-        rest = torch.tensor([[1.0, 0.0, 0.0, 0.0]], device=frames.device)
-        pose = rest.expand(frames.shape[0], 4)
+        pose = REST.expand(frames.shape[0], 4)
         for level, seen in zip(self.levels, coarse_to_fine(frames), strict=True):
             pose = level(seen, pose)
-        near = ((pose - rest).abs() < FURTHEST).all(dim=1, keepdim=True)
-        return torch.where(near, pose, rest)
+        near = ((pose - REST).abs() < FURTHEST).all(dim=1, keepdim=True)
+        return torch.where(near, pose, REST)
 
     @torch.no_grad()
     def poses(self, frames: Pixels) -> NDArray[np.float32]:
@@ -80,15 +80,18 @@ class Registration(nn.Module):
         batches = (frames[i : i + BATCH] for i in range(0, len(frames), BATCH))
         return np.concatenate([self(to_unit(torch.from_numpy(batch))).numpy() for batch in batches])
 
-    @torch.no_grad()
     def apply_to(self, frames: Pixels) -> Pixels:
         """Frames uint8 [N, H, W, C], registered."""
-        registered = np.empty_like(frames)
-        for i in range(0, len(frames), BATCH):
-            x = to_unit(torch.from_numpy(frames[i : i + BATCH]))
-            moved = warp(x, self(x))
-            registered[i : i + BATCH] = (moved * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
-        return registered
+        return laid(frames, self.poses(frames))
+
+
+def laid(frames: Pixels, poses: NDArray[np.float32]) -> Pixels:
+    """Frames uint8 [N, H, W, C] whose poses [N, 4] are known, registered."""
+    registered = np.empty_like(frames)
+    for i in range(0, len(frames), BATCH):
+        moved = warp(to_unit(torch.from_numpy(frames[i : i + BATCH])), torch.from_numpy(poses[i : i + BATCH]))
+        registered[i : i + BATCH] = (moved * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    return registered
 
 
 def coarse_to_fine(frames: Tensor) -> list[Tensor]:
@@ -137,7 +140,7 @@ def move(pose: Tensor) -> Tensor:
 def after_inverse(pose: Tensor, change: Tensor) -> Tensor:
     """Undo a change (turn less 1, and shift, [N, 4]), then move as `pose` does."""
     a, b, tx, ty = pose.unbind(1)
-    c, d, sx, sy = (change + torch.tensor([1.0, 0.0, 0.0, 0.0], device=pose.device)).unbind(1)
+    c, d, sx, sy = (change + REST).unbind(1)
     square = c * c + d * d
     re, im = (a * c + b * d) / square, (b * c - a * d) / square  # turn / turn of the change
     return torch.stack([re, im, tx - (re * sx - im * sy), ty - (im * sx + re * sy)], dim=1)
@@ -145,8 +148,7 @@ def after_inverse(pose: Tensor, change: Tensor) -> Tensor:
 
 def inverse(pose: Tensor) -> Tensor:
     """The poses [N, 4] that undo these."""
-    rest = torch.tensor([1.0, 0.0, 0.0, 0.0], device=pose.device)
-    return after_inverse(rest[None], pose - rest)
+    return after_inverse(REST[None], pose - REST)
 
 
 def standardised(values: Tensor) -> Tensor:
@@ -158,15 +160,13 @@ def standardised(values: Tensor) -> Tensor:
 @torch.no_grad()
 def fit_registration(frames: Pixels, seed: int) -> Registration | None:
     """Fit to good frames uint8 [N, H, W, C]; None where they, moved a little, are not found again."""
-    chosen = frames[np.linspace(0, len(frames) - 1, min(len(frames), FRAMES)).round().astype(np.int64)]
-    grey = to_unit(torch.from_numpy(chosen)).mean(dim=1, keepdim=True)
-    rest = torch.tensor([1.0, 0.0, 0.0, 0.0])
-    poses = rest.repeat(len(grey), 1)
+    grey = to_unit(torch.from_numpy(evenly(frames, FRAMES))).mean(dim=1, keepdim=True)
+    poses = REST.repeat(len(grey), 1)
     levels: list[Level] = []
     for seen in coarse_to_fine(grey):
         for _ in range(ROUNDS):
             poses = fit_level(seen, poses)(seen, poses)
-            poses = poses - poses.mean(dim=0) + rest  # the middle of the good ones stays where it is
+            poses = poses - poses.mean(dim=0) + REST  # the middle of the good ones stays where it is
         levels.append(fit_level(seen, poses))
     registration = Registration(levels).eval()
     return registration if finds_again(registration, grey, seed) else None
@@ -200,10 +200,9 @@ def fit_level(seen: Tensor, poses: Tensor) -> Level:
 def finds_again(registration: Registration, grey: Tensor, seed: int) -> bool:
     """Whether good frames [N, 1, H, W] come to the same picture after they were moved."""
     generator = torch.Generator().manual_seed(seed)
-    rest = torch.tensor([1.0, 0.0, 0.0, 0.0])
-    moved = warp(grey, rest + TRIED * (2 * torch.rand(len(grey), 4, generator=generator) - 1))
+    moved = warp(grey, REST + TRIED * (2 * torch.rand(len(grey), 4, generator=generator) - 1))
     straight, again = (warp(frames, registration(frames)) for frames in (grey, moved))
-    one_pixel = rest + torch.tensor([0.0, 0.0, 1.0, 1.0]) * 2 / max(grey.shape[2:])
+    one_pixel = REST + torch.tensor([0.0, 0.0, 1.0, 1.0]) * 2 / max(grey.shape[2:])
     beside = warp(straight, one_pixel.expand(len(grey), 4))
     middle = [slice(round(EDGE * length), length - round(EDGE * length)) for length in grey.shape[2:]]
 

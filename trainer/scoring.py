@@ -5,9 +5,9 @@ reconstruction in a way that corruption taught. The second depends on what is le
 plain difference to the linear reconstruction, in standard deviations of each place; on others, with images enough, a
 patch memory says where the features are like none that good parts have (Roth et al., "PatchCore", CVPR 2022, here on
 the autoencoder's own features). The third is another such memory, of the surface's grain. Each is a map, put on the
-scale of good parts that the weights never saw and that are as rough. The anomaly map is their sum, so that what several
-readings find a little odd counts as much as what one finds very odd, and the score is the mean of the map's largest
-cells.
+scale of good parts that the weights never saw and that are as rough. The anomaly map is their weighted sum, so that
+what several readings find a little odd counts as much as what one finds very odd, and the score is the mean of the
+map's largest cells.
 """
 
 import math
@@ -26,7 +26,7 @@ from trainer.loss import TOP_SHARE, top_mean
 from trainer.network import Autoencoder, Output
 from trainer.registration import Registration, inverse, warp
 from trainer.scale import Expectation, Scale, Surface, roughness
-from trainer.tensors import normalise, pool, to_unit, upsample
+from trainer.tensors import evenly, normalise, pool, to_unit, upsample
 from trainer.variation import degrade
 
 # The score is 1 for the average good part and this much more for each standard deviation above it, so that scores are
@@ -46,13 +46,11 @@ MEMORY_TOP_SHARE = 0.01
 # Grain is the camera's as much as the part's. Of so many frames of parts one is remembered degraded, too; the grain of
 # textures varies by itself, and more of it would hide hairlines.
 DEGRADED = 4
-BATCH = 16
-
-
 # Where a part lies alike, its grain, which knows no place, says less than what compares each place with the usual one.
 # Elsewhere head and features are of one network, which is wrong about the same parts with both: they have one vote.
 GRAIN_OF_ALIGNED = 0.5
 SHARED = 0.5
+BATCH = 16
 
 
 class Reading(NamedTuple):
@@ -199,7 +197,7 @@ class Detector(nn.Module):
         reconstruction, rebuilt = self.network.decode(code)
         output = self.network.judge(seen.x, code, pyramid, reconstruction, rebuilt)
         cells = self.sum(self.relative(self.readings(seen, output), self.surface(roughness(seen.x))))
-        anomaly_map = 1 + DEVIATION * self.scale.deviations(cells)  # [N, 1, H/4, W/4]
+        anomaly_map = 1 + DEVIATION * self.scale.deviations(cells)  # [N, 1, h/4, w/4]
         score = top_mean(anomaly_map)  # [N]
         lit = reconstruction * contrast[:, :, None, None] + brightness[:, :, None, None]
         lit = put_back(lit, pose[0] if pose else None)
@@ -295,8 +293,3 @@ def build_detector(
     detector = Detector(network, memory, grain, grain_memory, registration).eval()
     detector.standardise(held_out)
     return detector
-
-
-def evenly(frames: Pixels, most: int) -> Pixels:
-    """At most so many of the frames [N, H, W, C], evenly from all of them."""
-    return frames[np.linspace(0, len(frames) - 1, min(len(frames), most)).round().astype(np.int64)]

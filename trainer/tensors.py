@@ -1,7 +1,10 @@
 """Frames as tensors: the few functions that the network, its training and its scoring share."""
 
+import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
+
+from monitor.imaging import Pixels
 
 # Added to a frame's variance before its root is taken: frames with less contrast than 1/30 of the grey scale are not
 # stretched to full contrast, as noise would be all that is left.
@@ -40,3 +43,8 @@ def pool(x: Tensor, times: int) -> Tensor:
 def to_unit(frames: Tensor) -> Tensor:
     """uint8 [N, H, W, C] to float32 [N, C, H, W] in 0..1."""
     return frames.permute(0, 3, 1, 2).float() / 255
+
+
+def evenly(frames: Pixels, most: int) -> Pixels:
+    """At most so many of the frames [N, H, W, C], evenly from all of them."""
+    return frames[np.linspace(0, len(frames) - 1, min(len(frames), most)).round().astype(np.int64)]

@@ -17,10 +17,10 @@ from trainer.scoring import (
     Detector,
     PatchMemory,
     build_detector,
-    evenly,
     farthest_points,
     see,
 )
+from trainer.tensors import evenly
 
 RNG = np.random.default_rng(0)
 
