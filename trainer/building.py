@@ -39,8 +39,9 @@ from trainer.dataset import (
 )
 from trainer.dense import build_dense_detector, fit_dense
 from trainer.evaluation import Evaluation, evaluate
-from trainer.fitting import FitOptions, Fitted, fit, seconds_per_step
+from trainer.fitting import FitOptions, Fitted, fit
 from trainer.network import Autoencoder
+from trainer.pace import seconds_per_step
 from trainer.registration import fit_registration, laid
 from trainer.resolution import PART_SIDES, load_at_best_size
 from trainer.scoring import build_detector
@@ -331,8 +332,13 @@ def training_record(
         iterations=fitted.iterations,
         seconds=round(fitted.seconds, 1),
         ended=fitted.ended,
-        device=options.fit.device,
+        device=device_used(options.fit.device),
     )
+
+
+def device_used(device: str) -> str:
+    """`cuda`, or `cpu` with the number of threads: other numbers of them round otherwise."""
+    return device if device != "cpu" else f"cpu, {torch.get_num_threads()} thread(s)"
 
 
 def versions() -> dict[str, str]:

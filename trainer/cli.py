@@ -93,7 +93,9 @@ def fit(
     ] = None,
     budget: Annotated[str, typer.Option(help="The most time to take, as 90s, 10m or 1h.")] = "10m",
     iterations: Annotated[int | None, typer.Option(help="The most training steps to take; 9000, dense 3000.")] = None,
-    seed: Annotated[int, typer.Option(help="One seed and machine, and time enough: the same weights.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="One seed, machine and number of threads, and time enough: the same weights.")
+    ] = 0,
     side: Annotated[
         int | None,
         typer.Option(
@@ -113,7 +115,7 @@ def fit(
         typer.Option("--keep-outliers", help="Set the threshold on held-out images that score far out, too."),
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    threads: Annotated[int, typer.Option(help="Threads to train on, 0 for one per core.")] = 0,
+    threads: Annotated[int, typer.Option(help="Threads to train on, 0 for as many as are fastest.")] = 0,
     batch: Annotated[int | None, typer.Option(help="Frames in a training step; 16, dense 256.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="The highest learning rate; 3e-3, dense 1e-3.")] = None,
     name: Annotated[
@@ -160,11 +162,15 @@ def fit(
     from trainer.building import BuildOptions, DenseOptions, build
     from trainer.evaluation import to_table
     from trainer.fitting import FitOptions
+    from trainer.pace import use_fastest_threads
     from trainer.report import write_report
     from trainer.report.words import data_warnings
 
+    device = "cpu" if is_dense else choose_device(device)  # so small a network gains nothing from a GPU
     if threads:
         torch.set_num_threads(threads)
+    elif device == "cpu":
+        use_fastest_threads()
     options = BuildOptions(
         name=name or output.stem,
         false_alarm_rate=false_alarm_rate,
@@ -182,7 +188,7 @@ def fit(
             batch=batch,
             learning_rate=learning_rate,
             seed=seed,
-            device="cpu" if is_dense else choose_device(device),  # so small a network gains nothing from a GPU
+            device=device,
         ),
     )
     with progress_bar() as show, graceful_interrupt() as interrupted:

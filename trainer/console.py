@@ -1,7 +1,8 @@
 """What the commands share: arguments, what they print, progress, and what a wrong value is told."""
 
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
@@ -10,12 +11,15 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
 
 from monitor.errors import UsageError
 
 out = Console()
 err = Console(stderr=True)
+
+SECONDS_A_LINE = 30.0  # between lines of progress where there is no terminal for a bar
 
 Data = Annotated[Path, typer.Argument(help="MVTec AD layout (train/good, test/*), or a plain folder of good parts.")]
 ModelFile = Annotated[Path, typer.Argument(help="A model file made by fit.")]
@@ -78,23 +82,35 @@ def choose_device(name: str) -> str:
     return name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
 
 
+Progress = Callable[[str, float], None]  # (what is being done, share of it done in 0..1)
+
+
 @contextmanager
-def progress_bar() -> Iterator["ShowProgress"]:
-    """A bar on standard error that says what is being done; gone when it is done."""
+def progress_bar() -> Iterator[Progress]:
+    """A bar on standard error that says what is being done, gone when it is done.
+
+    Where standard error is no terminal, a line is printed every half a minute.
+    """
+    if not err.is_terminal:
+        yield LinesOfProgress()
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True) as bar:
-        yield ShowProgress(bar)
+    with Bar(*columns, console=err, transient=True) as bar:
+        task = bar.add_task("", total=1.0)
+        yield lambda what, share: bar.update(task, description=what, completed=share)
 
 
-class ShowProgress:
-    """Call with what is being done and how much of it is done, in 0..1."""
+class LinesOfProgress:
+    """Progress for a log: a line every `SECONDS_A_LINE`."""
 
-    def __init__(self, bar: Progress) -> None:
-        self._bar = bar
-        self._task = bar.add_task("", total=1.0)
+    def __init__(self) -> None:
+        self._due = time.monotonic() + SECONDS_A_LINE
 
     def __call__(self, what: str, share: float) -> None:
-        self._bar.update(self._task, description=what, completed=share)
+        now = time.monotonic()
+        if now >= self._due:
+            self._due = now + SECONDS_A_LINE
+            err.print(f"{what}: {share:.0%}", highlight=False, markup=False, soft_wrap=True)
 
 
 @contextmanager

@@ -33,7 +33,6 @@ PATIENCE = 8  # looks without progress before training stops early
 # Of looks that are this close to the best, the last is kept: its learning rate was lower, which tells more than the
 # last per cent of a loss does.
 TOLERANCE = 0.02
-TIMED_STEPS = 4  # the first of them sets up what the others use
 VALIDATION_FRAMES = 64  # enough to tell two checkpoints apart; all looks together take a few per cent of the time
 
 
@@ -174,25 +173,6 @@ def fit(
     fitted.seconds = time.monotonic() - start
     fitted.network = network.to("cpu", memory_format=torch.contiguous_format).eval()
     return fitted
-
-
-def seconds_per_step(arch: Architecture, options: FitOptions) -> float:
-    """How long a training step of this size takes here: the fastest of a few, on noise."""
-    device = torch.device(options.device)
-    network = Autoencoder(replace(arch, components=0)).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = Optimiser(network, options.weight_decay, muon=True)
-    x = torch.randn(options.batch, arch.channels, arch.height, arch.width, device=device)
-    x = x.to(memory_format=torch.channels_last)
-    mask = torch.zeros(options.batch, 1, arch.height, arch.width, device=device)
-    times = []
-    for _ in range(TIMED_STEPS):
-        start = time.perf_counter()
-        total = losses(network, x, None, x, mask)[0]
-        total.backward()  # type: ignore[no-untyped-call]
-        optimiser.step(options.learning_rate)
-        float(total.detach())  # waits for a GPU
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 def check_finite(look: Look, options: FitOptions) -> None:

@@ -20,8 +20,8 @@ class Grain(nn.Module):
 
     Where frames are `pooling` times as large as what the network sees, so are the cells, and there are finer scales.
     Textures differ from frame to frame: of them each is told twice, of the place and as the frame's mean, so that what
-    is compared is a place of a surface like this one. Parts are alike, and the mean would tell of the camera's noise
-    and focus alone.
+    is compared is a place of a surface like this one. Parts are alike, and the mean tells of the camera's noise and
+    focus alone: of them each strength is told as a multiple of the frame's mean, which another camera hardly moves.
     """
 
     filters: Tensor  # [8, 1, 3, 3]
@@ -44,11 +44,16 @@ class Grain(nn.Module):
             if size < self.cell:
                 answer = F.avg_pool2d(answer, self.cell // size)
             answers.append((answer + FAINT).log())
-        here = torch.cat([*answers, F.avg_pool2d(x, self.cell)], dim=1)
+        strength, brightness = torch.cat(answers, dim=1), F.avg_pool2d(x, self.cell)
         if not self.texture:
-            return here
-        overall = here.mean(dim=3, keepdim=True).mean(dim=2, keepdim=True)
-        return torch.cat([here, overall.expand_as(here)], dim=1)
+            return torch.cat([strength - mean_over_places(strength), brightness], dim=1)
+        here = torch.cat([strength, brightness], dim=1)
+        return torch.cat([here, mean_over_places(here).expand_as(here)], dim=1)
+
+
+def mean_over_places(x: Tensor) -> Tensor:
+    """The mean of each channel, [N, C, H, W] to [N, C, 1, 1], one axis after the other: see `mean_over_frame`."""
+    return x.mean(dim=3, keepdim=True).mean(dim=2, keepdim=True)
 
 
 def edges_and_ridges() -> Tensor:

@@ -14,7 +14,6 @@ import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -27,7 +26,6 @@ from trainer.network import Autoencoder, Output
 from trainer.registration import Registration, inverse, warp
 from trainer.scale import Expectation, Scale, Surface, roughness
 from trainer.tensors import evenly, normalise, pool, to_unit, upsample
-from trainer.variation import degrade
 
 # The score is 1 for the average good part and this much more for each standard deviation above it, so that scores are
 # positive and their ratio to the threshold (about 1.6 to 2) can be read in one histogram for all models.
@@ -43,9 +41,6 @@ MEMORY_CELLS = 2**20  # of all training frames, at most, are held at once: 280 M
 MEMORY_MIN_IMAGES = 100
 # Distances are smooth, and every good part has a few places that are new: they are scaled by more of their map.
 MEMORY_TOP_SHARE = 0.01
-# Grain is the camera's as much as the part's. Of so many frames of parts one is remembered degraded, too; the grain of
-# textures varies by itself, and more of it would hide hairlines.
-DEGRADED = 4
 # Where a part lies alike, its grain, which knows no place, says less than what compares each place with the usual one.
 # Elsewhere head and features are of one network, which is wrong about the same parts with both: they have one vote.
 GRAIN_OF_ALIGNED = 0.5
@@ -276,20 +271,16 @@ def build_detector(
     cells = network.arch.height * network.arch.width // FEATURE_STRIDE**2
     looked_at = evenly(training_frames, max(MEMORY_CELLS // cells, MEMORY_MIN_IMAGES))
 
-    def remember(frames: Pixels, describe: Callable[[Seen], Tensor]) -> PatchMemory:
-        seen = (see(batch, registration, pooling) for batch in batched(frames))
+    def remember(describe: Callable[[Seen], Tensor]) -> PatchMemory:
+        seen = (see(batch, registration, pooling) for batch in batched(looked_at))
         return PatchMemory.fit(torch.cat([describe(batch) for batch in seen]), seed)
 
     pooling = network.arch.pooling
     many = len(training_frames) >= MEMORY_MIN_IMAGES
-    memory = remember(looked_at, lambda seen: network(seen.x).features) if network.linear is None and many else None
+    memory = remember(lambda seen: network(seen.x).features) if network.linear is None and many else None
     grain, grain_memory = Grain(texture, pooling), None
-    if texture:
-        grain_memory = remember(looked_at, lambda seen: grain(seen.frame))
-    elif many:
-        rng = np.random.default_rng(seed)
-        worse = np.stack([degrade(frame, rng) for frame in looked_at[::DEGRADED]])
-        grain_memory = remember(np.concatenate([looked_at, worse]), lambda seen: grain(seen.frame))
+    if texture or many:
+        grain_memory = remember(lambda seen: grain(seen.frame))
     detector = Detector(network, memory, grain, grain_memory, registration).eval()
     detector.standardise(held_out)
     return detector

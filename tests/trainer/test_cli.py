@@ -33,7 +33,7 @@ def noise_images(folder: Path, count: int, size: tuple[int, int] = (64, 64)) -> 
 
 def assert_one_line_of_error(done: subprocess.CompletedProcess[str], *words: str, code: int = 2) -> None:
     assert done.returncode == code, done.stderr
-    lines = [line for line in done.stderr.splitlines() if line.strip() and " INFO " not in line]
+    lines = [line for line in done.stderr.splitlines() if " INFO " not in line]
     assert len(lines) == 1, done.stderr
     assert lines[0].startswith("error: ")
     for word in words:

@@ -11,7 +11,7 @@ from trainer import fitting
 from trainer.architecture import LOSSES, Architecture, Loss
 from trainer.dataset import Split, choose_input, load_images, open_dataset
 from trainer.errors import FittingError
-from trainer.fitting import FitOptions, batch_stream, fit, losses, prefetch, schedule, seconds_per_step
+from trainer.fitting import FitOptions, batch_stream, fit, losses, prefetch, schedule
 from trainer.network import Autoencoder
 from trainer.tensors import normalise, to_unit
 from trainer.variation import Variation
@@ -132,14 +132,6 @@ def test_prefetch_keeps_the_order_and_passes_errors_on() -> None:
     assert [next(ready) for _ in range(3)] == [[0], [1], [2]]
     with pytest.raises(ValueError, match="the source broke"):
         next(ready)
-
-
-def test_timing_a_step_does_not_change_what_is_learned_afterwards(images: np.ndarray) -> None:
-    options = FitOptions(iterations=3, batch=4)
-    before = fit(images, SPLIT, ARCH, options).network.state_dict()
-    assert seconds_per_step(ARCH, options) > 0
-    after = fit(images, SPLIT, ARCH, options).network.state_dict()
-    assert all(torch.equal(before[name], after[name]) for name in before)
 
 
 def test_says_whether_good_parts_are_a_texture(images: np.ndarray) -> None:

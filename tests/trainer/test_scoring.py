@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import torch
 
-from trainer import scoring
 from trainer.architecture import Architecture
 from trainer.grain import Grain
 from trainer.linear import fit_linear
@@ -86,31 +85,6 @@ def test_memories_are_used_from_a_hundred_images_on_and_of_a_texture_s_grain_alw
     assert (detector.memory is not None) == features
     assert (detector.grain_memory is not None) == grain
     assert len(detector.scales) == 1 + features + grain
-
-
-def test_a_camera_a_little_out_of_focus_does_not_make_grain_new(
-    network: Autoencoder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rng = np.random.default_rng(0)
-    wave = np.sin(np.arange(64) / 4)[:, None] * np.sin(np.arange(64) / 6)
-
-    def parts(count: int) -> np.ndarray:
-        noise = rng.normal(0, 10, (count, 64, 64))
-        return (128 + 60 * wave + noise).clip(0, 255).round().astype(np.uint8)[..., None]
-
-    def times_as_new() -> float:
-        detector = build_detector(network, parts(100), parts(8), texture=False, seed=0)
-        assert detector.grain_memory is not None
-        sharp = parts(20)
-        soft = np.stack([cv2.GaussianBlur(frame, (0, 0), 0.8)[..., None] for frame in sharp])
-        with torch.no_grad():
-            seen = [see(torch.from_numpy(frames), None).frame for frames in (sharp, soft)]
-            means = [float(detector.grain_memory(detector.grain(x)).mean()) for x in seen]
-        return means[1] / means[0]
-
-    remembered = times_as_new()
-    monkeypatch.setattr(scoring, "DEGRADED", 1000)
-    assert remembered < 1.5 < times_as_new()
 
 
 def test_on_aligned_parts_each_place_s_difference_counts_instead_of_features() -> None:

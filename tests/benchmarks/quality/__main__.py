@@ -18,6 +18,7 @@ from tests.benchmarks.quality.sets import DEFAULT, SAMPLE, open_set
 from tests.benchmarks.quality.tables import TABLES, Choice, Results, draw, to_json
 from trainer.cli import INTERRUPTED, fail
 from trainer.console import check_range, parse_duration
+from trainer.pace import use_fastest_threads
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 out, err = console(error=False), console(error=True)
@@ -35,7 +36,7 @@ def main(
     ] = None,
     seeds: Annotated[int, typer.Option(help="Trainings of each, with seeds from 0.")] = 3,
     budget: Annotated[str, typer.Option(help="The time of one training, as 20s, 10m or 1h.")] = "10m",
-    threads: Annotated[int, typer.Option(help="Threads to train on, 0 for one per core.")] = 0,
+    threads: Annotated[int, typer.Option(help="Threads to train on, 0 for as many as are fastest.")] = 0,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder that keeps models and figures.")] = Path(
         "bench-quality"
     ),
@@ -61,6 +62,8 @@ def main(
             raise UsageError(f"--table {name}: choose {', '.join(TABLES)}")
     if threads:
         torch.set_num_threads(threads)
+    else:
+        use_fastest_threads()
     output.mkdir(parents=True, exist_ok=True)
     choice = Choice({name: len(open_set(name, output).train) for name in names}, tuple(methods), seeds, seconds)
     chosen = {name: TABLES[name] for name in table or TABLES}

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from monitor.errors import UsageError
 from monitor.files import check_writable
-from trainer.console import ShowProgress, out, say
+from trainer.console import Progress, out, say
 
 if TYPE_CHECKING:
     from monitor.card import InputSpec
@@ -47,7 +47,7 @@ class ImageSet:
 
         return [len(read_bytes(path)) for path in self.paths]
 
-    def frames(self, spec: "InputSpec", show: ShowProgress) -> "Iterator[Pixels]":
+    def frames(self, spec: "InputSpec", show: Progress) -> "Iterator[Pixels]":
         """Each as the model takes it: uint8 [H, W, C]. Raises UsageError."""
         from trainer.dataset import load_image
 
@@ -55,7 +55,7 @@ class ImageSet:
             yield load_image(path, spec)
             show("reading images", (i + 1) / len(self))
 
-    def load(self, spec: "InputSpec", show: ShowProgress) -> "Pixels":
+    def load(self, spec: "InputSpec", show: Progress) -> "Pixels":
         """All of them: uint8 [N, H, W, C]. Raises UsageError."""
         import numpy as np
 
