@@ -16,7 +16,7 @@ from trainer.linear import fit_linear
 # learned of a texture is how its patches look, and twice the resolution means a quarter as many of them in the same
 # time, seen through a window half as wide. Their grain, which nobody learns, is read at twice the resolution.
 PART_SIDES = (384, 256)
-ENOUGH_STEPS = 500
+ENOUGH_STEPS = 300  # of which a part is learned at 384 x 384, once it is put in its usual place
 TEXTURE_SIDE = 128
 TEXTURE_POOLING = 2
 
