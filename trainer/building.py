@@ -338,7 +338,8 @@ def training_record(
 
 def device_used(device: str) -> str:
     """`cuda`, or `cpu` with the number of threads: other numbers of them round otherwise."""
-    return device if device != "cpu" else f"cpu, {torch.get_num_threads()} thread(s)"
+    count = torch.get_num_threads()
+    return device if device != "cpu" else f"cpu, {count} thread{'' if count == 1 else 's'}"
 
 
 def versions() -> dict[str, str]:

@@ -169,8 +169,6 @@ def fit(
     device = "cpu" if is_dense else choose_device(device)  # so small a network gains nothing from a GPU
     if threads:
         torch.set_num_threads(threads)
-    elif device == "cpu":
-        use_fastest_threads()
     options = BuildOptions(
         name=name or output.stem,
         false_alarm_rate=false_alarm_rate,
@@ -192,6 +190,9 @@ def fit(
         ),
     )
     with progress_bar() as show, graceful_interrupt() as interrupted:
+        if not threads and device == "cpu":
+            show("timing threads", 0.0)
+            use_fastest_threads()
         built = build(dataset, options, show, interrupted)
     write_whole(output, built.content)
     if built.evaluation is not None:
