@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field
 
-# A generalised Pareto shape outside this range says more about the few scores it came from than about the parts:
-# below 0 it would promise that no good part can exceed some score, above 0.5 the variance is infinite.
-SHAPE_RANGE = (0.0, 0.5)
+# A generalised Pareto shape above this says more about the few scores it came from than about the parts: the variance
+# is infinite.
+LARGEST_SHAPE = 0.5
 # The card keeps at most this many calibration scores, as an even grid of quantiles beyond that.
 SCORES_KEPT = 4096
 
@@ -115,6 +115,9 @@ def fit_tail(sorted_scores: np.ndarray) -> Tail:
 
     Peaks over threshold (Pickands 1975) on the top tenth of the scores, at least ten of them where half of all allow
     that, by probability-weighted moments (Hosking & Wallis 1987), which beat maximum likelihood on samples this small.
+    The shape is at least 1 / peaks: where the tail is exponential, what a further score exceeds with some probability
+    has just this distribution, as its scale is known from so few peaks only (Lomax 1954; the plain exponential's
+    quantile for one in a thousand, from 60 scores, is exceeded by two in a thousand).
     """
     n = len(sorted_scores)
     peaks = max(math.ceil(0.1 * n), min(10, n // 2), 2)
@@ -124,8 +127,11 @@ def fit_tail(sorted_scores: np.ndarray) -> Tail:
     mean = float(excess.mean())
     weighted = float(((1 - plotting) * excess).mean())
     spread = float(sorted_scores.std()) or 1.0
+    mass, unsure = (peaks + 1) / (n + 1), 1 / peaks
     if mean <= 1e-9 * spread:  # ties at the top: no tail to fit, so take the spread of all scores as its scale
-        return Tail(start=start, mass=(peaks + 1) / (n + 1), scale=spread, shape=0.0)
-    shape = float(np.clip(2 - mean / (mean - 2 * weighted), *SHAPE_RANGE)) if mean > 2 * weighted else 0.0
+        return Tail(start=start, mass=mass, scale=spread, shape=unsure)
+    shape = min(2 - mean / (mean - 2 * weighted), LARGEST_SHAPE) if mean > 2 * weighted else 0.0
+    if shape <= unsure:
+        return Tail(start=start, mass=mass, scale=mean, shape=unsure)
     # The mean of a generalised Pareto excess is scale / (1 - shape): keep it where the shape was clipped.
-    return Tail(start=start, mass=(peaks + 1) / (n + 1), scale=mean * (1 - shape), shape=shape)
+    return Tail(start=start, mass=mass, scale=mean * (1 - shape), shape=shape)
