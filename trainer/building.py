@@ -15,6 +15,7 @@ import onnx
 import onnxruntime
 import torch
 from numpy.typing import ArrayLike, NDArray
+
 from monitor import imaging
 from monitor.calibration import calibrate
 from monitor.card import CARD_KEY, CARD_VERSION, Card, InputSpec, Reference, Spread, Training

@@ -28,6 +28,9 @@ FAR = 3.0  # robust standard deviations
 PASSES = 10
 LEAST = 0.2  # of the average good part's reading is expected of the smoothest, too
 FOLDS = 10  # parts of the good frames, each of which is told on the scale of the others
+# With fewer good frames those that are left know their scale so badly that a threshold for one in a thousand let all
+# defects of a part pass that was learned from 36 images.
+FOLDED_LEAST = 20
 
 
 class Reading(NamedTuple):
@@ -112,7 +115,7 @@ class Expectation:
         return 1e-4 * abs(self.background) / self.mean
 
     def relative(self, cells: Tensor, rough: Tensor) -> Tensor:
-        """Cells [N, 1, h, w], or their top means [N], above the background, as multiples of what good parts as rough read at their worst."""
+        """Cells [N, 1, h, w] or tops [N] above the background, as multiples of what good parts as rough read at worst."""
         expected = (self.mean + rough @ self.slopes).clamp_min(LEAST * self.mean)
         return (cells - self.background) / expected.reshape(-1, *[1] * (cells.dim() - 1))
 
@@ -179,12 +182,13 @@ def cross_fitted(groups: NDArray[np.int64], score: Callable[[Tensor, Tensor], Te
     """What good frames score where none had a say in the scale it is told on: float32 [N].
 
     What was fitted to lies closer to the mean than another good part will. `groups`: int [N], frames of one group are
-    near-twins and stay together, unless there would be no others to set a scale; `score` takes indices of the frames
-    that set the scale and of those that are told on it, and returns what the latter score.
+    near-twins and stay together; `score` takes indices of the frames that set the scale and of those that are told on
+    it, and returns what the latter score. Of fewer than `FOLDED_LEAST` groups all are told on the scale of all.
     """
     names, members = np.unique(groups, return_inverse=True)
-    if len(names) < 3:
-        names = members = np.arange(len(groups))
+    if len(names) < FOLDED_LEAST:
+        everything = torch.arange(len(groups))
+        return score(everything, everything).numpy()
     fold_of = torch.from_numpy(np.random.default_rng(0).permutation(len(names)) % FOLDS)[members]
     scores = torch.empty(len(groups))
     for fold in fold_of.unique():

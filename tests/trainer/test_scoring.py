@@ -89,8 +89,8 @@ def test_held_out_frames_score_one_on_average_with_the_promised_spread(network: 
 def test_held_out_frames_are_told_as_if_they_had_had_no_say_in_the_scale(network: Autoencoder) -> None:
     """Theirs is then the spread of further good frames; on their own scale it is always the same."""
     detector = build_detector(network, frames(110), texture=True, seed=0)
-    held_out, further = frames(16), frames(300)
-    told = detector.standardise(held_out, np.arange(16))
+    held_out, further = frames(24), frames(300)
+    told = detector.standardise(held_out, np.arange(24))
     with torch.no_grad():
         own, others = (detector(torch.from_numpy(shown))[0].numpy() for shown in (held_out, further))
     assert told.dtype == np.float32
@@ -100,8 +100,8 @@ def test_held_out_frames_are_told_as_if_they_had_had_no_say_in_the_scale(network
 
 def test_a_held_out_frame_and_its_twins_have_no_say_in_what_it_scores(network: Autoencoder) -> None:
     detector = build_detector(network, frames(110), texture=True, seed=0)
-    held_out = frames(16)
-    groups = np.array([0] * 4 + list(range(1, 13)))
+    held_out = frames(28)
+    groups = np.array([0] * 4 + list(range(1, 25)))
     told = detector.standardise(held_out, groups)
     changed = held_out.copy()
     changed[1:4] = 255 - changed[1:4] // 8
