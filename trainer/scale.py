@@ -115,7 +115,7 @@ class Expectation:
         return 1e-4 * abs(self.background) / self.mean
 
     def relative(self, cells: Tensor, rough: Tensor) -> Tensor:
-        """Cells [N, 1, h, w] or tops [N] above the background, as multiples of what good parts as rough read at worst."""
+        """Cells [N, 1, h, w] or tops [N] above the background, as multiples of good parts as rough at worst."""
         expected = (self.mean + rough @ self.slopes).clamp_min(LEAST * self.mean)
         return (cells - self.background) / expected.reshape(-1, *[1] * (cells.dim() - 1))
 
@@ -191,7 +191,7 @@ def cross_fitted(groups: NDArray[np.int64], score: Callable[[Tensor, Tensor], Te
         return score(everything, everything).numpy()
     fold_of = torch.from_numpy(np.random.default_rng(0).permutation(len(names)) % FOLDS)[members]
     scores = torch.empty(len(groups))
-    for fold in fold_of.unique():
+    for fold in range(FOLDS):
         told = (fold_of == fold).nonzero()[:, 0]
         scores[told] = score((fold_of != fold).nonzero()[:, 0], told)
     return scores.numpy()

@@ -140,7 +140,8 @@ def from_anomalib(task: Task, name: str) -> bytes:
     assert task.python is not None  # as cells of it are only made where it is there
     found = run_worker(task.python, name, given.learned_from, given.held_out, task.seed, task.budget)
     golden = Golden(given.held_out[: export.GOLDEN_GOOD], found.scores[: export.GOLDEN_GOOD])
-    return pack(task, given, name, Trained(found.graph, golden, found.scores, found.scores, found.iterations, found.seconds))
+    trained = Trained(found.graph, golden, found.scores, found.scores, found.iterations, found.seconds)
+    return pack(task, given, name, trained)
 
 
 def export_detector(given: Prepared, detector: DenseDetector, iterations: int, seconds: float) -> Trained:
