@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 # A generalised Pareto shape above this says more about the few scores it came from than about the parts: the variance
 # is infinite.
 LARGEST_SHAPE = 0.5
+# Fewer good scores than this tell too little of their own spread. What allows for that then allows for anything: with
+# nine of them, a threshold for 1 % let all defects of a part pass that a plain guess finds four fifths of.
+FEW = 20
 # The card keeps at most this many calibration scores, as an even grid of quantiles beyond that.
 SCORES_KEPT = 4096
 
@@ -117,7 +120,8 @@ def fit_tail(sorted_scores: np.ndarray) -> Tail:
     that, by probability-weighted moments (Hosking & Wallis 1987), which beat maximum likelihood on samples this small.
     The shape is at least 1 / peaks: where the tail is exponential, what a further score exceeds with some probability
     has just this distribution, as its scale is known from so few peaks only (Lomax 1954; the plain exponential's
-    quantile for one in a thousand, from 60 scores, is exceeded by two in a thousand).
+    quantile for one in a thousand, from 60 scores, is exceeded by two in a thousand). Of fewer than `FEW` scores it is
+    not, and two to three times as many good parts may be flagged as were asked for.
     """
     n = len(sorted_scores)
     peaks = max(math.ceil(0.1 * n), min(10, n // 2), 2)
@@ -127,11 +131,11 @@ def fit_tail(sorted_scores: np.ndarray) -> Tail:
     mean = float(excess.mean())
     weighted = float(((1 - plotting) * excess).mean())
     spread = float(sorted_scores.std()) or 1.0
-    mass, unsure = (peaks + 1) / (n + 1), 1 / peaks
+    mass, least = (peaks + 1) / (n + 1), 1 / peaks if n >= FEW else 0.0
     if mean <= 1e-9 * spread:  # ties at the top: no tail to fit, so take the spread of all scores as its scale
-        return Tail(start=start, mass=mass, scale=spread, shape=unsure)
+        return Tail(start=start, mass=mass, scale=spread, shape=least)
     shape = min(2 - mean / (mean - 2 * weighted), LARGEST_SHAPE) if mean > 2 * weighted else 0.0
-    if shape <= unsure:
-        return Tail(start=start, mass=mass, scale=mean, shape=unsure)
+    if shape <= least:
+        return Tail(start=start, mass=mass, scale=mean, shape=least)
     # The mean of a generalised Pareto excess is scale / (1 - shape): keep it where the shape was clipped.
     return Tail(start=start, mass=mass, scale=mean * (1 - shape), shape=shape)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from monitor import imaging
+from monitor.calibration import FEW
 from monitor.imaging import Pixels
 from trainer.dataset import Sample, Split, find_twins
 
@@ -21,7 +22,6 @@ ODD = 5.0
 # for a rate of 0.1 % so far that 13 to 18 % of the defects were found, and 67 to 77 % without them.
 FAR_OUT = 10.0
 FAR_OUT_MOST = 0.05  # of the held-out images; where more lie far out, that is how good parts are spread
-FAR_OUT_LEAST = 20  # with fewer held-out images their spread is not known well enough
 
 # Of different parts under one camera a few look this much alike by chance; those of a burst look more so.
 TESTED_CORRELATION = 0.98
@@ -116,7 +116,7 @@ def far_out(held_out_scores: ArrayLike) -> NDArray[np.bool_]:
     """Which held-out scores (float [n]) are so far out that they should not set the threshold: bool [n]."""
     scores = np.asarray(held_out_scores, dtype=np.float64)
     out: NDArray[np.bool_] = robust_deviations(scores, scores) > FAR_OUT
-    if len(scores) < FAR_OUT_LEAST or out.sum() > max(1, FAR_OUT_MOST * len(scores)):
+    if len(scores) < FEW or out.sum() > max(1, FAR_OUT_MOST * len(scores)):
         return np.zeros(len(scores), np.bool_)
     return out
 

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from monitor.calibration import FEW
 from trainer.loss import TOP_SHARE, top_mean
 from trainer.tensors import mean_over_frame, upsample
 
@@ -28,9 +29,6 @@ FAR = 3.0  # robust standard deviations
 PASSES = 10
 LEAST = 0.2  # of the average good part's reading is expected of the smoothest, too
 FOLDS = 10  # parts of the good frames, each of which is told on the scale of the others
-# With fewer good frames those that are left know their scale so badly that a threshold for one in a thousand let all
-# defects of a part pass that was learned from 36 images.
-FOLDED_LEAST = 20
 
 
 class Reading(NamedTuple):
@@ -183,10 +181,10 @@ def cross_fitted(groups: NDArray[np.int64], score: Callable[[Tensor, Tensor], Te
 
     What was fitted to lies closer to the mean than another good part will. `groups`: int [N], frames of one group are
     near-twins and stay together; `score` takes indices of the frames that set the scale and of those that are told on
-    it, and returns what the latter score. Of fewer than `FOLDED_LEAST` groups all are told on the scale of all.
+    it, and returns what the latter score. Of fewer than `FEW` groups all are told on the scale of all.
     """
     names, members = np.unique(groups, return_inverse=True)
-    if len(names) < FOLDED_LEAST:
+    if len(names) < FEW:
         everything = torch.arange(len(groups))
         return score(everything, everything).numpy()
     fold_of = torch.from_numpy(np.random.default_rng(0).permutation(len(names)) % FOLDS)[members]

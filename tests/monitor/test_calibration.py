@@ -84,7 +84,7 @@ def test_a_tail_threshold_lies_near_the_true_quantile(name: str, quantile: objec
     assert abs(np.median(thresholds) - truth) < 0.4 * (truth - tenth)
 
 
-@pytest.mark.parametrize(("count", "rate"), [(10, 0.01), (60, 0.01), (60, 0.001), (118, 0.001)])
+@pytest.mark.parametrize(("count", "rate"), [(20, 0.01), (60, 0.01), (60, 0.001), (118, 0.001)])
 def test_of_exponential_tails_no_more_is_flagged_than_promised(count: int, rate: float) -> None:
     """On average over many lines, each calibrated on a few scores of its own: a few peaks know their scale badly."""
     rng = np.random.default_rng(3)
