@@ -15,6 +15,7 @@ import onnx
 import onnxruntime
 import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import nn
 
 from monitor import imaging
 from monitor.calibration import calibrate
@@ -36,14 +37,14 @@ from trainer.dataset import (
     load_images,
     split,
 )
-from trainer.dense import DenseDetector, fit_dense
+from trainer.dense import build_dense_detector, fit_dense
 from trainer.evaluation import Evaluation, evaluate
 from trainer.fitting import FitOptions, Fitted, fit
 from trainer.network import Autoencoder
 from trainer.pace import seconds_per_step
 from trainer.registration import fit_registration, laid
 from trainer.resolution import PART_SIDES, load_at_best_size
-from trainer.scoring import Detector, build_detector
+from trainer.scoring import build_detector
 from trainer.variation import with_channels
 
 # What remains to be done after the training (memory, export, calibration, evaluation, report) takes this share of the
@@ -114,7 +115,6 @@ def build(
     parts = split(twins, options.fit.seed)
     fitted, detector, poses, architecture = fit_detector(images, parts, spec, pooling, options, progress, interrupted)
     held_out = images[parts.calibration]
-    told = detector.standardise(images[parts.validation], parts.groups[parts.validation])
     graph = export.to_onnx(detector, held_out.shape[1:])
     golden = export.choose_golden(detector, held_out)
     reference = export.torch_scores(detector, held_out)
@@ -124,7 +124,6 @@ def build(
         golden,
         held_out,
         reference,
-        told if parts.shared else reference,
         name=options.name,
         spec=spec,
         architecture=architecture,
@@ -183,22 +182,23 @@ def fit_detector(
     options: BuildOptions,
     progress: Progress,
     interrupted: Event | None,
-) -> tuple[Fitted, Detector | DenseDetector, NDArray[np.float32] | None, dict[str, Any]]:
+) -> tuple[Fitted, nn.Module, NDArray[np.float32] | None, dict[str, Any]]:
     """Train the architecture that was asked for.
 
-    Returns also what scores with it, its scales not set yet, the images' poses [N, 4] where it registers them, and
-    its description for the card.
+    Returns also what scores with it, the images' poses [N, 4] where it registers them, and its description for the
+    card.
     """
 
     def show(share: float, text: str) -> None:
         progress(f"training, {text}", share)
 
+    validation = images[parts.validation]
     if options.dense is not None:
         shape = (spec.height, spec.width, spec.channels)
         arch = DenseArchitecture(*shape, options.dense.layers, options.dense.kind, options.loss)
         network, fitted = fit_dense(images, parts, arch, options.fit, show, interrupted)
         progress("exporting", 0.0)
-        return fitted, DenseDetector(network).eval(), None, arch.to_dict()
+        return fitted, build_dense_detector(network, validation), None, arch.to_dict()
     progress("finding how parts lie", 0.0)
     registration = fit_registration(images[parts.train], options.fit.seed)
     poses = None if registration is None else registration.poses(images)
@@ -206,7 +206,9 @@ def fit_detector(
     fitted = fit(pooled(seen, pooling), parts, conv_dense(spec, options, pooling), options.fit, show, interrupted)
     progress("exporting", 0.0)
     assert isinstance(fitted.network, Autoencoder)
-    detector = build_detector(fitted.network, images[parts.train], fitted.texture, options.fit.seed, registration)
+    detector = build_detector(
+        fitted.network, images[parts.train], validation, fitted.texture, options.fit.seed, registration
+    )
     memories = {"memory_patches": detector.memory, "grain_patches": detector.grain_memory}
     remembered = {name: 0 if memory is None else memory.size for name, memory in memories.items()}
     described = fitted.network.arch.to_dict() | remembered | {"registered": registration is not None}
@@ -233,7 +235,6 @@ def write_card(
     golden: Golden,
     held_out: Pixels,
     reference: NDArray[np.float32],
-    unbiased: NDArray[np.float32],
     *,
     name: str,
     spec: InputSpec,
@@ -245,8 +246,8 @@ def write_card(
     """Measure a graph with onnxruntime and write its card. Returns the card and how far torch's scores are from these.
 
     `held_out`: uint8 [N, H, W, C], good frames that the weights never saw; `reference`: float32 [N], what torch says of
-    them; `unbiased`: the same where they had no say in the scale of the score. What lies far out among them is left
-    out, see `trainer.audit`. Raises ExportError where the two runtimes differ.
+    them. What lies far out among them is left out, see `trainer.audit`. Raises ExportError where the two runtimes
+    differ.
     """
     card = Card(
         card_version=CARD_VERSION,
@@ -254,8 +255,8 @@ def write_card(
         created_at=datetime.now(UTC).replace(microsecond=0),
         architecture=architecture,
         input=spec,
-        calibration=calibrate(unbiased, false_alarm_rate),
-        reference=measure_reference(unbiased, held_out),
+        calibration=calibrate(reference, false_alarm_rate),
+        reference=measure_reference(reference, held_out),
         training=training,
         versions=versions(),
         weights_sha256=export.weights_sha256(graph),
@@ -264,7 +265,6 @@ def write_card(
     # The threshold stands on the scores of the runtime that will be compared with it, not on torch's.
     scores = model.score(held_out)
     parity = export.check_parity(scores, reference)
-    scores += unbiased - reference
     used = np.ones(len(scores), np.bool_) if keep_outliers else ~far_out(scores)
     counts = {"calibration_images": int(used.sum()), "left_out": int((~used).sum())}
     measured = {
@@ -325,7 +325,7 @@ def training_record(
         images=len(parts.train),
         validation_images=len(parts.validation),
         calibration_images=len(parts.calibration),
-        validation_is_calibration=parts.shared,
+        validation_is_calibration=bool(np.array_equal(parts.validation, parts.calibration)),
         twin_groups=int((np.bincount(twins) > 1).sum()),
         fingerprint=fingerprint(samples),
         seed=options.fit.seed,

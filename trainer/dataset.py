@@ -64,11 +64,6 @@ class Split:
     calibration: NDArray[np.int64]
     groups: NDArray[np.int64]
 
-    @property
-    def shared(self) -> bool:
-        """Whether the same held-out images serve for validation and calibration."""
-        return np.array_equal(self.validation, self.calibration)
-
 
 def open_dataset(root: Path) -> Dataset:
     """Find the images of an MVTec AD layout (train/good, test/*, ground_truth/*) or a plain folder of good ones.

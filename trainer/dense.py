@@ -17,7 +17,6 @@ from threading import Event
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from monitor.imaging import Pixels
@@ -25,8 +24,8 @@ from trainer.architecture import DenseArchitecture
 from trainer.dataset import Split
 from trainer.fitting import EVALUATIONS, FitOptions, Fitted, Look, check_finite, check_looked, schedule, share_done
 from trainer.loss import top_mean
-from trainer.scale import Reading, Scale, cross_fitted
-from trainer.scoring import DEVIATION
+from trainer.scale import Scale
+from trainer.scoring import DEVIATION, Reading
 from trainer.tensors import to_unit
 
 WORST_SHARE = 0.004  # of the map is where a frame is worst
@@ -126,20 +125,11 @@ class DenseDetector(nn.Module):
         return [Reading(cells, 1.0), Reading(cells, WORST_SHARE)]
 
     @torch.no_grad()
-    def standardise(self, good_frames: Pixels, groups: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Put both readings on the scale of these good frames uint8 [N, H, W, C], which the weights never saw.
-
-        Returns what each would score had it, and its near-twins (`groups`, int [N]), had no say in that: float32 [N].
-        """
+    def standardise(self, good_frames: Pixels) -> None:
+        """Put both readings on the scale of these good frames uint8 [N, H, W, C], which the weights never saw."""
         x = to_unit(torch.from_numpy(good_frames))
-        tops = [reading.top() for reading in self.readings(x, self.network.decode(self.network.encode(x)))]
-        self.scales = [Scale.of(top) for top in tops]
-
-        def score(known: Tensor, told: Tensor) -> Tensor:
-            deviations = [Scale.of(top[known]).deviations(top[told]) for top in tops]
-            return 1 + DEVIATION * torch.stack(deviations).amax(dim=0)
-
-        return cross_fitted(groups, score)
+        readings = self.readings(x, self.network.decode(self.network.encode(x)))
+        self.scales = [Scale.of(reading.top()) for reading in readings]
 
 
 def fit_dense(
@@ -199,3 +189,10 @@ def fit_dense(
     network.eval()
     fitted.seconds = time.monotonic() - start
     return network, fitted
+
+
+def build_dense_detector(network: DenseAutoencoder, held_out: Pixels) -> DenseDetector:
+    """The whole detector from a trained network; scales from held-out good frames uint8 [N, H, W, C]."""
+    detector = DenseDetector(network).eval()
+    detector.standardise(held_out)
+    return detector

@@ -5,19 +5,13 @@ errors is larger still: on ground metal a scratch on a smooth part scores less t
 told as a multiple of what good parts as rough read.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
-from monitor.calibration import FEW
-from trainer.loss import TOP_SHARE, top_mean
-from trainer.tensors import mean_over_frame, upsample
+from trainer.tensors import mean_over_frame
 
 SCALES = 4  # roughness and grain are told at pixels of 1, 2, 4 and 8 times the size
 FAINT = 0.03  # deviations of the frame; of smaller steps between neighbours most are the camera's noise
@@ -28,23 +22,6 @@ DOUBT = 20.0
 FAR = 3.0  # robust standard deviations
 PASSES = 10
 LEAST = 0.2  # of the average good part's reading is expected of the smoothest, too
-FOLDS = 10  # parts of the good frames, each of which is told on the scale of the others
-
-
-class Reading(NamedTuple):
-    """One map of the error, [N, 1, h/4, w/4] or [N, 1, h/8, w/8], the share of it that sets its scale, and its vote."""
-
-    cells: Tensor
-    top_share: float = TOP_SHARE
-    weight: float = 1.0
-
-    def top(self) -> Tensor:
-        """What frames read where they are worst: [N]."""
-        return top_mean(self.cells, self.top_share)
-
-    def of(self, frames: Tensor) -> "Reading":
-        """Of some of the frames: indices int [n]."""
-        return self._replace(cells=self.cells[frames])
 
 
 def roughness(x: Tensor) -> Tensor:
@@ -113,9 +90,9 @@ class Expectation:
         return 1e-4 * abs(self.background) / self.mean
 
     def relative(self, cells: Tensor, rough: Tensor) -> Tensor:
-        """Cells [N, 1, h, w] or tops [N] above the background, as multiples of good parts as rough at worst."""
+        """Cells [N, 1, h, w] above the background, as multiples of what good parts as rough read at their worst."""
         expected = (self.mean + rough @ self.slopes).clamp_min(LEAST * self.mean)
-        return (cells - self.background) / expected.reshape(-1, *[1] * (cells.dim() - 1))
+        return (cells - self.background) / expected[:, None, None, None]
 
 
 @dataclass(frozen=True)
@@ -136,63 +113,6 @@ class Scale:
     def deviations(self, cells: Tensor) -> Tensor:
         """How many standard deviations above the average good part."""
         return (cells - self.mean) / self.std
-
-
-@dataclass(frozen=True, eq=False)
-class Standard:
-    """What good parts read: what puts the readings of a frame, and their sum, on the scale of good parts."""
-
-    surface: Surface = field(default_factory=Surface)
-    expectations: tuple[Expectation, ...] = ()  # one for each reading
-    scales: tuple[Scale, ...] = ()  # the same
-    total: Scale = field(default_factory=Scale)  # of their sum
-
-    @classmethod
-    def of(cls, readings: Sequence[Reading], rough: Tensor) -> "Standard":
-        """Of good frames that the weights never saw: their readings and their roughness [N, `SCALES`]."""
-        surface = Surface.of(rough)
-        rough = surface(rough)
-        tops = [reading.top() for reading in readings]
-        medians = [reading.cells.flatten(1).median(dim=1).values for reading in readings]
-        expectations = [Expectation.of(median, top, rough) for median, top in zip(medians, tops, strict=True)]
-        scales = [
-            Scale.of(expectation.relative(top, rough), least=max(expectation.rounding, 1e-6))
-            for expectation, top in zip(expectations, tops, strict=True)
-        ]
-        parts = cls(surface, tuple(expectations), tuple(scales))
-        return replace(parts, total=Scale.of(top_mean(parts.sum(readings, rough)), least=0.01))
-
-    def __call__(self, readings: Sequence[Reading], rough: Tensor) -> Tensor:
-        """How many standard deviations above good parts each place is: [N, 1, h/4, w/4]."""
-        return self.total.deviations(self.sum(readings, self.surface(rough)))
-
-    def sum(self, readings: Sequence[Reading], rough: Tensor) -> Tensor:
-        """Readings in standard deviations of good parts, weighted and added up by place; `rough` in deviations."""
-        maps = [
-            reading.weight * scale.deviations(expectation.relative(reading.cells, rough))
-            for reading, expectation, scale in zip(readings, self.expectations, self.scales, strict=True)
-        ]
-        size = maps[0].shape[-2:]
-        return torch.stack([cells if cells.shape[-2:] == size else upsample(cells) for cells in maps]).sum(dim=0)
-
-
-def cross_fitted(groups: NDArray[np.int64], score: Callable[[Tensor, Tensor], Tensor]) -> NDArray[np.float32]:
-    """What good frames score where none had a say in the scale it is told on: float32 [N].
-
-    What was fitted to lies closer to the mean than another good part will. `groups`: int [N], frames of one group are
-    near-twins and stay together; `score` takes indices of the frames that set the scale and of those that are told on
-    it, and returns what the latter score. Of fewer than `FEW` groups all are told on the scale of all.
-    """
-    names, members = np.unique(groups, return_inverse=True)
-    if len(names) < FEW:
-        everything = torch.arange(len(groups))
-        return score(everything, everything).numpy()
-    fold_of = torch.from_numpy(np.random.default_rng(0).permutation(len(names)) % FOLDS)[members]
-    scores = torch.empty(len(groups))
-    for fold in range(FOLDS):
-        told = (fold_of == fold).nonzero()[:, 0]
-        scores[told] = score((fold_of != fold).nonzero()[:, 0], told)
-    return scores.numpy()
 
 
 def cut_off(values: Tensor) -> Tensor:

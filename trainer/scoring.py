@@ -14,20 +14,18 @@ import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from monitor.imaging import Pixels
 from trainer.architecture import FEATURE_STRIDE, MAP_STRIDE
 from trainer.grain import Grain
-from trainer.loss import top_mean
+from trainer.loss import TOP_SHARE, top_mean
 from trainer.network import Autoencoder, Output
 from trainer.registration import Registration, inverse, warp
-from trainer.scale import Reading, Standard, cross_fitted, roughness
-from trainer.tensors import evenly, normalise, pool, to_unit
+from trainer.scale import Expectation, Scale, Surface, roughness
+from trainer.tensors import evenly, normalise, pool, to_unit, upsample
 
 # The score is 1 for the average good part and this much more for each standard deviation above it, so that scores are
 # positive and their ratio to the threshold (about 1.6 to 2) can be read in one histogram for all models.
@@ -48,6 +46,18 @@ MEMORY_TOP_SHARE = 0.01
 GRAIN_OF_ALIGNED = 0.5
 SHARED = 0.5
 BATCH = 16
+
+
+class Reading(NamedTuple):
+    """One map of the error, [N, 1, h/4, w/4] or [N, 1, h/8, w/8], the share of it that sets its scale, and its vote."""
+
+    cells: Tensor
+    top_share: float = TOP_SHARE
+    weight: float = 1.0
+
+    def top(self) -> Tensor:
+        """What frames read where they are worst: [N]."""
+        return top_mean(self.cells, self.top_share)
 
 
 class PatchMemory(nn.Module):
@@ -160,7 +170,10 @@ class Detector(nn.Module):
         self.memory = memory
         self.grain = grain
         self.grain_memory = grain_memory
-        self.standard = Standard()
+        self.surface = Surface()  # how rough good parts are
+        self.expectations: list[Expectation] = []  # one for each reading
+        self.scales: list[Scale] = []  # the same
+        self.scale = Scale()  # of their sum
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Frames uint8 [N, H, W, C] to score [N], map [N, h/4, w/4], reconstruction like the frames, latent [N, D].
@@ -178,8 +191,8 @@ class Detector(nn.Module):
         )
         reconstruction, rebuilt = self.network.decode(code)
         output = self.network.judge(seen.x, code, pyramid, reconstruction, rebuilt)
-        deviations = self.standard(self.readings(seen, output), roughness(seen.x))
-        anomaly_map = 1 + DEVIATION * deviations  # [N, 1, h/4, w/4]
+        cells = self.sum(self.relative(self.readings(seen, output), self.surface(roughness(seen.x))))
+        anomaly_map = 1 + DEVIATION * self.scale.deviations(cells)  # [N, 1, h/4, w/4]
         score = top_mean(anomaly_map)  # [N]
         lit = reconstruction * contrast[:, :, None, None] + brightness[:, :, None, None]
         lit = put_back(lit, pose[0] if pose else None)
@@ -202,25 +215,38 @@ class Detector(nn.Module):
             readings.append(Reading(distance, MEMORY_TOP_SHARE, 1.0 if output.difference is None else GRAIN_OF_ALIGNED))
         return readings
 
-    @torch.no_grad()
-    def standardise(self, good_frames: Pixels, groups: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Put readings and their sum on the scale of good frames uint8 [N, H, W, C] that the weights never saw.
+    def relative(self, readings: list[Reading], rough: Tensor) -> list[Reading]:
+        """The readings as multiples of what good parts as rough read: `rough` [N, SCALES] in deviations."""
+        pairs = zip(self.expectations, readings, strict=True)
+        return [reading._replace(cells=expectation.relative(reading.cells, rough)) for expectation, reading in pairs]
 
-        Returns what each would score had it, and its near-twins (`groups`, int [N]), had no say in that: float32 [N].
-        """
+    def sum(self, relative: list[Reading]) -> Tensor:
+        """Relative readings in standard deviations of good parts, weighted and added up by place: [N, 1, h/4, w/4]."""
+        maps = [r.weight * scale.deviations(r.cells) for scale, r in zip(self.scales, relative, strict=True)]
+        size = maps[0].shape[-2:]
+        return torch.stack([cells if cells.shape[-2:] == size else upsample(cells) for cells in maps]).sum(dim=0)
+
+    @torch.no_grad()
+    def standardise(self, good_frames: Pixels) -> None:
+        """Put readings and their sum on the scale of good frames uint8 [N, H, W, C] that the weights never saw."""
         batches = [see(frames, self.registration, self.pooling) for frames in batched(good_frames)]
         rough = torch.cat([roughness(seen.x) for seen in batches])
+        self.surface = Surface.of(rough)
+        rough = self.surface(rough)
         answers = [self.readings(seen, self.network(seen.x)) for seen in batches]
         readings = [
             same[0]._replace(cells=torch.cat([batch.cells for batch in same])) for same in zip(*answers, strict=True)
         ]
-        self.standard = Standard.of(readings, rough)
-
-        def score(known: Tensor, told: Tensor) -> Tensor:
-            standard = Standard.of([reading.of(known) for reading in readings], rough[known])
-            return 1 + DEVIATION * top_mean(standard([reading.of(told) for reading in readings], rough[told]))
-
-        return cross_fitted(groups, score)
+        medians = [reading.cells.flatten(1).median(dim=1).values for reading in readings]
+        self.expectations = [
+            Expectation.of(median, reading.top(), rough) for median, reading in zip(medians, readings, strict=True)
+        ]
+        relative = self.relative(readings, rough)
+        self.scales = [
+            Scale.of(reading.top(), least=max(expectation.rounding, 1e-6))
+            for reading, expectation in zip(relative, self.expectations, strict=True)
+        ]
+        self.scale = Scale.of(top_mean(self.sum(relative)), least=0.01)
 
 
 def batched(frames: Pixels) -> Iterator[Tensor]:
@@ -233,11 +259,12 @@ def batched(frames: Pixels) -> Iterator[Tensor]:
 def build_detector(
     network: Autoencoder,
     training_frames: Pixels,
+    held_out: Pixels,
     texture: bool,
     seed: int,
     registration: Registration | None = None,
 ) -> Detector:
-    """The whole detector from a trained network but for its scales: memories from the training frames.
+    """The whole detector from a trained network: memories from the training frames, scales from the held-out ones.
 
     Frames are as they came, not registered yet; `texture` says whether the good parts are one.
     """
@@ -254,4 +281,6 @@ def build_detector(
     grain, grain_memory = Grain(texture, pooling), None
     if texture or many:
         grain_memory = remember(lambda seen: grain(seen.frame))
-    return Detector(network, memory, grain, grain_memory, registration).eval()
+    detector = Detector(network, memory, grain, grain_memory, registration).eval()
+    detector.standardise(held_out)
+    return detector

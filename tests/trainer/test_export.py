@@ -8,7 +8,6 @@ import torch
 from monitor.model import Golden
 from monitor.subgraph import extract
 from tests.trainer.test_registration import parts
-from tests.trainer.test_scoring import built
 from trainer.architecture import Architecture
 from trainer.errors import ExportError
 from trainer.export import (
@@ -21,7 +20,7 @@ from trainer.export import (
 )
 from trainer.network import Autoencoder
 from trainer.registration import fit_registration
-from trainer.scoring import Detector
+from trainer.scoring import Detector, build_detector
 
 RNG = np.random.default_rng(0)
 
@@ -44,14 +43,14 @@ def detector(request: pytest.FixtureRequest) -> Detector:
     torch.manual_seed(0)
     if request.param == "pooled":
         network = Autoencoder(Architecture(32, 64, channels, pooling=2)).eval()
-        return built(network, frames(40, width=128), frames(12, width=128), texture=True)
+        return build_detector(network, frames(40, width=128), frames(12, width=128), texture=True, seed=0)
     network = Autoencoder(Architecture(64, 96, channels)).eval()
     if request.param == "registered":
         registration = fit_registration(parts(40), seed=0)
         assert registration is not None
-        return built(network, parts(40), parts(12), texture=False, registration=registration)
+        return build_detector(network, parts(40), parts(12), texture=False, seed=0, registration=registration)
     images = 110 if request.param == "colour with memory" else 40
-    return built(network, frames(images, channels), frames(12, channels), texture=False)
+    return build_detector(network, frames(images, channels), frames(12, channels), texture=False, seed=0)
 
 
 @pytest.fixture(scope="module")

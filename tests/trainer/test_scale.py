@@ -1,10 +1,9 @@
 """What good parts read: roughness told apart from defects, and a scale that one bad frame does not move."""
 
-import numpy as np
 import pytest
 import torch
 
-from trainer.scale import LEAST, SCALES, Expectation, Scale, Surface, cross_fitted, roughness
+from trainer.scale import LEAST, SCALES, Expectation, Scale, Surface, roughness
 
 GENERATOR = torch.Generator().manual_seed(0)
 
@@ -74,25 +73,3 @@ def test_values_that_do_not_vary_have_a_spread_all_the_same() -> None:
     assert torch.isfinite(
         Expectation.of(same, same, torch.zeros(6, SCALES)).relative(same[:, None, None, None], torch.zeros(6, SCALES))
     ).all()
-
-
-@pytest.mark.parametrize("groups", [np.arange(25), np.arange(60) // 3, np.array([0] * 9 + list(range(1, 31)))])
-def test_each_frame_is_told_once_on_the_scale_of_frames_that_are_no_twins_of_it(groups: np.ndarray) -> None:
-    told: list[int] = []
-
-    def score(known: torch.Tensor, now: torch.Tensor) -> torch.Tensor:
-        assert sorted([*known.tolist(), *now.tolist()]) == list(range(len(groups)))
-        assert not {int(groups[i]) for i in known} & {int(groups[i]) for i in now}
-        told.extend(now.tolist())
-        return now * 2.0
-
-    assert cross_fitted(groups, score).tolist() == [2.0 * i for i in range(len(groups))]
-    assert sorted(told) == list(range(len(groups)))
-
-
-def test_few_frames_are_all_told_on_the_scale_of_all() -> None:
-    def score(known: torch.Tensor, now: torch.Tensor) -> torch.Tensor:
-        assert known.tolist() == now.tolist() == list(range(19))
-        return now * 2.0
-
-    assert cross_fitted(np.arange(19), score).tolist() == [2.0 * i for i in range(19)]

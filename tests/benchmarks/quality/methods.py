@@ -75,14 +75,11 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Trained:
-    """A graph with the contract's outputs, and what torch says of the held-out frames: float32 [N] twice, the second
-    where they had no say in the scale of the score.
-    """
+    """A graph with the contract's outputs, and what torch says of the held-out frames: float32 [N]."""
 
     graph: ModelProto
     golden: Golden
     reference: NDArray[np.float32]
-    unbiased: NDArray[np.float32]
     iterations: int
     seconds: float
 
@@ -140,18 +137,15 @@ def from_anomalib(task: Task, name: str) -> bytes:
     assert task.python is not None  # as cells of it are only made where it is there
     found = run_worker(task.python, name, given.learned_from, given.held_out, task.seed, task.budget)
     golden = Golden(given.held_out[: export.GOLDEN_GOOD], found.scores[: export.GOLDEN_GOOD])
-    trained = Trained(found.graph, golden, found.scores, found.scores, found.iterations, found.seconds)
-    return pack(task, given, name, trained)
+    return pack(task, given, name, Trained(found.graph, golden, found.scores, found.iterations, found.seconds))
 
 
 def export_detector(given: Prepared, detector: DenseDetector, iterations: int, seconds: float) -> Trained:
     """Put a detector's readings on the scale of held-out parts, and make a graph of it."""
-    parts = given.parts
-    told = detector.eval().standardise(given.images[parts.validation], parts.groups[parts.validation])
+    detector.eval().standardise(given.images[given.parts.validation])
     graph = export.to_onnx(detector, given.images.shape[1:])
     golden = export.choose_golden(detector, given.held_out)
-    reference = export.torch_scores(detector, given.held_out)
-    return Trained(graph, golden, reference, told if parts.shared else reference, iterations, seconds)
+    return Trained(graph, golden, export.torch_scores(detector, given.held_out), iterations, seconds)
 
 
 def pack(task: Task, given: Prepared, name: str, trained: Trained) -> bytes:
@@ -163,7 +157,6 @@ def pack(task: Task, given: Prepared, name: str, trained: Trained) -> bytes:
         trained.golden,
         given.held_out,
         trained.reference,
-        trained.unbiased,
         name=name,
         spec=given.spec,
         architecture={"name": name},
