@@ -164,9 +164,10 @@ class KafkaSource:
         """Commit what is answered, leave the group."""
         self._closing = True
         try:
-            if self._to_commit:
-                held = self._held(self._to_commit)
-                self._consumer.commit(_with_metadata(held), timeout_ms=CLOSE_TIMEOUT_MS)
+            # A commit still on its way would end with the connection, unanswered: it is made again, and waited for.
+            if self._to_commit or self._committing:
+                done = {p: offset for p in self.ledger.partitions if (offset := self.ledger.done(p)) is not None}
+                self._consumer.commit(_with_metadata(done), timeout_ms=CLOSE_TIMEOUT_MS)
         except kafka_errors.KafkaError as error:
             log.warning("kafka: the last offsets could not be committed (%s); their frames come again", error)
         self._consumer.close(autocommit=False, timeout_ms=CLOSE_TIMEOUT_MS)

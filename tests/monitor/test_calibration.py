@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from monitor.calibration import SCORES_KEPT, Calibration, Tail, calibrate, fit_tail, needed_for
+from monitor.calibration import FEW, SCORES_KEPT, Calibration, Tail, calibrate, fit_tail, needed_for
 
 DISTRIBUTIONS = {
     "normal": lambda rng, n: rng.normal(1, 0.2, n),
@@ -90,6 +90,11 @@ def test_of_exponential_tails_no_more_is_flagged_than_promised(count: int, rate:
     rng = np.random.default_rng(3)
     flagged = [stats.expon.sf(calibrate(rng.exponential(size=count), rate).threshold) for _ in range(3000)]
     assert 0.5 * rate < np.mean(flagged) < 1.1 * rate
+
+
+def test_a_tail_allows_for_few_peaks_but_not_for_fewer_scores_than_tell_their_spread() -> None:
+    assert fit_tail(np.arange(FEW, dtype=float)).shape == 0.1, "of ten peaks"
+    assert fit_tail(np.arange(FEW - 1, dtype=float)).shape == 0
 
 
 def test_a_tail_never_promises_a_highest_score() -> None:
