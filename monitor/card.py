@@ -58,10 +58,12 @@ class Training(_Part):
     `twin_groups` are groups of near-twin images, each kept on one side of the split; `tested_twins` are good test
     images with a near-twin among them. `suspects` are images that score like no good part, `left_out` those of them
     that were held out and yet set no threshold. `fingerprint` is the sha256 over the sorted sha256 of the image files;
-    `seconds` and `ended` say how long the training took and what ended it.
+    `seconds` and `ended` say how long the training took and what ended it. Of several `networks` each was trained
+    without another part of the images; those parts set the threshold.
     """
 
     images: int
+    networks: int = 1
     validation_images: int
     calibration_images: int
     validation_is_calibration: bool

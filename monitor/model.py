@@ -16,7 +16,8 @@ from monitor.session import Session, first_line
 from monitor.subgraph import extract
 
 INPUT = "frames"
-OUTPUTS = ("score", "anomaly_map", "reconstruction", "latent")
+SCORE = "score"
+OUTPUTS = (SCORE, "anomaly_map", "reconstruction", "latent")
 KINDS = "kinds"  # probabilities float32 [N, K] of the card's kinds of defects, an output that a model may have
 
 # How far a score may be from the one torch gave, see `worst_difference`. Between runtimes on one machine (at export)

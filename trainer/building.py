@@ -1,9 +1,11 @@
 """From a folder of good parts to a model file: what `andon-trainer fit` and `calibrate` do, without the console."""
 
 import platform
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from threading import Event
@@ -21,7 +23,8 @@ from monitor import imaging
 from monitor.calibration import calibrate
 from monitor.card import CARD_KEY, CARD_VERSION, Card, InputSpec, Reference, Spread, Training
 from monitor.imaging import Pixels
-from monitor.model import Golden, Model
+from monitor.model import SCORE, Golden, Model
+from monitor.session import Session
 from trainer import export
 from trainer.architecture import WIDTHS, Architecture, DenseArchitecture, Kind, Loss
 from trainer.audit import Audit, audit, far_out
@@ -36,21 +39,29 @@ from trainer.dataset import (
     good_samples,
     load_images,
     split,
+    splits,
+    together,
 )
 from trainer.dense import build_dense_detector, fit_dense
+from trainer.errors import FittingError
 from trainer.evaluation import Evaluation, evaluate
-from trainer.fitting import FitOptions, Fitted, fit
+from trainer.fitting import FitOptions, Fitted, fit, in_a_row
 from trainer.network import Autoencoder
 from trainer.pace import seconds_per_step
 from trainer.registration import fit_registration, laid
 from trainer.resolution import PART_SIDES, load_at_best_size
-from trainer.scoring import build_detector
+from trainer.scoring import Detector, Member, build_member
 from trainer.variation import with_channels
 
 # What remains to be done after the training (memory, export, calibration, evaluation, report) takes this share of the
 # budget, and no more than this many seconds.
 RESERVED_SHARE = 0.15
 RESERVED_SECONDS = 60.0
+RESERVED_FOR_ANOTHER = 15.0  # seconds for each network but the first, whose graph is exported alone
+
+# A network of fewer steps is worse by more than another one makes up for.
+STEPS_EACH = 1000
+NETWORKS_MOST = 3  # each takes as long to ask as the first; five were no better than three
 
 Progress = Callable[[str, float], None]  # (what is being done, share of it done in 0..1)
 
@@ -59,7 +70,8 @@ Progress = Callable[[str, float], None]  # (what is being done, share of it done
 class BuildOptions:
     """What `fit` was asked for; `budget` is in seconds and covers everything, training and what follows it.
 
-    Without a `side` the images choose the resolution; `size` is one of `WIDTHS`. With `keep_outliers` every
+    Without a `side` the images choose the resolution, without `networks` the budget how many are trained; `size` is one
+    of `WIDTHS`. With `keep_outliers` every
     held-out image sets the threshold, also one that scores like no good part.
     """
 
@@ -68,6 +80,7 @@ class BuildOptions:
     budget: float = 600.0
     side: int | None = None
     size: str = "base"
+    networks: int | None = None
     colour: str = "auto"
     region: tuple[int, int, int, int] | None = None
     any_size: bool = False
@@ -112,29 +125,33 @@ def build(
     reserved = min(RESERVED_SHARE * options.budget, RESERVED_SECONDS)
     options = replace(options, fit=replace(options.fit, budget=options.budget - reserved))
     spec, pooling, images, twins = load(samples, options, progress)
-    parts = split(twins, options.fit.seed)
-    fitted, detector, poses, architecture = fit_detector(images, parts, spec, pooling, options, progress, interrupted)
+    learned = learn(images, twins, spec, pooling, options, progress, interrupted)
+    parts = together(learned.splits)
     held_out = images[parts.calibration]
-    graph = export.to_onnx(detector, held_out.shape[1:])
-    golden = export.choose_golden(detector, held_out)
-    reference = export.torch_scores(detector, held_out)
+    progress("exporting", 0.0)
+    graph = export.to_onnx(learned.detector, held_out.shape[1:])
+    golden = export.choose_golden(learned.detector, held_out)
+    reference = export.torch_scores(learned.detector, held_out)
     progress("calibrating", 0.0)
+    unseen = scores_of_unseen(learned, graph, images)
     card, parity = write_card(
         graph,
         golden,
         held_out,
         reference,
+        unseen[parts.calibration],
         name=options.name,
         spec=spec,
-        architecture=architecture,
-        training=training_record(samples, parts, twins, options, fitted),
+        architecture=learned.architecture,
+        training=training_record(samples, learned.fitted, parts, len(learned.splits), options),
         false_alarm_rate=options.false_alarm_rate,
         keep_outliers=options.keep_outliers,
     )
     model = Model.from_bytes(export.pack(graph, card, golden), options.name, provider="cpu", threads=0)
     progress("looking through the images", 0.0)
     tested = [sample for sample in dataset.test if sample.label == GOOD]
-    audited = audit(samples, images, parts, model.score(images), tested, load_images(tested, spec), poses)
+    scores = np.where(np.isnan(unseen), model.score(images), unseen)
+    audited = audit(samples, images, parts, scores, tested, load_images(tested, spec), poses=learned.poses)
     card = card.model_copy(update={"training": card.training.model_copy(update=audited.counts())})
     evaluation = None
     if dataset.test:
@@ -142,7 +159,7 @@ def build(
         card = card.model_copy(update={"metrics": evaluation.headline()})
     content = export.pack(graph, card, golden)
     finished = Model.from_bytes(content, options.name, provider="cpu")
-    return Built(content, finished, fitted, evaluation, audited, held_out, parity)
+    return Built(content, finished, learned.fitted, evaluation, audited, held_out, parity)
 
 
 def load(
@@ -174,45 +191,110 @@ def load(
     return spec, 1, images, find_twins(images)
 
 
-def fit_detector(
+@dataclass(frozen=True)
+class Learned:
+    """What was learned from N images, each of the networks with a split of its own."""
+
+    detector: nn.Module
+    splits: tuple[Split, ...]
+    alone: tuple[nn.Module, ...]  # for each split a detector that saw nothing of what is held out there
+    fitted: Fitted
+    architecture: dict[str, Any]  # as the card keeps it
+    poses: NDArray[np.float32] | None = None  # [N, 4], where the detector registers frames
+
+
+def learn(
     images: Pixels,
-    parts: Split,
+    twins: NDArray[np.int64],
     spec: InputSpec,
     pooling: int,
     options: BuildOptions,
     progress: Progress,
     interrupted: Event | None,
-) -> tuple[Fitted, nn.Module, NDArray[np.float32] | None, dict[str, Any]]:
-    """Train the architecture that was asked for.
-
-    Returns also what scores with it, the images' poses [N, 4] where it registers them, and its description for the
-    card.
-    """
-
-    def show(share: float, text: str) -> None:
-        progress(f"training, {text}", share)
-
-    validation = images[parts.validation]
+) -> Learned:
+    """Train the architecture that was asked for on images uint8 [N, H, W, C]; `twins` are their groups, int [N]."""
+    seed = options.fit.seed
     if options.dense is not None:
         shape = (spec.height, spec.width, spec.channels)
-        arch = DenseArchitecture(*shape, options.dense.layers, options.dense.kind, options.loss)
-        network, fitted = fit_dense(images, parts, arch, options.fit, show, interrupted)
-        progress("exporting", 0.0)
-        return fitted, build_dense_detector(network, validation), None, arch.to_dict()
+        dense = DenseArchitecture(*shape, options.dense.layers, options.dense.kind, options.loss)
+        parts = split(twins, seed)
+        network, fitted = fit_dense(
+            images, parts, dense, options.fit, partial(show_training, progress, "training"), interrupted
+        )
+        alone = build_dense_detector(network, images[parts.validation])
+        return Learned(alone, (parts,), (alone,), fitted, dense.to_dict())
+
+    start = time.monotonic()
+    arch = conv_dense(spec, options, pooling)
+    planned = splits(twins, seed, options.networks or networks_within_budget(arch, options.fit, progress))
+    end = start + options.fit.budget - RESERVED_FOR_ANOTHER * (len(planned) - 1)
     progress("finding how parts lie", 0.0)
-    registration = fit_registration(images[parts.train], options.fit.seed)
+    registration = fit_registration(images[planned[0].train], seed)
     poses = None if registration is None else registration.poses(images)
-    seen = images if poses is None else laid(images, poses)
-    fitted = fit(pooled(seen, pooling), parts, conv_dense(spec, options, pooling), options.fit, show, interrupted)
-    progress("exporting", 0.0)
-    assert isinstance(fitted.network, Autoencoder)
-    detector = build_detector(
-        fitted.network, images[parts.train], validation, fitted.texture, options.fit.seed, registration
-    )
-    memories = {"memory_patches": detector.memory, "grain_patches": detector.grain_memory}
+    seen = pooled(images if poses is None else laid(images, poses), pooling)
+    trainings: list[Fitted] = []
+    members: list[Member] = []
+    for parts in planned:
+        budget = (end - time.monotonic()) / (len(planned) - len(members))
+        each = replace(options.fit, iterations=max(1, options.fit.iterations // len(planned)), budget=budget)
+        what = f"training network {len(members) + 1} of {len(planned)}" if len(planned) > 1 else "training"
+        try:
+            fitted = fit(seen, parts, arch, each, partial(show_training, progress, what), interrupted)
+        except FittingError:
+            if not members or interrupted is None or not interrupted.is_set():
+                raise
+            break  # the networks before it are whole
+        progress("remembering", 0.0)
+        assert isinstance(fitted.network, Autoencoder)
+        member = build_member(
+            fitted.network, images[parts.train], images[parts.validation], fitted.texture, seed, registration
+        )
+        trainings.append(fitted)
+        members.append(member)
+        if fitted.ended == "interrupted":
+            break
+    first = members[0]
+    memories = {"memory_patches": first.memory, "grain_patches": first.grain_memory}
     remembered = {name: 0 if memory is None else memory.size for name, memory in memories.items()}
-    described = fitted.network.arch.to_dict() | remembered | {"registered": registration is not None}
-    return fitted, detector, poses, described
+    detector = Detector(members, registration).eval()
+    several = len(members) > 1
+    return Learned(
+        detector,
+        planned[: len(members)],
+        tuple(Detector([member], registration).eval() for member in members) if several else (detector,),
+        in_a_row(trainings),
+        first.network.arch.to_dict() | remembered | {"registered": registration is not None},
+        poses,
+    )
+
+
+def show_training(progress: Progress, what: str, share: float, text: str) -> None:
+    """Show how far a training is."""
+    progress(f"{what}, {text}", share)
+
+
+def networks_within_budget(arch: Architecture, options: FitOptions, progress: Progress) -> int:
+    """How many networks the time is enough for."""
+    if options.iterations < 2 * STEPS_EACH:
+        return 1
+    progress("timing a training step", 0.0)
+    steps = min(options.iterations, options.budget / seconds_per_step(arch, options))
+    return min(max(int(steps / STEPS_EACH), 1), NETWORKS_MOST)
+
+
+def scores_of_unseen(learned: Learned, graph: onnx.ModelProto, images: Pixels) -> NDArray[np.float32]:
+    """What good images uint8 [N, H, W, C] score where they were not learned from, float32 [N]; NaN where all saw them.
+
+    Of several networks it is the score of the one alone that had not seen it: a threshold set on such scores is
+    slightly too high for the networks together, which agree less on what is unusual by chance (Vovk, "Cross-conformal
+    predictors", 2015).
+    """
+    scores = np.full(len(images), np.nan, np.float32)
+    for parts, detector in zip(learned.splits, learned.alone, strict=True):
+        its_graph = graph if detector is learned.detector else export.to_onnx(detector, images.shape[1:])
+        session = Session(export.serialise(its_graph), "a network alone", "cpu", threads=0)
+        scores[parts.calibration] = session.run([SCORE], images[parts.calibration])[0]
+    return scores
 
 
 def conv_dense(spec: InputSpec, options: BuildOptions, pooling: int = 1) -> Architecture:
@@ -235,6 +317,7 @@ def write_card(
     golden: Golden,
     held_out: Pixels,
     reference: NDArray[np.float32],
+    unseen: NDArray[np.float32] | None = None,
     *,
     name: str,
     spec: InputSpec,
@@ -245,9 +328,9 @@ def write_card(
 ) -> tuple[Card, float]:
     """Measure a graph with onnxruntime and write its card. Returns the card and how far torch's scores are from these.
 
-    `held_out`: uint8 [N, H, W, C], good frames that the weights never saw; `reference`: float32 [N], what torch says of
-    them. What lies far out among them is left out, see `trainer.audit`. Raises ExportError where the two runtimes
-    differ.
+    `held_out`: uint8 [N, H, W, C], good frames; `reference`: float32 [N], what torch says of them; `unseen`: float32
+    [N], what onnxruntime says where the weights never saw them, if that is not what the graph says. What lies far out
+    among them is left out, see `trainer.audit`. Raises ExportError where the two runtimes differ.
     """
     card = Card(
         card_version=CARD_VERSION,
@@ -265,6 +348,7 @@ def write_card(
     # The threshold stands on the scores of the runtime that will be compared with it, not on torch's.
     scores = model.score(held_out)
     parity = export.check_parity(scores, reference)
+    scores = scores if unseen is None else unseen
     used = np.ones(len(scores), np.bool_) if keep_outliers else ~far_out(scores)
     counts = {"calibration_images": int(used.sum()), "left_out": int((~used).sum())}
     measured = {
@@ -318,11 +402,13 @@ def spread(values: ArrayLike) -> Spread:
 
 
 def training_record(
-    samples: Sequence[Sample], parts: Split, twins: NDArray[np.int64], options: BuildOptions, fitted: Fitted
+    samples: Sequence[Sample], fitted: Fitted, parts: Split, networks: int, options: BuildOptions
 ) -> Training:
     """What the card says about where the weights came from."""
+    twins = parts.groups
     return Training(
         images=len(parts.train),
+        networks=networks,
         validation_images=len(parts.validation),
         calibration_images=len(parts.calibration),
         validation_is_calibration=bool(np.array_equal(parts.validation, parts.calibration)),

@@ -105,6 +105,14 @@ def fit(
         ),
     ] = None,
     size: Annotated[str, typer.Option(help="Of the network: small, base or large; not of dense.")] = "base",
+    networks: Annotated[
+        int | None,
+        typer.Option(
+            help="How many are trained, each without another fifth of the images, and averaged: 1 to 5; default: up "
+            "to 3, as the budget allows.",
+            metavar="N",
+        ),
+    ] = None,
     colour: Annotated[str, typer.Option(help="auto, grey or rgb.")] = "auto",
     region: Annotated[
         str | None, typer.Option(help="Region of interest: left,top,width,height in pixels.", metavar="L,T,W,H")
@@ -141,6 +149,10 @@ def fit(
     iterations = (3000 if is_dense else 9000) if iterations is None else iterations
     batch = (256 if is_dense else 16) if batch is None else batch
     learning_rate = (1e-3 if is_dense else 3e-3) if learning_rate is None else learning_rate
+    if networks is not None:
+        check_range("--networks", networks, 1, 5)
+        if is_dense:
+            raise UsageError(f"--networks {networks}: of --architecture conv-dense; dense is one")
     check_range("--iterations", iterations, 1, 10_000_000)
     check_range("--batch", batch, 2, 4096)
     check_range("--threads", threads, 0, 1024)
@@ -175,6 +187,7 @@ def fit(
         budget=seconds,
         side=side,
         size=size,
+        networks=networks,
         colour=colour,
         region=parsed_region,
         any_size=any_size,
@@ -198,8 +211,9 @@ def fit(
     if built.evaluation is not None:
         out.print(to_table(built.evaluation))
     card = built.model.card
+    count = f"{card.training.networks} networks, " if card.training.networks > 1 else ""
     say(
-        f"{output}: {card.training.images} images, {card.training.iterations} iterations in "
+        f"{output}: {card.training.images} images, {count}{card.training.iterations} iterations in "
         f"{card.training.seconds:.0f} s (ended by: {card.training.ended}), {card.milliseconds_per_image} ms an image; "
         f"threshold {card.threshold:.3f} for a false-alarm rate of {card.calibration.false_alarm_rate:g} "
         f"({card.calibration.method}, {card.calibration.count} held-out images)"

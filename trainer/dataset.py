@@ -223,8 +223,36 @@ def split(groups: NDArray[np.int64], seed: int) -> Split:
     held-out ones serve for both: what the network has never seen limits it more than the choice among a few looks, all
     late in the training, moves the threshold.
     """
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(int(groups.max()) + 1)
+    return splits(groups, seed, 1)[0]
+
+
+def splits(groups: NDArray[np.int64], seed: int, count: int) -> tuple[Split, ...]:
+    """Split `count` times, each time holding out another fifth, the first as `split` does.
+
+    There are fewer where the groups are too large for so many fifths without an image in common.
+    """
+    order = np.random.default_rng(seed).permutation(int(groups.max()) + 1)
+    found: list[Split] = []
+    start = 0
+    for _ in range(count):
+        one = _split(groups, np.roll(order, -start))
+        start += len(np.unique(groups[one.calibration]))
+        if start > len(order):
+            break
+        found.append(one)
+    return tuple(found)
+
+
+def together(parts: Sequence[Split]) -> Split:
+    """What is learned from, stopped by and calibrated on in any of these splits of the same images."""
+    train, validation, calibration = (
+        np.unique(np.concatenate(indices))
+        for indices in zip(*((part.train, part.validation, part.calibration) for part in parts), strict=True)
+    )
+    return Split(train, validation, calibration, parts[0].groups)
+
+
+def _split(groups: NDArray[np.int64], order: NDArray[np.int64]) -> Split:
     total = len(groups)
     wanted_calibration = min(max(round(0.2 * total), 4), 1200)
     wanted_validation = min(round(0.1 * total), 200) if total >= VALIDATION_MIN_IMAGES else 0

@@ -182,7 +182,7 @@ def fit_dense(
             losses.clear()
             fitted.looks.append(look)
             if look.validation_loss < lowest:
-                fitted.kept, weights, lowest = look, copy.deepcopy(network.state_dict()), look.validation_loss
+                fitted.kept, weights, lowest = (look,), copy.deepcopy(network.state_dict()), look.validation_loss
             progress(done, f"loss {look.validation_loss:.4f}")
     check_looked(fitted, options)
     network.load_state_dict(weights)

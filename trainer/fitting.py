@@ -4,7 +4,7 @@ import copy
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from threading import Event
@@ -36,7 +36,8 @@ TOLERANCE = 0.02
 VALIDATION_FRAMES = 64  # enough to tell two checkpoints apart; all looks together take a few per cent of the time
 
 
-Ended = Literal["iterations", "budget", "early", "interrupted"]
+Ended = Literal["iterations", "early", "budget", "interrupted"]
+ENDS: tuple[Ended, ...] = ("iterations", "early", "budget", "interrupted")  # the later, the more of it is worth saying
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Fitted:
 
     network: nn.Module
     looks: list[Look] = field(default_factory=list)
-    kept: Look | None = None  # the one whose weights the network has
+    kept: tuple[Look, ...] = ()  # the one whose weights the network has; of several networks one for each
     iterations: int = 0
     seconds: float = 0.0
     ended: Ended = "iterations"
@@ -158,7 +159,7 @@ def fit(
             stale += 1
             values = (look.validation_loss, look.reconstruction_loss)
             if any(value < lowest * (1 + TOLERANCE) for value, lowest in zip(values, best, strict=True)):
-                fitted.kept, weights = look, copy.deepcopy(network.state_dict())
+                fitted.kept, weights = (look,), copy.deepcopy(network.state_dict())
                 stale = 0
             best = (min(values[0], best[0]), min(values[1], best[1]))
             if stale >= PATIENCE:
@@ -173,6 +174,22 @@ def fit(
     fitted.seconds = time.monotonic() - start
     fitted.network = network.to("cpu", memory_format=torch.contiguous_format).eval()
     return fitted
+
+
+def in_a_row(trainings: Sequence[Fitted]) -> Fitted:
+    """Trainings of several networks, one after the other, as one; the network is the first one's."""
+    whole = Fitted(trainings[0].network, texture=trainings[0].texture)
+    for one in trainings:
+
+        def later(look: Look) -> Look:
+            return replace(look, iteration=look.iteration + whole.iterations, seconds=look.seconds + whole.seconds)
+
+        whole.looks += map(later, one.looks)
+        whole.kept += tuple(map(later, one.kept))
+        whole.iterations += one.iterations
+        whole.seconds += one.seconds
+    whole.ended = max((one.ended for one in trainings), key=ENDS.index)
+    return whole
 
 
 def check_finite(look: Look, options: FitOptions) -> None:

@@ -8,11 +8,14 @@ the autoencoder's own features). The third is another such memory, of the surfac
 scale of good parts that the weights never saw and that are as rough. The anomaly map is their weighted sum, so that
 what several readings find a little odd counts as much as what one finds very odd, and the score is the mean of the
 map's largest cells.
+
+Where the time is enough for several networks, each is trained without another part of the images, and their maps are
+averaged: a network is wrong about good parts of a sort that it was not shown, the others were.
 """
 
 import math
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -152,20 +155,13 @@ def put_back(x: Tensor, pose: Tensor | None) -> Tensor:
     return x if pose is None else warp(x, inverse(pose))
 
 
-class Detector(nn.Module):
-    """The exported graph: uint8 frames to score, anomaly map, reconstruction and latent vector."""
+class Member(nn.Module):
+    """A network and its memories, and how they read good parts that none of them saw."""
 
     def __init__(
-        self,
-        network: Autoencoder,
-        memory: PatchMemory | None,
-        grain: Grain,
-        grain_memory: PatchMemory | None,
-        registration: Registration | None = None,
+        self, network: Autoencoder, memory: PatchMemory | None, grain: Grain, grain_memory: PatchMemory | None
     ) -> None:
         super().__init__()
-        self.registration = registration
-        self.pooling = network.arch.pooling
         self.network = network
         self.memory = memory
         self.grain = grain
@@ -175,30 +171,10 @@ class Detector(nn.Module):
         self.scales: list[Scale] = []  # the same
         self.scale = Scale()  # of their sum
 
-    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Frames uint8 [N, H, W, C] to score [N], map [N, h/4, w/4], reconstruction like the frames, latent [N, D].
-
-        h and w are what the network sees of H and W. The latent vector is brightness, contrast, the pose where frames
-        are registered, and the network's code.
-        """
-        seen = see(frames, self.registration, self.pooling)
-        code, pyramid = self.network.encode(seen.x)
-        # The reconstruction comes from this tensor alone: here the monitor parts the graph into encoder and decoder.
-        pose = [] if seen.pose is None else [seen.pose]
-        latent = torch.cat([seen.mean.flatten(1), seen.spread.flatten(1), *pose, code], dim=1)
-        brightness, contrast, *pose, code = torch.split(
-            latent, [1, 1, *(p.shape[1] for p in pose), code.shape[1]], dim=1
-        )
-        reconstruction, rebuilt = self.network.decode(code)
-        output = self.network.judge(seen.x, code, pyramid, reconstruction, rebuilt)
-        cells = self.sum(self.relative(self.readings(seen, output), self.surface(roughness(seen.x))))
-        anomaly_map = 1 + DEVIATION * self.scale.deviations(cells)  # [N, 1, h/4, w/4]
-        score = top_mean(anomaly_map)  # [N]
-        lit = reconstruction * contrast[:, :, None, None] + brightness[:, :, None, None]
-        lit = put_back(lit, pose[0] if pose else None)
-        pixels = F.interpolate(lit, scale_factor=2.0 * self.pooling, mode="bilinear")
-        pixels = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
-        return score, anomaly_map[:, 0], pixels, latent
+    def judge(self, seen: Seen, output: Output) -> Tensor:
+        """How many standard deviations of good parts the frames are from them at each place: [N, 1, h/4, w/4]."""
+        relative = self.relative(self.readings(seen, output), self.surface(roughness(seen.x)))
+        return self.scale.deviations(self.sum(relative))
 
     def readings(self, seen: Seen, output: Output) -> list[Reading]:
         """What says how wrong each place of the frames is, unscaled."""
@@ -227,9 +203,8 @@ class Detector(nn.Module):
         return torch.stack([cells if cells.shape[-2:] == size else upsample(cells) for cells in maps]).sum(dim=0)
 
     @torch.no_grad()
-    def standardise(self, good_frames: Pixels) -> None:
-        """Put readings and their sum on the scale of good frames uint8 [N, H, W, C] that the weights never saw."""
-        batches = [see(frames, self.registration, self.pooling) for frames in batched(good_frames)]
+    def standardise(self, batches: list[Seen]) -> None:
+        """Put readings and their sum on the scale of good frames, some in each batch, that the weights never saw."""
         rough = torch.cat([roughness(seen.x) for seen in batches])
         self.surface = Surface.of(rough)
         rough = self.surface(rough)
@@ -249,6 +224,45 @@ class Detector(nn.Module):
         self.scale = Scale.of(top_mean(self.sum(relative)), least=0.01)
 
 
+class Detector(nn.Module):
+    """The exported graph: uint8 frames to score, anomaly map, reconstruction and latent vector.
+
+    Where there are several members, the map is their mean; reconstruction and latent vector are the first one's.
+    """
+
+    def __init__(self, members: Sequence[Member], registration: Registration | None = None) -> None:
+        super().__init__()
+        self.registration = registration
+        self.members = nn.ModuleList(members)
+        self.pooling = members[0].network.arch.pooling
+
+    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Frames uint8 [N, H, W, C] to score [N], map [N, h/4, w/4], reconstruction like the frames, latent [N, D].
+
+        h and w are what the network sees of H and W. The latent vector is brightness, contrast, the pose where frames
+        are registered, and the network's code.
+        """
+        seen = see(frames, self.registration, self.pooling)
+        first, *others = cast(list[Member], list(self.members))
+        code, pyramid = first.network.encode(seen.x)
+        # The reconstruction comes from this tensor alone: here the monitor parts the graph into encoder and decoder.
+        pose = [] if seen.pose is None else [seen.pose]
+        latent = torch.cat([seen.mean.flatten(1), seen.spread.flatten(1), *pose, code], dim=1)
+        brightness, contrast, *pose, code = torch.split(
+            latent, [1, 1, *(p.shape[1] for p in pose), code.shape[1]], dim=1
+        )
+        reconstruction, rebuilt = first.network.decode(code)
+        judged = [first.judge(seen, first.network.judge(seen.x, code, pyramid, reconstruction, rebuilt))]
+        judged += [member.judge(seen, member.network(seen.x)) for member in others]
+        anomaly_map = 1 + DEVIATION * torch.stack(judged).mean(dim=0)  # [N, 1, h/4, w/4]
+        score = top_mean(anomaly_map)  # [N]
+        lit = reconstruction * contrast[:, :, None, None] + brightness[:, :, None, None]
+        lit = put_back(lit, pose[0] if pose else None)
+        pixels = F.interpolate(lit, scale_factor=2.0 * self.pooling, mode="bilinear")
+        pixels = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
+        return score, anomaly_map[:, 0], pixels, latent
+
+
 def batched(frames: Pixels) -> Iterator[Tensor]:
     """Frames uint8 [N, H, W, C], a batch at a time."""
     for i in range(0, len(frames), BATCH):
@@ -256,31 +270,31 @@ def batched(frames: Pixels) -> Iterator[Tensor]:
 
 
 @torch.no_grad()
-def build_detector(
+def build_member(
     network: Autoencoder,
     training_frames: Pixels,
     held_out: Pixels,
     texture: bool,
     seed: int,
     registration: Registration | None = None,
-) -> Detector:
-    """The whole detector from a trained network: memories from the training frames, scales from the held-out ones.
+) -> Member:
+    """What judges with a trained network: memories from its training frames, scales from those held out from it.
 
     Frames are as they came, not registered yet; `texture` says whether the good parts are one.
     """
     cells = network.arch.height * network.arch.width // FEATURE_STRIDE**2
     looked_at = evenly(training_frames, max(MEMORY_CELLS // cells, MEMORY_MIN_IMAGES))
+    pooling = network.arch.pooling
 
     def remember(describe: Callable[[Seen], Tensor]) -> PatchMemory:
         seen = (see(batch, registration, pooling) for batch in batched(looked_at))
         return PatchMemory.fit(torch.cat([describe(batch) for batch in seen]), seed)
 
-    pooling = network.arch.pooling
     many = len(training_frames) >= MEMORY_MIN_IMAGES
     memory = remember(lambda seen: network(seen.x).features) if network.linear is None and many else None
     grain, grain_memory = Grain(texture, pooling), None
     if texture or many:
         grain_memory = remember(lambda seen: grain(seen.frame))
-    detector = Detector(network, memory, grain, grain_memory, registration).eval()
-    detector.standardise(held_out)
-    return detector
+    member = Member(network, memory, grain, grain_memory).eval()
+    member.standardise([see(frames, registration, pooling) for frames in batched(held_out)])
+    return member

@@ -19,6 +19,8 @@ from trainer.dataset import (
     load_mask,
     open_dataset,
     split,
+    splits,
+    together,
 )
 
 RNG = np.random.default_rng(0)
@@ -247,3 +249,23 @@ def test_split_depends_on_the_seed_alone() -> None:
     groups = np.arange(50)
     assert (split(groups, 1).train == split(groups, 1).train).all()
     assert set(split(groups, 1).calibration) != set(split(groups, 2).calibration)
+
+
+def test_splits_hold_out_other_images_each_time() -> None:
+    groups = np.repeat(np.arange(100), 2)
+    parts = splits(groups, seed=3, count=3)
+    assert (parts[0].calibration == split(groups, seed=3).calibration).all()
+    held_out = np.concatenate([part.calibration for part in parts])
+    assert len(held_out) == len(set(held_out)) == 120
+    for part in parts:
+        assert sorted(np.concatenate([part.train, part.calibration])) == list(range(200))
+        assert not set(groups[part.train]) & set(groups[part.calibration])
+    whole = together(parts)
+    assert (len(whole.train), len(whole.calibration)) == (200, 120)
+
+
+def test_no_image_is_held_out_twice_where_groups_are_large() -> None:
+    groups = np.repeat(np.arange(5), 10)
+    assert len(splits(groups, seed=0, count=5)) == 5
+    assert len(splits(np.repeat(np.arange(2), 10), seed=0, count=5)) == 2
+    assert len(splits(np.repeat(np.arange(3), [18, 1, 1]), seed=0, count=3)) < 3

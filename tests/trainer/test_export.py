@@ -7,6 +7,7 @@ import torch
 
 from monitor.model import Golden
 from monitor.subgraph import extract
+from tests.trainer.detectors import detector_of
 from tests.trainer.test_registration import parts
 from trainer.architecture import Architecture
 from trainer.errors import ExportError
@@ -20,7 +21,7 @@ from trainer.export import (
 )
 from trainer.network import Autoencoder
 from trainer.registration import fit_registration
-from trainer.scoring import Detector, build_detector
+from trainer.scoring import Detector
 
 RNG = np.random.default_rng(0)
 
@@ -30,27 +31,30 @@ def frames(count: int, channels: int = 1, width: int = 96) -> np.ndarray:
 
 
 def frames_for(detector: Detector, count: int) -> np.ndarray:
-    arch = detector.network.arch
+    arch = detector.members[0].network.arch
     return parts(count) if detector.registration else frames(count, arch.channels, arch.pooling * arch.width)
 
 
 @pytest.fixture(
     scope="module",
-    params=["grey without memory", "colour with memory", "registered", "pooled"],
+    params=["grey without memory", "colour with memory", "registered", "pooled", "two networks"],
 )
 def detector(request: pytest.FixtureRequest) -> Detector:
     channels = 3 if request.param == "colour with memory" else 1
     torch.manual_seed(0)
     if request.param == "pooled":
         network = Autoencoder(Architecture(32, 64, channels, pooling=2)).eval()
-        return build_detector(network, frames(40, width=128), frames(12, width=128), texture=True, seed=0)
+        return detector_of(network, frames(40, width=128), frames(12, width=128), texture=True)
     network = Autoencoder(Architecture(64, 96, channels)).eval()
+    if request.param == "two networks":
+        other = Autoencoder(network.arch).eval()
+        return detector_of([network, other], frames(40), frames(12), texture=False)
     if request.param == "registered":
         registration = fit_registration(parts(40), seed=0)
         assert registration is not None
-        return build_detector(network, parts(40), parts(12), texture=False, seed=0, registration=registration)
+        return detector_of(network, parts(40), parts(12), texture=False, registration=registration)
     images = 110 if request.param == "colour with memory" else 40
-    return build_detector(network, frames(images, channels), frames(12, channels), texture=False, seed=0)
+    return detector_of(network, frames(images, channels), frames(12, channels), texture=False)
 
 
 @pytest.fixture(scope="module")

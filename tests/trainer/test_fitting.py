@@ -11,7 +11,7 @@ from trainer import fitting
 from trainer.architecture import LOSSES, Architecture, Loss
 from trainer.dataset import Split, choose_input, load_images, open_dataset
 from trainer.errors import FittingError
-from trainer.fitting import FitOptions, batch_stream, fit, losses, prefetch, schedule
+from trainer.fitting import FitOptions, Fitted, Look, batch_stream, fit, in_a_row, losses, prefetch, schedule
 from trainer.network import Autoencoder
 from trainer.tensors import normalise, to_unit
 from trainer.variation import Variation
@@ -75,9 +75,9 @@ def test_the_last_look_that_went_well_is_kept(images: np.ndarray, monkeypatch: p
     monkeypatch.setattr(fitting, "EVALUATIONS", 7)
     monkeypatch.setattr(fitting, "evaluate", lambda network, batches: next(losses))
     fitted = fit(images, SPLIT, ARCH, FitOptions(iterations=14, batch=4))
-    assert fitted.kept is not None
-    assert (fitted.kept.validation_loss, fitted.kept.reconstruction_loss) == (1.5, 0.505)
-    assert [look.iteration for look in fitted.looks if look is fitted.kept] == [fitted.kept.iteration]
+    (kept,) = fitted.kept
+    assert (kept.validation_loss, kept.reconstruction_loss) == (1.5, 0.505)
+    assert [look.iteration for look in fitted.looks if look is kept] == [kept.iteration]
 
 
 def test_an_interruption_keeps_the_best_model_so_far(images: np.ndarray) -> None:
@@ -139,3 +139,17 @@ def test_says_whether_good_parts_are_a_texture(images: np.ndarray) -> None:
     options = FitOptions(iterations=1, batch=4)
     assert fit(noise, SPLIT, ARCH, options).texture
     assert not fit(images, SPLIT, ARCH, options).texture
+
+
+def test_trainings_in_a_row_are_counted_one_after_the_other() -> None:
+    def training(iterations: int, ended: str) -> Fitted:
+        look = Look(iterations, 2.0, 1.0, 0.5, 0.25, 1e-3)
+        return Fitted(Autoencoder(ARCH), [look], (look,), iterations, 3.0, ended)  # type: ignore[arg-type]
+
+    first, second = training(10, "budget"), training(7, "iterations")
+    whole = in_a_row([first, second])
+    assert whole.network is first.network
+    assert [(look.iteration, look.seconds) for look in whole.looks] == [(10, 2.0), (17, 5.0)]
+    assert whole.kept == tuple(whole.looks)
+    assert (whole.iterations, whole.seconds, whole.ended) == (17, 6.0, "budget")
+    assert in_a_row([first]).looks == first.looks

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.trainer.detectors import detector_of
 from trainer.architecture import Architecture
 from trainer.grain import Grain
 from trainer.linear import fit_linear
@@ -14,8 +15,9 @@ from trainer.registration import fit_registration, warp
 from trainer.scoring import (
     DEVIATION,
     Detector,
+    Member,
     PatchMemory,
-    build_detector,
+    build_member,
     farthest_points,
     see,
 )
@@ -66,8 +68,7 @@ def test_farthest_points_spread_out() -> None:
 
 def test_held_out_frames_score_one_on_average_with_the_promised_spread(network: Autoencoder) -> None:
     held_out = frames(24)
-    detector = build_detector(network, frames(30), held_out, texture=True, seed=0)
-    assert detector.memory is None
+    detector = detector_of(network, frames(30), held_out, texture=True)
     with torch.no_grad():
         scores = detector(torch.from_numpy(held_out))[0].numpy()
     assert scores.mean() == pytest.approx(1, abs=1e-4)
@@ -81,24 +82,24 @@ def test_held_out_frames_score_one_on_average_with_the_promised_spread(network: 
 def test_memories_are_used_from_a_hundred_images_on_and_of_a_texture_s_grain_always(
     network: Autoencoder, images: int, texture: bool, features: bool, grain: bool
 ) -> None:
-    detector = build_detector(network, frames(images), frames(8), texture, seed=0)
-    assert (detector.memory is not None) == features
-    assert (detector.grain_memory is not None) == grain
-    assert len(detector.scales) == 1 + features + grain
+    member = build_member(network, frames(images), frames(8), texture, seed=0)
+    assert (member.memory is not None) == features
+    assert (member.grain_memory is not None) == grain
+    assert len(member.scales) == 1 + features + grain
 
 
 def test_on_aligned_parts_each_place_s_difference_counts_instead_of_features() -> None:
     torch.manual_seed(0)
     aligned = Autoencoder(Architecture(64, 64, 1, components=4)).eval()
-    detector = build_detector(aligned, frames(100), frames(8), texture=True, seed=0)
-    assert detector.memory is None
-    assert len(detector.scales) == 3
+    member = build_member(aligned, frames(100), frames(8), texture=True, seed=0)
+    assert member.memory is None
+    assert len(member.scales) == 3
 
 
 @pytest.mark.parametrize("images", [40, 110])
 def test_the_map_is_in_units_of_the_score(network: Autoencoder, images: int) -> None:
     """The score is the mean of the map's top cells: whatever raises it is to be seen."""
-    detector = build_detector(network, frames(images), frames(12), texture=True, seed=0)
+    detector = detector_of(network, frames(images), frames(12), texture=True)
     with torch.no_grad():
         score, anomaly_map, reconstruction, latent = detector(torch.from_numpy(frames(5)))
     assert anomaly_map.shape == (5, 16, 16)
@@ -108,28 +109,46 @@ def test_the_map_is_in_units_of_the_score(network: Autoencoder, images: int) -> 
     assert torch.allclose(top_mean(anomaly_map[:, None]), score, atol=1e-5)
 
 
+def test_the_map_of_several_networks_is_the_mean_of_theirs(network: Autoencoder) -> None:
+    torch.manual_seed(1)
+    other = Autoencoder(network.arch).eval()
+    training_frames, held_out = frames(40), frames(12)
+    shown = torch.from_numpy(frames(5))
+    with torch.no_grad():
+        alone = [detector_of(each, training_frames, held_out, texture=True)(shown) for each in (network, other)]
+        score, anomaly_map, reconstruction, latent = detector_of([network, other], training_frames, held_out, True)(
+            shown
+        )
+    assert not torch.allclose(alone[0][1], alone[1][1])
+    assert torch.allclose(anomaly_map, (alone[0][1] + alone[1][1]) / 2, atol=1e-5)
+    assert torch.allclose(top_mean(anomaly_map[:, None]), score, atol=1e-5)
+    assert torch.equal(reconstruction, alone[0][2])
+    assert torch.equal(latent, alone[0][3])
+
+
 def test_readings_count_alike_whatever_their_units(network: Autoencoder) -> None:
     held_out, unseen = frames(12), torch.from_numpy(frames(5))
-    detector = build_detector(network, frames(110), held_out, texture=True, seed=0)
-    assert len(detector.scales) > 1
-    readings = detector.readings
+    member = build_member(network, frames(110), held_out, texture=True, seed=0)
+    detector = Detector([member])
+    assert len(member.scales) > 1
+    readings = member.readings
     with torch.no_grad():
         before = detector(unseen)[0]
-        detector.readings = lambda seen, output: [  # type: ignore[method-assign]
+        member.readings = lambda seen, output: [  # type: ignore[method-assign]
             reading._replace(cells=7 + 1000 * reading.cells) if i else reading
             for i, reading in enumerate(readings(seen, output))
         ]
-        detector.standardise(held_out)
+        member.standardise([see(torch.from_numpy(held_out))])
         after = detector(unseen)[0]
     assert torch.allclose(before, after, atol=1e-3)
 
 
 def test_the_network_s_readings_have_one_vote_and_grain_of_aligned_parts_half_of_one(network: Autoencoder) -> None:
     def votes(network: Autoencoder, images: int, texture: bool) -> list[float]:
-        detector = build_detector(network, frames(images), frames(8), texture, seed=0)
+        member = build_member(network, frames(images), frames(8), texture, seed=0)
         seen = see(torch.from_numpy(frames(2)))
         with torch.no_grad():
-            return [reading.weight for reading in detector.readings(seen, network(seen.x))]
+            return [reading.weight for reading in member.readings(seen, network(seen.x))]
 
     torch.manual_seed(0)
     aligned = Autoencoder(Architecture(64, 64, 1, components=4)).eval()
@@ -141,11 +160,11 @@ def test_the_network_s_readings_have_one_vote_and_grain_of_aligned_parts_half_of
 def test_scale_survives_readings_that_do_not_vary() -> None:
     grain = Grain(texture=True)
     grain_memory = PatchMemory.fit(grain(torch.randn(4, 1, 64, 64)), seed=0)
-    detector = Detector(Autoencoder(Architecture(64, 64, 1, components=0)).eval(), None, grain, grain_memory)
-    same = np.repeat(frames(1), 6, axis=0)
-    detector.standardise(same)
+    member = Member(Autoencoder(Architecture(64, 64, 1, components=0)).eval(), None, grain, grain_memory)
+    same = torch.from_numpy(np.repeat(frames(1), 6, axis=0))
+    member.standardise([see(same)])
     with torch.no_grad():
-        assert torch.isfinite(detector(torch.from_numpy(same))[0]).all()
+        assert torch.isfinite(Detector([member])(same)[0]).all()
 
 
 def test_a_part_that_lies_elsewhere_is_judged_as_if_it_did_not() -> None:
@@ -170,7 +189,7 @@ def test_a_part_that_lies_elsewhere_is_judged_as_if_it_did_not() -> None:
     torch.manual_seed(0)
     network = Autoencoder(arch).eval()
     network.linear = linear
-    detector = build_detector(network, good[:40], good[40:], texture=False, seed=0, registration=registration)
+    detector = detector_of(network, good[:40], good[40:], texture=False, registration=registration)
     with torch.no_grad():
         shown = torch.from_numpy(np.stack([part(0, 0), part(3, -2), part(0, 0, spot=True), part(3, -2, spot=True)]))
         score, anomaly_map, reconstruction, latent = detector(shown)

@@ -97,7 +97,7 @@ def render(
         remarks=words.remarks(card),
         how_set=words.how_set(card),
         ending=words.ENDINGS[fitted.ended] if fitted else None,
-        kept=fitted.kept if fitted else None,
+        kept=" and ".join(f"{look.iteration:,}" for look in fitted.kept) if fitted else None,
         histogram=plots.score_histogram(scores, evaluation, card.threshold, card.calibration.count),
         learning_curve=plots.learning_curve(fitted) if fitted else None,
         roc=plots.roc(evaluation) if evaluation and ranked else None,

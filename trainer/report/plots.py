@@ -59,7 +59,7 @@ STYLE: dict[str, Any] = {
 
 
 def learning_curve(fitted: Fitted) -> Markup:
-    """Training and validation loss over iterations, the look kept marked, and the learning rate below."""
+    """Training and validation loss over iterations, the looks kept marked, and the learning rate below."""
     with _style():
         figure = _figure()
         loss, rate = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
@@ -71,8 +71,8 @@ def learning_curve(fitted: Fitted) -> Markup:
             iterations, [look.training_loss for look in looks], color=CALIBRATION, marker=marker, label="training"
         )
         loss.plot(iterations, validation, color=GOOD_COLOUR, label="validation")
-        if fitted.kept is not None:
-            kept = (fitted.kept.iteration, fitted.kept.validation_loss)
+        if fitted.kept:
+            kept = zip(*((look.iteration, look.validation_loss) for look in fitted.kept), strict=True)
             loss.plot(*kept, "o", color=GOOD_COLOUR, markersize=7, label="kept")
         loss.set_ylabel("loss")
         # The first looks may be many times the last ones, between which the difference matters.

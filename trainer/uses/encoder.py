@@ -16,6 +16,7 @@ from trainer.architecture import Architecture
 from trainer.network import Encoder
 from trainer.tensors import normalise, pool, to_unit
 
+FIRST = "members.0."  # of several networks; what has the latent vector is the first
 PREFIX = "network.encoder."
 KEPT = 3  # stages that stay as they are; the other two have two thirds of the weights and a tenth of the work
 BATCH = 16
@@ -72,9 +73,9 @@ class Backbone(nn.Module):
         backbone = cls(architecture_of(part))
         graph = onnx.load_from_string(part.model.content).graph
         weights = {
-            tensor.name.removeprefix(PREFIX): torch.from_numpy(numpy_helper.to_array(tensor).copy())
+            name.removeprefix(PREFIX): torch.from_numpy(numpy_helper.to_array(tensor).copy())
             for tensor in graph.initializer
-            if tensor.name.startswith(PREFIX)
+            if (name := tensor.name.removeprefix(FIRST)).startswith(PREFIX)
         }
         for name, module in backbone.encoder.named_modules():
             if not isinstance(module, nn.Sequential) or len(module) != 3 or not isinstance(module[0], nn.Conv2d):
