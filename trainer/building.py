@@ -125,15 +125,15 @@ def build(
     reserved = min(RESERVED_SHARE * options.budget, RESERVED_SECONDS)
     options = replace(options, fit=replace(options.fit, budget=options.budget - reserved))
     spec, pooling, images, twins = load(samples, options, progress)
-    learned = learn(images, twins, spec, pooling, options, progress, interrupted)
-    parts = together(learned.splits)
+    trained = train(images, twins, spec, pooling, options, progress, interrupted)
+    parts = together(trained.splits)
     held_out = images[parts.calibration]
     progress("exporting", 0.0)
-    graph = export.to_onnx(learned.detector, held_out.shape[1:])
-    golden = export.choose_golden(learned.detector, held_out)
-    reference = export.torch_scores(learned.detector, held_out)
+    graph = export.to_onnx(trained.detector, held_out.shape[1:])
+    golden = export.choose_golden(trained.detector, held_out)
+    reference = export.torch_scores(trained.detector, held_out)
     progress("calibrating", 0.0)
-    unseen = scores_of_unseen(learned, graph, images)
+    unseen = scores_of_unseen(trained, graph, images)
     card, parity = write_card(
         graph,
         golden,
@@ -142,8 +142,8 @@ def build(
         unseen[parts.calibration],
         name=options.name,
         spec=spec,
-        architecture=learned.architecture,
-        training=training_record(samples, learned.fitted, parts, len(learned.splits), options),
+        architecture=trained.architecture,
+        training=training_record(samples, trained.fitted, parts, len(trained.splits), options),
         false_alarm_rate=options.false_alarm_rate,
         keep_outliers=options.keep_outliers,
     )
@@ -151,7 +151,7 @@ def build(
     progress("looking through the images", 0.0)
     tested = [sample for sample in dataset.test if sample.label == GOOD]
     scores = np.where(np.isnan(unseen), model.score(images), unseen)
-    audited = audit(samples, images, parts, scores, tested, load_images(tested, spec), poses=learned.poses)
+    audited = audit(samples, images, parts, scores, tested, load_images(tested, spec), poses=trained.poses)
     card = card.model_copy(update={"training": card.training.model_copy(update=audited.counts())})
     evaluation = None
     if dataset.test:
@@ -159,7 +159,7 @@ def build(
         card = card.model_copy(update={"metrics": evaluation.headline()})
     content = export.pack(graph, card, golden)
     finished = Model.from_bytes(content, options.name, provider="cpu")
-    return Built(content, finished, learned.fitted, evaluation, audited, held_out, parity)
+    return Built(content, finished, trained.fitted, evaluation, audited, held_out, parity)
 
 
 def load(
@@ -192,7 +192,7 @@ def load(
 
 
 @dataclass(frozen=True)
-class Learned:
+class Trained:
     """What was learned from N images, each of the networks with a split of its own."""
 
     detector: nn.Module
@@ -203,7 +203,7 @@ class Learned:
     poses: NDArray[np.float32] | None = None  # [N, 4], where the detector registers frames
 
 
-def learn(
+def train(
     images: Pixels,
     twins: NDArray[np.int64],
     spec: InputSpec,
@@ -211,7 +211,7 @@ def learn(
     options: BuildOptions,
     progress: Progress,
     interrupted: Event | None,
-) -> Learned:
+) -> Trained:
     """Train the architecture that was asked for on images uint8 [N, H, W, C]; `twins` are their groups, int [N]."""
     seed = options.fit.seed
     if options.dense is not None:
@@ -222,7 +222,7 @@ def learn(
             images, parts, dense, options.fit, partial(show_training, progress, "training"), interrupted
         )
         alone = build_dense_detector(network, images[parts.validation])
-        return Learned(alone, (parts,), (alone,), fitted, dense.to_dict())
+        return Trained(alone, (parts,), (alone,), fitted, dense.to_dict())
 
     start = time.monotonic()
     arch = conv_dense(spec, options, pooling)
@@ -241,9 +241,9 @@ def learn(
         try:
             fitted = fit(seen, parts, arch, each, partial(show_training, progress, what), interrupted)
         except FittingError:
-            if not members or interrupted is None or not interrupted.is_set():
+            if not members:
                 raise
-            break  # the networks before it are whole
+            break  # whatever stopped this one, those before it are whole
         progress("remembering", 0.0)
         assert isinstance(fitted.network, Autoencoder)
         member = build_member(
@@ -258,7 +258,7 @@ def learn(
     remembered = {name: 0 if memory is None else memory.size for name, memory in memories.items()}
     detector = Detector(members, registration).eval()
     several = len(members) > 1
-    return Learned(
+    return Trained(
         detector,
         planned[: len(members)],
         tuple(Detector([member], registration).eval() for member in members) if several else (detector,),
@@ -282,7 +282,7 @@ def networks_within_budget(arch: Architecture, options: FitOptions, progress: Pr
     return min(max(int(steps / STEPS_EACH), 1), NETWORKS_MOST)
 
 
-def scores_of_unseen(learned: Learned, graph: onnx.ModelProto, images: Pixels) -> NDArray[np.float32]:
+def scores_of_unseen(trained: Trained, graph: onnx.ModelProto, images: Pixels) -> NDArray[np.float32]:
     """What good images uint8 [N, H, W, C] score where they were not learned from, float32 [N]; NaN where all saw them.
 
     Of several networks it is the score of the one alone that had not seen it: a threshold set on such scores is
@@ -290,8 +290,8 @@ def scores_of_unseen(learned: Learned, graph: onnx.ModelProto, images: Pixels) -
     predictors", 2015).
     """
     scores = np.full(len(images), np.nan, np.float32)
-    for parts, detector in zip(learned.splits, learned.alone, strict=True):
-        its_graph = graph if detector is learned.detector else export.to_onnx(detector, images.shape[1:])
+    for parts, detector in zip(trained.splits, trained.alone, strict=True):
+        its_graph = graph if detector is trained.detector else export.to_onnx(detector, images.shape[1:])
         session = Session(export.serialise(its_graph), "a network alone", "cpu", threads=0)
         scores[parts.calibration] = session.run([SCORE], images[parts.calibration])[0]
     return scores

@@ -119,7 +119,9 @@ def test_a_truncated_image_is_named(tmp_path: Path) -> None:
         (("--iterations", "0"), ("--iterations 0", "between")),
         (("--batch", "0"), ("--batch 0", "between")),
         (("--size", "huge"), ("--size huge", "small", "base", "large")),
+        (("--networks", "9"), ("--networks 9", "between")),
         (("--architecture", "dense", "--size", "large"), ("--size large", "--layers")),
+        (("--architecture", "dense", "--networks", "2"), ("--networks 2", "conv-dense")),
     ],
 )
 def test_a_wrong_option_is_one_line(tmp_path: Path, arguments: tuple[str, ...], words: tuple[str, ...]) -> None:

@@ -100,7 +100,9 @@ def evaluation(model: Model, folder: Path) -> Evaluation:
 @pytest.fixture(scope="module")
 def fitted() -> Fitted:
     looks = [Look(10 * i, 2.0 * i, 2 / i, 2.2 / i + 0.01 * i, 1 / i, 3e-3 / i) for i in range(1, 25)]
-    return Fitted(Autoencoder(Architecture(64, 64, 1)), looks, looks[20], iterations=240, seconds=48.0, ended="early")
+    return Fitted(
+        Autoencoder(Architecture(64, 64, 1)), looks, (looks[20],), iterations=240, seconds=48.0, ended="early"
+    )
 
 
 @pytest.fixture(scope="module")

@@ -69,13 +69,14 @@ def test_the_encoder_comes_back_from_the_file_as_it_was(part: Autoencoder, data:
     with torch.no_grad():
         x = warp(to_unit(torch.from_numpy(data.frames[:4])), torch.from_numpy(encoded[:, 2:6]))
         last = Backbone.of(part).encoder(normalise(x)[0])[-1].numpy()
-    squeeze = weights["network.bottleneck.squeeze.0.weight"][:, :, 0, 0]
+    squeeze = weights["members.0.network.bottleneck.squeeze.0.weight"][:, :, 0, 0]
     narrow = np.maximum(
-        np.einsum("oc,nchw->nohw", squeeze, last) + weights["network.bottleneck.squeeze.0.weight_bias"][:, None, None],
+        np.einsum("oc,nchw->nohw", squeeze, last)
+        + weights["members.0.network.bottleneck.squeeze.0.weight_bias"][:, None, None],
         0,
     )
-    dense = weights["network.bottleneck.encode.weight"]
-    latent = np.einsum("dchw,nchw->nd", dense, narrow) + weights["network.bottleneck.encode.bias"]
+    dense = weights["members.0.network.bottleneck.encode.weight"]
+    latent = np.einsum("dchw,nchw->nd", dense, narrow) + weights["members.0.network.bottleneck.encode.bias"]
     np.testing.assert_allclose(latent, encoded[:, -len(dense) :], rtol=1e-2, atol=2e-3)
 
 
