@@ -92,7 +92,9 @@ def fit(
         typer.Option(help="Of rebuilding: l1-ssim (the default, not with dense), mse (the default of dense) or bce."),
     ] = None,
     budget: Annotated[str, typer.Option(help="The most time to take, as 90s, 10m or 1h.")] = "10m",
-    iterations: Annotated[int | None, typer.Option(help="The most training steps to take; 9000, dense 3000.")] = None,
+    iterations: Annotated[
+        int | None, typer.Option(help="The most training steps to take, of all networks together; 9000, dense 3000.")
+    ] = None,
     seed: Annotated[
         int, typer.Option(help="One seed, machine and number of threads, and time enough: the same weights.")
     ] = 0,
