@@ -122,7 +122,8 @@ def _groups(
         about = "Good test images that passed, from the lowest to the highest score."
         yield Group("Good parts", about, _pictures(model, _spread(passed, GOOD_SHOWN), "passed"))
     elif good_frames is not None and len(good_frames):
-        about = "Held-out good frames, which the network never learned from, from a typical to the highest score."
+        unseen = "the network" if model.card.training.networks == 1 else "one of the networks"
+        about = f"Held-out good frames, which {unseen} never learned from, from a typical to the highest score."
         yield Group("Good parts", about, tuple(_held_out(model, good_frames)))
     false_alarms = [image for image in images if image.label == GOOD and image.defect]
     if false_alarms:

@@ -41,15 +41,17 @@ def how_set(card: Card) -> str:
     """How the threshold came about and what it promises."""
     calibration = card.calibration
     rate = percent(calibration.false_alarm_rate)
-    if calibration.method == "conformal":
+    images = f"Set on {calibration.count:,} good images, as scored without having learned from them,"
+    if calibration.method == "tail":
         return (
-            f"Set on {calibration.count:,} good images that the network never learned from, so that at most {rate} of "
-            "good parts are called defects. This holds whatever the scores' distribution, as long as the line "
-            "shows such parts as these (conformal quantile)."
+            f"{images} by extrapolating their highest scores (generalised Pareto tail) to the score that {rate} of "
+            "good parts would exceed."
         )
+    several = " It is promised of each network alone; their mean flags fewer, as a rule."
     return (
-        f"Set on {calibration.count:,} good images that the network never learned from, by extrapolating their highest "
-        f"scores (generalised Pareto tail) to the score that {rate} of good parts would exceed."
+        f"{images} so that at most {rate} of good parts are called defects. This holds whatever the scores' "
+        "distribution, as long as the line shows such parts as these (conformal quantile)."
+        + (several if card.training.networks > 1 else "")
     )
 
 
