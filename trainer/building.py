@@ -59,7 +59,7 @@ RESERVED_SHARE = 0.15
 RESERVED_SECONDS = 60.0
 RESERVED_FOR_ANOTHER = 15.0  # seconds for each network but the first, whose graph is exported alone
 
-# A network of fewer steps is worse by more than another one makes up for.
+# Of the tiles a network of 700 was as good as one of 9,000; that it is so of other images, too, nobody has measured.
 STEPS_EACH = 1000
 NETWORKS_MOST = 3  # each takes as long to ask as the first; five were no better than three
 
