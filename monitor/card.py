@@ -59,13 +59,14 @@ class Training(_Part):
     images with a near-twin among them. `suspects` are images that score like no good part, `left_out` those of them
     that were held out and yet set no threshold. `fingerprint` is the sha256 over the sorted sha256 of the image files;
     `seconds` and `ended` say how long the training took and what ended it. Of several `networks` each was trained
-    without another part of the images; those parts set the threshold.
+    without another part of the images; those parts set the threshold. None of them saw `common_images` of these.
     """
 
     images: int
     networks: int = 1
     validation_images: int
     calibration_images: int
+    common_images: int = 0
     validation_is_calibration: bool
     twin_groups: int
     tested_twins: int = 0

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from monitor import imaging
-from monitor.calibration import calibrate
+from monitor.calibration import FEW, calibrate
 from monitor.card import CARD_KEY, CARD_VERSION, Card, InputSpec, Reference, Spread, Training
 from monitor.imaging import Pixels
 from monitor.model import SCORE, Golden, Model
@@ -34,6 +34,7 @@ from trainer.dataset import (
     Sample,
     Split,
     choose_input,
+    common_to,
     find_twins,
     fingerprint,
     good_samples,
@@ -143,7 +144,7 @@ def build(
         name=options.name,
         spec=spec,
         architecture=trained.architecture,
-        training=training_record(samples, trained.fitted, parts, len(trained.splits), options),
+        training=training_record(samples, trained.fitted, trained.splits, options),
         false_alarm_rate=options.false_alarm_rate,
         keep_outliers=options.keep_outliers,
     )
@@ -283,17 +284,34 @@ def networks_within_budget(arch: Architecture, options: FitOptions, progress: Pr
 
 
 def scores_of_unseen(trained: Trained, graph: onnx.ModelProto, images: Pixels) -> NDArray[np.float32]:
-    """What good images uint8 [N, H, W, C] score where they were not learned from, float32 [N]; NaN where all saw them.
+    """What good images uint8 [N, H, W, C] score where they were not learned from, float32 [N]; NaN where they were.
 
-    Of several networks it is the score of the one alone that had not seen it: a threshold set on such scores is
-    slightly too high for the networks together, which agree less on what is unusual by chance (Vovk, "Cross-conformal
-    predictors", 2015).
+    Of several networks each tells what it says alone of the images that only it had not seen (Vovk, "Cross-conformal
+    predictors", 2015). Their mean goes astray less: on the images that none of them saw, its scores and those of each
+    alone are both known, and the scores of the others are put where the mean's would be: with its average and
+    standard deviation. Too few such images tell nothing, and the scores of each alone are slightly too high.
     """
     scores = np.full(len(images), np.nan, np.float32)
+    unseen = common_to(trained.splits)
+    if len(trained.splits) == 1:
+        scores[unseen] = score_with(graph, images[unseen])
+        return scores
+    alone: list[NDArray[np.float32]] = []
     for parts, detector in zip(trained.splits, trained.alone, strict=True):
-        its_graph = graph if detector is trained.detector else export.to_onnx(detector, images.shape[1:])
-        session = Session(export.serialise(its_graph), "a network alone", "cpu", threads=0)
-        scores[parts.calibration] = session.run([SCORE], images[parts.calibration])[0]
+        its_graph = export.to_onnx(detector, images.shape[1:])
+        scores[parts.calibration] = score_with(its_graph, images[parts.calibration])
+        alone.append(scores[unseen])
+    if len(unseen) >= FEW:
+        each, together = np.concatenate(alone), score_with(graph, images[unseen])
+        scores = together.mean() + (scores - each.mean()) * together.std() / max(float(each.std()), 1e-9)
+        scores[unseen] = together
+    return scores.astype(np.float32)
+
+
+def score_with(graph: onnx.ModelProto, images: Pixels) -> NDArray[np.float32]:
+    """Scores float32 [N] of images uint8 [N, H, W, C]."""
+    session = Session(export.serialise(graph), "a network", "cpu", threads=0)
+    scores: NDArray[np.float32] = session.run([SCORE], images)[0]
     return scores
 
 
@@ -402,17 +420,19 @@ def spread(values: ArrayLike) -> Spread:
 
 
 def training_record(
-    samples: Sequence[Sample], fitted: Fitted, parts: Split, networks: int, options: BuildOptions
+    samples: Sequence[Sample], fitted: Fitted, parts_of_each: Sequence[Split], options: BuildOptions
 ) -> Training:
     """What the card says about where the weights came from."""
-    twins = parts.groups
+    parts = together(parts_of_each)
+    several = len(parts_of_each) > 1
     return Training(
         images=len(parts.train),
-        networks=networks,
+        networks=len(parts_of_each),
         validation_images=len(parts.validation),
         calibration_images=len(parts.calibration),
+        common_images=len(common_to(parts_of_each)) if several else 0,
         validation_is_calibration=bool(np.array_equal(parts.validation, parts.calibration)),
-        twin_groups=int((np.bincount(twins) > 1).sum()),
+        twin_groups=int((np.bincount(parts.groups) > 1).sum()),
         fingerprint=fingerprint(samples),
         seed=options.fit.seed,
         iterations=fitted.iterations,

@@ -8,19 +8,31 @@ import cv2
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from monitor import imaging
 from monitor.calibration import calibrate
 from monitor.card import CARD_KEY
 from monitor.model import Model
 from monitor.rates import Rate, rate
-from trainer import building
+from trainer import building, export
 from trainer.architecture import Architecture
 from trainer.audit import far_out
-from trainer.building import STEPS_EACH, BuildOptions, build, networks_within_budget, recalibrate, spread
-from trainer.dataset import choose_input, load_image, load_images, open_dataset
+from trainer.building import (
+    STEPS_EACH,
+    BuildOptions,
+    Trained,
+    build,
+    networks_within_budget,
+    recalibrate,
+    scores_of_unseen,
+    spread,
+)
+from trainer.dataset import choose_input, common_to, load_image, load_images, open_dataset, splits
 from trainer.evaluation import evaluate
-from trainer.fitting import FitOptions
+from trainer.fitting import FitOptions, Fitted
+from trainer.network import Autoencoder
+from trainer.scoring import Detector, build_member
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +170,32 @@ def test_of_two_networks_each_tells_the_threshold_what_images_score_that_it_did_
     assert not set(calibration.scores) & {float(score) for score in together}
     assert np.corrcoef(np.sort(together), np.sort(calibration.scores))[0, 1] > 0.8
     assert built.evaluation is not None
+
+
+def test_what_one_network_says_is_put_where_the_mean_of_all_would_be() -> None:
+    torch.manual_seed(0)
+    images = np.random.default_rng(0).integers(0, 256, (240, 64, 64, 1), dtype=np.uint8)
+    parts = splits(np.arange(240), seed=0, count=3)
+    networks = [Autoencoder(Architecture(64, 64, 1, components=0)).eval() for _ in parts]
+    members = [
+        build_member(network, images[part.train], images[part.calibration], texture=True, seed=0)
+        for network, part in zip(networks, parts, strict=True)
+    ]
+    detector, *alone = (Detector(some).eval() for some in (members, *([member] for member in members)))
+    fitted = Fitted(networks[0])
+    trained = Trained(detector, parts, tuple(alone), fitted, {})
+    found = scores_of_unseen(trained, export.to_onnx(detector, (64, 64, 1)), images)
+
+    common, apart = common_to(parts), [np.setdiff1d(part.calibration, common_to(parts)) for part in parts]
+    assert np.isnan(found).sum() == 240 - len(common) - sum(map(len, apart))
+    together = export.torch_scores(detector, images[common])
+    np.testing.assert_allclose(found[common], together, rtol=1e-4)
+    each = [export.torch_scores(one, images) for one in alone]
+    singles = np.concatenate([scores[common] for scores in each])
+    assert together.std() < 0.9 * singles.std()
+    for scores, own in zip(each, apart, strict=True):
+        expected = together.mean() + (scores[own] - singles.mean()) * together.std() / singles.std()
+        np.testing.assert_allclose(found[own], expected, rtol=1e-4)
 
 
 def test_an_interrupted_second_network_leaves_the_first(sample_folder: Path) -> None:

@@ -11,6 +11,7 @@ from monitor.errors import UsageError
 from trainer.dataset import (
     Sample,
     choose_input,
+    common_to,
     find_twins,
     fingerprint,
     good_samples,
@@ -252,16 +253,30 @@ def test_split_depends_on_the_seed_alone() -> None:
 
 
 def test_splits_hold_out_other_images_each_time() -> None:
-    groups = np.repeat(np.arange(100), 2)
+    groups = np.repeat(np.arange(50), 2)
     parts = splits(groups, seed=3, count=3)
     assert (parts[0].calibration == split(groups, seed=3).calibration).all()
     held_out = np.concatenate([part.calibration for part in parts])
-    assert len(held_out) == len(set(held_out)) == 120
+    assert len(held_out) == len(set(held_out)) == 60
     for part in parts:
-        assert sorted(np.concatenate([part.train, part.calibration])) == list(range(200))
+        assert sorted(np.concatenate([part.train, part.calibration])) == list(range(100))
         assert not set(groups[part.train]) & set(groups[part.calibration])
     whole = together(parts)
-    assert (len(whole.train), len(whole.calibration)) == (200, 120)
+    assert (len(whole.train), len(whole.calibration)) == (100, 60)
+    assert len(common_to(parts)) == 0
+
+
+def test_of_many_images_half_of_what_is_held_out_is_the_same_each_time() -> None:
+    groups = np.repeat(np.arange(200), 2)
+    parts = splits(groups, seed=3, count=3)
+    assert (parts[0].calibration == split(groups, seed=3).calibration).all()
+    common = common_to(parts)
+    assert len(common) == 40
+    own = [set(part.calibration) - set(common) for part in parts]
+    assert [len(part) for part in own] == [40, 40, 40]
+    assert len(set.union(*own)) == 120
+    assert len(together(parts).train) == 360, "what is common is learned from by none"
+    assert len(common_to(parts[:1])) == 80
 
 
 def test_no_image_is_held_out_twice_where_groups_are_large() -> None:
@@ -269,3 +284,4 @@ def test_no_image_is_held_out_twice_where_groups_are_large() -> None:
     assert len(splits(groups, seed=0, count=5)) == 5
     assert len(splits(np.repeat(np.arange(2), 10), seed=0, count=5)) == 2
     assert len(splits(np.repeat(np.arange(3), [18, 1, 1]), seed=0, count=3)) < 3
+    assert len(splits(np.repeat(np.arange(5), 50), seed=0, count=3)) == 1, "one group is all that is held out"

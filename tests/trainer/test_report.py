@@ -25,7 +25,7 @@ from trainer.evaluation import Evaluation, Judged, evaluate, measure
 from trainer.fitting import Fitted, Look
 from trainer.network import Autoencoder
 from trainer.report import write_report
-from trainer.report.words import duration, percent, remarks, warnings
+from trainer.report.words import duration, how_set, percent, remarks, warnings
 
 HOSTILE_KIND = "<img src=x onerror=alert(1)>"
 HOSTILE_FILE = '"><svg onload=alert(2)>&lt;.png'
@@ -351,6 +351,22 @@ def test_it_warns_of_what_the_test_images_say(model: Model, scores: dict[str, li
     assert len(found) == (said is not None)
     assert said is None or said in found[0]
     assert "scratch" not in "".join(found)
+
+
+@pytest.mark.parametrize(
+    ("networks", "common", "said"),
+    [
+        (1, 0, "quantile)."),
+        (3, 0, "mean flags fewer, as a rule."),
+        (3, 60, "going by 60 images that none of them saw."),
+    ],
+)
+def test_it_says_what_the_threshold_of_several_networks_promises(
+    model: Model, networks: int, common: int, said: str
+) -> None:
+    training = model.card.training.model_copy(update={"networks": networks, "common_images": common})
+    calibration = calibrate(np.linspace(0.5, 1.5, 200), 0.01)
+    assert how_set(model.card.model_copy(update={"training": training, "calibration": calibration})).endswith(said)
 
 
 def test_twins_and_an_early_end_are_remarks_not_warnings(model: Model) -> None:

@@ -47,11 +47,22 @@ def how_set(card: Card) -> str:
             f"{images} by extrapolating their highest scores (generalised Pareto tail) to the score that {rate} of "
             "good parts would exceed."
         )
-    several = " It is promised of each network alone; their mean flags fewer, as a rule."
     return (
         f"{images} so that at most {rate} of good parts are called defects. This holds whatever the scores' "
         "distribution, as long as the line shows such parts as these (conformal quantile)."
-        + (several if card.training.networks > 1 else "")
+        + of_several(card.training)
+    )
+
+
+def of_several(training: Training) -> str:
+    """What the threshold of several networks promises of them together."""
+    if training.networks == 1:
+        return ""
+    if not training.common_images:
+        return " It is promised of each network alone; their mean flags fewer, as a rule."
+    return (
+        f" Of several networks it holds nearly: what one alone says of an image is put where their mean would be, going "
+        f"by {training.common_images:,} images that none of them saw."
     )
 
 
