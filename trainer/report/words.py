@@ -49,8 +49,7 @@ def how_set(card: Card) -> str:
         )
     return (
         f"{images} so that at most {rate} of good parts are called defects. This holds whatever the scores' "
-        "distribution, as long as the line shows such parts as these (conformal quantile)."
-        + of_several(card.training)
+        "distribution, as long as the line shows such parts as these (conformal quantile)." + of_several(card.training)
     )
 
 
@@ -61,7 +60,7 @@ def of_several(training: Training) -> str:
     if not training.common_images:
         return " It is promised of each network alone; their mean flags fewer, as a rule."
     return (
-        f" Of several networks it holds nearly: what one alone says of an image is put where their mean would be, going "
+        " Of several networks it holds nearly: what one alone says of an image counts as their mean would, going "
         f"by {training.common_images:,} images that none of them saw."
     )
 
