@@ -160,7 +160,7 @@ def pack(task: Task, given: Prepared, name: str, trained: Trained) -> bytes:
         name=name,
         spec=given.spec,
         architecture={"name": name},
-        training=training_record(task.dataset.train, fitted, given.parts, 1, options),
+        training=training_record(task.dataset.train, fitted, (given.parts,), options),
         false_alarm_rate=FALSE_ALARM_RATE,
     )
     return export.pack(trained.graph, card, trained.golden)
