@@ -236,7 +236,8 @@ def train(
     trainings: list[Fitted] = []
     members: list[Member] = []
     for parts in planned:
-        budget = (end - time.monotonic()) / (len(planned) - len(members))
+        left = max(end - time.monotonic(), 1e-3)  # a time that is over ends a training, less than none would not
+        budget = left / (len(planned) - len(members))
         each = replace(options.fit, iterations=max(1, options.fit.iterations // len(planned)), budget=budget)
         what = f"training network {len(members) + 1} of {len(planned)}" if len(planned) > 1 else "training"
         try:
@@ -305,7 +306,7 @@ def scores_of_unseen(trained: Trained, graph: onnx.ModelProto, images: Pixels) -
         each, together = np.concatenate(alone), score_with(graph, images[unseen])
         scores = together.mean() + (scores - each.mean()) * together.std() / max(float(each.std()), 1e-9)
         scores[unseen] = together
-    return scores.astype(np.float32)
+    return scores
 
 
 def score_with(graph: onnx.ModelProto, images: Pixels) -> NDArray[np.float32]:

@@ -29,6 +29,7 @@ from trainer.building import (
     spread,
 )
 from trainer.dataset import choose_input, common_to, load_image, load_images, open_dataset, splits
+from trainer.errors import FittingError
 from trainer.evaluation import evaluate
 from trainer.fitting import FitOptions, Fitted
 from trainer.network import Autoencoder
@@ -196,6 +197,12 @@ def test_what_one_network_says_is_put_where_the_mean_of_all_would_be() -> None:
     for scores, own in zip(each, apart, strict=True):
         expected = together.mean() + (scores[own] - singles.mean()) * together.std() / singles.std()
         np.testing.assert_allclose(found[own], expected, rtol=1e-4)
+
+
+def test_no_network_is_trained_when_the_time_is_over(sample_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building, "RESERVED_FOR_ANOTHER", 10_000.0)
+    with pytest.raises(FittingError, match="too short"):
+        build(open_dataset(sample_folder), TWO)
 
 
 def test_an_interrupted_second_network_leaves_the_first(sample_folder: Path) -> None:
