@@ -366,7 +366,10 @@ def test_it_says_what_the_threshold_of_several_networks_promises(
 ) -> None:
     training = model.card.training.model_copy(update={"networks": networks, "common_images": common})
     calibration = calibrate(np.linspace(0.5, 1.5, 200), 0.01)
-    assert how_set(model.card.model_copy(update={"training": training, "calibration": calibration})).endswith(said)
+    card = model.card.model_copy(update={"training": training, "calibration": calibration})
+    assert how_set(card).endswith(said)
+    held_out = training.calibration_images if networks == 1 else common
+    assert any(f"With {training.images + held_out} images there" in text for text in warnings(card, None))
 
 
 def test_twins_and_an_early_end_are_remarks_not_warnings(model: Model) -> None:

@@ -104,7 +104,8 @@ def warnings(card: Card, evaluation: Evaluation | None) -> list[str]:
             "this is the network as it was at the last look that went well."
         )
     if training.validation_is_calibration:
-        count = training.images + (training.calibration_images if training.networks == 1 else 0)
+        unseen = training.calibration_images if training.networks == 1 else training.common_images
+        count = training.images + unseen
         found.append(
             f"With {count} images there were too few to hold some out twice: "
             "the same ones decided when the training stopped and where the threshold lies, which sets it a little low."
