@@ -1,10 +1,11 @@
 """Good frames made defective on purpose, with the mask of what was changed: what the error head learns from.
 
-No real defect is ever needed. Seven families of corruption, each with a size and a contrast drawn log-uniformly down to
+No real defect is ever needed. Nine kinds of corruption, each with a size and a contrast drawn log-uniformly down to
 barely visible, cover what happens to parts: material added, missing or moved, surfaces scratched, stained or dulled.
 """
 
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ MOST_CORRUPTIONS = 3  # to one frame
 LEAST_CHANGE = 0.02
 USUAL_GRAIN = 0.025  # the mean difference between neighbouring pixels
 GRAIN_RANGE = (0.25, 2.5)  # times as much, and no more, is a contrast scaled by
+REACH = 4  # deviations of a Gaussian blur, beyond which it moves nothing
 
 
 @dataclass(frozen=True)
@@ -59,18 +61,20 @@ def corrupt(clean: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
     for _ in range(count):
         kind = KINDS[rng.integers(len(KINDS))]
         candidate, region = kind(frame, other, rng)
-        candidate = np.clip(candidate, 0, 1)
-        change = largest_difference(candidate, frame)
+        box = box_of(region, margin=2)
+        changed = np.clip(candidate[box], 0, 1)
+        change = largest_difference(changed, frame[box])
         # Judge the change by its strongest tenth inside the region: blur changes edges only.
-        inside = change[region > 0.3]
+        inside = change[region[box] > 0.3]
         if (
             inside.size < 3
             or np.partition(inside, -max(1, inside.size // 10))[-max(1, inside.size // 10)] < least_change
         ):
             continue
-        visible = np.where(cv2.dilate(change, np.ones((5, 5), np.uint8)) > least_change / 2, np.minimum(region, 1), 0)
-        frame = candidate
-        mask = np.maximum(mask, visible.astype(np.float32))
+        seen = cv2.dilate(change, np.ones((5, 5), np.uint8)) > least_change / 2
+        mask[box] = np.maximum(mask[box], np.where(seen, np.minimum(region[box], 1), 0))
+        frame = frame.copy()
+        frame[box] = changed
     return frame, mask
 
 
@@ -86,7 +90,8 @@ def foreign_texture(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
         texture = texture[::-1, ::-1]
     if rng.random() < 0.5:  # other grain: the same texture coarser, in other levels
         zoom = float(rng.uniform(0.3, 3))
-        texture = with_channels(cv2.resize(texture, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR))
+        enough = texture[: math.ceil(height / zoom) + 1, : math.ceil(width / zoom) + 1]
+        texture = with_channels(cv2.resize(enough, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR))
         texture = np.resize(texture, frame.shape) if min(texture.shape[:2]) < 2 else _tile(texture, height, width)
     texture = (texture - texture.mean()) * np.float32(rng.uniform(0.3, 2)) + _colour(frame, rng)
     return _blend(frame, texture, region * np.float32(log_uniform(0.15, 1, rng))), region
@@ -137,7 +142,7 @@ def spots(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
         region = np.maximum(region, blob_region(frame.shape[:2], rng, 0.006, 0.05)[0])
     step = np.float32(_sign(rng) * log_uniform(0.06 * graininess(frame), 0.7, rng))
     tint = np.float32(rng.uniform(0.7, 1.0, frame.shape[2])) if rng.random() < 0.5 else np.float32(1)
-    return frame + region[:, :, None] * step * tint, region
+    return _add(frame, region, step * tint), region
 
 
 def scratch(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
@@ -155,9 +160,9 @@ def scratch(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
     if thickness < 1:
         region *= np.float32(thickness)
     step = np.float32(_sign(rng) * log_uniform(0.06 * graininess(frame), 0.7, rng))
-    changed = frame + region[:, :, None] * step
+    changed = _add(frame, region, step)
     if rng.random() < 0.4:
-        changed = changed - np.roll(region, (1, 1), axis=(0, 1))[:, :, None] * step * np.float32(0.6)
+        changed = _add(changed, np.roll(region, (1, 1), axis=(0, 1)), -step * np.float32(0.6))
     return changed, np.minimum(cv2.dilate(region, np.ones((3, 3), np.uint8)) * 1.5, 1)
 
 
@@ -170,49 +175,51 @@ def bite(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
     x = int(np.clip(place[0] + 1.5 * radius * np.cos(angle), 0, width - 1))
     y = int(np.clip(place[1] + 1.5 * radius * np.sin(angle), 0, height - 1))
     colour = frame[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2].mean(axis=(0, 1))
-    grain = rng.standard_normal(frame.shape, np.float32) * np.float32(0.02)
-    return _blend(frame, colour + grain, region), region
+    box = box_of(region)
+    paint = np.broadcast_to(colour, frame.shape).copy()
+    paint[box] += rng.standard_normal(paint[box].shape, np.float32) * np.float32(0.02)
+    return _blend(frame, paint, region), region
 
 
 def finish(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
     """A larger area of another finish: brighter, darker, duller, rougher or blurred."""
     region, _ = blob_region(frame.shape[:2], rng, 0.08, 0.45)
-    region = cv2.GaussianBlur(region, (0, 0), float(rng.uniform(1, 0.04 * max(frame.shape[:2]))))
-    smooth = with_channels(cv2.GaussianBlur(frame, (0, 0), float(rng.uniform(1.5, 5))))
+    edge, blur = float(rng.uniform(1, 0.04 * max(frame.shape[:2]))), float(rng.uniform(1.5, 5))
+    box = box_of(region, margin=math.ceil(REACH * max(edge, blur)))
+    region[box] = cv2.GaussianBlur(region[box], (0, 0), edge)
+    paint = frame.copy()
+    here = frame[box]
     choice = rng.integers(3)
     if choice == 0:
-        changed = frame * np.float32(1 + _sign(rng) * log_uniform(0.06 * graininess(frame), 0.5, rng))
-    elif choice == 1:
-        changed = smooth
-    else:
-        changed = smooth + (frame - smooth) * np.float32(log_uniform(1.6, 4, rng))
-    return _blend(frame, changed, region), region
+        paint[box] = here * np.float32(1 + _sign(rng) * log_uniform(0.06 * graininess(frame), 0.5, rng))
+        return _blend(frame, paint, region), region
+    smooth = with_channels(cv2.GaussianBlur(here, (0, 0), blur))
+    rougher = np.float32(log_uniform(1.6, 4, rng)) if choice == 2 else np.float32(0)
+    paint[box] = smooth + (here - smooth) * rougher
+    return _blend(frame, paint, region), region
 
 
 def bump(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
     """A dent or a bump: one side of a blob brighter, the other darker, and the texture pulled along."""
-    height, width = frame.shape[:2]
-    region, radius = blob_region((height, width), rng, 0.02, 0.18)
-    relief = cv2.GaussianBlur(region, (0, 0), max(0.8, 0.35 * radius))
+    region, radius = blob_region(frame.shape[:2], rng, 0.02, 0.18)
+    blur = max(0.8, 0.35 * radius)
+    box = box_of(region, margin=math.ceil(REACH * blur))
+    relief = cv2.GaussianBlur(region[box], (0, 0), blur)
     slope_y, slope_x = np.gradient(relief)
     angle = rng.uniform(0, 2 * np.pi)
     shade = slope_x * np.cos(angle) + slope_y * np.sin(angle)
     shade = shade / max(float(np.abs(shade).max()), 1e-6)
-    grid_x, grid_y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    pull = np.float32(rng.uniform(-6, 6))
-    warped = with_channels(
-        cv2.remap(
-            frame,
-            (grid_x + slope_x * pull * radius / 4).astype(np.float32),
-            (grid_y + slope_y * pull * radius / 4).astype(np.float32),
-            cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REFLECT_101,
-        )
+    y, x = np.mgrid[box].astype(np.float32)
+    pull = np.float32(rng.uniform(-6, 6) * radius / 4)
+    warped = cv2.remap(
+        frame, x + slope_x * pull, y + slope_y * pull, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
     )
-    changed = (
-        warped + (shade * _sign(rng) * log_uniform(0.05 * graininess(frame), 0.4, rng)).astype(np.float32)[:, :, None]
-    )
-    return changed, np.minimum(np.abs(shade) * 2, 1).astype(np.float32)
+    step = np.float32(_sign(rng) * log_uniform(0.05 * graininess(frame), 0.4, rng))
+    changed = frame.copy()
+    changed[box] = with_channels(warped) + (shade * step).astype(np.float32)[:, :, None]
+    region = np.zeros_like(region)
+    region[box] = np.minimum(np.abs(shade) * 2, 1)
+    return changed, region
 
 
 Kind = Callable[[Image, Image, Rng], tuple[Image, Mask]]
@@ -229,7 +236,7 @@ def noise_region(shape: tuple[int, int], rng: Rng) -> Mask:
     coarse = rng.standard_normal((int(cells[0]) + 2, int(cells[1]) + 2)).astype(np.float32)
     noise = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
     window, _ = blob_region(shape, rng, 0.1, 0.4)
-    level = float(np.quantile(noise, rng.uniform(0.5, 0.95)))
+    level = float(np.quantile(noise[::4, ::4], rng.uniform(0.5, 0.95)))
     return np.clip((noise - level) * 4, 0, 1).astype(np.float32) * window
 
 
@@ -253,6 +260,18 @@ def blob_region(
     region = np.zeros(shape, np.float32)
     _fill(region, outline + centre)
     return _soften(region, rng), radius
+
+
+def box_of(region: Mask, margin: int = 0) -> tuple[slice, slice]:
+    """The rows and columns of what a region covers, and of so many pixels around it.
+
+    Most changes are small: what is done to a frame outside of them need not be done.
+    """
+    left, top, width, height = cv2.boundingRect((region > 0).view(np.uint8))
+    bottom, right = (
+        min(end + margin, side) for end, side in zip((top + height, left + width), region.shape, strict=True)
+    )
+    return slice(max(top - margin, 0), bottom), slice(max(left - margin, 0), right)
 
 
 def graininess(frame: Image) -> float:
@@ -295,9 +314,19 @@ def _sign(rng: Rng) -> float:
 
 
 def _blend(frame: Image, paint: Image, region: Mask) -> Image:
-    weight = region[:, :, None]
-    blended: Image = frame * (1 - weight) + paint.astype(np.float32) * weight
+    box = box_of(region)
+    weight = region[box][:, :, None]
+    blended = frame.copy()
+    blended[box] = frame[box] * (1 - weight) + paint[box].astype(np.float32) * weight
     return blended
+
+
+def _add(frame: Image, region: Mask, step: Any) -> Image:
+    """A step, one number or float32 [C], on a region."""
+    box = box_of(region)
+    changed = frame.copy()
+    changed[box] += region[box][:, :, None] * step
+    return changed
 
 
 def _soften(region: Mask, rng: Rng) -> Mask:

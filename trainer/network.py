@@ -98,19 +98,16 @@ class Decoder(nn.Module):
 
     def __init__(self, arch: Architecture) -> None:
         super().__init__()
-        w1, w2, w3, w4, w5 = arch.widths
+        _, w2, w3, w4, w5 = arch.widths
         sizes = [arch.bottleneck_channels, w5, w4, w3, w2]
         self.stages = nn.ModuleList(Block(a, b) for a, b in pairwise(sizes))
-        self.last = Block(w2, w1)
-        self.to_pixels = nn.Conv2d(w1, arch.channels, kernel_size=3, padding=1)
+        self.to_pixels = nn.Conv2d(w2, 4 * arch.channels, kernel_size=3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.stages[0](x)  # [N, w5, H/32, W/32]
         for stage in self.stages[1:]:
             x = stage(upsample(x))  # ... [N, w2, H/4, W/4]
-        x = self.last(upsample(x))  # [N, w1, H/2, W/2]
-        pixels: Tensor = self.to_pixels(x)
-        return pixels  # [N, C, H/2, W/2]
+        return F.pixel_shuffle(self.to_pixels(x), 2)  # [N, C, H/2, W/2]
 
 
 class ErrorHead(nn.Module):
@@ -132,10 +129,12 @@ class ErrorHead(nn.Module):
     def forward(
         self, x: Tensor, linear_difference: Tensor | None, reconstruction: Tensor, pyramid: list[Tensor]
     ) -> tuple[Tensor, Tensor]:
-        seen = [F.pixel_unshuffle(x, 2), reconstruction, F.avg_pool2d(x, 2) - reconstruction]  # each [N, ., H/2, W/2]
+        difference = F.avg_pool2d(x, 2) - reconstruction
+        seen = [F.pixel_unshuffle(x, 2), reconstruction, difference]  # each [N, ., H/2, W/2]
         if linear_difference is not None:
             seen.append(linear_difference)
-        e1 = self.error1(torch.cat(seen, dim=1))  # [N, w1, H/2, W/2]
+        # In mixed precision the convolution would take half as exact a copy of it all, and give one back.
+        e1 = self.error1(torch.cat([each.to(pyramid[0].dtype) for each in seen], dim=1))  # [N, w1, H/2, W/2]
         e2 = self.error2(e1)  # [N, w2, H/4, W/4]
         e3 = self.error3(e2)  # [N, w3, H/8, W/8]
         u = self.up4(torch.cat([pyramid[3], upsample(pyramid[4])], dim=1))  # [N, w4, H/16, W/16]

@@ -84,3 +84,19 @@ def test_structural_similarity_is_one_for_equals_less_for_noise_and_negative_for
     assert structural_similarity(frame, frame).item() == pytest.approx(1)
     assert structural_similarity(frame, frame + 0.5 * torch.randn_like(frame)) < 0.95
     assert structural_similarity(frame, -frame) < -0.9
+
+
+def test_structural_similarity_teaches_every_pixel() -> None:
+    right = torch.randn(1, 1, 32, 32)
+    rebuilt = (right + 0.1 * torch.randn_like(right)).requires_grad_()
+    structural_similarity(rebuilt, right).backward()  # type: ignore[no-untyped-call]
+    assert rebuilt.grad is not None
+    assert (rebuilt.grad != 0).all()
+
+
+@pytest.mark.parametrize("place", [0, 5, 16, 31])
+def test_a_wrong_pixel_is_less_similar_wherever_it_is(place: int) -> None:
+    right = 0.1 * torch.randn(1, 1, 32, 32)
+    rebuilt = right.clone()
+    rebuilt[..., place, place] += 3
+    assert structural_similarity(rebuilt, right) < 0.99
