@@ -2,10 +2,9 @@
 
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from threading import Event
@@ -49,6 +48,7 @@ from trainer.evaluation import Evaluation, evaluate
 from trainer.fitting import FitOptions, Fitted, fit, in_a_row
 from trainer.network import Autoencoder
 from trainer.pace import seconds_per_step
+from trainer.progress import Progress, quiet
 from trainer.registration import fit_registration, laid
 from trainer.resolution import PART_SIDES, load_at_best_size
 from trainer.scoring import Detector, Member, build_member
@@ -63,8 +63,6 @@ RESERVED_FOR_ANOTHER = 15.0  # seconds for each network but the first, whose gra
 # Of the tiles a network of 700 was as good as one of 9,000; that it is so of other images, too, nobody has measured.
 STEPS_EACH = 1000
 NETWORKS_MOST = 3  # each takes as long to ask as the first; five were no better than three
-
-Progress = Callable[[str, float], None]  # (what is being done, share of it done in 0..1)
 
 
 @dataclass(frozen=True)
@@ -115,7 +113,7 @@ class Built:
 def build(
     dataset: Dataset,
     options: BuildOptions,
-    progress: Progress = lambda what, share: None,
+    progress: Progress = quiet,
     interrupted: Event | None = None,
 ) -> Built:
     """Train, calibrate, export, verify and, where there are test images, evaluate.
@@ -156,7 +154,7 @@ def build(
     card = card.model_copy(update={"training": card.training.model_copy(update=audited.counts())})
     evaluation = None
     if dataset.test:
-        evaluation = evaluate(model, dataset.test, lambda what, done, of: progress(what, done / of))
+        evaluation = evaluate(model, dataset.test, progress)
         card = card.model_copy(update={"metrics": evaluation.headline()})
     content = export.pack(graph, card, golden)
     finished = Model.from_bytes(content, options.name, provider="cpu")
@@ -170,10 +168,6 @@ def load(
 
     Returns the input, how much of it is pooled, the images uint8 [N, H, W, C], and the group of twins of each.
     """
-
-    def show(what: str, done: int, of: int) -> None:
-        progress(what, done / of)
-
     if options.dense is None and options.side is None:
 
         def input_of(side: int) -> InputSpec:
@@ -184,11 +178,11 @@ def load(
             seconds = seconds_per_step(conv_dense(spec, options), options.fit)
             return min(options.fit.iterations, options.fit.budget / seconds)
 
-        return load_at_best_size(samples, input_of, steps_within_budget, options.fit.seed, show)
+        return load_at_best_size(samples, input_of, steps_within_budget, options.fit.seed, progress)
     inputs = options.dense.layers[0] if options.dense else None
     side = options.side or PART_SIDES[-1]
     spec = choose_input(samples, side, options.colour, options.region, options.any_size, inputs)
-    images = load_images(samples, spec, show)
+    images = load_images(samples, spec, progress)
     return spec, 1, images, find_twins(images)
 
 
@@ -219,9 +213,7 @@ def train(
         shape = (spec.height, spec.width, spec.channels)
         dense = DenseArchitecture(*shape, options.dense.layers, options.dense.kind, options.loss)
         parts = split(twins, seed)
-        network, fitted = fit_dense(
-            images, parts, dense, options.fit, partial(show_training, progress, "training"), interrupted
-        )
+        network, fitted = fit_dense(images, parts, dense, options.fit, under(progress, "training"), interrupted)
         alone = build_dense_detector(network, images[parts.validation])
         return Trained(alone, (parts,), (alone,), fitted, dense.to_dict())
 
@@ -241,7 +233,7 @@ def train(
         each = replace(options.fit, iterations=max(1, options.fit.iterations // len(planned)), budget=budget)
         what = f"training network {len(members) + 1} of {len(planned)}" if len(planned) > 1 else "training"
         try:
-            fitted = fit(seen, parts, arch, each, partial(show_training, progress, what), interrupted)
+            fitted = fit(seen, parts, arch, each, under(progress, what), interrupted)
         except FittingError:
             if not members:
                 raise
@@ -270,9 +262,9 @@ def train(
     )
 
 
-def show_training(progress: Progress, what: str, share: float, text: str) -> None:
-    """Show how far a training is."""
-    progress(f"{what}, {text}", share)
+def under(progress: Progress, heading: str) -> Progress:
+    """Progress whose steps are those of something larger."""
+    return lambda what, share: progress(f"{heading}, {what}", share)
 
 
 def networks_within_budget(arch: Architecture, options: FitOptions, progress: Progress) -> int:
@@ -379,16 +371,14 @@ def write_card(
     return card.model_copy(update=measured), parity
 
 
-def recalibrate(
-    path: Path, dataset: Dataset, false_alarm_rate: float, progress: Progress = lambda what, share: None
-) -> bytes:
+def recalibrate(path: Path, dataset: Dataset, false_alarm_rate: float, progress: Progress = quiet) -> bytes:
     """The content of the same model with its threshold set anew on these good images.
 
     Raises UsageError (the images) and ModelError (the file).
     """
     model = Model.load(path, provider="cpu", threads=0)
     samples = good_samples(dataset)
-    frames = load_images(samples, model.card.input, lambda what, done, of: progress(what, done / of))
+    frames = load_images(samples, model.card.input, progress)
     progress("calibrating", 0.0)
     scores = model.score(frames)
     training = model.card.training.model_copy(update={"calibration_images": len(samples)})

@@ -65,7 +65,7 @@ def sample(
             test_good=test_good,
             test_defects=test_defects,
             stream=stream,
-            progress=lambda what, done, total: show(what, done / total),
+            progress=show,
         )
     say(
         f"{folder}: {summary.train} good parts to learn from, {summary.test_good} good and "
@@ -257,7 +257,7 @@ def evaluate(
         if path is not None:
             check_writable(path)
     with progress_bar() as show:
-        evaluation = measure(model, samples, lambda what, done, of: show(what, done / of))
+        evaluation = measure(model, samples, show)
     out.print(to_table(evaluation))
     if json_file is not None:
         write_whole(json_file, (json.dumps(evaluation.to_dict(), indent=2) + "\n").encode())

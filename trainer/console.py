@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
@@ -15,6 +15,7 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 
 from monitor.errors import UsageError
+from trainer.progress import Progress
 
 out = Console()
 err = Console(stderr=True)
@@ -80,9 +81,6 @@ def choose_device(name: str) -> str:
     if name == "cuda" and not torch.cuda.is_available():
         raise UsageError("--device cuda: torch finds no GPU here; choose cpu")
     return name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-
-
-Progress = Callable[[str, float], None]  # (what is being done, share of it done in 0..1)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import io
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from hashlib import sha256
@@ -22,6 +22,7 @@ from monitor.errors import ImageError, UsageError
 from monitor.imaging import Pixels
 from trainer.architecture import STRIDE
 from trainer.arrays import array_file, open_array, read_member
+from trainer.progress import Progress, quiet
 
 GOOD = "good"
 # With fewer there is nothing to hold out: two to learn from, and three scores are the least a tail can be fitted to.
@@ -33,7 +34,6 @@ COMMON_SHARE = 0.9
 # times the model's: then most of the shrinking is still the mean of areas.
 SPARED = 2
 REDUCTIONS: tuple[Literal[8, 4, 2], ...] = (8, 4, 2)
-Progress = Callable[[str, int, int], None]  # (what, done, of)
 
 
 @dataclass(frozen=True)
@@ -158,13 +158,12 @@ def choose_input(
     )
 
 
-def load_images(samples: Sequence[Sample], spec: InputSpec, progress: Progress | None = None) -> Pixels:
+def load_images(samples: Sequence[Sample], spec: InputSpec, progress: Progress = quiet) -> Pixels:
     """Decode and resize: uint8 [N, spec.height, spec.width, spec.channels]. Raises UsageError naming a bad file."""
     images = np.empty((len(samples), spec.height, spec.width, spec.channels), np.uint8)
     for i, sample in enumerate(samples):
         images[i] = load_image(sample.path, spec)
-        if progress:
-            progress("reading images", i + 1, len(samples))
+        progress("reading images", (i + 1) / len(samples))
     return images
 
 

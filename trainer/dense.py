@@ -10,7 +10,6 @@ one is left out: to first order its penalty is the denoising one's (Alain & Beng
 import copy
 import math
 import time
-from collections.abc import Callable
 from itertools import pairwise
 from threading import Event
 
@@ -24,6 +23,7 @@ from trainer.architecture import DenseArchitecture
 from trainer.dataset import Split
 from trainer.fitting import EVALUATIONS, FitOptions, Fitted, Look, check_finite, check_looked, schedule, share_done
 from trainer.loss import top_mean
+from trainer.progress import Progress, quiet
 from trainer.scale import Scale
 from trainer.scoring import DEVIATION, Reading
 from trainer.tensors import to_unit
@@ -35,8 +35,6 @@ SPARSE_DECAY = 1e-2  # or a sparse network would write small numbers and read th
 # What a nat of the Kullback-Leibler divergence weighs beside the summed loss of the pixels: 1 for a cross-entropy, a
 # likelihood as it is, and for squares as in a likelihood whose deviation is a tenth of the grey scale.
 DIVERGENCE = {"bce": 1.0, "mse": 2 * 0.1**2}
-
-Progress = Callable[[float, str], None]
 
 
 class DenseAutoencoder(nn.Module):
@@ -137,7 +135,7 @@ def fit_dense(
     split: Split,
     arch: DenseArchitecture,
     options: FitOptions,
-    progress: Progress = lambda share, text: None,
+    progress: Progress = quiet,
     interrupted: Event | None = None,
 ) -> tuple[DenseAutoencoder, Fitted]:
     """Train with Adam on `images[split.train]`, keep the weights that rebuilt `images[split.validation]` best.
@@ -183,7 +181,7 @@ def fit_dense(
             fitted.looks.append(look)
             if look.validation_loss < lowest:
                 fitted.kept, weights, lowest = (look,), copy.deepcopy(network.state_dict()), look.validation_loss
-            progress(done, f"loss {look.validation_loss:.4f}")
+            progress(f"loss {look.validation_loss:.4f}", done)
     check_looked(fitted, options)
     network.load_state_dict(weights)
     network.eval()

@@ -16,7 +16,8 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 from monitor.errors import ModelError, UsageError
 from monitor.model import Model
 from monitor.rates import INTERVAL, Rate, rate
-from trainer.dataset import GOOD, Progress, Sample, load_image, load_mask
+from trainer.dataset import GOOD, Sample, load_image, load_mask
+from trainer.progress import Progress, quiet
 
 PRO_LIMIT = 0.3  # AU-PRO is integrated up to this false-positive rate, as Bergmann et al. (2021) do
 # Pixels are counted in bins of the first 20 bits of a float32: sign, exponent and 11 bits of mantissa. Values that
@@ -134,7 +135,7 @@ class PixelCounts:
         return area_below(_falling(self._good), _falling(self._overlap), limit) / limit
 
 
-def evaluate(model: Model, samples: Sequence[Sample], progress: Progress | None = None) -> Evaluation:
+def evaluate(model: Model, samples: Sequence[Sample], progress: Progress = quiet) -> Evaluation:
     """Score labelled images one at a time, by the path that frames take on the line, and measure.
 
     Raises UsageError: no images, or one that cannot be decoded or has another size than the model was trained for.
@@ -152,8 +153,7 @@ def evaluate(model: Model, samples: Sequence[Sample], progress: Progress | None 
         images.append(Judged(sample.path, sample.label, score, score > threshold, sample.mask))
         if counts is not None and (mask := _mask(sample, model)) is not None:
             counts.add(model.explain(frame).anomaly_map[0], mask)
-        if progress:
-            progress("evaluating", i + 1, len(samples))
+        progress("evaluating", (i + 1) / len(samples))
     return measure(images, threshold, counts)
 
 

@@ -4,7 +4,7 @@ import copy
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from threading import Event
@@ -23,6 +23,7 @@ from trainer.linear import CrossFit, Rebuilt, fit_linear
 from trainer.loss import loss
 from trainer.network import Autoencoder
 from trainer.optimiser import Optimiser
+from trainer.progress import Progress, quiet
 from trainer.tensors import normalise
 from trainer.variation import Variation
 
@@ -81,15 +82,12 @@ class Fitted:
     texture: bool = False  # whether good parts look the same upside down and in a mirror
 
 
-Progress = Callable[[float, str], None]  # (share done in 0..1, what to show)
-
-
 def fit(
     images: Pixels,
     split: Split,
     arch: Architecture,
     options: FitOptions,
-    progress: Progress = lambda share, text: None,
+    progress: Progress = quiet,
     interrupted: Event | None = None,
 ) -> Fitted:
     """Train on `images[split.train]`, keep the last weights that did well on `images[split.validation]`.
@@ -104,7 +102,7 @@ def fit(
     torch.manual_seed(options.seed)
     device = torch.device(options.device)
     start = time.monotonic()
-    progress(0.0, "principal components")
+    progress("principal components", 0.0)
     cross_fit: CrossFit | None
     linear, cross_fit = fit_linear(images[split.train], split.groups[split.train], arch, options.seed)
     variation = cross_fit.variation
@@ -166,8 +164,7 @@ def fit(
                 fitted.ended = "early"
                 break
         if iteration % 5 == 0:
-            last = f"loss {fitted.looks[-1].validation_loss:.3f}" if fitted.looks else "warming up"
-            progress(done, last)
+            progress(f"loss {fitted.looks[-1].validation_loss:.3f}" if fitted.looks else "warming up", done)
 
     check_looked(fitted, options)
     network.load_state_dict(weights)

@@ -10,6 +10,7 @@ from monitor.imaging import Pixels
 from trainer.architecture import Architecture
 from trainer.dataset import Sample, find_twins, load_images
 from trainer.linear import fit_linear
+from trainer.progress import Progress
 
 # Frames are scaled to an area of about so many pixels squared. Parts have details that are small on a large frame, and
 # the more pixels, the smaller the defects that are found, where the time is enough to learn from so many. What is
@@ -26,7 +27,7 @@ def load_at_best_size(
     choose_input: Callable[[int], InputSpec],
     steps_within_budget: Callable[[InputSpec], float],
     seed: int,
-    progress: Callable[[str, int, int], None],
+    progress: Progress,
 ) -> tuple[InputSpec, int, Pixels, NDArray[np.int64]]:
     """Load images at the resolution that suits them: textures, which look the same upside down and in a mirror, small.
 

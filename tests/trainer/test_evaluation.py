@@ -197,8 +197,8 @@ def folder(tmp_path: Path) -> Path:
 def test_a_folder_is_evaluated_by_the_path_of_the_line(model: Model, folder: Path) -> None:
     seen = []
     samples = open_dataset(folder).test
-    evaluation = evaluate(model, samples, lambda what, done, of: seen.append((done, of)))
-    assert seen == [(i + 1, len(samples)) for i in range(len(samples))]
+    evaluation = evaluate(model, samples, lambda what, share: seen.append(share))
+    assert seen == [(i + 1) / len(samples) for i in range(len(samples))]
     for image in evaluation.images:
         frame = imaging.load(image.path.read_bytes(), model.card.input)
         assert image.score == float(model.score(frame[None])[0])  # to the last bit

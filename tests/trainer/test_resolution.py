@@ -9,6 +9,7 @@ import pytest
 from monitor.card import InputSpec
 from trainer import dataset
 from trainer.dataset import open_dataset
+from trainer.progress import quiet
 from trainer.resolution import ENOUGH_STEPS, PART_SIDES, TEXTURE_POOLING, TEXTURE_SIDE, load_at_best_size
 
 
@@ -19,7 +20,7 @@ def chosen_for(folder: Path, steps: float = 0) -> tuple[InputSpec, int, tuple[in
         lambda side: dataset.choose_input(samples, side),
         lambda spec: steps,
         0,
-        lambda what, done, of: None,
+        quiet,
     )
     assert len(groups) == len(samples)
     return spec, pooling, images.shape

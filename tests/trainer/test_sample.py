@@ -189,7 +189,7 @@ def test_a_negative_number_is_refused_by_name(tmp_path: Path, name: str) -> None
 
 @pytest.mark.parametrize("stage", ["train/good", "test/dent", "stream"])
 def test_a_failure_half_way_leaves_nothing_behind(tmp_path: Path, stage: str) -> None:
-    def progress(what: str, done: int, total: int) -> None:
+    def progress(what: str, share: float) -> None:
         if what == stage:
             raise KeyboardInterrupt
 
@@ -199,8 +199,8 @@ def test_a_failure_half_way_leaves_nothing_behind(tmp_path: Path, stage: str) ->
 
 
 def test_progress_counts_every_picture_once(tmp_path: Path) -> None:
-    calls: list[tuple[str, int, int]] = []
+    calls: list[tuple[str, float]] = []
     write_sample(tmp_path / "out", progress=lambda *call: calls.append(call), **SMALL)
-    expected = [("train/good", 1, 2), ("train/good", 2, 2), ("test/good", 1, 1)]
-    expected += [(f"test/{kind}", 1, 1) for kind in KINDS]
-    assert calls == expected + [("stream", index, 3) for index in (1, 2, 3)]
+    expected = [("train/good", 1 / 2), ("train/good", 1.0), ("test/good", 1.0)]
+    expected += [(f"test/{kind}", 1.0) for kind in KINDS]
+    assert calls == expected + [("stream", index / 3) for index in (1, 2, 3)]

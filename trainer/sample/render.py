@@ -2,7 +2,6 @@
 
 import json
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +10,7 @@ import cv2
 import numpy as np
 
 from monitor.errors import UsageError
+from trainer.progress import Progress, quiet
 from trainer.sample.camera import jpeg
 from trainer.sample.defects import KINDS
 from trainer.sample.photo import photograph
@@ -23,8 +23,6 @@ JITTER_S = 0.02  # the light barrier triggers this exactly, one standard deviati
 DEFECT_SHARE = 0.02
 # A stream of at least this many parts shows every kind: five minutes' worth is too few to leave it to chance.
 ALL_KINDS_FROM = 300
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -55,13 +53,12 @@ def write_sample(
     test_good: int = 60,
     test_defects: int = 15,
     stream: int = 600,
-    progress: Progress | None = None,
+    progress: Progress = quiet,
 ) -> SampleSummary:
     """Write the sample's data set and stream into the new folder `out`; `test_defects` pictures per kind.
 
     The same arguments give the same bytes. Everything is written beside `out` and moved there at the end, so `out` is
-    complete or absent. `progress` is called with what is being written, how many are done and how many there will be.
-    Raises `UsageError` when `out` exists and is not an empty folder, or a number is negative.
+    complete or absent. Raises `UsageError` when `out` exists and is not an empty folder, or a number is negative.
     """
     numbers = {"seed": seed, "train": train, "test_good": test_good, "test_defects": test_defects, "stream": stream}
     for name, value in numbers.items():
@@ -69,17 +66,16 @@ def write_sample(
             raise UsageError(f"{name}: {value}; give 0 or more")
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise UsageError(f"{out}: exists already; give a new folder")
-    report = progress or (lambda what, done, total: None)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as beside:
         # One folder deeper: the temporary folder is closed to other users, the sample should not be.
         folder = Path(beside) / "sample"
-        write_set(folder / "train" / GOOD, (seed, 0), train, None, report)
-        write_set(folder / "test" / GOOD, (seed, 1), test_good, None, report)
+        write_set(folder / "train" / GOOD, (seed, 0), train, None, progress)
+        write_set(folder / "test" / GOOD, (seed, 1), test_good, None, progress)
         for number, kind in enumerate(KINDS):
-            write_set(folder / "test" / kind, (seed, 2, number), test_defects, kind, report)
+            write_set(folder / "test" / kind, (seed, 2, number), test_defects, kind, progress)
         parts = plan_stream(seed, stream)
-        write_stream(folder / "stream", (seed, 3), parts, report)
+        write_stream(folder / "stream", (seed, 3), parts, progress)
         if out.exists():
             out.rmdir()
         folder.rename(out)
@@ -87,7 +83,7 @@ def write_sample(
     return SampleSummary(train, test_good, test_defects, tuple(KINDS), stream, defects)
 
 
-def write_set(folder: Path, numbers: tuple[int, ...], count: int, kind: str | None, report: Progress) -> None:
+def write_set(folder: Path, numbers: tuple[int, ...], count: int, kind: str | None, progress: Progress) -> None:
     """Write `count` pictures of new parts into `folder`, and the masks of a kind where MVTec AD has them."""
     folder.mkdir(parents=True)
     masks = folder.parent.parent / "ground_truth" / folder.name
@@ -100,7 +96,7 @@ def write_set(folder: Path, numbers: tuple[int, ...], count: int, kind: str | No
         if kind is not None:
             _, png = cv2.imencode(".png", photo.mask)
             (masks / f"{index:03d}_mask.png").write_bytes(png.tobytes())
-        report(what, index + 1, count)
+        progress(what, (index + 1) / count)
 
 
 def plan_stream(seed: int, count: int) -> list[Passing]:
@@ -121,7 +117,7 @@ def plan_stream(seed: int, count: int) -> list[Passing]:
     ]
 
 
-def write_stream(folder: Path, numbers: tuple[int, ...], parts: list[Passing], report: Progress) -> None:
+def write_stream(folder: Path, numbers: tuple[int, ...], parts: list[Passing], progress: Progress) -> None:
     """Write the frames of `parts` and `manifest.jsonl`, one line of JSON per frame in the order of capture."""
     (folder / "frames").mkdir(parents=True)
     lines = []
@@ -133,5 +129,5 @@ def write_stream(folder: Path, numbers: tuple[int, ...], parts: list[Passing], r
         lines.append(
             json.dumps({"file": file, "camera": CAMERA, "captured_at": captured_at, "label": part.label}) + "\n"
         )
-        report("stream", index + 1, len(parts))
+        progress("stream", (index + 1) / len(parts))
     (folder / "manifest.jsonl").write_text("".join(lines), encoding="utf-8")

@@ -1,17 +1,15 @@
 """What the encoder's training on good parts is worth: kinds told right by how many labelled defects there are."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.progress import Progress
 from trainer.uses.classification import Indices, Labelled, Learner
 
 FOLDS = 4  # of the images of each kind, one is to test with
 SHOTS = (1, 5, 10)
-
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)

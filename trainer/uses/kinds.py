@@ -1,6 +1,5 @@
 """A model file that also tells kinds of defects: the classifier chosen, made honest about how sure it is, and added."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,13 +14,13 @@ from monitor.card import CARD_KEY, Kinds
 from monitor.imaging import Pixels
 from monitor.model import INPUT, KINDS, Model
 from trainer import export
+from trainer.progress import Progress
 from trainer.uses.certainty import calibration_error, fit_temperature
 from trainer.uses.classification import Classifier, Learner
 from trainer.uses.curve import FOLDS, balanced_accuracy, folds
 
 PREFIX = "kinds."
 Way = Literal["frozen", "fine-tuned"]
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)

@@ -47,9 +47,9 @@ def classify(
         raise UsageError(f"{data}: no defects in it; give a folder for each kind")
     # The regressions are small: more threads than one would only wait for each other.
     with progress_bar() as show, threadpool_limits(1, user_api="blas"):
-        frames = load_images(defects, part.card.input, lambda what, done, of: show(what, done / of))
+        frames = load_images(defects, part.card.input, show)
         good_samples = [sample for sample in dataset.train if sample.label == GOOD]
-        good = load_images(good_samples, part.card.input, lambda what, done, of: show(what, done / of))
+        good = load_images(good_samples, part.card.input, show)
         show("encoding", 0.0)
         known = classification.labelled(part, frames, [sample.label for sample in defects], find_twins(frames))
         learner = classification.Learner(part, known, good if len(good) > 1 else frames)

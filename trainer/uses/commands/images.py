@@ -10,7 +10,8 @@ from rich.table import Table
 
 from monitor.errors import UsageError
 from monitor.files import check_writable
-from trainer.console import Progress, out, say
+from trainer.console import out, say
+from trainer.progress import Progress
 
 if TYPE_CHECKING:
     from monitor.card import InputSpec

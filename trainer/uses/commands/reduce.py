@@ -41,8 +41,8 @@ def reduce(
     basis_samples = open_dataset(pca_on).train if pca_on else dataset.train or samples
     labels = [sample.label for sample in samples]
     with progress_bar() as show:
-        frames = load_images(samples, part.card.input, lambda what, done, of: show(what, done / of))
-        basis = load_images(basis_samples, part.card.input, lambda what, done, of: show("reading for PCA", done / of))
+        frames = load_images(samples, part.card.input, show)
+        basis = load_images(basis_samples, part.card.input, lambda what, share: show("reading for PCA", share))
         show("reducing", 0.0)
         reduced = reduction.reduce(part, frames, labels, basis)
         files = [str(sample.path.relative_to(images)) for sample in samples]
