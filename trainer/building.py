@@ -27,6 +27,7 @@ from monitor.session import Session
 from trainer import export
 from trainer.architecture import WIDTHS, Architecture, DenseArchitecture, Kind, Loss
 from trainer.audit import Audit, audit, far_out
+from trainer.course import FitOptions, Fitted, in_a_row
 from trainer.dataset import (
     GOOD,
     Dataset,
@@ -45,7 +46,7 @@ from trainer.dataset import (
 from trainer.dense import build_dense_detector, fit_dense
 from trainer.errors import FittingError
 from trainer.evaluation import Evaluation, evaluate
-from trainer.fitting import FitOptions, Fitted, fit, in_a_row
+from trainer.fitting import fit
 from trainer.network import Autoencoder
 from trainer.pace import seconds_per_step
 from trainer.progress import Progress, quiet

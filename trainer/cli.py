@@ -174,8 +174,8 @@ def fit(
     import torch
 
     from trainer.building import BuildOptions, DenseOptions, build
+    from trainer.course import FitOptions
     from trainer.evaluation import to_table
-    from trainer.fitting import FitOptions
     from trainer.pace import use_fastest_threads
     from trainer.report import write_report
     from trainer.report.words import data_warnings

@@ -7,9 +7,7 @@ of its code (L1), a variational one for its distance from a standard normal (Kin
 one is left out: to first order its penalty is the denoising one's (Alain & Bengio, JMLR 2014), at many times the cost.
 """
 
-import copy
 import math
-import time
 from itertools import pairwise
 from threading import Event
 
@@ -20,8 +18,8 @@ from torch import Tensor, nn
 
 from monitor.imaging import Pixels
 from trainer.architecture import DenseArchitecture
+from trainer.course import Course, FitOptions, Fitted
 from trainer.dataset import Split
-from trainer.fitting import EVALUATIONS, FitOptions, Fitted, Look, check_finite, check_looked, schedule, share_done
 from trainer.loss import top_mean
 from trainer.progress import Progress, quiet
 from trainer.scale import Scale
@@ -142,26 +140,19 @@ def fit_dense(
 
     `images`: uint8 [N, H, W, C]. Raises FittingError as `trainer.fitting.fit` does.
     """
+    course = Course(options, interrupted)
     torch.manual_seed(options.seed)
     generator = torch.Generator().manual_seed(options.seed)
-    start = time.monotonic()
     network = DenseAutoencoder(arch)
     decay = SPARSE_DECAY if arch.kind == "sparse" else 0.0
     optimiser = torch.optim.AdamW(network.parameters(), lr=options.learning_rate, weight_decay=decay)
     train, held_out = (to_unit(torch.from_numpy(images[part])) for part in (split.train, split.validation))
-    fitted = Fitted(network)
-    weights, lowest = network.state_dict(), math.inf
+    lowest = math.inf
     order = torch.empty(0, dtype=torch.long)
     losses: list[float] = []
-    for iteration in range(1, options.iterations + 1):
-        elapsed = time.monotonic() - start
-        done = share_done((iteration - 1) / options.iterations, elapsed / options.budget)
-        if done >= 1 or (interrupted is not None and interrupted.is_set()):
-            fitted.ended = "budget" if done >= 1 else "interrupted"
-            break
-        rate = options.learning_rate * schedule(done)
+    for step in course:
         for group in optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = step.learning_rate
         if not len(order):
             order = torch.randperm(len(train), generator=generator)
         chosen, order = order[: options.batch], order[options.batch :]
@@ -170,23 +161,17 @@ def fit_dense(
         total.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         losses.append(float(total.detach()))
-        fitted.iterations = iteration
-        if done * EVALUATIONS >= len(fitted.looks) + 1 or iteration == options.iterations:
+        if course.look_is_due(step):
             with torch.no_grad():
                 # One noise for all looks, so that they differ by the weights alone.
                 whole, rebuilding = network.loss(held_out, torch.Generator().manual_seed(20))
-            look = Look(iteration, elapsed, float(np.mean(losses)), float(whole), float(rebuilding), rate)
-            check_finite(look, options)
+            look = course.add_look(step, float(np.mean(losses)), float(whole), float(rebuilding))
             losses.clear()
-            fitted.looks.append(look)
             if look.validation_loss < lowest:
-                fitted.kept, weights, lowest = (look,), copy.deepcopy(network.state_dict()), look.validation_loss
-            progress(f"loss {look.validation_loss:.4f}", done)
-    check_looked(fitted, options)
-    network.load_state_dict(weights)
-    network.eval()
-    fitted.seconds = time.monotonic() - start
-    return network, fitted
+                course.keep(look, network)
+                lowest = look.validation_loss
+            progress(f"loss {look.validation_loss:.4f}", step.done)
+    return network, course.finish(network)
 
 
 def build_dense_detector(network: DenseAutoencoder, held_out: Pixels) -> DenseDetector:

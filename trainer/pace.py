@@ -6,7 +6,8 @@ from dataclasses import replace
 import torch
 
 from trainer.architecture import Architecture
-from trainer.fitting import FitOptions, losses
+from trainer.course import FitOptions
+from trainer.fitting import losses
 from trainer.network import Autoencoder
 from trainer.optimiser import Optimiser
 

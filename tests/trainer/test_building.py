@@ -28,10 +28,10 @@ from trainer.building import (
     scores_of_unseen,
     spread,
 )
+from trainer.course import FitOptions, Fitted
 from trainer.dataset import choose_input, common_to, load_image, load_images, open_dataset, splits
 from trainer.errors import FittingError
 from trainer.evaluation import evaluate
-from trainer.fitting import FitOptions, Fitted
 from trainer.network import Autoencoder
 from trainer.scoring import Detector, build_member
 

@@ -12,9 +12,9 @@ from monitor.autoencoder import Autoencoder
 from monitor.errors import UsageError
 from tests.conftest import run_command
 from trainer.architecture import DenseArchitecture, parse_layers
+from trainer.course import FitOptions
 from trainer.dataset import Split
 from trainer.dense import DenseAutoencoder, fit_dense
-from trainer.fitting import FitOptions
 from trainer.tensors import to_unit
 
 DIGITS = (load_digits().images * (255 / 16)).round().astype(np.uint8)[..., None]

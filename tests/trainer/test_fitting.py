@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from trainer import fitting
+from trainer import course, fitting
 from trainer.architecture import LOSSES, Architecture, Loss
+from trainer.course import FitOptions
 from trainer.dataset import Split, choose_input, load_images, open_dataset
 from trainer.errors import FittingError
-from trainer.fitting import FitOptions, Fitted, Look, batch_stream, fit, in_a_row, losses, prefetch, schedule
+from trainer.fitting import batch_stream, fit, losses, prefetch
 from trainer.network import Autoencoder
 from trainer.tensors import normalise, to_unit
 from trainer.variation import Variation
@@ -61,7 +62,7 @@ def test_one_seed_gives_one_network_and_another_seed_another(images: np.ndarray)
 
 
 def test_the_budget_ends_the_training(images: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "PATIENCE", fitting.EVALUATIONS + 1)  # so few steps may well bring no progress
+    monkeypatch.setattr(fitting, "PATIENCE", course.EVALUATIONS + 1)  # so few steps may well bring no progress
     fitted = fit(images, SPLIT, ARCH, FitOptions(iterations=10**9, batch=4, budget=10))
     assert fitted.ended == "budget"
     assert 0 < fitted.iterations < 10**5
@@ -72,7 +73,7 @@ def test_the_budget_ends_the_training(images: np.ndarray, monkeypatch: pytest.Mo
 def test_the_last_look_that_went_well_is_kept(images: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whole loss and that of rebuilding at each look: either may be within 2 % of its lowest."""
     losses = iter([(2.0, 0.5), (1.0, 0.6), (1.1, 0.51), (1.015, 0.6), (1.5, 0.505), (1.6, 0.52), (1.5, 0.6)])
-    monkeypatch.setattr(fitting, "EVALUATIONS", 7)
+    monkeypatch.setattr(course, "EVALUATIONS", 7)
     monkeypatch.setattr(fitting, "evaluate", lambda network, batches: next(losses))
     fitted = fit(images, SPLIT, ARCH, FitOptions(iterations=14, batch=4))
     (kept,) = fitted.kept
@@ -83,8 +84,8 @@ def test_the_last_look_that_went_well_is_kept(images: np.ndarray, monkeypatch: p
 def test_an_interruption_keeps_the_best_model_so_far(images: np.ndarray) -> None:
     interrupted = Event()
 
-    def stop_after_a_look(share: float, text: str) -> None:
-        if text.startswith("loss"):
+    def stop_after_a_look(what: str, share: float) -> None:
+        if what.startswith("loss"):
             interrupted.set()
 
     fitted = fit(images, SPLIT, ARCH, FitOptions(iterations=200, batch=4), stop_after_a_look, interrupted)
@@ -93,25 +94,9 @@ def test_an_interruption_keeps_the_best_model_so_far(images: np.ndarray) -> None
     assert fitted.iterations < 100
 
 
-def test_an_interruption_before_there_is_a_model_says_so(images: np.ndarray) -> None:
-    interrupted = Event()
-    interrupted.set()
-    with pytest.raises(FittingError, match="nothing was written"):
-        fit(images, SPLIT, ARCH, FitOptions(iterations=200, batch=4), interrupted=interrupted)
-
-
 def test_a_loss_that_explodes_is_reported(images: np.ndarray) -> None:
     with pytest.raises(FittingError, match="lower --learning-rate"):
         fit(images, SPLIT, ARCH, FitOptions(iterations=100, batch=4, learning_rate=1e30))
-
-
-def test_schedule_rises_then_falls_to_nothing() -> None:
-    rates = [schedule(step / 100) for step in range(101)]
-    peak = rates.index(max(rates))
-    assert rates[:peak] == sorted(rates[:peak])
-    assert rates[peak:] == sorted(rates[peak:], reverse=True)
-    assert max(rates) == 1
-    assert rates[-1] == pytest.approx(0, abs=1e-9)
 
 
 def test_each_pass_shows_every_image_once() -> None:
@@ -139,17 +124,3 @@ def test_says_whether_good_parts_are_a_texture(images: np.ndarray) -> None:
     options = FitOptions(iterations=1, batch=4)
     assert fit(noise, SPLIT, ARCH, options).texture
     assert not fit(images, SPLIT, ARCH, options).texture
-
-
-def test_trainings_in_a_row_are_counted_one_after_the_other() -> None:
-    def training(iterations: int, ended: str) -> Fitted:
-        look = Look(iterations, 2.0, 1.0, 0.5, 0.25, 1e-3)
-        return Fitted(Autoencoder(ARCH), [look], (look,), iterations, 3.0, ended)  # type: ignore[arg-type]
-
-    first, second = training(10, "budget"), training(7, "iterations")
-    whole = in_a_row([first, second])
-    assert whole.network is first.network
-    assert [(look.iteration, look.seconds) for look in whole.looks] == [(10, 2.0), (17, 5.0)]
-    assert whole.kept == tuple(whole.looks)
-    assert (whole.iterations, whole.seconds, whole.ended) == (17, 6.0, "budget")
-    assert in_a_row([first]).looks == first.looks

@@ -8,8 +8,9 @@ import torch
 
 from trainer import pace
 from trainer.architecture import Architecture
+from trainer.course import FitOptions
 from trainer.dataset import split
-from trainer.fitting import FitOptions, fit
+from trainer.fitting import fit
 
 
 @pytest.fixture

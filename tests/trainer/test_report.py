@@ -20,9 +20,9 @@ from tests.conftest import skip_or_fail
 from tests.monitor.small_model import FRAME, SPEC, build_model, draw, encode
 from trainer.architecture import Architecture
 from trainer.audit import Audit, audit
+from trainer.course import Fitted, Look
 from trainer.dataset import find_twins, load_images, open_dataset, split
 from trainer.evaluation import Evaluation, Judged, evaluate, measure
-from trainer.fitting import Fitted, Look
 from trainer.network import Autoencoder
 from trainer.report import write_report
 from trainer.report.words import duration, how_set, percent, remarks, warnings

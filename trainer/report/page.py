@@ -16,9 +16,9 @@ from monitor.model import Model
 from monitor.pages import environment
 from monitor.rates import INTERVAL
 from trainer.audit import Audit
+from trainer.course import Fitted
 from trainer.dataset import GOOD, load_image, load_mask
 from trainer.evaluation import Evaluation, Judged
-from trainer.fitting import Fitted
 from trainer.report import heat, plots, words
 from trainer.report.learned import learned
 

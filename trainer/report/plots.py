@@ -15,9 +15,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from trainer.course import Fitted
 from trainer.dataset import GOOD
 from trainer.evaluation import Evaluation
-from trainer.fitting import Fitted
 
 # Colours that matplotlib writes and the page's style sheet replaces: one name each in `report.css`.
 INK, MUTED, GRID = "#010101", "#010102", "#010103"

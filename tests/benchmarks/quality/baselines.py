@@ -1,14 +1,12 @@
 """The methods that Andon is compared with, as plain as textbooks have them: frames in 0..1, and a residual."""
 
-import time
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from monitor.imaging import Pixels
+from trainer.course import Course, FitOptions
 from trainer.dense import DenseDetector
-from trainer.fitting import FitOptions, schedule, share_done
 from trainer.linear import principal_components
 from trainer.scoring import Reading
 from trainer.tensors import to_unit
@@ -92,21 +90,19 @@ def dissimilarity(a: Tensor, b: Tensor) -> Tensor:
 def fit_convolutional(
     images: Pixels, options: FitOptions, similarity: bool
 ) -> tuple[ConvolutionalAutoencoder, int, float]:
-    """Train on images uint8 [N, H, W, C] with Adam until the budget ends. Returns network, iterations and seconds."""
+    """Train on images uint8 [N, H, W, C] with Adam. Returns network, iterations and seconds."""
     torch.manual_seed(options.seed)
     count, height, width, channels = images.shape
     network = ConvolutionalAutoencoder(channels, height, width)
-    optimiser = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
-    start, done, iteration = time.monotonic(), 0.0, 0
-    while done < 1:
+    optimiser = torch.optim.Adam(network.parameters())
+    course = Course(options)
+    for step in course:
         for group in optimiser.param_groups:
-            group["lr"] = LEARNING_RATE * schedule(done)
+            group["lr"] = step.learning_rate
         x = to_unit(torch.from_numpy(images[torch.randint(count, (BATCH,)).numpy()]))
         rebuilt = network.decode(network.encode(x))
         loss = dissimilarity(x, rebuilt).mean() if similarity else F.mse_loss(rebuilt, x)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
-        iteration += 1
-        done = share_done(iteration / options.iterations, (time.monotonic() - start) / options.budget)
-    return network, iteration, time.monotonic() - start
+    return network, course.iterations, course.seconds

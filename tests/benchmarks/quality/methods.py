@@ -25,9 +25,9 @@ from tests.benchmarks.quality.baselines import (
 from trainer import export
 from trainer.architecture import DenseArchitecture
 from trainer.building import BuildOptions, build, training_record, write_card
+from trainer.course import FitOptions, Fitted
 from trainer.dataset import Dataset, Split, choose_input, find_twins, load_images, split
 from trainer.dense import DenseDetector, fit_dense
-from trainer.fitting import FitOptions, Fitted
 from trainer.tensors import to_unit
 
 FALSE_ALARM_RATE = 0.01
@@ -125,7 +125,7 @@ def dense(task: Task) -> bytes:
 def convolutional(task: Task, similarity: bool) -> bytes:
     """The plain convolutional autoencoder."""
     given = Prepared.of(task)
-    options = FitOptions(seed=task.seed, budget=task.budget)
+    options = FitOptions(seed=task.seed, budget=task.budget, learning_rate=LEARNING_RATE)
     network, iterations, seconds = fit_convolutional(given.learned_from, options, similarity)
     detector = (SimilarityDetector if similarity else DenseDetector)(network)
     return pack(task, given, "conv", export_detector(given, detector, iterations, seconds))
