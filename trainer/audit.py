@@ -77,8 +77,9 @@ def audit(
 ) -> Audit:
     """Look through the images of good parts, uint8 [N, H, W, C], their poses [N, 4], and the good test images.
 
-    `scores`: float [N], the finished model's. Those of held-out images are the scale for all: what was learned from
-    scores a little lower, yet a defect among it scores far above good parts as long as there are few of its kind.
+    `scores`: float [N], the finished model's. Those of held-out images are the scale for all. What was learned from
+    scores lower: a defect among it is far above good parts where these lie alike, and hardly where they are a texture,
+    whose memory holds the defect's own patches.
     """
     use: list[Use] = ["learned from"] * len(samples)
     for i in parts.calibration:
