@@ -21,6 +21,9 @@ DOUBT = 20.0
 # What is further from the rest is cut off here: one defect among the good frames would else move the scale of all.
 FAR = 3.0  # robust standard deviations
 PASSES = 10
+# Cells of two runtimes differ by half a millionth of their size. A network that has hardly learned anything reads nearly
+# the same everywhere: with a spread of less than this share of it that difference would be seen in scores.
+ROUNDING = 3e-3
 LEAST = 0.2  # of the average good part's reading is expected of the smoothest, too
 
 
@@ -86,8 +89,8 @@ class Expectation:
 
     @property
     def rounding(self) -> float:
-        """The spread of relative readings below which they are the rounding of the cells they came from."""
-        return 1e-4 * abs(self.background) / self.mean
+        """The least spread of relative readings for which the rounding of their cells moves no score visibly."""
+        return ROUNDING * abs(self.background) / self.mean
 
     def relative(self, cells: Tensor, rough: Tensor) -> Tensor:
         """Cells [N, 1, h, w] above the background, as multiples of what good parts as rough read at their worst."""

@@ -48,6 +48,8 @@ MEMORY_TOP_SHARE = 0.01
 # Elsewhere head and features are of one network, which is wrong about the same parts with both: they have one vote.
 GRAIN_OF_ALIGNED = 0.5
 SHARED = 0.5
+# Of the sum of readings, each in deviations: what varies less is no reading, but what is left of several flat ones.
+LEAST_SPREAD = 0.1
 BATCH = 16
 
 
@@ -221,7 +223,7 @@ class Member(nn.Module):
             Scale.of(reading.top(), least=max(expectation.rounding, 1e-6))
             for reading, expectation in zip(relative, self.expectations, strict=True)
         ]
-        self.scale = Scale.of(top_mean(self.sum(relative)), least=0.01)
+        self.scale = Scale.of(top_mean(self.sum(relative)), least=LEAST_SPREAD)
 
 
 class Detector(nn.Module):

@@ -5,7 +5,8 @@ import onnx
 import pytest
 import torch
 
-from monitor.model import Golden
+from monitor.model import SCORE, Golden
+from monitor.session import Session
 from monitor.subgraph import extract
 from tests.trainer.detectors import detector_of
 from tests.trainer.test_registration import parts
@@ -14,6 +15,7 @@ from trainer.errors import ExportError
 from trainer.export import (
     check_parity,
     choose_golden,
+    serialise,
     set_metadata,
     to_onnx,
     torch_scores,
@@ -121,3 +123,15 @@ def test_parity_refuses_scores_that_differ() -> None:
     for wrong in (reference * np.float32(1.001), np.array([1.0, np.nan], np.float32)):
         with pytest.raises(ExportError, match="no model was written"):
             check_parity(wrong, reference)
+
+
+@pytest.mark.parametrize("learned", [1e-1, 1e-3, 1e-5])
+def test_a_network_that_has_hardly_learned_anything_is_as_exact(learned: float) -> None:
+    torch.manual_seed(0)
+    network = Autoencoder(Architecture(64, 96, 1, components=0)).eval()
+    with torch.no_grad():
+        network.head.to_logit.weight *= learned  # its logits are all but the same everywhere
+    seen = frames(12)
+    detector = detector_of(network, frames(40), seen, texture=False)
+    model = Session(serialise(to_onnx(detector, seen.shape[1:])), "a network", "cpu", threads=1)
+    check_parity(model.run([SCORE], seen)[0], torch_scores(detector, seen))
