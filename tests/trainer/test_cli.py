@@ -239,7 +239,7 @@ def test_ctrl_c_leaves_a_model_that_holds_or_nothing(
         assert [entry.name for entry in tmp_path.iterdir()] == ["part.onnx"]
         assert Model.load(path).card.training.ended == "interrupted"
     else:
-        # Where the first one has ended the program already, the second may find an interpreter that handles none any more.
+        # Where the first has ended the program already, the second may find an interpreter that handles none any more.
         assert process.returncode in (1, 130, -signal.SIGINT)
         assert "nothing was written" in stderr
         assert list(tmp_path.iterdir()) == []
