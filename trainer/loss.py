@@ -88,8 +88,8 @@ def structural_similarity(a: Tensor, b: Tensor, window: int = 8) -> Tensor:
 
     The first factor compares local means relative to themselves, which says nothing for normalised frames, whose means
     are around zero; the smooth L1 loss compares those. The constant is for a range of four spreads. Windows are half
-    a window apart: four of them see every pixel but those at the border. One around every pixel made a training step of
-    large frames take half as long again. Gradients go to `a` alone, `b` is what is right.
+    a window apart: four of them see every pixel but those at the border. With one around every pixel a training step of
+    large colour frames takes a third as long again. Gradients go to `a` alone, `b` is what is right.
     """
 
     def means(*values: Tensor) -> tuple[Tensor, ...]:
