@@ -13,7 +13,6 @@ Where the time is enough for several networks, each is trained without another p
 averaged: a network is wrong about good parts of a sort that it was not shown, the others were.
 """
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, cast
 
@@ -25,6 +24,7 @@ from monitor.imaging import Pixels
 from trainer.architecture import FEATURE_STRIDE, MAP_STRIDE
 from trainer.grain import Grain
 from trainer.loss import TOP_SHARE, top_mean
+from trainer.memory import PatchMemory
 from trainer.network import Autoencoder, Output
 from trainer.registration import Registration, inverse, warp
 from trainer.scale import Expectation, Scale, Surface, roughness
@@ -33,11 +33,6 @@ from trainer.tensors import evenly, normalise, pool, to_unit, upsample
 # The score is 1 for the average good part and this much more for each standard deviation above it, so that scores are
 # positive and their ratio to the threshold (about 1.6 to 2) can be read in one histogram for all models.
 DEVIATION = 0.2
-# The more patches are kept, the fewer good ones look new, and the more distances are computed. A frame gets this many,
-# so that the memory costs less than the network whatever the resolution.
-MEMORY_DISTANCES = 2**21
-MEMORY_LEAST, MEMORY_MOST = 1024, 8192  # patches kept
-MEMORY_DRAWN = 10  # times as many they are chosen from
 MEMORY_CELLS = 2**20  # of all training frames, at most, are held at once: 280 MB
 # With fewer images of good parts a memory has holes: what no training image happened to show counts as a defect. Only
 # the grain of textures, which is alike all over, is remembered of any number.
@@ -63,70 +58,6 @@ class Reading(NamedTuple):
     def top(self) -> Tensor:
         """What frames read where they are worst: [N]."""
         return top_mean(self.cells, self.top_share)
-
-
-class PatchMemory(nn.Module):
-    """Distances to the nearest of the features that good parts have, after whitening.
-
-    The nearest of M patches is found by one matrix product with the patches last: onnxruntime finds the smallest of
-    neighbours in memory four times as fast as the smallest over channels, which took a third of the whole time.
-    """
-
-    blur: Tensor
-
-    def __init__(self, features: int, size: int) -> None:
-        super().__init__()
-        self.size = size
-        self.whiten = nn.Conv2d(features, features, kernel_size=1)
-        self.compare = nn.Linear(features, size)
-        blur = torch.tensor([math.exp(-0.5 * (d / 0.7) ** 2) for d in (-1, 0, 1)])
-        kernel = torch.outer(blur, blur) / blur.sum() ** 2
-        self.register_buffer("blur", kernel[None, None])
-
-    @classmethod
-    def fit(cls, features: Tensor, seed: int) -> "PatchMemory":
-        """Whiten and choose patches: features float [N, F, h, w] of good frames."""
-        cells = features.shape[2] * features.shape[3]
-        size = min(max(MEMORY_DISTANCES // cells, MEMORY_LEAST), MEMORY_MOST)
-        generator = torch.Generator().manual_seed(seed)
-        flat = features.permute(0, 2, 3, 1).flatten(0, 2)  # [N*h*w, F]
-        mean = flat.mean(dim=0)
-        values, vectors = torch.linalg.eigh(torch.cov((flat - mean).T))
-        # Directions in which good parts hardly vary are not blown up beyond a thousandth of the widest one.
-        turn = (vectors / (values.clamp_min(0) + 1e-3 * values.max()).sqrt()).T  # [F, F]
-        drawn = flat[torch.randperm(len(flat), generator=generator)[: MEMORY_DRAWN * size]]
-        patches = farthest_points((drawn - mean) @ turn.T, min(size, len(drawn)))
-        memory = cls(features.shape[1], len(patches))
-        with torch.no_grad():
-            memory.whiten.weight.copy_(turn[:, :, None, None])
-            memory.whiten.bias.copy_(-turn @ mean)  # type: ignore[union-attr]
-            # |f - p|^2 = |f|^2 - 2 f.p + |p|^2: the product gives the last two terms.
-            memory.compare.weight.copy_(-2 * patches)
-            memory.compare.bias.copy_(patches.square().sum(dim=1))
-        return memory
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Features [N, F, h, w] to distances [N, 1, h, w]."""
-        white = self.whiten(features)
-        places = white.flatten(2).transpose(1, 2)  # [N, h * w, F]
-        nearest = self.compare(places).amin(dim=2).unflatten(1, white.shape[2:])[:, None]  # [N, 1, h, w]
-        squared = (white.square().sum(dim=1, keepdim=True) + nearest).clamp_min(0)
-        # Near zero the sum above is rounding noise, which a bare root would magnify; one unit is a small distance here.
-        distance = (squared + 1).sqrt()
-        return F.conv2d(F.pad(distance, (1, 1, 1, 1), mode="replicate"), self.blur)
-
-
-def farthest_points(points: Tensor, count: int) -> Tensor:
-    """Choose `count` of `points` [n, F], each the farthest from those before (greedy k-centre, Gonzalez 1985)."""
-    chosen = torch.zeros(count, dtype=torch.long)
-    nearest = torch.full((len(points),), math.inf)  # squared distances to the chosen ones
-    squares, doubled = points.square().sum(dim=1), 2 * points
-    for i in range(1, count):
-        last = chosen[i - 1]
-        nearest = torch.minimum(nearest, squares - doubled @ points[last] + squares[last])
-        nearest[last] = 0  # rounding must not choose a point twice
-        chosen[i] = nearest.argmax()
-    return points[chosen]
 
 
 class Seen(NamedTuple):

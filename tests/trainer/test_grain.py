@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 
 from trainer.grain import Grain, edges_and_ridges
+from trainer.memory import PatchMemory
 from trainer.scale import SCALES
-from trainer.scoring import PatchMemory
 from trainer.tensors import normalise
 
 

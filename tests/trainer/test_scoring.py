@@ -10,15 +10,14 @@ from trainer.architecture import Architecture
 from trainer.grain import Grain
 from trainer.linear import fit_linear
 from trainer.loss import top_mean
+from trainer.memory import PatchMemory
 from trainer.network import Autoencoder
 from trainer.registration import fit_registration, warp
 from trainer.scoring import (
     DEVIATION,
     Detector,
     Member,
-    PatchMemory,
     build_member,
-    farthest_points,
     see,
 )
 from trainer.tensors import evenly
@@ -36,34 +35,10 @@ def frames(count: int) -> np.ndarray:
     return RNG.integers(0, 256, (count, 64, 64, 1), dtype=np.uint8)
 
 
-def test_memory_distance_is_the_distance_to_the_nearest_patch_after_whitening() -> None:
-    features = torch.randn(6, 4, 8, 8, generator=torch.Generator().manual_seed(0)) * torch.tensor(
-        [1.0, 2, 3, 4]
-    ).reshape(1, 4, 1, 1)
-    memory = PatchMemory.fit(features, seed=0)
-    query = torch.randn(1, 4, 8, 8) * 3
-    white = memory.whiten(query).permute(0, 2, 3, 1).reshape(-1, 4)
-    patches = memory.compare.weight / -2
-    expected = (torch.cdist(white, patches).min(dim=1).values ** 2 + 1).sqrt().reshape(1, 1, 8, 8)
-    expected = torch.nn.functional.conv2d(
-        torch.nn.functional.pad(expected, (1, 1, 1, 1), mode="replicate"), memory.blur
-    )
-    assert torch.allclose(memory(query), expected, atol=1e-4)
-    flat = memory.whiten(features).permute(1, 0, 2, 3).flatten(1)
-    assert torch.allclose(torch.cov(flat), torch.eye(4), atol=0.02)
-
-
 def test_of_very_many_frames_some_are_looked_at_from_first_to_last() -> None:
     numbered = np.arange(1000)[:, None, None, None]
     assert evenly(numbered, 5).ravel().tolist() == [0, 250, 500, 749, 999]
     assert np.array_equal(evenly(numbered, 2000), numbered)
-
-
-def test_farthest_points_spread_out() -> None:
-    cluster = torch.randn(500, 2) * 0.01
-    outliers = torch.tensor([[5.0, 0.0], [0.0, 5.0], [-5.0, 0.0]])
-    chosen = farthest_points(torch.cat([cluster, outliers]), 4)
-    assert {tuple(point.tolist()) for point in outliers} <= {tuple(point.tolist()) for point in chosen}
 
 
 def test_held_out_frames_score_one_on_average_with_the_promised_spread(network: Autoencoder) -> None:
