@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer.dataset import GOOD, Dataset, Sample, open_dataset
+from trainer.dataset import GOOD, Dataset, Sample, choose_input, find_twins, load_images, open_dataset
 from trainer.sample.render import write_sample
 
 SAMPLE = "sample"  # the word that stands for the rendered part
 SHARED = Path("../shared/data")  # real images, where a checkout has them beside it
+ALIKE = 0.9  # thumbnails that correlate so far may be photographs of one part
 DEFAULT = (SHARED / "magnetic_tile", SHARED / "molded_toy")
 
 
@@ -26,12 +27,21 @@ def draw(dataset: Dataset, seed: int, images: int | None, mixed: float) -> Datas
     """What one training learns from and is tested on.
 
     `images`: so many of the good ones, drawn at random; None for all. `mixed`: a share of defects that slip in among
-    them, taken out of the test images. More images give what fewer gave and others, with the same seed.
+    them, taken out of the test images, as are other photographs of the same parts: of what a training was told to be
+    good nobody can ask that it is found. More images give what fewer gave and others, with the same seed.
     """
     rng = np.random.default_rng(seed)
     good = [dataset.train[i] for i in rng.permutation(len(dataset.train))[:images]]
     defects = [sample for sample in dataset.test if sample.label != GOOD]
     slipped = [defects[i] for i in rng.permutation(len(defects))[: round(mixed * len(good))]]
     train = sorted(good + [Sample(sample.path, GOOD) for sample in slipped], key=lambda sample: sample.path)
-    test = tuple(sample for sample in dataset.test if sample not in slipped)
+    told = set(slipped + twins_among(defects, slipped)) if slipped else set()
+    test = tuple(sample for sample in dataset.test if sample not in told)
     return replace(dataset, train=tuple(train), test=test)
+
+
+def twins_among(samples: list[Sample], chosen: list[Sample]) -> list[Sample]:
+    """Those of the samples that may show the same parts as the chosen ones."""
+    groups = find_twins(load_images(samples, choose_input(samples, side=64, any_size=True)), ALIKE)
+    taken = {group for sample, group in zip(samples, groups, strict=True) if sample in chosen}
+    return [sample for sample, group in zip(samples, groups, strict=True) if group in taken]

@@ -194,7 +194,8 @@ def grid(cells: Callable[[Choice], list[Cell]], key: str, choice: Choice, result
 def with_defects(choice: Choice, results: Results) -> dict[str, list[Row]]:
     """Image AUROC and what is found at the threshold, with and without defects among the good images.
 
-    Defects that slipped in are no test images any more: who learned without them is not tested on them.
+    Defects that slipped in, and other photographs of their parts, are no test images any more: who learned without them
+    is not tested on them.
     """
     rows: dict[float, Row] = {}
     for (share, data, _), found in _by("mixed", mixed_in(choice), results).items():

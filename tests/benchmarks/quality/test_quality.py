@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
@@ -74,6 +74,22 @@ def test_defects_that_slip_in_are_learned_from_as_good_and_not_tested(sample_fol
     assert {sample.label for sample in mixed.train} == {"good"}
     assert slipped.isdisjoint(sample.path for sample in mixed.test)
     assert len(mixed.test) == len(dataset.test) - 3
+
+
+def test_other_photographs_of_parts_that_slipped_in_are_not_tested(sample_folder: Path, tmp_path: Path) -> None:
+    dataset = open_dataset(sample_folder)
+    tests = []
+    for i, sample in enumerate(dataset.test):
+        image = cv2.imread(str(sample.path))
+        for exposure in (1.0, 0.8):
+            path = tmp_path / f"{i}_{exposure}.png"
+            cv2.imwrite(str(path), cv2.convertScaleAbs(image, alpha=exposure))
+            tests.append(replace(sample, path=path))
+    twice = replace(dataset, test=tuple(tests))
+    mixed = draw(twice, 0, None, 0.1)
+    parts = {sample.path.name.split("_")[0] for sample in set(mixed.train) - set(dataset.train)}
+    assert 1 < len(parts) <= 3
+    assert set(twice.test) - set(mixed.test) == {s for s in tests if s.path.name.split("_")[0] in parts}
 
 
 @pytest.mark.parametrize("name", DISTURBANCES)
