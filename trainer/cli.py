@@ -173,9 +173,10 @@ def fit(
 
     import torch
 
-    from trainer.building import BuildOptions, DenseOptions, build
+    from trainer.building import build
     from trainer.course import FitOptions
     from trainer.evaluation import to_table
+    from trainer.options import BuildOptions, DenseOptions
     from trainer.pace import use_fastest_threads
     from trainer.report import write_report
     from trainer.report.words import data_warnings

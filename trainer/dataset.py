@@ -28,6 +28,9 @@ GOOD = "good"
 # With fewer there is nothing to hold out: two to learn from, and three scores are the least a tail can be fitted to.
 MIN_IMAGES = 8
 VALIDATION_MIN_IMAGES = 1000  # from so many on, some are held out for validation alone
+CALIBRATION_LEAST, CALIBRATION_MOST = 4, 1200  # images held out for calibration from one network
+HELD_OUT_FROM_ALL = 0.05  # of the images, `FEW` at least, where there are several networks
+HELD_OUT_FROM_ALL_MIN_IMAGES = 10 * FEW
 # Where at least this share of the images has one size, one of another size is a mistake, not variety.
 COMMON_SHARE = 0.9
 # Cameras have more pixels than a model takes. A JPEG is decoded at a part of its size, as long as it keeps this many
@@ -224,31 +227,37 @@ def split(groups: NDArray[np.int64], seed: int) -> Split:
     held-out ones serve for both: what the network has never seen limits it more than the choice among a few looks, all
     late in the training, moves the threshold.
     """
-    return splits(groups, seed, 1)[0]
+    order = np.random.default_rng(seed).permutation(int(groups.max()) + 1)
+    return _split(groups, order, max(round(0.2 * len(groups)), CALIBRATION_LEAST))
 
 
 def splits(groups: NDArray[np.int64], seed: int, count: int) -> tuple[Split, ...]:
-    """Split `count` times, each time holding out other images for calibration, the first as `split` does.
+    """Split `count` times, each time holding out another third of the images, or less where `count` is more than three.
 
-    Of many images half of what is held out is the same each time: what all networks together say of it tells how much
-    less they go astray than one alone. There are fewer splits where the groups are too large for so many.
+    So there is a network to say of each image what it makes of it unseen. Of many images a few are held out each time:
+    what all networks together say of them tells how much less they go astray than one alone. One split is as `split`
+    does it; there are fewer than `count` where images are too few or groups too large.
     """
+    total = len(groups)
+    shares = min(max(count, 3), total // CALIBRATION_LEAST)
+    if count == 1 or shares < 2:
+        return (split(groups, seed),)
     order = np.random.default_rng(seed).permutation(int(groups.max()) + 1)
+    sizes = np.bincount(groups)[order]
     common = 0
-    if count > 1 and _held_out(len(groups)) >= 2 * FEW:
-        sizes = np.bincount(groups)[order]
-        common = int(np.searchsorted(sizes.cumsum(), _held_out(len(groups)) / 2)) + 1
-    always, others = order[:common], order[common:]
-    found: list[Split] = []
-    start = 0
-    for _ in range(count):
-        one = _split(groups, np.concatenate([always, np.roll(others, -start)]))
-        own = len(np.unique(groups[one.calibration])) - common
-        start += own
-        if found and (own == 0 or start > len(others)):
-            break
-        found.append(one)
-    return tuple(found)
+    if total >= HELD_OUT_FROM_ALL_MIN_IMAGES:
+        common = int(np.searchsorted(sizes.cumsum(), max(HELD_OUT_FROM_ALL * total, FEW))) + 1
+    always, others, sizes = order[:common], order[common:], sizes[common:]
+    middles = sizes.cumsum() - sizes / 2
+    share = middles * shares // max(sizes.sum(), 1)
+    found = []
+    for i in range(min(count, shares)):
+        own, rest = others[share == i], others[share != i]
+        held_out = np.concatenate([always, own])
+        wanted = int(np.isin(groups, held_out).sum())
+        if len(own) and wanted >= CALIBRATION_LEAST and total - wanted >= total / 3:
+            found.append(_split(groups, np.concatenate([held_out, rest]), wanted))
+    return tuple(found) or (split(groups, seed),)
 
 
 def common_to(parts: Sequence[Split]) -> NDArray[np.int64]:
@@ -265,14 +274,9 @@ def together(parts: Sequence[Split]) -> Split:
     return Split(train, validation, calibration, parts[0].groups)
 
 
-def _held_out(images: int) -> int:
-    """How many of so many images are held out for calibration."""
-    return min(max(round(0.2 * images), 4), 1200)
-
-
-def _split(groups: NDArray[np.int64], order: NDArray[np.int64]) -> Split:
+def _split(groups: NDArray[np.int64], order: NDArray[np.int64], held_out: int) -> Split:
     total = len(groups)
-    wanted_calibration = _held_out(total)
+    wanted_calibration = min(held_out, CALIBRATION_MOST)
     wanted_validation = min(round(0.1 * total), 200) if total >= VALIDATION_MIN_IMAGES else 0
     calibration: list[int] = []
     validation: list[int] = []

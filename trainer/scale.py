@@ -23,7 +23,7 @@ FAR = 3.0  # robust standard deviations
 PASSES = 10
 # Cells of two runtimes differ by half a millionth of their size. A network that has hardly learned anything reads
 # nearly the same everywhere: with a spread of less than this share of it that difference would be seen in scores.
-ROUNDING = 3e-3
+ROUNDING = 1e-2
 LEAST = 0.2  # of the average good part's reading is expected of the smoothest, too
 
 

@@ -24,10 +24,11 @@ from tests.benchmarks.quality.baselines import (
 )
 from trainer import export
 from trainer.architecture import DenseArchitecture
-from trainer.building import BuildOptions, build, training_record, write_card
+from trainer.building import build, training_record, write_card
 from trainer.course import FitOptions, Fitted
 from trainer.dataset import Dataset, Split, choose_input, find_twins, load_images, split
 from trainer.dense import DenseDetector, fit_dense
+from trainer.options import BuildOptions
 from trainer.tensors import to_unit
 
 FALSE_ALARM_RATE = 0.01
