@@ -144,10 +144,12 @@ def twin_groups(samples: Sequence[Sample], groups: NDArray[np.int64]) -> tuple[t
     return tuple(tuple(samples[i] for i in group) for group in found)
 
 
-def twins_between(images: Pixels, tested: Sequence[Sample], tested_images: Pixels) -> tuple[Sample, ...]:
-    """The test images that have a near-twin among `images`; both uint8 [., H, W, C]."""
+def twins_between(
+    images: Pixels, tested: Sequence[Sample], tested_images: Pixels, correlation: float = TESTED_CORRELATION
+) -> tuple[Sample, ...]:
+    """The test images that have a near-twin among `images`; both uint8 [., H, W, C]. See `find_twins`."""
     if not len(tested):
         return ()
-    groups = find_twins(np.concatenate([images, tested_images]), TESTED_CORRELATION).tolist()
+    groups = find_twins(np.concatenate([images, tested_images]), correlation).tolist()
     seen = set(groups[: len(images)])
     return tuple(sample for sample, group in zip(tested, groups[len(images) :], strict=True) if group in seen)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer.dataset import GOOD, Dataset, Sample, choose_input, find_twins, load_images, open_dataset
+from trainer.audit import twins_between
+from trainer.dataset import GOOD, Dataset, Sample, choose_input, load_images, open_dataset
 from trainer.sample.render import write_sample
 
 SAMPLE = "sample"  # the word that stands for the rendered part
@@ -35,13 +36,12 @@ def draw(dataset: Dataset, seed: int, images: int | None, mixed: float) -> Datas
     defects = [sample for sample in dataset.test if sample.label != GOOD]
     slipped = [defects[i] for i in rng.permutation(len(defects))[: round(mixed * len(good))]]
     train = sorted(good + [Sample(sample.path, GOOD) for sample in slipped], key=lambda sample: sample.path)
-    told = set(slipped + twins_among(defects, slipped)) if slipped else set()
+    told = photographs_of(slipped, defects) if slipped else ()
     test = tuple(sample for sample in dataset.test if sample not in told)
     return replace(dataset, train=tuple(train), test=test)
 
 
-def twins_among(samples: list[Sample], chosen: list[Sample]) -> list[Sample]:
-    """Those of the samples that may show the same parts as the chosen ones."""
-    groups = find_twins(load_images(samples, choose_input(samples, side=64, any_size=True)), ALIKE)
-    taken = {group for sample, group in zip(samples, groups, strict=True) if sample in chosen}
-    return [sample for sample, group in zip(samples, groups, strict=True) if group in taken]
+def photographs_of(chosen: list[Sample], samples: list[Sample]) -> tuple[Sample, ...]:
+    """Those of the samples that may show the same parts as the chosen ones, and these."""
+    spec = choose_input(samples, side=64, any_size=True)
+    return twins_between(load_images(chosen, spec), samples, load_images(samples, spec), ALIKE)
