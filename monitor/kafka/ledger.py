@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -17,6 +17,7 @@ class Claim:
     pending: int = 0
     first: int | None = None  # the offset of its first frame
     done: int | None = None  # the offset to commit: the next frame to be inspected
+    committed: int | None = None  # the last offset that the broker took
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +104,31 @@ class Ledger(Generic[P]):
             ours = [entry.claim.held for entry in entries]
             return ours, {entry.partition: entry.offset + 1 for entry in entries if entry.claim.held}
 
-    def acknowledge(self, count: int) -> dict[P, int]:
-        """The next `count` frames are answered: gives the offset to commit for each of their partitions still ours."""
-        offsets: dict[P, int] = {}
+    def acknowledge(self, count: int) -> None:
+        """The next `count` frames are answered."""
         with self._lock:
             for _ in range(count):
                 entry = self._unanswered.popleft()
                 entry.claim.pending -= 1
                 if entry.claim.held:
-                    entry.claim.done = offsets[entry.partition] = entry.offset + 1
+                    entry.claim.done = entry.offset + 1
+
+    def uncommitted(self, partitions: Iterable[P]) -> dict[P, int]:
+        """The offset to commit for each of these that is ours and where it is another than the last one."""
+        offsets: dict[P, int] = {}
+        with self._lock:
+            for partition in partitions:
+                claim = self._claims.get(partition)
+                if claim is not None and claim.done is not None and claim.done != claim.committed:
+                    offsets[partition] = claim.done
         return offsets
+
+    def committed(self, offsets: Mapping[P, int]) -> None:
+        """The broker took these."""
+        with self._lock:
+            for partition, offset in offsets.items():
+                if partition in self._claims:
+                    self._claims[partition].committed = offset
 
     def done(self, partition: P) -> int | None:
         """The offset after the last frame answered, None where there was none yet."""

@@ -76,7 +76,6 @@ class KafkaSource:
         self._taken: set[TopicPartition] = set()  # assigned, and not yet set to where they are to continue
         self._resume: dict[TopicPartition, int] = {}  # where they were given up, if nothing was committed
         self._ready: deque[tuple[Any, Claim]] = deque()
-        self._to_commit: dict[TopicPartition, int] = {}
         self._committing = False
         self._last_commit = 0.0
         self._closing = False
@@ -155,21 +154,17 @@ class KafkaSource:
 
     def acknowledge(self, frames: Sequence[Frame]) -> None:
         """Note the offsets; they are committed with one of the next polls, several at once."""
-        offsets = self.ledger.acknowledge(len(frames))
-        if self._commits:
-            self._to_commit |= offsets
-            self._commit()
+        self.ledger.acknowledge(len(frames))
+        self._commit()
 
     def close(self) -> None:
         """Commit what is answered, leave the group."""
         self._closing = True
         try:
-            # A commit still on its way would end with the connection, unanswered: it is made again, and waited for.
-            if self._to_commit or self._committing:
-                done = {p: offset for p in self.ledger.partitions if (offset := self.ledger.done(p)) is not None}
-                self._consumer.commit(_with_metadata(done), timeout_ms=CLOSE_TIMEOUT_MS)
+            if self._commits:
+                self._commit_all()
         except kafka_errors.KafkaError as error:
-            log.warning("kafka: the last offsets could not be committed (%s); their frames come again", error)
+            log.warning("kafka: the last offsets could not be committed (%s); their frames come again", describe(error))
         self._consumer.close(autocommit=False, timeout_ms=CLOSE_TIMEOUT_MS)
 
     def membership(self) -> Any | None:
@@ -226,7 +221,6 @@ class KafkaSource:
             nobody_else = committed is None or (done is not None and committed <= done)
             if nobody_else or partition not in self._consumer.assignment():
                 continue
-            self._to_commit.pop(partition, None)
             dropped = self.ledger.renew(partition)
             self._metrics.dropped.inc(dropped)
             self._consumer.seek(partition, committed)
@@ -300,16 +294,12 @@ class KafkaSource:
                 total += lag
         return total
 
-    def _held(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
-        ours = set(self.ledger.partitions)
-        return {partition: offset for partition, offset in offsets.items() if partition in ours}
-
     def _commit(self) -> None:
         """Send what there is to commit, one request at a time, every `COMMIT_SECONDS` at most."""
         soon = time.monotonic() - self._last_commit < COMMIT_SECONDS
-        if soon or self._committing or not self._to_commit or not self.membership():
+        if not self._commits or soon or self._committing or not self.membership():
             return
-        offsets, self._to_commit = self._held(self._to_commit), {}
+        offsets = self.ledger.uncommitted(self.ledger.partitions)
         if not offsets:
             return
         self._committing, self._last_commit = True, time.monotonic()
@@ -322,9 +312,25 @@ class KafkaSource:
         """Called on the client's thread. A commit that failed is made up for by the next one."""
         if isinstance(response, Exception):
             log.warning("kafka: offsets not committed (%s); their frames may come again", describe(response))
-            for partition, offset in offsets.items():
-                self._to_commit.setdefault(partition, offset.offset)
+        else:
+            self.ledger.committed({partition: offset.offset for partition, offset in offsets.items()})
         self._committing = False
+
+    def _commit_all(self) -> None:
+        """Commit what is answered and wait for it, and before that for the end of a rebalance that is under way.
+
+        A commit on its way would end with the connection, unanswered: what it asks for is asked for again.
+        """
+        deadline = time.monotonic() + CLOSE_TIMEOUT_MS / 1000
+        while offsets := self.ledger.uncommitted(self.ledger.partitions):
+            try:
+                self._consumer.commit(_with_metadata(offsets), timeout_ms=CLOSE_TIMEOUT_MS)
+                return
+            except kafka_errors.RebalanceInProgressError:
+                if time.monotonic() > deadline:
+                    raise
+            self._pause(True)
+            self._consumer.poll(milliseconds(LEAST_POLL_SECONDS))
 
     def _take(self, partitions: Collection[TopicPartition]) -> None:
         with self._assigning:
@@ -338,18 +344,16 @@ class KafkaSource:
         deadline = time.monotonic() + (0 if lost or self._closing else self._settings.rebalance_timeout)
         while self.ledger.pending(partitions) and time.monotonic() < deadline:
             await net.sleep(0.02)
-        done = {p: offset for p in partitions if (offset := self.ledger.done(p)) is not None}
-        if done and self._commits and not lost:
+        offsets = self.ledger.uncommitted(partitions)
+        if offsets and self._commits and not lost:
             try:
-                await self._consumer.commit_async(_with_metadata(done))
+                await self._consumer.commit_async(_with_metadata(offsets))
             except kafka_errors.KafkaError as error:
                 log.warning("kafka: offsets not committed before the rebalance (%s)", describe(error))
         with self._assigning:
             self._taken -= set(partitions)
             self._resume |= {p: place for p in partitions if (place := self.ledger.resume(p)) is not None}
             dropped = self.ledger.revoke(partitions)
-        for partition in partitions:
-            self._to_commit.pop(partition, None)
         self._metrics.dropped.inc(dropped)
         self._metrics.partitions.set(len(self.ledger.partitions))
         for partition in partitions:

@@ -112,7 +112,7 @@ def test_readiness_needs_partitions_and_lag_is_there_for_each(line: Line) -> Non
 
 def test_sigterm_commits_what_is_answered_and_leaves_the_group(line: Line) -> None:
     line.send([data for data, _ in parts(40)])
-    with line.monitor() as monitor:
+    with line.monitor("kafka.session_timeout=30") as monitor:  # a machine that stalls for a while is not to be the test
         line.read_verdicts(40)
         monitor.signal(signal.SIGTERM)
         assert monitor.end() == 0
@@ -122,7 +122,7 @@ def test_sigterm_commits_what_is_answered_and_leaves_the_group(line: Line) -> No
         members = admin.describe_groups([line.name])[line.name]["members"]
     finally:
         admin.close()
-    assert sum(offset.offset for offset in offsets.values() if offset.offset > 0) == 40
+    assert sum(offset.offset for offset in offsets.values() if offset.offset > 0) == 40, monitor.log.read_text()
     assert all(isinstance(partition, TopicPartition) for partition in offsets)
     assert members == []
 

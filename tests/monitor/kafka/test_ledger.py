@@ -13,9 +13,23 @@ def test_a_frame_answered_moves_its_partitions_offset() -> None:
     ledger: Ledger[str] = Ledger()
     ledger.assign(["a", "b"])
     assert all(poll(ledger, partition, offset) for partition, offset in [("a", 5), ("b", 9), ("a", 6)])
-    assert ledger.acknowledge(2) == {"a": 6, "b": 10}
+    ledger.acknowledge(2)
+    assert ledger.uncommitted(["a", "b", "c"]) == {"a": 6, "b": 10}
     assert (ledger.pending(["a"]), ledger.done("a")) == (1, 6)
-    assert ledger.acknowledge(1) == {"a": 7}
+    ledger.acknowledge(1)
+    assert ledger.uncommitted(["a"]) == {"a": 7}
+
+
+def test_an_offset_is_committed_once_and_anew_by_who_gets_the_partition_back() -> None:
+    ledger: Ledger[str] = Ledger()
+    for _ in range(2):
+        ledger.assign(["a"])
+        poll(ledger, "a", 5)
+        ledger.acknowledge(1)
+        assert ledger.uncommitted(["a"]) == {"a": 6}
+        ledger.committed({"a": 6, "b": 3})
+        assert ledger.uncommitted(["a", "b"]) == {}
+        ledger.revoke(["a"])
 
 
 def test_frames_of_a_partition_that_went_and_came_back_move_no_offset() -> None:
@@ -28,8 +42,10 @@ def test_frames_of_a_partition_that_went_and_came_back_move_no_offset() -> None:
     poll(ledger, "a", 5)
     old, new = ledger.next_to_deliver(2)
     assert ledger.held([old, new]) == ([False, True], {"a": 6})
-    assert ledger.acknowledge(1) == {}
-    assert ledger.acknowledge(1) == {"a": 6}
+    ledger.acknowledge(1)
+    assert ledger.uncommitted(["a"]) == {}
+    ledger.acknowledge(1)
+    assert ledger.uncommitted(["a"]) == {"a": 6}
 
 
 def test_a_frame_fetched_before_its_partition_went_and_came_back_is_not_taken() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from kafka import KafkaAdminClient
 
 from monitor.errors import SourceError
 from monitor.kafka.opening import Kafka
@@ -84,6 +85,31 @@ def test_a_source_that_gets_nothing_although_frames_wait_ends_itself(line: Line,
     source._consumer.poll = lambda *arguments, **options: {}  # a client that has lost its way
     with pytest.raises(SourceError, match=r"8 records wait and none has come for \d+ s; ending, to be started anew"):
         poll_for(30, source)
+
+
+def test_a_rebalance_is_waited_for_to_commit_what_is_answered(line: Line, members: Any) -> None:
+    line.send([data for data, _ in parts(8)], cameras=[f"camera-{number}" for number in range(8)])
+    first, idle = members(), members(poll_timeout=3)
+    until([first, idle], [2, 2])
+    frames = first.poll(8, 5)
+    assert frames
+    newcomer = members()
+    deadline = time.monotonic() + 10
+    with ThreadPoolExecutor(1) as pool:  # the one that is not polled keeps the others waiting for a while
+        joining = pool.submit(poll_for, 1, newcomer)
+        while not first._consumer._coordinator.rebalance_in_progress() and time.monotonic() < deadline:
+            first.poll(0, 0)
+        assert first._consumer._coordinator.rebalance_in_progress()
+        joining.result()
+    first._last_commit = time.monotonic()
+    first.acknowledge(frames)
+    first.close()
+    admin = KafkaAdminClient(bootstrap_servers=line.servers)
+    try:
+        offsets = admin.list_group_offsets({line.name: None})[line.name]
+    finally:
+        admin.close()
+    assert sum(max(offset.offset, 0) for offset in offsets.values()) == len(frames)
 
 
 def test_a_quiet_line_is_not_a_stuck_one(line: Line, members: Any) -> None:
