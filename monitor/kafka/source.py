@@ -321,7 +321,7 @@ class KafkaSource:
 
         A commit on its way would end with the connection, unanswered: what it asks for is asked for again.
         """
-        deadline = time.monotonic() + CLOSE_TIMEOUT_MS / 1000
+        deadline = time.monotonic() + self._settings.rebalance_timeout + CLOSE_TIMEOUT_MS / 1000
         while offsets := self.ledger.uncommitted(self.ledger.partitions):
             try:
                 self._consumer.commit(_with_metadata(offsets), timeout_ms=CLOSE_TIMEOUT_MS)

@@ -61,6 +61,11 @@ def until(sources: list[KafkaSource], shares: list[int]) -> None:
     assert [len(source.ledger.partitions) for source in sources] == shares
 
 
+def rebalancing(source: KafkaSource) -> bool:
+    """Whether the member has asked to join and not been answered, which no public method tells."""
+    return bool(source._consumer._coordinator.rebalance_in_progress())
+
+
 def poll_for(seconds: float, source: KafkaSource) -> int:
     """How many frames come."""
     count, deadline = 0, time.monotonic() + seconds
@@ -93,17 +98,20 @@ def test_a_rebalance_is_waited_for_to_commit_what_is_answered(line: Line, member
     until([first, idle], [2, 2])
     frames = first.poll(8, 5)
     assert frames
-    newcomer = members()
-    deadline = time.monotonic() + 10
-    with ThreadPoolExecutor(1) as pool:  # the one that is not polled keeps the others waiting for a while
-        joining = pool.submit(poll_for, 1, newcomer)
-        while not first._consumer._coordinator.rebalance_in_progress() and time.monotonic() < deadline:
-            first.poll(0, 0)
-        assert first._consumer._coordinator.rebalance_in_progress()
+    newcomer, over = members(), threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        joining = pool.submit(lambda: [newcomer.poll(0, 0) for _ in iter(over.is_set, True)])
+        try:
+            deadline = time.monotonic() + 10
+            while not rebalancing(first) and time.monotonic() < deadline:
+                first.poll(0, 0)
+            assert rebalancing(first)  # for as long as the idle one, which is not polled, is waited for
+            first._last_commit = time.monotonic()  # so the answer comes too late for the commit of a poll
+            first.acknowledge(frames)
+            first.close()
+        finally:
+            over.set()
         joining.result()
-    first._last_commit = time.monotonic()
-    first.acknowledge(frames)
-    first.close()
     admin = KafkaAdminClient(bootstrap_servers=line.servers)
     try:
         offsets = admin.list_group_offsets({line.name: None})[line.name]
