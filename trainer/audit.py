@@ -13,7 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from monitor import imaging
 from monitor.calibration import FEW
 from monitor.imaging import Pixels
-from trainer.dataset import Sample, Split, find_twins
+from trainer.dataset import Sample
+from trainer.splitting import Split
+from trainer.twins import twins_between
 
 # Images this many robust deviations away are named. Of good parts with normal scores it would be one in three million;
 # of real ones it is a few, which is what a person's look is for.
@@ -22,9 +24,6 @@ ODD = 5.0
 # for a rate of 0.1 % so far that 13 to 18 % of the defects were found, and 67 to 77 % without them.
 FAR_OUT = 10.0
 FAR_OUT_MOST = 0.05  # of the held-out images; where more lie far out, that is how good parts are spread
-
-# Of different parts under one camera a few look this much alike by chance; those of a burst look more so.
-TESTED_CORRELATION = 0.98
 
 Use = Literal["learned from", "held out"]
 
@@ -142,14 +141,3 @@ def twin_groups(samples: Sequence[Sample], groups: NDArray[np.int64]) -> tuple[t
     members = [np.flatnonzero(groups == group).tolist() for group in np.unique(groups)]
     found = sorted((group for group in members if len(group) > 1), key=lambda group: (-len(group), group[0]))
     return tuple(tuple(samples[i] for i in group) for group in found)
-
-
-def twins_between(
-    images: Pixels, tested: Sequence[Sample], tested_images: Pixels, correlation: float = TESTED_CORRELATION
-) -> tuple[Sample, ...]:
-    """The test images that have a near-twin among `images`; both uint8 [., H, W, C]. See `find_twins`."""
-    if not len(tested):
-        return ()
-    groups = find_twins(np.concatenate([images, tested_images]), correlation).tolist()
-    seen = set(groups[: len(images)])
-    return tuple(sample for sample, group in zip(tested, groups[len(images) :], strict=True) if group in seen)

@@ -24,25 +24,15 @@ from monitor.model import Golden, Model
 from trainer import export
 from trainer.audit import Audit, audit, far_out
 from trainer.course import Fitted
-from trainer.dataset import (
-    GOOD,
-    Dataset,
-    Sample,
-    Split,
-    choose_input,
-    common_to,
-    find_twins,
-    fingerprint,
-    good_samples,
-    load_images,
-    together,
-)
+from trainer.dataset import GOOD, Dataset, Sample, choose_input, fingerprint, good_samples, load_images
 from trainer.evaluation import Evaluation, evaluate
 from trainer.options import BuildOptions
 from trainer.pace import seconds_per_step
 from trainer.progress import Progress, quiet
 from trainer.resolution import PART_SIDES, load_at_best_size
+from trainer.splitting import Split, common_to, together
 from trainer.training import conv_dense, scores_of_unseen, train
+from trainer.twins import find_twins
 
 # What remains to be done after the training (memory, export, calibration, evaluation, report) takes this share of the
 # budget, and no more than this many seconds.

@@ -1,11 +1,10 @@
-"""Folders of images: which are good, what size the model should take, which are near-twins, how to split them."""
+"""Folders of images: which are good, what size the model should take, and their pixels."""
 
 import io
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal
@@ -16,7 +15,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from monitor import imaging
-from monitor.calibration import FEW
 from monitor.card import InputSpec
 from monitor.errors import ImageError, UsageError
 from monitor.imaging import Pixels
@@ -27,10 +25,6 @@ from trainer.progress import Progress, quiet
 GOOD = "good"
 # With fewer there is nothing to hold out: two to learn from, and three scores are the least a tail can be fitted to.
 MIN_IMAGES = 8
-VALIDATION_MIN_IMAGES = 1000  # from so many on, some are held out for validation alone
-CALIBRATION_LEAST, CALIBRATION_MOST = 4, 1200  # images held out for calibration from one network
-HELD_OUT_FROM_ALL = 0.05  # of the images, `FEW` at least, where there are several networks
-HELD_OUT_FROM_ALL_MIN_IMAGES = 10 * FEW
 # Where at least this share of the images has one size, one of another size is a mistake, not variety.
 COMMON_SHARE = 0.9
 # Cameras have more pixels than a model takes. A JPEG is decoded at a part of its size, as long as it keeps this many
@@ -55,19 +49,6 @@ class Dataset:
     root: Path
     train: tuple[Sample, ...]
     test: tuple[Sample, ...]
-
-
-@dataclass(frozen=True)
-class Split:
-    """Indices into the training images. `validation` may be the same as `calibration`.
-
-    `groups` is the group of near-twins of every image, int [N]; each group is on one side.
-    """
-
-    train: NDArray[np.int64]
-    validation: NDArray[np.int64]
-    calibration: NDArray[np.int64]
-    groups: NDArray[np.int64]
 
 
 def open_dataset(root: Path) -> Dataset:
@@ -200,99 +181,6 @@ def fingerprint(samples: Iterable[Sample]) -> str:
     return sha256("".join(digests).encode()).hexdigest()
 
 
-def find_twins(images: Pixels, correlation: float = 0.97) -> NDArray[np.int64]:
-    """Group near-twins, photographs of one part: a group number for each image, int [N], numbered from 0.
-
-    `images`: uint8 [N, H, W, C]. Twins are images whose thumbnails (24 x 24 grey, mean of all images subtracted,
-    normalised) correlate; groups are connected components. Parts under a fixed camera all look alike, so where one
-    group would swallow a fifth of the images, a higher correlation is asked for.
-    """
-    grey = images.mean(axis=3)
-    thumbnails = np.stack([cv2.resize(image, (24, 24), interpolation=cv2.INTER_AREA) for image in grey])
-    flat = thumbnails.reshape(len(images), -1).astype(np.float64)
-    flat = _standardise(flat)
-    flat = _standardise(flat - flat.mean(axis=0))
-    similarity = flat @ flat.T / flat.shape[1]
-    for threshold in (correlation, 0.98, 0.99, 0.995, 0.999, 0.9995):
-        groups = _components(similarity > threshold)
-        if np.bincount(groups).max() <= max(6, len(images) / 5):
-            return groups
-    return np.arange(len(images))
-
-
-def split(groups: NDArray[np.int64], seed: int) -> Split:
-    """Hold out a fifth of the images for calibration (at most 1,200) and, of many, a tenth for validation.
-
-    `groups`: int [N] as `find_twins` gives them; a group is never divided. Of fewer than VALIDATION_MIN_IMAGES the
-    held-out ones serve for both: what the network has never seen limits it more than the choice among a few looks, all
-    late in the training, moves the threshold.
-    """
-    order = np.random.default_rng(seed).permutation(int(groups.max()) + 1)
-    return _split(groups, order, max(round(0.2 * len(groups)), CALIBRATION_LEAST))
-
-
-def splits(groups: NDArray[np.int64], seed: int, count: int) -> tuple[Split, ...]:
-    """Split `count` times, each time holding out another third of the images, or less where `count` is more than three.
-
-    So there is a network to say of each image what it makes of it unseen. Of many images a few are held out each time:
-    what all networks together say of them tells how much less they go astray than one alone. One split is as `split`
-    does it; there are fewer than `count` where images are too few or groups too large.
-    """
-    total = len(groups)
-    shares = min(max(count, 3), total // CALIBRATION_LEAST)
-    if count == 1 or shares < 2:
-        return (split(groups, seed),)
-    order = np.random.default_rng(seed).permutation(int(groups.max()) + 1)
-    sizes = np.bincount(groups)[order]
-    common = 0
-    if total >= HELD_OUT_FROM_ALL_MIN_IMAGES:
-        common = int(np.searchsorted(sizes.cumsum(), max(HELD_OUT_FROM_ALL * total, FEW))) + 1
-    always, others, sizes = order[:common], order[common:], sizes[common:]
-    middles = sizes.cumsum() - sizes / 2
-    share = middles * shares // max(sizes.sum(), 1)
-    found = []
-    for i in range(min(count, shares)):
-        own, rest = others[share == i], others[share != i]
-        held_out = np.concatenate([always, own])
-        wanted = int(np.isin(groups, held_out).sum())
-        if len(own) and wanted >= CALIBRATION_LEAST and total - wanted >= total / 3:
-            found.append(_split(groups, np.concatenate([held_out, rest]), wanted))
-    return tuple(found) or (split(groups, seed),)
-
-
-def common_to(parts: Sequence[Split]) -> NDArray[np.int64]:
-    """The images, int [n], that are held out for calibration in all of these splits."""
-    return reduce(np.intersect1d, [part.calibration for part in parts])
-
-
-def together(parts: Sequence[Split]) -> Split:
-    """What is learned from, stopped by and calibrated on in any of these splits of the same images."""
-    train, validation, calibration = (
-        np.unique(np.concatenate(indices))
-        for indices in zip(*((part.train, part.validation, part.calibration) for part in parts), strict=True)
-    )
-    return Split(train, validation, calibration, parts[0].groups)
-
-
-def _split(groups: NDArray[np.int64], order: NDArray[np.int64], held_out: int) -> Split:
-    total = len(groups)
-    wanted_calibration = min(held_out, CALIBRATION_MOST)
-    wanted_validation = min(round(0.1 * total), 200) if total >= VALIDATION_MIN_IMAGES else 0
-    calibration: list[int] = []
-    validation: list[int] = []
-    train: list[int] = []
-    for group in order:
-        members = np.flatnonzero(groups == group).tolist()
-        if len(calibration) < wanted_calibration:
-            calibration += members
-        elif len(validation) < wanted_validation:
-            validation += members
-        else:
-            train += members
-    as_array = [np.array(sorted(part), dtype=np.int64) for part in (train, validation or calibration, calibration)]
-    return Split(as_array[0], as_array[1], as_array[2], groups)
-
-
 def read_bytes(path: Path) -> bytes:
     """The bytes of a file, or of an image in an array file. Raises UsageError."""
     if array_file(path.parent) is not None:
@@ -409,20 +297,6 @@ def _size_of(inputs: int, channels: int, own: tuple[int, int]) -> tuple[int, int
             f"values; give that, or {channels} times a square"
         )
     return square, square
-
-
-def _standardise(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    centred = rows - rows.mean(axis=1, keepdims=True)
-    scaled: NDArray[np.float64] = centred / np.maximum(centred.std(axis=1, keepdims=True), 1e-9)
-    return scaled
-
-
-def _components(adjacent: NDArray[np.bool_]) -> NDArray[np.int64]:
-    from scipy.sparse import csr_array
-    from scipy.sparse.csgraph import connected_components
-
-    _, labels = connected_components(csr_array(adjacent), directed=False)
-    return np.asarray(labels, dtype=np.int64)
 
 
 def _formats() -> str:

@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from monitor.imaging import Pixels
 from trainer.architecture import DenseArchitecture
 from trainer.course import Course, FitOptions, Fitted
-from trainer.dataset import Split
 from trainer.loss import top_mean
 from trainer.progress import Progress, quiet
 from trainer.scale import Scale
 from trainer.scoring import DEVIATION, Reading
+from trainer.splitting import Split
 from trainer.tensors import to_unit
 
 WORST_SHARE = 0.004  # of the map is where a frame is worst

@@ -15,12 +15,12 @@ from monitor.imaging import Pixels
 from trainer.architecture import Architecture
 from trainer.corruption import Corrupted, training_frame
 from trainer.course import Course, FitOptions, Fitted
-from trainer.dataset import Split
 from trainer.linear import CrossFit, Rebuilt, fit_linear
 from trainer.loss import loss
 from trainer.network import Autoencoder
 from trainer.optimiser import Optimiser
 from trainer.progress import Progress, quiet
+from trainer.splitting import Split
 from trainer.tensors import normalise
 from trainer.variation import Variation
 

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from monitor.card import InputSpec
 from monitor.imaging import Pixels
 from trainer.architecture import Architecture
-from trainer.dataset import Sample, find_twins, load_images
+from trainer.dataset import Sample, load_images
 from trainer.linear import fit_linear
 from trainer.progress import Progress
+from trainer.twins import find_twins
 
 # Frames are scaled to an area of about so many pixels squared. Parts have details that are small on a large frame, and
 # the more pixels, the smaller the defects that are found, where the time is enough to learn from so many. What is

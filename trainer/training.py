@@ -23,7 +23,6 @@ from monitor.session import Session
 from trainer import export
 from trainer.architecture import WIDTHS, Architecture, DenseArchitecture
 from trainer.course import FitOptions, Fitted, in_a_row
-from trainer.dataset import Split, common_to, split, splits
 from trainer.dense import build_dense_detector, fit_dense
 from trainer.errors import FittingError
 from trainer.fitting import fit
@@ -33,6 +32,7 @@ from trainer.pace import seconds_per_step
 from trainer.progress import Progress
 from trainer.registration import fit_registration, laid
 from trainer.scoring import Detector, Member, build_member
+from trainer.splitting import Split, common_to, split, splits
 from trainer.variation import with_channels
 
 RESERVED_FOR_ANOTHER = 15.0  # seconds for each network but the first, whose graph is exported alone

@@ -1,4 +1,4 @@
-"""What was learned from: which images are named, which are left out of the threshold, which twins are found."""
+"""What was learned from: which images are named and which left out of the threshold."""
 
 from pathlib import Path
 
@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from tests.trainer.test_registration import part, parts
-from trainer.audit import FAR_OUT, audit, far_out, robust_deviations, twin_groups, twins_between
-from trainer.dataset import Sample, Split
+from trainer.audit import FAR_OUT, audit, far_out, robust_deviations, twin_groups
+from trainer.dataset import Sample
 from trainer.registration import fit_registration
+from trainer.splitting import Split
 
 RNG = np.random.default_rng(0)
 GOOD_SCORES = RNG.normal(1, 0.2, 60)
@@ -50,14 +51,6 @@ def test_robust_deviations_are_those_of_a_normal_distribution_and_no_outlier_mov
 def test_groups_of_twins_come_largest_first() -> None:
     found = twin_groups(samples(6), np.array([4, 0, 1, 0, 1, 1]))
     assert [[sample.path.stem for sample in group] for group in found] == [["002", "004", "005"], ["001", "003"]]
-
-
-def test_test_images_whose_twins_are_learned_from_are_found() -> None:
-    images, tested = textures(40), textures(10)
-    tested[3] = np.clip(images[7].astype(int) * 0.8 + RNG.normal(0, 2, images[7].shape), 0, 255).astype(np.uint8)
-    tested[8] = images[30]
-    found = twins_between(images, samples(10, "test"), tested)
-    assert [sample.path.name for sample in found] == ["003.png", "008.png"]
 
 
 def test_what_is_odd_is_named_with_what_it_was_used_for() -> None:

@@ -17,7 +17,7 @@ from monitor.errors import UsageError
 from monitor.model import Golden, Model
 from tests.conftest import run_command, skip_or_fail
 from trainer.console import parse_duration, parse_region
-from trainer.dataset import split
+from trainer.splitting import split
 
 FIT = ("andon-trainer", "fit")
 QUICK = ("--iterations", "3", "--side", "64", "--batch", "4", "--threads", "1")

@@ -13,8 +13,8 @@ from monitor.errors import UsageError
 from tests.conftest import run_command
 from trainer.architecture import DenseArchitecture, parse_layers
 from trainer.course import FitOptions
-from trainer.dataset import Split
 from trainer.dense import DenseAutoencoder, fit_dense
+from trainer.splitting import Split
 from trainer.tensors import to_unit
 
 DIGITS = (load_digits().images * (255 / 16)).round().astype(np.uint8)[..., None]

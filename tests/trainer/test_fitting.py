@@ -10,10 +10,11 @@ import torch
 from trainer import course, fitting
 from trainer.architecture import LOSSES, Architecture, Loss
 from trainer.course import FitOptions
-from trainer.dataset import Split, choose_input, load_images, open_dataset
+from trainer.dataset import choose_input, load_images, open_dataset
 from trainer.errors import FittingError
 from trainer.fitting import batch_stream, fit, losses, prefetch
 from trainer.network import Autoencoder
+from trainer.splitting import Split
 from trainer.tensors import normalise, to_unit
 from trainer.variation import Variation
 

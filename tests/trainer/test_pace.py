@@ -9,8 +9,8 @@ import torch
 from trainer import pace
 from trainer.architecture import Architecture
 from trainer.course import FitOptions
-from trainer.dataset import split
 from trainer.fitting import fit
+from trainer.splitting import split
 
 
 @pytest.fixture

@@ -21,11 +21,13 @@ from tests.monitor.small_model import FRAME, SPEC, build_model, draw, encode
 from trainer.architecture import Architecture
 from trainer.audit import Audit, audit
 from trainer.course import Fitted, Look
-from trainer.dataset import find_twins, load_images, open_dataset, split
+from trainer.dataset import load_images, open_dataset
 from trainer.evaluation import Evaluation, Judged, evaluate, measure
 from trainer.network import Autoencoder
 from trainer.report import write_report
 from trainer.report.words import duration, how_set, percent, remarks, warnings
+from trainer.splitting import split
+from trainer.twins import find_twins
 
 HOSTILE_KIND = "<img src=x onerror=alert(1)>"
 HOSTILE_FILE = '"><svg onload=alert(2)>&lt;.png'

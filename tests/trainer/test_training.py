@@ -11,11 +11,12 @@ from trainer import export, training
 from trainer.architecture import Architecture
 from trainer.building import build
 from trainer.course import FitOptions, Fitted
-from trainer.dataset import common_to, open_dataset, splits
+from trainer.dataset import open_dataset
 from trainer.errors import FittingError
 from trainer.network import Autoencoder
 from trainer.options import BuildOptions
 from trainer.scoring import Detector, build_member
+from trainer.splitting import common_to, splits
 from trainer.training import STEPS_EACH, Trained, networks_within_budget, scores_of_unseen
 
 TWO = BuildOptions("two", false_alarm_rate=0.1, side=64, networks=2, fit=FitOptions(iterations=32, batch=4))

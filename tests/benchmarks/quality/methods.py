@@ -26,10 +26,12 @@ from trainer import export
 from trainer.architecture import DenseArchitecture
 from trainer.building import build, training_record, write_card
 from trainer.course import FitOptions, Fitted
-from trainer.dataset import Dataset, Split, choose_input, find_twins, load_images, split
+from trainer.dataset import Dataset, choose_input, load_images
 from trainer.dense import DenseDetector, fit_dense
 from trainer.options import BuildOptions
+from trainer.splitting import Split, split
 from trainer.tensors import to_unit
+from trainer.twins import find_twins
 
 FALSE_ALARM_RATE = 0.01
 SIDE = 128  # what others are given: the size they are published at, and the one their time is enough for

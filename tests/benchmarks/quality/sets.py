@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer.audit import twins_between
 from trainer.dataset import GOOD, Dataset, Sample, choose_input, load_images, open_dataset
 from trainer.sample.render import write_sample
+from trainer.twins import twins_between
 
 SAMPLE = "sample"  # the word that stands for the rendered part
 SHARED = Path("../shared/data")  # real images, where a checkout has them beside it

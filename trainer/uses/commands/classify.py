@@ -33,8 +33,9 @@ def classify(
     from threadpoolctl import threadpool_limits
 
     from monitor.autoencoder import Autoencoder
-    from trainer.dataset import GOOD, find_twins, load_images, open_dataset
+    from trainer.dataset import GOOD, load_images, open_dataset
     from trainer.errors import ExportError
+    from trainer.twins import find_twins
     from trainer.uses import classification, kinds
     from trainer.uses.curve import learning_curve
 
