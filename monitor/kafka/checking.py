@@ -9,10 +9,9 @@ from kafka.admin import ConfigResource, ConfigResourceType
 
 from monitor.errors import UsageError
 from monitor.kafka.address import Address, is_kafka, parse_address
-from monitor.kafka.connection import client_options
+from monitor.kafka.connection import client_options, describe
 from monitor.kafka.diagnosis import diagnose
 from monitor.kafka.opening import check_exactly_once, dead_letters_of
-from monitor.kafka.source import describe
 from monitor.settings import KafkaSettings, Settings
 
 Finding = tuple[str, bool, str]  # what was tried, whether it would work, one line

@@ -1,4 +1,7 @@
-"""From settings to what kafka-python wants, checked first: the library itself reports every mistake as a timeout."""
+"""From settings to what kafka-python wants, checked first: the library itself reports every mistake as a timeout.
+
+And from its errors to a few words.
+"""
 
 import ssl
 from pathlib import Path
@@ -16,6 +19,7 @@ PROTOCOLS = {
 }
 # After a broker's death it is tried again this often at most, so that its return is noticed as soon.
 RECONNECT_MS = 2_000
+PROBE_TIMEOUT_MS = 2_000  # for a question that is asked again where it is not answered
 
 
 def client_options(settings: KafkaSettings, address: Address) -> dict[str, Any]:
@@ -93,6 +97,12 @@ def password(settings: KafkaSettings) -> str:
 def milliseconds(seconds: float) -> int:
     """Seconds as Kafka counts them."""
     return round(seconds * 1000)
+
+
+def describe(error: BaseException) -> str:
+    """An error of the client in a few words."""
+    text = str(error).strip().splitlines()
+    return (text[0] if text else type(error).__name__)[:200]
 
 
 def _must_exist(key: str, path: Path) -> None:

@@ -9,10 +9,9 @@ from kafka import KafkaProducer
 from kafka import errors as kafka_errors
 
 from monitor.kafka.address import Address
-from monitor.kafka.connection import client_options, milliseconds
+from monitor.kafka.connection import client_options, describe, milliseconds
 from monitor.kafka.health import Health
 from monitor.kafka.messages import Message
-from monitor.kafka.source import describe
 from monitor.kafka.waiting import Backoff, until_connected
 from monitor.settings import KafkaSettings
 

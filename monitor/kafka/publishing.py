@@ -15,11 +15,11 @@ from kafka import errors as kafka_errors
 from monitor.errors import OutputError, SourceError, UsageError
 from monitor.frames import Frame
 from monitor.kafka.address import Address
+from monitor.kafka.connection import describe
 from monitor.kafka.delivery import FOREVER_MS, producer_options, submit, wait_for
 from monitor.kafka.diagnosis import diagnose
 from monitor.kafka.health import Health
 from monitor.kafka.messages import Message, frame_message
-from monitor.kafka.source import describe
 from monitor.kafka.topics import must_exist
 from monitor.kafka.waiting import Backoff, until_connected
 from monitor.metrics import Metrics

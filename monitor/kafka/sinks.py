@@ -12,11 +12,11 @@ from kafka.structs import OffsetAndMetadata
 from monitor.errors import OutputError
 from monitor.inspection import Inspection
 from monitor.kafka.address import Address
-from monitor.kafka.connection import milliseconds
+from monitor.kafka.connection import describe, milliseconds
 from monitor.kafka.delivery import FOREVER_MS, Delivery, discard, producer_options, submit, wait_for
 from monitor.kafka.health import Health
 from monitor.kafka.messages import Message, dead_letter, evidence_message, verdict_message
-from monitor.kafka.source import KafkaSource, describe
+from monitor.kafka.source import KafkaSource
 from monitor.kafka.waiting import Backoff, until_connected
 from monitor.kafka.watchdog import Watchdog
 from monitor.settings import KafkaSettings

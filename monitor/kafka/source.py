@@ -13,12 +13,12 @@ from kafka import errors as kafka_errors
 from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.coordinator.assignors.range import RangePartitionAssignor
-from kafka.structs import OffsetAndMetadata
 
 from monitor.errors import SourceError
 from monitor.frames import Frame
 from monitor.kafka.address import Address
-from monitor.kafka.connection import client_options, milliseconds
+from monitor.kafka.commits import Commits
+from monitor.kafka.connection import PROBE_TIMEOUT_MS, client_options, describe, milliseconds
 from monitor.kafka.health import Health
 from monitor.kafka.ledger import Claim, Ledger
 from monitor.kafka.messages import read_frame
@@ -29,10 +29,7 @@ from monitor.settings import KafkaSettings
 
 # With no frames for this long we ask how far the topic goes: is there nothing to do, or does nothing come through?
 PROBE_SECONDS = 3.0
-PROBE_TIMEOUT_MS = 2_000
 LAG_SECONDS = 1.0
-# A commit costs both sides as much as a small frame does; what it could come later by is as little as a poll's wait.
-COMMIT_SECONDS = 0.1
 CLOSE_TIMEOUT_MS = 5_000
 # The client joins its group and gives partitions up only while it is waited for: a poll of no time at all does neither.
 LEAST_POLL_SECONDS = 0.05
@@ -70,24 +67,24 @@ class KafkaSource:
         self._metrics = metrics
         self._health = health
         self._watchdog = watchdog
-        self._commits = commits
         self._verified: Any | None = None
         self._assigning = threading.Lock()  # the client tells of assignments on a thread of its own
         self._taken: set[TopicPartition] = set()  # assigned, and not yet set to where they are to continue
         self._resume: dict[TopicPartition, int] = {}  # where they were given up, if nothing was committed
         self._ready: deque[tuple[Any, Claim]] = deque()
-        self._committing = False
-        self._last_commit = 0.0
         self._closing = False
         self._last_frame = self._last_probe = time.monotonic()
         self._last_lag = 0.0
-        self._consumer: KafkaConsumer = until_connected(lambda: self._connect(address), address, settings, health)
+        self._consumer: KafkaConsumer = until_connected(
+            lambda: self._connect(address, commits), address, settings, health
+        )
+        self._commits = Commits(self._consumer, self.ledger) if commits else None
         self.cluster = self._consumer._cluster.cluster_id or "unknown"  # in its metadata, but in no public method
         # A leader that joins before it knows the topic's partitions assigns none, until the metadata is old.
         self._consumer.partitions_for_topic(address.topic)
         self._consumer.subscribe([address.topic], listener=_Listener(self))
 
-    def _connect(self, address: Address) -> KafkaConsumer:
+    def _connect(self, address: Address, commits: bool) -> KafkaConsumer:
         settings = self._settings
         return KafkaConsumer(
             **client_options(settings, address),
@@ -96,7 +93,7 @@ class KafkaSource:
             # A member that was given up and comes back may claim partitions that another has by now, and the client's
             # cooperative assignor believes it: two owners at once. Exactly once cannot have that, so there everybody
             # gives up everything before each assignment.
-            partition_assignment_strategy=[CooperativeStickyAssignor if self._commits else RangePartitionAssignor],
+            partition_assignment_strategy=[CooperativeStickyAssignor if commits else RangePartitionAssignor],
             enable_auto_commit=False,
             auto_offset_reset=settings.start,
             # Verdicts of one transaction with frames of another that was aborted would be wrong; and only a consumer
@@ -161,11 +158,16 @@ class KafkaSource:
         """Commit what is answered, leave the group."""
         self._closing = True
         try:
-            if self._commits:
-                self._commit_all()
+            if self._commits is not None:
+                patience = self._settings.rebalance_timeout + CLOSE_TIMEOUT_MS / 1000
+                self._commits.finish(patience, self._poll_paused)
         except kafka_errors.KafkaError as error:
             log.warning("kafka: the last offsets could not be committed (%s); their frames come again", describe(error))
         self._consumer.close(autocommit=False, timeout_ms=CLOSE_TIMEOUT_MS)
+
+    def _commit(self) -> None:
+        if self._commits is not None and self.membership():
+            self._commits.send()
 
     def membership(self) -> Any | None:
         """Who we are in the group, for a transaction's offsets; None while that is not known to be whole.
@@ -258,6 +260,10 @@ class KafkaSource:
         elif paused := self._consumer.paused() & partitions:
             self._consumer.resume(*paused)
 
+    def _poll_paused(self) -> None:
+        self._pause(True)
+        self._consumer.poll(milliseconds(LEAST_POLL_SECONDS))
+
     def _probe(self) -> None:
         """Ask for the ends of our partitions, which also says whether the brokers answer at all."""
         self._last_probe = time.monotonic()
@@ -294,44 +300,6 @@ class KafkaSource:
                 total += lag
         return total
 
-    def _commit(self) -> None:
-        """Send what there is to commit, one request at a time, every `COMMIT_SECONDS` at most."""
-        soon = time.monotonic() - self._last_commit < COMMIT_SECONDS
-        if not self._commits or soon or self._committing or not self.membership():
-            return
-        offsets = self.ledger.uncommitted(self.ledger.partitions)
-        if not offsets:
-            return
-        self._committing, self._last_commit = True, time.monotonic()
-        try:
-            self._consumer.commit_async(_with_metadata(offsets), callback=self._committed)
-        except kafka_errors.KafkaError as error:
-            self._committed(_with_metadata(offsets), error)
-
-    def _committed(self, offsets: Mapping[TopicPartition, OffsetAndMetadata], response: Any) -> None:
-        """Called on the client's thread. A commit that failed is made up for by the next one."""
-        if isinstance(response, Exception):
-            log.warning("kafka: offsets not committed (%s); their frames may come again", describe(response))
-        else:
-            self.ledger.committed({partition: offset.offset for partition, offset in offsets.items()})
-        self._committing = False
-
-    def _commit_all(self) -> None:
-        """Commit what is answered and wait for it, and before that for the end of a rebalance that is under way.
-
-        A commit on its way would end with the connection, unanswered: what it asks for is asked for again.
-        """
-        deadline = time.monotonic() + self._settings.rebalance_timeout + CLOSE_TIMEOUT_MS / 1000
-        while offsets := self.ledger.uncommitted(self.ledger.partitions):
-            try:
-                self._consumer.commit(_with_metadata(offsets), timeout_ms=CLOSE_TIMEOUT_MS)
-                return
-            except kafka_errors.RebalanceInProgressError:
-                if time.monotonic() > deadline:
-                    raise
-            self._pause(True)
-            self._consumer.poll(milliseconds(LEAST_POLL_SECONDS))
-
     def _take(self, partitions: Collection[TopicPartition]) -> None:
         with self._assigning:
             self._taken |= set(partitions)
@@ -344,12 +312,8 @@ class KafkaSource:
         deadline = time.monotonic() + (0 if lost or self._closing else self._settings.rebalance_timeout)
         while self.ledger.pending(partitions) and time.monotonic() < deadline:
             await net.sleep(0.02)
-        offsets = self.ledger.uncommitted(partitions)
-        if offsets and self._commits and not lost:
-            try:
-                await self._consumer.commit_async(_with_metadata(offsets))
-            except kafka_errors.KafkaError as error:
-                log.warning("kafka: offsets not committed before the rebalance (%s)", describe(error))
+        if self._commits is not None and not lost:
+            await self._commits.before_giving_up(partitions)
         with self._assigning:
             self._taken -= set(partitions)
             self._resume |= {p: place for p in partitions if (place := self.ledger.resume(p)) is not None}
@@ -383,12 +347,6 @@ class _Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]
             await self._source._give_up(lost, lost=True)
 
 
-def describe(error: BaseException) -> str:
-    """An error of the client in a few words."""
-    text = str(error).strip().splitlines()
-    return (text[0] if text else type(error).__name__)[:200]
-
-
 def _is_member(member: Any) -> bool:
     return member.generation_id >= 0 and bool(member.member_id)
 
@@ -400,10 +358,6 @@ def _same(member: Any, other: Any | None) -> bool:
 def _follows(member: Any, other: Any) -> bool:
     """Whether a generation is the next one of the same member: then nobody else had what it kept."""
     return (member.generation_id - 1, member.member_id) == (other.generation_id, other.member_id)
-
-
-def _with_metadata(offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, OffsetAndMetadata]:
-    return {partition: OffsetAndMetadata(offset, "", -1) for partition, offset in offsets.items()}
 
 
 def _numbers(partitions: Iterable[TopicPartition]) -> str:

@@ -12,10 +12,9 @@ from kafka import errors as kafka_errors
 from monitor.errors import SourceError, UsageError
 from monitor.frames import Frame
 from monitor.kafka.address import Address
-from monitor.kafka.connection import client_options, milliseconds
+from monitor.kafka.connection import PROBE_TIMEOUT_MS, client_options, describe, milliseconds
 from monitor.kafka.health import Health
 from monitor.kafka.messages import read_frame
-from monitor.kafka.source import PROBE_TIMEOUT_MS, describe
 from monitor.kafka.topics import must_exist
 from monitor.kafka.waiting import until_connected
 from monitor.settings import KafkaSettings

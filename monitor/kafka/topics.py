@@ -9,9 +9,8 @@ from kafka.admin import NewTopic
 
 from monitor.errors import UsageError
 from monitor.kafka.address import Address
-from monitor.kafka.connection import client_options
+from monitor.kafka.connection import client_options, describe
 from monitor.kafka.diagnosis import diagnose
-from monitor.kafka.source import describe
 from monitor.settings import KafkaSettings
 
 LOOK_MS = 5_000  # for a cluster to answer whether it has a topic

@@ -106,7 +106,7 @@ def test_a_rebalance_is_waited_for_to_commit_what_is_answered(line: Line, member
             while not rebalancing(first) and time.monotonic() < deadline:
                 first.poll(0, 0)
             assert rebalancing(first)  # for as long as the idle one, which is not polled, is waited for
-            first._last_commit = time.monotonic()  # so the answer comes too late for the commit of a poll
+            first._commits._last = time.monotonic()  # so the answer comes too late for the commit of a poll
             first.acknowledge(frames)
             first.close()
         finally:
