@@ -94,11 +94,11 @@ def test_a_source_that_gets_nothing_although_frames_wait_ends_itself(line: Line,
 
 def test_a_rebalance_is_waited_for_to_commit_what_is_answered(line: Line, members: Any) -> None:
     line.send([data for data, _ in parts(8)], cameras=[f"camera-{number}" for number in range(8)])
-    first, idle = members(), members(poll_timeout=3)
+    first, idle, newcomer = members(rebalance_timeout=5), members(poll_timeout=5), members()
     until([first, idle], [2, 2])
     frames = first.poll(8, 5)
     assert frames
-    newcomer, over = members(), threading.Event()
+    over = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         joining = pool.submit(lambda: [newcomer.poll(0, 0) for _ in iter(over.is_set, True)])
         try:
