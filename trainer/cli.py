@@ -110,7 +110,7 @@ def fit(
     networks: Annotated[
         int | None,
         typer.Option(
-            help="How many are trained, each without another fifth of the images, and averaged: 1 to 5; default: up "
+            help="How many are trained, each without another part of the images, and averaged: 1 to 5; default: up "
             "to 3, as the budget allows.",
             metavar="N",
         ),

@@ -31,18 +31,21 @@ class Commits:
         self._sending = False
         self._last = 0.0
 
+    @property
+    def due(self) -> bool:
+        """Whether the last request is answered, and `COMMIT_SECONDS` ago."""
+        return not self._sending and time.monotonic() - self._last >= COMMIT_SECONDS
+
     def send(self) -> None:
-        """Send what there is to commit, every `COMMIT_SECONDS` at most, and do not wait for the answer."""
-        if self._sending or time.monotonic() - self._last < COMMIT_SECONDS:
-            return
+        """Send what there is to commit, and do not wait for the answer. To be called where that is `due`."""
         offsets = self._ledger.uncommitted(self._ledger.partitions)
         if not offsets:
             return
         self._sending, self._last = True, time.monotonic()
         try:
-            self._consumer.commit_async(_with_metadata(offsets), callback=self._answered)
+            self._consumer.commit_async(with_metadata(offsets), callback=self._answered)
         except kafka_errors.KafkaError as error:
-            self._answered(_with_metadata(offsets), error)
+            self._answered(with_metadata(offsets), error)
 
     def finish(self, patience: float, meanwhile: Callable[[], None]) -> None:
         """Commit all and wait for it; where the group is being rebalanced, when that is over.
@@ -54,7 +57,7 @@ class Commits:
         deadline = time.monotonic() + patience
         while offsets := self._ledger.uncommitted(self._ledger.partitions):
             try:
-                self._consumer.commit(_with_metadata(offsets), timeout_ms=COMMIT_TIMEOUT_MS)
+                self._consumer.commit(with_metadata(offsets), timeout_ms=COMMIT_TIMEOUT_MS)
                 return
             except kafka_errors.RebalanceInProgressError:
                 if time.monotonic() > deadline:
@@ -67,7 +70,7 @@ class Commits:
         if not offsets:
             return
         try:
-            await self._consumer.commit_async(_with_metadata(offsets))
+            await self._consumer.commit_async(with_metadata(offsets))
         except kafka_errors.KafkaError as error:
             log.warning("kafka: offsets not committed before the rebalance (%s)", describe(error))
 
@@ -80,5 +83,6 @@ class Commits:
         self._sending = False
 
 
-def _with_metadata(offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, OffsetAndMetadata]:
+def with_metadata(offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, OffsetAndMetadata]:
+    """Offsets as the client takes them."""
     return {partition: OffsetAndMetadata(offset, "", -1) for partition, offset in offsets.items()}

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 
 from kafka import KafkaProducer
 from kafka import errors as kafka_errors
-from kafka.structs import OffsetAndMetadata
 
 from monitor.errors import OutputError
 from monitor.inspection import Inspection
 from monitor.kafka.address import Address
+from monitor.kafka.commits import with_metadata
 from monitor.kafka.connection import describe, milliseconds
 from monitor.kafka.delivery import FOREVER_MS, Delivery, discard, producer_options, submit, wait_for
 from monitor.kafka.health import Health
@@ -145,9 +145,7 @@ class KafkaTransactions:
                     futures = [submit(self._producer, message) for message in messages]
                     for future in futures:
                         wait_for(future, self._health, self._settings.transaction_timeout)
-                    self._producer.send_offsets_to_transaction(
-                        {partition: OffsetAndMetadata(offset, "", -1) for partition, offset in offsets.items()}, member
-                    )
+                    self._producer.send_offsets_to_transaction(with_metadata(offsets), member)
             except kafka_errors.KafkaError as error:
                 self._health.failing(f"transaction failed ({describe(error)}), it is done again")
                 discard(self._producer)

@@ -166,7 +166,7 @@ class KafkaSource:
         self._consumer.close(autocommit=False, timeout_ms=CLOSE_TIMEOUT_MS)
 
     def _commit(self) -> None:
-        if self._commits is not None and self.membership():
+        if self._commits is not None and self._commits.due and self.membership():
             self._commits.send()
 
     def membership(self) -> Any | None:

@@ -122,8 +122,11 @@ def _groups(
         about = "Good test images that passed, from the lowest to the highest score."
         yield Group("Good parts", about, _pictures(model, _spread(passed, GOOD_SHOWN), "passed"))
     elif good_frames is not None and len(good_frames):
-        unseen = "the network" if model.card.training.networks == 1 else "one of the networks"
+        several = model.card.training.networks > 1
+        unseen = "one of the networks" if several else "the network"
         about = f"Held-out good frames, which {unseen} never learned from, from a typical to the highest score."
+        if several:
+            about += " Score and heatmap are of all, and those that have learned from a frame find less in it."
         yield Group("Good parts", about, tuple(_held_out(model, good_frames)))
     false_alarms = [image for image in images if image.label == GOOD and image.defect]
     if false_alarms:
