@@ -42,7 +42,7 @@ def chromium() -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small sample part: 32 good parts to learn from, a few of everything to test with, a stream of 40 frames."""
-    from trainer.sample.render import write_sample
+    from andon_trainer.sample.render import write_sample
 
     folder = tmp_path_factory.mktemp("sample") / "part"
     write_sample(folder, seed=1, train=32, test_good=6, test_defects=1, stream=40)

@@ -18,12 +18,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from andon_monitor.kafka.address import parse_address
+from andon_monitor.kafka.delivery import producer_options
+from andon_monitor.kafka.topics import create, plan
+from andon_monitor.settings.groups import KafkaSettings
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
-from monitor.kafka.address import parse_address
-from monitor.kafka.delivery import producer_options
-from monitor.kafka.topics import create, plan
-from monitor.settings import KafkaSettings
 from tests.benchmarks.live import encoded
 from tests.benchmarks.throughput import PARTITIONS, broker
 from tests.benchmarks.workloads import WORKLOADS

@@ -23,11 +23,11 @@ from tests.benchmarks.workloads import WORKLOADS
 RATE = 200  # samples a second
 # What a frame of the stack says of the whole sample: its file, and what the line that it is at has.
 PARTS = {
-    "decoding": ("monitor/imaging.py", "cv2.imdecode("),
-    "resizing": ("monitor/imaging.py", "cv2.resize("),
-    "network": ("monitor/session.py", "_session.run("),
+    "decoding": ("andon_monitor/model/imaging.py", "cv2.imdecode("),
+    "resizing": ("andon_monitor/model/imaging.py", "cv2.resize("),
+    "network": ("andon_monitor/model/session.py", "_session.run("),
     "Kafka client": ("site-packages/kafka/", ""),
-    "recording": ("monitor/recording/", ""),  # its reader, with the MCAP library that it calls
+    "recording": ("andon_monitor/formats/mcap_", ""),  # its reader, with the MCAP library that it calls
 }
 REST = "the rest"
 # Where a thread waits for another: py-spy takes it to work once it is woken, though there may be no core for it yet.

@@ -8,11 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import onnxruntime
-
-from monitor.card import CARD_KEY, InputSpec, parse_card
-from monitor.frames import Frame
-from monitor.imaging import REDUCED
-from monitor.session import available_cores
+from andon_monitor.common.process import available_cores
+from andon_monitor.inspection.frames import Frame
+from andon_monitor.model.card import CARD_KEY, InputSpec, parse_card
+from andon_monitor.model.imaging import REDUCED
 
 # (frames side by side, threads of one call, frames in one call): which is best depends on the machine and the model.
 SETTINGS = [(cores := available_cores(), 1, 1), (1, cores, 1), (1, cores, 8)]

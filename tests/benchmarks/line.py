@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from andon_monitor.inspection.frames import Frame, Position
+from andon_monitor.inspection.inspector import Inspection
+from andon_monitor.run.pipeline import Pipeline
+from andon_monitor.sources.uri import open_source
 from numpy.typing import NDArray
-
-from monitor.frames import Frame, Position
-from monitor.inspection import Inspection
-from monitor.pipeline import Pipeline
-from monitor.sources import open_source
 
 
 class Memory:

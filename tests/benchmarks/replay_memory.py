@@ -13,11 +13,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from monitor.frames import Frame, Position
-from monitor.kafka.address import parse_address
-from monitor.kafka.topics import create, plan
-from monitor.recording.writing import RecordingWriter
-from monitor.settings import KafkaSettings
+from andon_monitor.formats.mcap_writer import RecordingWriter
+from andon_monitor.inspection.frames import Frame, Position
+from andon_monitor.kafka.address import parse_address
+from andon_monitor.kafka.topics import create, plan
+from andon_monitor.settings.groups import KafkaSettings
+
 from tests.monitor.kafka.conftest import load_broker
 
 FRAME_BYTES = 300_000  # a JPEG of two megapixels
@@ -57,7 +58,15 @@ def generate(path: Path, size: int) -> Path:
 
 def replay(recording: Path, to: str) -> None:
     """Run it as a process and print its resident memory over the way it has gone."""
-    command = [sys.executable, "-c", "from monitor.cli import main; main()", "replay", str(recording), "--to", to]
+    command = [
+        sys.executable,
+        "-c",
+        "from andon_monitor.cli.main import main; main()",
+        "replay",
+        str(recording),
+        "--to",
+        to,
+    ]
     process = subprocess.Popen([*command, "--speed", "max"])
     size, shown, started = recording.stat().st_size, 1, time.monotonic()
     while process.poll() is None:

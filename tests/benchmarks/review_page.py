@@ -6,12 +6,13 @@ import urllib.request
 from pathlib import Path
 from sqlite3 import Connection
 
-from monitor.model import Model
-from monitor.review import live
-from monitor.review.app import Review
-from monitor.review.store import Store
-from monitor.server import Server
-from monitor.settings import ReviewSettings
+from andon_monitor.model.file import Model
+from andon_monitor.review import live
+from andon_monitor.review.app import Review
+from andon_monitor.review.store import Store
+from andon_monitor.settings.groups import ReviewSettings
+from andon_monitor.telemetry.server import Server
+
 from tests.monitor.review.line import fill, frames, inspect
 from tests.monitor.small_model import build_model
 

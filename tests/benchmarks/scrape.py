@@ -7,10 +7,10 @@ import argparse
 import time
 import urllib.request
 
-from monitor.frames import OUTCOMES
-from monitor.metrics import Metrics
-from monitor.server import open_server
-from monitor.settings import ServerSettings
+from andon_monitor.inspection.frames import OUTCOMES
+from andon_monitor.settings.groups import ServerSettings
+from andon_monitor.telemetry.metrics import Metrics
+from andon_monitor.telemetry.server import open_server
 
 INTERVAL = 15.0  # seconds between scrapes
 SCRAPES = 50

@@ -17,15 +17,15 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from andon_monitor.inspection.frames import Frame
+from andon_monitor.inspection.inspector import Inspector
+from andon_monitor.model.file import Model
+from andon_monitor.run.hot_swap import Swapper
+from andon_monitor.run.pipeline import Pipeline
+from andon_monitor.run.shadow import Shadow
+from andon_monitor.settings.loading import load_settings
+from andon_monitor.telemetry.metrics import Metrics
 
-from monitor.frames import Frame
-from monitor.inspection import Inspector
-from monitor.metrics import Metrics
-from monitor.model import Model
-from monitor.pipeline import Pipeline
-from monitor.settings import load_settings
-from monitor.shadow import Shadow
-from monitor.swapping import Swapper
 from tests.benchmarks.line import Counter, Memory, milliseconds, repeated
 
 BUDGETS = (None, 0.25, 0.5, 1.0)  # share of one core; None for no shadow

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-PROGRAM = [sys.executable, "-c", "from monitor.cli import main; main()"]
+PROGRAM = [sys.executable, "-m", "andon_monitor"]
 RUNS = 9
 
 

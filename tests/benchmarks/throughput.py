@@ -17,13 +17,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from andon_monitor.common.process import available_cores
+from andon_monitor.formats.mcap_writer import RecordingWriter
+from andon_monitor.kafka.address import parse_address
+from andon_monitor.kafka.topics import create, plan
+from andon_monitor.settings.groups import KafkaSettings
 from kafka import KafkaProducer
 
-from monitor.kafka.address import parse_address
-from monitor.kafka.topics import create, plan
-from monitor.recording.writing import RecordingWriter
-from monitor.session import available_cores
-from monitor.settings import KafkaSettings
 from tests.benchmarks import startup, tables
 from tests.benchmarks.flops import flops_of
 from tests.benchmarks.limit import SETTINGS

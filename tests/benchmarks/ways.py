@@ -21,19 +21,22 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from andon_monitor.inspection.frames import Frame
+from andon_monitor.inspection.inspector import Inspector
+from andon_monitor.model.file import Model
+from andon_monitor.run.pipeline import Pipeline
+from andon_monitor.run.service import limits
+from andon_monitor.settings.groups import Settings
+from andon_monitor.settings.loading import load_settings
+from andon_monitor.sinks.base import Sink
+from andon_monitor.sinks.summary import Summary
+from andon_monitor.sinks.uri import open_sink
+from andon_monitor.sources.base import Source
+from andon_monitor.sources.uri import open_source
+from andon_monitor.statistics.charts import ControlCharts
+from andon_monitor.statistics.frozen import FrozenPictures
+from andon_monitor.telemetry.metrics import Metrics
 
-from monitor.frames import Frame
-from monitor.inspection import Inspector
-from monitor.metrics import Metrics
-from monitor.model import Model
-from monitor.pipeline import Pipeline
-from monitor.service import limits
-from monitor.settings import Settings, load_settings
-from monitor.sinks import Sink, open_sink
-from monitor.sources import Source, open_source
-from monitor.statistics.charts import ControlCharts
-from monitor.statistics.frozen import FrozenPictures
-from monitor.summary import Summary
 from tests.benchmarks.flops import peak_flops
 from tests.benchmarks.limit import SETTINGS, Bare, Plain
 from tests.benchmarks.line import Counter, Memory
@@ -101,7 +104,7 @@ def measure_loop(loop: Bare | Plain, frames: Sequence[Frame]) -> Measurement:
 def ends(job: Job, settings: Settings, folder: Path, verdicts: Path) -> Iterator[tuple[Source, Sink]]:
     """Where frames come from and where verdicts go."""
     if job.way == "kafka":
-        from monitor.kafka.opening import Kafka
+        from andon_monitor.kafka.endpoints import Kafka
 
         kafka = Kafka(settings, Metrics())
         source: Source = kafka.open_source(settings.source.uri or "")

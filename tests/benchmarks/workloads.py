@@ -7,9 +7,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-
-from monitor.frames import Frame, Position
-from monitor.imaging import Pixels
+from andon_monitor.inspection.frames import Frame, Position
+from andon_monitor.model.imaging import Pixels
 
 # Different ones; a stream repeats them. So few that the model has no patch memory: the less the model takes, the more
 # the work of the monitor itself shows.
@@ -51,7 +50,13 @@ class Workload:
         """Its model, trained for a few steps where it is not there yet: what it has learned costs no time."""
         path = folder / f"{self.width}x{self.height}x{self.channels}-{self.model}.onnx"
         if not path.is_file():
-            command = [sys.executable, "-c", "from trainer.cli import main; main()", "fit", self.images(folder)]
+            command = [
+                sys.executable,
+                "-c",
+                "from andon_trainer.cli.main import main; main()",
+                "fit",
+                self.images(folder),
+            ]
             command += ["-o", path, "--iterations", "10", "--side", str(SIDES[self.model]), "--batch", "4"]
             subprocess.run(command, check=True)
         return path
@@ -66,7 +71,7 @@ class Workload:
 
     def _draw(self, number: int) -> Pixels:
         """A rendered part as this camera would see it, uint8 [height, width] or [height, width, 3]."""
-        from trainer.sample.photo import photograph
+        from andon_trainer.sample.photo import photograph
 
         part = photograph([number]).image
         image = cv2.resize(part, (self.width, self.height), interpolation=cv2.INTER_CUBIC)

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from andon_monitor.inspection.inspector import Inspector
+from andon_monitor.model.file import Model
 from kafka import KafkaProducer
 
-from monitor.inspection import Inspector
-from monitor.model import Model
 from tests.conftest import skip_or_fail
 from tests.monitor.kafka.conftest import load_broker
 from tests.monitor.kafka.line import Line

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
+from andon_monitor.telemetry.metrics import Metrics
 
-from monitor.metrics import Metrics
 from tests.conftest import skip_or_fail
 from tests.deploy.dashboards import FOLDER, NAMES, load
 from tests.deploy.stack import DEPLOY

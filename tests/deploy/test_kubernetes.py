@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
+from andon_monitor.review.users import line
 
-from monitor.review.users import line
 from tests.deploy.stack import DEPLOY
 from tests.deploy.test_files import ALERTS, run, script
 from tests.monitor.small_model import build_model
@@ -111,7 +111,7 @@ def test_the_review_page_answers_its_probes_with_these_settings(tmp_path: Path) 
     (tmp_path / "andon.yaml").write_text(text)
     (container,) = of_kind("Deployment")["review"]["spec"]["template"]["spec"]["containers"]
     arguments = [argument.replace("/config", str(tmp_path)) for argument in container["args"]]
-    command = [sys.executable, "-c", "from monitor.cli import main; main()", *arguments, "--port", "0"]
+    command = [sys.executable, "-m", "andon_monitor", *arguments, "--port", "0"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stderr is not None

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
+from andon_monitor.model.file import Model
 
-from monitor.model import Model
 from tests.monitor.small_model import build_model, parts, write_recording
 
 

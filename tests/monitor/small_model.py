@@ -11,10 +11,9 @@ from typing import Any
 import cv2
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
-
-from monitor.calibration import calibrate
-from monitor.card import (
+from andon_monitor.inspection.frames import Frame, Position, rfc3339
+from andon_monitor.model.calibration import calibrate
+from andon_monitor.model.card import (
     CARD_KEY,
     CARD_VERSION,
     GOLDEN_KEY,
@@ -26,9 +25,9 @@ from monitor.card import (
     Training,
     parse_card,
 )
-from monitor.frames import Frame, Position, rfc3339
-from monitor.imaging import Pixels, brightness, load, sharpness
-from monitor.model import KINDS, Golden
+from andon_monitor.model.file import KINDS, Golden
+from andon_monitor.model.imaging import Pixels, brightness, load, sharpness
+from onnx import TensorProto, helper
 
 FRAME = 64  # pixels a side, as the camera gives them
 SIDE = 32  # and as the model takes them
@@ -199,5 +198,5 @@ def parts(count: int, every: int = 10) -> list[tuple[bytes, str]]:
 
 def andon(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run `andon-monitor` as a user does."""
-    command = [sys.executable, "-c", "from monitor.cli import main; main()", *map(str, arguments)]
+    command = [sys.executable, "-m", "andon_monitor", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, **options)

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-
-from monitor.heatmap import heatmap
-from monitor.model import Model
-from trainer.dataset import load_image, open_dataset
+from andon_monitor.model.file import Model
+from andon_monitor.model.heatmap import heatmap
+from andon_trainer.data.dataset import load_image, open_dataset
 
 KINDS = ("dent", "chip", "missing_hole", "blocked_hole", "stain", "wrong_finish", "good")
 GAP = 8  # pixels of white between pictures

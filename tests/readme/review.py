@@ -11,15 +11,14 @@ import time
 from pathlib import Path
 
 import cv2
+from andon_monitor.inspection.frames import rfc3339
+from andon_monitor.review import gallery, labels
+from andon_monitor.review.app import Review
+from andon_monitor.review.gallery import Filters
+from andon_monitor.review.store import Store
+from andon_monitor.settings.groups import ReviewSettings
+from andon_monitor.telemetry.server import Server
 from playwright.sync_api import Page, sync_playwright
-
-from monitor.frames import rfc3339
-from monitor.review import gallery, labels
-from monitor.review.app import Review
-from monitor.review.gallery import Filters
-from monitor.review.store import Store
-from monitor.server import Server
-from monitor.settings import ReviewSettings
 
 CAMERAS = ("press-1", "press-2", "press-3")
 SIZE = {"width": 1180, "height": 820}  # of a tablet, in CSS pixels

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from monitor.imaging import Pixels
-from trainer.network import Autoencoder
-from trainer.registration import Registration
-from trainer.scoring import Detector, build_member
+from andon_monitor.model.imaging import Pixels
+from andon_trainer.network.conv_dense import Autoencoder
+from andon_trainer.network.registration import Registration
+from andon_trainer.scoring.detector import Detector, build_member
 
 
 def detector_of(

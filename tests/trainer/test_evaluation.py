@@ -8,15 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from rich.console import Console
-
-from monitor import imaging
-from monitor.errors import UsageError
-from monitor.model import Model
-from tests.monitor.small_model import FRAME, build_model, draw
-from trainer.dataset import Sample, open_dataset
-from trainer.evaluation import (
+from andon_monitor.errors import UsageError
+from andon_monitor.model import imaging
+from andon_monitor.model.file import Model
+from andon_trainer.data.dataset import Sample, open_dataset
+from andon_trainer.evaluation import (
     Evaluation,
     Judged,
     PixelCounts,
@@ -28,6 +24,10 @@ from trainer.evaluation import (
     measure,
     to_table,
 )
+from numpy.typing import NDArray
+from rich.console import Console
+
+from tests.monitor.small_model import FRAME, build_model, draw
 
 LABELS = np.array([False, False, False, True, True])
 

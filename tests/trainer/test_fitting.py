@@ -1,127 +1,138 @@
-"""The training loop: it learns, it ends as it says, and one seed gives one network."""
+"""From a folder of good parts to a model file and back: one score for one file, wherever it is asked for."""
 
-from dataclasses import replace
-from threading import Event
+import json
+from pathlib import Path
 
+import cv2
 import numpy as np
+import onnx
 import pytest
-import torch
-
-from trainer import course, fitting
-from trainer.architecture import LOSSES, Architecture, Loss
-from trainer.course import FitOptions
-from trainer.dataset import choose_input, load_images, open_dataset
-from trainer.errors import FittingError
-from trainer.fitting import batch_stream, fit, losses, prefetch
-from trainer.network import Autoencoder
-from trainer.splitting import Split
-from trainer.tensors import normalise, to_unit
-from trainer.variation import Variation
-
-ARCH = Architecture(64, 64, 1)
-SPLIT = Split(np.arange(0, 24), np.arange(24, 32), np.arange(24, 32), groups=np.arange(32))
+from andon_monitor.common.intervals import Rate, rate
+from andon_monitor.model import imaging
+from andon_monitor.model.calibration import calibrate
+from andon_monitor.model.card import CARD_KEY
+from andon_monitor.model.file import Model
+from andon_trainer.data.audit import far_out
+from andon_trainer.data.dataset import choose_input, load_image, load_images, open_dataset
+from andon_trainer.evaluation import evaluate
+from andon_trainer.fitting import recalibrate, spread
 
 
 @pytest.fixture(scope="module")
-def images(sample_folder) -> np.ndarray:
-    found = open_dataset(sample_folder).train
-    return load_images(found, choose_input(found, side=64))
+def model(model_file: Path) -> Model:
+    return Model.load(model_file, provider="cpu")
 
 
-def test_training_lowers_the_loss_on_images_it_never_sees(images: np.ndarray) -> None:
-    fitted = fit(images, SPLIT, ARCH, FitOptions(iterations=60, batch=8))
-    assert fitted.ended in ("iterations", "early")
-    losses = [look.validation_loss for look in fitted.looks]
-    assert min(losses) < 0.75 * losses[0]
-    assert not fitted.network.training
+def test_the_card_says_where_the_weights_came_from(model: Model) -> None:
+    training = model.card.training
+    assert training.images + training.calibration_images == 32
+    assert training.validation_is_calibration
+    assert training.iterations == 40
+    assert training.ended == "iterations"
+    assert model.card.architecture["name"] == "conv-dense"
+    assert model.card.versions["torch"].startswith("2.13.0")
+    assert model.card.milliseconds_per_image is not None
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-def test_each_loss_of_rebuilding_teaches_a_network_to_rebuild(images: np.ndarray, loss: Loss) -> None:
-    torch.manual_seed(0)
-    network = Autoencoder(replace(ARCH, components=0, loss=loss))
-    optimiser = torch.optim.Adam(network.parameters(), lr=3e-3)
-    x = normalise(to_unit(torch.from_numpy(images[:8])))[0]
-    seen = []
-    for _ in range(20):
-        rebuilding = losses(network, x, None, x, torch.zeros_like(x))[1]
-        optimiser.zero_grad()
-        rebuilding.backward()
-        optimiser.step()
-        seen.append(rebuilding.item())
-    assert seen[-1] < 0.7 * seen[0]
+def test_the_threshold_stands_on_the_runtimes_scores_of_held_out_images(model: Model, sample_folder: Path) -> None:
+    calibration = model.card.calibration
+    samples = open_dataset(sample_folder).train
+    scores = {float(score) for score in model.score(load_images(samples, model.card.input))}
+    assert set(calibration.scores) <= scores
+    assert calibration.method == "tail"
+    assert calibration.threshold > max(calibration.scores[:-1])
 
 
-def test_one_seed_gives_one_network_and_another_seed_another(images: np.ndarray) -> None:
-    def weights(seed: int) -> torch.Tensor:
-        fitted = fit(images, SPLIT, ARCH, FitOptions(iterations=6, batch=4, seed=seed))
-        return torch.cat([parameter.flatten() for parameter in fitted.network.parameters()])
-
-    first = weights(1)
-    assert torch.equal(weights(1), first)
-    assert not torch.equal(weights(2), first)
-
-
-def test_the_budget_ends_the_training(images: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "PATIENCE", course.EVALUATIONS + 1)  # so few steps may well bring no progress
-    fitted = fit(images, SPLIT, ARCH, FitOptions(iterations=10**9, batch=4, budget=10))
-    assert fitted.ended == "budget"
-    assert 0 < fitted.iterations < 10**5
-    rates = [look.learning_rate for look in fitted.looks]
-    assert rates[-1] < max(rates)
+def test_evaluation_and_line_give_one_score_for_one_file(model: Model, sample_folder: Path, model_file: Path) -> None:
+    samples = open_dataset(sample_folder).test
+    evaluated = evaluate(model, samples)
+    with_two_threads = Model.load(model_file, provider="cpu", threads=2)
+    frames = np.stack([imaging.load(sample.path.read_bytes(), model.card.input) for sample in samples])
+    scores = np.array([image.score for image in evaluated.images], np.float32)
+    np.testing.assert_array_equal(scores, with_two_threads.score(frames))
 
 
-def test_the_last_look_that_went_well_is_kept(images: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whole loss and that of rebuilding at each look: either may be within 2 % of its lowest."""
-    losses = iter([(2.0, 0.5), (1.0, 0.6), (1.1, 0.51), (1.015, 0.6), (1.5, 0.505), (1.6, 0.52), (1.5, 0.6)])
-    monkeypatch.setattr(course, "EVALUATIONS", 7)
-    monkeypatch.setattr(fitting, "evaluate", lambda network, batches: next(losses))
-    fitted = fit(images, SPLIT, ARCH, FitOptions(iterations=14, batch=4))
-    (kept,) = fitted.kept
-    assert (kept.validation_loss, kept.reconstruction_loss) == (1.5, 0.505)
-    assert [look.iteration for look in fitted.looks if look is kept] == [kept.iteration]
+def test_the_graph_says_alone_what_the_model_says(model: Model, model_file: Path, sample_folder: Path) -> None:
+    """A user with onnxruntime and no line of ours gets the same score from the file."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(model_file), providers=["CPUExecutionProvider"])
+    frame = load_image(open_dataset(sample_folder).test[0].path, model.card.input)
+    score, anomaly_map, reconstruction, latent = session.run(None, {"frames": frame[None]})
+    assert score[0] == pytest.approx(model.score(frame[None])[0], rel=1e-5)
+    assert anomaly_map.dtype == latent.dtype == np.float32
+    assert reconstruction.shape == (1, *frame.shape)
 
 
-def test_an_interruption_keeps_the_best_model_so_far(images: np.ndarray) -> None:
-    interrupted = Event()
+def test_recalibration_changes_the_threshold_and_nothing_that_scores(model_file: Path, tmp_path: Path) -> None:
+    before = Model.load(model_file)
+    good = tmp_path / "good"
+    from andon_trainer.sample.render import write_sample
 
-    def stop_after_a_look(what: str, share: float) -> None:
-        if what.startswith("loss"):
-            interrupted.set()
-
-    fitted = fit(images, SPLIT, ARCH, FitOptions(iterations=200, batch=4), stop_after_a_look, interrupted)
-    assert fitted.ended == "interrupted"
-    assert fitted.looks
-    assert fitted.iterations < 100
-
-
-def test_a_loss_that_explodes_is_reported(images: np.ndarray) -> None:
-    with pytest.raises(FittingError, match="lower --learning-rate"):
-        fit(images, SPLIT, ARCH, FitOptions(iterations=100, batch=4, learning_rate=1e30))
-
-
-def test_each_pass_shows_every_image_once() -> None:
-    images = np.stack([np.full((32, 32, 1), 20 * i, np.uint8) for i in range(1, 9)])
-    stream = batch_stream(images, FitOptions(batch=4), Variation())
-    levels = [item.clean.mean() for _ in range(2) for item in next(stream)]
-    order = np.argsort(np.argsort(levels))
-    assert len(set(order)) == 8
-    assert np.ptp(levels) > 0.4
+    write_sample(good, seed=5, train=30, test_good=0, test_defects=0, stream=0)
+    content = recalibrate(model_file, open_dataset(good), 0.1)
+    after = Model.from_bytes(content, "recalibrated")
+    assert after.card.calibration.method == "conformal"
+    assert after.card.calibration.count == 30
+    assert after.card.weights_sha256 == before.card.weights_sha256
+    assert after.sha256 != before.sha256
+    frames = load_images(open_dataset(good).train, after.card.input)
+    np.testing.assert_array_equal(after.score(frames), before.score(frames))
+    assert (after.score(frames) > after.card.threshold).sum() == 2  # ceil(31 * 0.9) = 28th of 30, so two lie above
 
 
-def test_prefetch_keeps_the_order_and_passes_errors_on() -> None:
-    def numbers():
-        yield from ([i] for i in range(3))
-        raise ValueError("the source broke")
+@pytest.fixture(scope="module")
+def unseen(model: Model, tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
+    """Scores of 180 good parts that the model never saw: float32 [180]."""
+    from andon_trainer.sample.render import write_sample
 
-    ready = prefetch(numbers(), depth=2)
-    assert [next(ready) for _ in range(3)] == [[0], [1], [2]]
-    with pytest.raises(ValueError, match="the source broke"):
-        next(ready)
+    folder = tmp_path_factory.mktemp("unseen") / "part"
+    write_sample(folder, seed=7, train=180, test_good=0, test_defects=0, stream=0)
+    return model.score(load_images(open_dataset(folder).train, model.card.input))
 
 
-def test_says_whether_good_parts_are_a_texture(images: np.ndarray) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, images.shape, dtype=np.uint8)
-    options = FitOptions(iterations=1, batch=4)
-    assert fit(noise, SPLIT, ARCH, options).texture
-    assert not fit(images, SPLIT, ARCH, options).texture
+def rates_over_splits(scores: np.ndarray, count: int, asked: float) -> list[Rate]:
+    """False alarms among the rest where the threshold is set on `count` of good parts' scores, for 300 splits."""
+    rng = np.random.default_rng(0)
+    rates = []
+    for _ in range(300):
+        order = rng.permutation(len(scores))
+        held_out, tested = scores[order[:count]], scores[order[count:]]
+        threshold = calibrate(held_out[~far_out(held_out)], asked).threshold
+        rates.append(rate(int((tested > threshold).sum()), len(tested)))
+    return rates
+
+
+@pytest.mark.parametrize("asked", [0.02, 0.01])
+def test_unseen_good_parts_are_flagged_as_rarely_as_was_asked(unseen: np.ndarray, asked: float) -> None:
+    rates = rates_over_splits(unseen, 120, asked)
+    assert np.mean([found.share for found in rates]) <= asked
+    assert np.mean([found.low <= asked <= found.high for found in rates]) >= 0.9
+
+
+def test_with_too_few_images_the_rate_is_below_what_they_could_have_told(unseen: np.ndarray) -> None:
+    """An extrapolation promises no interval; it keeps false alarms rarer than one in the images it stands on."""
+    assert np.mean([found.share for found in rates_over_splits(unseen, 60, 0.001)]) <= 1 / 61
+
+
+def test_card_is_json_in_the_files_metadata(model_file: Path) -> None:
+    metadata = {entry.key: entry.value for entry in onnx.load(model_file).metadata_props}
+    assert json.loads(metadata[CARD_KEY])["card_version"] == 1
+
+
+def test_spread_is_mean_deviation_and_range() -> None:
+    result = spread([1.0, 2.0, 3.0])
+    assert (result.mean, result.lowest, result.highest) == (2.0, 1.0, 3.0)
+    assert result.std == pytest.approx((2 / 3) ** 0.5)
+
+
+def test_colour_is_learned_as_colour(tmp_path: Path) -> None:
+    """Parts in two colours of one brightness: the input has three channels, in RGB order."""
+    for i in range(10):
+        picture = np.zeros((64, 64, 3), np.uint8)
+        picture[:, :, 2 if i % 2 else 0] = 200  # OpenCV writes BGR
+        cv2.imwrite(str(tmp_path / f"{i}.png"), picture)
+    samples = open_dataset(tmp_path).train
+    spec = choose_input(samples, side=64)
+    assert spec.channels == 3
+    assert load_image(samples[1].path, spec)[0, 0].tolist() == [200, 0, 0]

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from andon_monitor.common.process import available_cores
+from andon_monitor.inspection.frames import Frame
+from andon_monitor.inspection.inspector import Inspector
+from andon_monitor.model.file import Model
+from andon_monitor.run.pipeline import Pipeline
 
-from monitor.frames import Frame
-from monitor.inspection import Inspector
-from monitor.model import Model
-from monitor.pipeline import Pipeline
-from monitor.session import available_cores
 from tests.benchmarks.capacity.formula import wait_quantile
 from tests.benchmarks.line import Counter, Memory
 from tests.benchmarks.workloads import WORKLOADS

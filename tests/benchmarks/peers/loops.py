@@ -15,8 +15,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import onnxruntime
+from andon_monitor.common.process import available_cores
 
-from monitor.session import available_cores
 from tests.benchmarks.ways import Measurement, peak
 
 SIDE = 256

@@ -7,18 +7,18 @@ from typing import Annotated
 
 import torch
 import typer
+from andon_monitor.common.console import console
+from andon_monitor.common.files import write_whole
+from andon_monitor.errors import AndonError, UsageError
+from andon_trainer.cli.console import check_range, parse_duration
+from andon_trainer.cli.main import INTERRUPTED, fail
+from andon_trainer.training.timing import use_fastest_threads
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from monitor.errors import AndonError, UsageError
-from monitor.files import write_whole
-from monitor.report import console
 from tests.benchmarks.quality.cells import Bench, Cell
 from tests.benchmarks.quality.methods import METHODS, NEED_ANOMALIB, find_method
 from tests.benchmarks.quality.sets import DEFAULT, SAMPLE, open_set
 from tests.benchmarks.quality.tables import TABLES, Choice, Results, draw, to_json
-from trainer.cli import INTERRUPTED, fail
-from trainer.console import check_range, parse_duration
-from trainer.pace import use_fastest_threads
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 out, err = console(error=False), console(error=True)

@@ -10,10 +10,9 @@ import cv2
 import numpy as np
 import onnx
 import torch
+from andon_monitor.errors import AndonError
+from andon_monitor.model.imaging import Pixels
 from numpy.typing import NDArray
-
-from monitor.errors import AndonError
-from monitor.imaging import Pixels
 
 WORKER = Path(__file__).with_name("anomalib_worker.py")
 

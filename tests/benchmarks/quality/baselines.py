@@ -2,14 +2,13 @@
 
 import torch
 import torch.nn.functional as F
+from andon_monitor.model.imaging import Pixels
+from andon_trainer.network.linear import principal_components
+from andon_trainer.network.tensors import to_unit
+from andon_trainer.scoring.detector import Reading
+from andon_trainer.training.dense import DenseDetector
+from andon_trainer.training.schedule import Course, FitOptions
 from torch import Tensor, nn
-
-from monitor.imaging import Pixels
-from trainer.course import Course, FitOptions
-from trainer.dense import DenseDetector
-from trainer.linear import principal_components
-from trainer.scoring import Reading
-from trainer.tensors import to_unit
 
 COMPONENTS = 64
 WIDTHS = (32, 64, 128, 128)  # channels at 1/2, 1/4, 1/8 and 1/16 of the frame

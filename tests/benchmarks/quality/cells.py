@@ -11,13 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from monitor.errors import UsageError
-from monitor.files import write_whole
-from monitor.model import Model
+from andon_monitor.common.files import write_whole
+from andon_monitor.errors import UsageError
+from andon_monitor.model.file import Model
+from andon_trainer.evaluation import evaluate
+
 from tests.benchmarks.quality.disturbances import disturb
 from tests.benchmarks.quality.methods import NEED_ANOMALIB, WITHOUT_MAP, Task, find_method
 from tests.benchmarks.quality.sets import draw, open_set
-from trainer.evaluation import evaluate
 
 
 @dataclass(frozen=True)

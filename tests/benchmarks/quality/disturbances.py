@@ -6,11 +6,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-
-from monitor import imaging
-from monitor.card import InputSpec
-from monitor.imaging import Pixels
-from trainer.dataset import Sample, read_bytes
+from andon_monitor.model import imaging
+from andon_monitor.model.card import InputSpec
+from andon_monitor.model.imaging import Pixels
+from andon_trainer.data.dataset import Sample, read_bytes
 
 Disturbance = Callable[[Pixels], Pixels]  # uint8 [H, W, C] to the same shape
 

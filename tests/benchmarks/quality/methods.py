@@ -7,14 +7,24 @@ from functools import partial
 
 import numpy as np
 import torch
+from andon_monitor.errors import UsageError
+from andon_monitor.model.card import InputSpec
+from andon_monitor.model.file import Golden
+from andon_monitor.model.imaging import Pixels
+from andon_trainer.architecture import DenseArchitecture
+from andon_trainer.data.dataset import Dataset, choose_input, load_images
+from andon_trainer.data.near_duplicates import find_twins
+from andon_trainer.data.splits import Split, split
+from andon_trainer.export import graph as export
+from andon_trainer.fitting import build, training_record, write_card
+from andon_trainer.network.tensors import to_unit
+from andon_trainer.options import BuildOptions
+from andon_trainer.training.dense import DenseDetector, fit_dense
+from andon_trainer.training.schedule import FitOptions, Fitted
 from numpy.typing import NDArray
 from onnx import ModelProto
 from torch import nn
 
-from monitor.card import InputSpec
-from monitor.errors import UsageError
-from monitor.imaging import Pixels
-from monitor.model import Golden
 from tests.benchmarks.quality.anomalib_process import run_worker
 from tests.benchmarks.quality.baselines import (
     LEARNING_RATE,
@@ -22,16 +32,6 @@ from tests.benchmarks.quality.baselines import (
     SimilarityDetector,
     fit_convolutional,
 )
-from trainer import export
-from trainer.architecture import DenseArchitecture
-from trainer.building import build, training_record, write_card
-from trainer.course import FitOptions, Fitted
-from trainer.dataset import Dataset, choose_input, load_images
-from trainer.dense import DenseDetector, fit_dense
-from trainer.options import BuildOptions
-from trainer.splitting import Split, split
-from trainer.tensors import to_unit
-from trainer.twins import find_twins
 
 FALSE_ALARM_RATE = 0.01
 SIDE = 128  # what others are given: the size they are published at, and the one their time is enough for

@@ -4,10 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-
-from trainer.dataset import GOOD, Dataset, Sample, choose_input, load_images, open_dataset
-from trainer.sample.render import write_sample
-from trainer.twins import twins_between
+from andon_trainer.data.dataset import GOOD, Dataset, Sample, choose_input, load_images, open_dataset
+from andon_trainer.data.near_duplicates import twins_between
+from andon_trainer.sample.render import write_sample
 
 SAMPLE = "sample"  # the word that stands for the rendered part
 SHARED = Path("../shared/data")  # real images, where a checkout has them beside it

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from andon_monitor.common.console import table
+from andon_monitor.common.intervals import Rate, rate
+from andon_trainer.data.dataset import GOOD
+from andon_trainer.evaluation import auroc
 from numpy.typing import NDArray
 from rich.table import Table as Drawn
 
-from monitor.rates import Rate, rate
-from monitor.report import table
 from tests.benchmarks.quality.cells import Cell
 from tests.benchmarks.quality.disturbances import DISTURBANCES
-from trainer.dataset import GOOD
-from trainer.evaluation import auroc
 
 COUNTS = (10, 20, 45, 100, 300)  # good images, of the learning curve
 SIZES = ("andon:size=small", "andon", "andon:size=large")

@@ -9,14 +9,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from andon_monitor.errors import UsageError
+from andon_trainer.data.dataset import choose_input, load_image, open_dataset
 
-from monitor.errors import UsageError
 from tests.benchmarks.quality.cells import Bench, Cell
 from tests.benchmarks.quality.disturbances import DISTURBANCES, disturb
 from tests.benchmarks.quality.methods import find_method
 from tests.benchmarks.quality.sets import draw
 from tests.benchmarks.quality.tables import Spread, pooled, shared_tests
-from trainer.dataset import choose_input, load_image, open_dataset
 
 
 def bench(*arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:

@@ -1,1 +1,1 @@
-"""Mirrors `monitor.evidence`."""
+"""Mirrors `andon_monitor.evidence`."""

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from monitor.evidence.package import KINDS
-from monitor.evidence.sampling import MAX_CAMERAS, Bucket, Sampler
-from monitor.frames import Position, Verdict
-from monitor.settings import EvidenceSettings
+from andon_monitor.evidence.sampling import MAX_CAMERAS, Bucket, Sampler
+from andon_monitor.formats.evidence_package import KINDS
+from andon_monitor.inspection.frames import Position, Verdict
+from andon_monitor.settings.groups import EvidenceSettings
 
 
 class Clock:

@@ -1,1 +1,1 @@
-"""Tests of `monitor.kafka` against a real broker."""
+"""Tests of `andon_monitor.kafka` against a real broker."""

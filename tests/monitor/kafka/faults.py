@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from andon_monitor.kafka.address import parse_address
+from andon_monitor.kafka.topics import create, plan
+from andon_monitor.settings.groups import KafkaSettings
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka import errors as kafka_errors
 
-from monitor.kafka.address import parse_address
-from monitor.kafka.topics import create, plan
-from monitor.settings import KafkaSettings
 from tests.monitor.kafka.conftest import load_broker
 from tests.monitor.kafka.line import Line, Monitor, out_of_order, positions
 from tests.monitor.small_model import build_model, draw, encode

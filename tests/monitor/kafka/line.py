@@ -12,11 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from andon_monitor.kafka.address import parse_address
+from andon_monitor.kafka.topics import create, plan
+from andon_monitor.settings.groups import KafkaSettings
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-
-from monitor.kafka.address import parse_address
-from monitor.kafka.topics import create, plan
-from monitor.settings import KafkaSettings
 
 # What a session takes to be noticed as gone decides how long these tests take.
 QUICK = ("kafka.session_timeout=3", "kafka.request_timeout=4", "kafka.rebalance_timeout=2")
@@ -65,7 +64,7 @@ class Line:
         """A monitor at work, with metrics at `port`; ended with SIGKILL where it still is there at the end."""
         self._monitors += 1
         log = self.folder / f"monitor-{self._monitors}.log"
-        command = [sys.executable, "-c", "from monitor.cli import main; main()", "run"]
+        command = [sys.executable, "-m", "andon_monitor", "run"]
         command += ["--no-server"] if port is None else ["--port", str(port)]
         command += ["--model", str(self.model), "--source", self.uri(self.frames)]
         command += ["--verdicts", self.uri(self.verdicts), "--dead-letters", self.uri(self.letters)]

@@ -4,16 +4,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from andon_monitor.errors import UsageError
+from andon_monitor.kafka.address import parse_address
+from andon_monitor.kafka.connection import client_options
+from andon_monitor.kafka.diagnosis import diagnose
+from andon_monitor.kafka.topics import create, must_exist, plan
+from andon_monitor.run.check import run_checks
+from andon_monitor.settings.groups import KafkaSettings
+from andon_monitor.settings.loading import load_settings
 from kafka import KafkaAdminClient
 from kafka.admin import ACL, ACLOperation, ACLPermissionType, ResourcePattern, ResourceType
 
-from monitor.checks import run_checks
-from monitor.errors import UsageError
-from monitor.kafka.address import parse_address
-from monitor.kafka.connection import client_options
-from monitor.kafka.diagnosis import diagnose
-from monitor.kafka.topics import create, must_exist, plan
-from monitor.settings import KafkaSettings, load_settings
 from tests.monitor.kafka.conftest import Authority
 from tests.monitor.kafka.line import Line
 from tests.monitor.small_model import draw, encode

@@ -1,6 +1,6 @@
 """Whose frames are whose, through assignments and revocations."""
 
-from monitor.kafka.ledger import Ledger
+from andon_monitor.kafka.ledger import Ledger
 
 
 def poll(ledger: Ledger[str], partition: str, offset: int) -> bool:

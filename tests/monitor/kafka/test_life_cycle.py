@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from andon_monitor.errors import SourceError
+from andon_monitor.kafka.endpoints import Kafka
+from andon_monitor.kafka.source import KafkaSource
+from andon_monitor.kafka.watchdog import EXIT_STATUS
+from andon_monitor.settings.loading import load_settings
+from andon_monitor.telemetry.metrics import Metrics
 from kafka import KafkaAdminClient
 
-from monitor.errors import SourceError
-from monitor.kafka.opening import Kafka
-from monitor.kafka.source import KafkaSource
-from monitor.kafka.watchdog import EXIT_STATUS
-from monitor.metrics import Metrics
-from monitor.settings import load_settings
 from tests.monitor.kafka.line import Line
 from tests.monitor.small_model import draw, encode, parts
 

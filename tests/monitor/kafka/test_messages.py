@@ -4,8 +4,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from andon_monitor.kafka.messages import frame_message, read_frame
 
-from monitor.kafka.messages import frame_message, read_frame
 from tests.monitor.small_model import START, draw, encode, make_frame
 
 

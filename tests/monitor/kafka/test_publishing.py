@@ -65,7 +65,7 @@ def test_another_client_sends_frames_and_reads_verdicts(line: Line, tmp_path: Pa
 
 def start_publishing(*arguments: object, log: Path) -> "subprocess.Popen[bytes]":
     """`andon-monitor publish` as a process of its own, its standard error in a file."""
-    command = [sys.executable, "-c", "from monitor.cli import main; main()", "publish", *map(str, arguments)]
+    command = [sys.executable, "-m", "andon_monitor", "publish", *map(str, arguments)]
     with log.open("w") as file:
         # Where the tests run in the background the shell has switched Ctrl-C off, which children inherit.
         return subprocess.Popen(

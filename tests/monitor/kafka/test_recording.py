@@ -5,10 +5,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from monitor.frames import Frame
-from monitor.recording.source import recorded_verdicts
+from andon_monitor.inspection.frames import Frame
+from andon_monitor.sources.recording import recorded_verdicts
+
+from tests.monitor.formats.test_mcap_reader import read
 from tests.monitor.kafka.line import Line
-from tests.monitor.recording.test_damage import read
 from tests.monitor.small_model import START, andon, parts
 
 FRAMES = 30

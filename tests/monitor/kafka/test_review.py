@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from andon_monitor.kafka.address import parse_address
+from andon_monitor.review import gallery
+from andon_monitor.review.gallery import Filters
+from andon_monitor.review.store import Store
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from monitor.kafka.address import parse_address
-from monitor.review import gallery
-from monitor.review.gallery import Filters
-from monitor.review.store import Store
 from tests.monitor.kafka.conftest import load_broker
 from tests.monitor.kafka.line import Line, Monitor
 from tests.monitor.review.test_access import Client
@@ -31,7 +31,7 @@ ALL = ("evidence.rate=1000", "evidence.burst=1000")
 def page(line: Line, store: Path, *settings: str) -> Iterator[tuple[Monitor, Client]]:
     """`andon-monitor review` as a process, and a visitor to it."""
     log = line.folder / f"page-{time.monotonic_ns()}.log"
-    command = [sys.executable, "-c", "from monitor.cli import main; main()", "review", "--store", str(store)]
+    command = [sys.executable, "-m", "andon_monitor", "review", "--store", str(store)]
     command += ["--defects", line.uri(line.defects), "--verdicts", line.uri(line.verdicts)]
     command += ["--labels", line.uri(line.labels), "--model", str(line.model), "--port", "0", *settings]
     with log.open("w") as file:

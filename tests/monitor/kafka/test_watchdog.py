@@ -3,11 +3,11 @@
 import subprocess
 import sys
 
-from monitor.kafka.watchdog import EXIT_STATUS
+from andon_monitor.kafka.watchdog import EXIT_STATUS
 
 PROGRAM = """
 import logging, time
-from monitor.kafka.watchdog import Watchdog
+from andon_monitor.kafka.watchdog import Watchdog
 logging.basicConfig()
 watchdog = Watchdog()
 with watchdog.guard("a short call", 30):

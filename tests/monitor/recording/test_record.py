@@ -9,15 +9,15 @@ import time
 from pathlib import Path
 
 import pytest
+from andon_monitor.recording.progress import Tempo
+from andon_monitor.sources.recording import open_recording
 from mcap.reader import NonSeekingReader, make_reader
 
-from monitor.recording.progress import Tempo
-from monitor.recording.source import open_recording
 from tests.conftest import skip_or_fail
-from tests.monitor.recording.test_damage import frames, read
+from tests.monitor.formats.test_mcap_reader import frames, read
 from tests.monitor.small_model import andon, parts, write_recording
 
-PROGRAM = [sys.executable, "-c", "from monitor.cli import main; main()"]
+PROGRAM = [sys.executable, "-m", "andon_monitor"]
 
 
 def test_a_folder_and_its_recording_give_the_same_verdicts_byte_for_byte(
@@ -89,7 +89,7 @@ def test_what_was_recorded_before_kill_9_is_read(tmp_path: Path) -> None:
 
 
 def read_folder(path: Path) -> list[object]:
-    from monitor.sources.folder import FolderSource
+    from andon_monitor.sources.folder import FolderSource
 
     source = FolderSource(path)
     return list(source.poll(10_000, 0) or [])
@@ -211,8 +211,8 @@ def test_the_reference_reader_in_another_language_finds_it_sound(recording: Path
 
 
 def test_cameras_without_end_do_not_fill_the_file_with_channels(tmp_path: Path) -> None:
-    from monitor.recording import writing
-    from monitor.recording.writing import RecordingWriter
+    from andon_monitor.formats import mcap_writer as writing
+    from andon_monitor.formats.mcap_writer import RecordingWriter
 
     frame = frames(1)[0]
     writer = RecordingWriter(tmp_path / "line.mcap", {})

@@ -1,1 +1,1 @@
-"""Mirrors `monitor.review`."""
+"""Mirrors `andon_monitor.review`."""

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from andon_monitor.model.file import Model
+from andon_monitor.review.app import Review
+from andon_monitor.review.store import Store
+from andon_monitor.settings.groups import ReviewSettings
+from andon_monitor.telemetry.server import Server
 
-from monitor.model import Model
-from monitor.review.app import Review
-from monitor.review.store import Store
-from monitor.server import Server
-from monitor.settings import ReviewSettings
 from tests.browser import tab
 from tests.monitor.review.line import fill, frames, inspect
 

@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from monitor.evidence.sink import EvidenceSink
-from monitor.frames import Frame
-from monitor.inspection import Inspection, Inspector, Rules
-from monitor.metrics import Metrics
-from monitor.model import Model
-from monitor.review.filling import StoreDestination
-from monitor.review.store import Store
-from monitor.settings import EvidenceSettings, ReviewSettings
+from andon_monitor.evidence.sink import EvidenceSink
+from andon_monitor.inspection.frames import Frame
+from andon_monitor.inspection.inspector import Inspection, Inspector, Rules
+from andon_monitor.model.file import Model
+from andon_monitor.review.filling import StoreDestination
+from andon_monitor.review.store import Store
+from andon_monitor.settings.groups import EvidenceSettings, ReviewSettings
+from andon_monitor.telemetry.metrics import Metrics
+
 from tests.monitor.small_model import draw, encode, make_frame
 
 ALL = EvidenceSettings(rate=1e6, burst=100_000, good_interval=0, borderline_interval=0, borderline=0.3)

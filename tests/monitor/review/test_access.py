@@ -10,15 +10,16 @@ from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, OpenerDirector, Request, build_opener
 
 import pytest
+from andon_monitor.errors import UsageError
+from andon_monitor.review import gallery, labels
+from andon_monitor.review.access import POLICY, Access
+from andon_monitor.review.gallery import Filters
+from andon_monitor.review.serving import serve
+from andon_monitor.review.store import Store
+from andon_monitor.review.users import line
+from andon_monitor.settings.groups import ReviewSettings
+from andon_monitor.settings.loading import load_settings
 
-from monitor.errors import UsageError
-from monitor.review import gallery, labels
-from monitor.review.access import POLICY, Access
-from monitor.review.gallery import Filters
-from monitor.review.serving import serve
-from monitor.review.store import Store
-from monitor.review.users import line
-from monitor.settings import ReviewSettings, load_settings
 from tests.monitor.review.conftest import serving
 from tests.monitor.small_model import andon
 

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from andon_monitor.inspection.frames import rfc3339
+from andon_monitor.model.file import Model
+from andon_monitor.review import gallery, labels
+from andon_monitor.review.gallery import Filters
+from andon_monitor.review.store import Store
 
-from monitor.frames import rfc3339
-from monitor.model import Model
-from monitor.review import gallery, labels
-from monitor.review.gallery import Filters
-from monitor.review.store import Store
 from tests.browser import tab
 from tests.monitor.review.conftest import serving
 from tests.monitor.review.line import fill, frames, inspect

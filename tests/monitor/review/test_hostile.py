@@ -9,13 +9,13 @@ from urllib.parse import urlencode
 import cv2
 import numpy as np
 import pytest
+from andon_monitor.formats.evidence_package import unpack
+from andon_monitor.model.file import Model
+from andon_monitor.review import gallery
+from andon_monitor.review.gallery import Filters
+from andon_monitor.review.store import Store
 
-from monitor.evidence.package import unpack
-from monitor.model import Model
-from monitor.review import gallery
-from monitor.review.gallery import Filters
-from monitor.review.store import Store
-from tests.monitor.evidence.test_package import about, changed, packed
+from tests.monitor.formats.test_evidence_package import about, changed, packed
 from tests.monitor.review.conftest import serving
 from tests.monitor.review.line import fill, frames, inspect
 from tests.monitor.review.test_access import Client, defect

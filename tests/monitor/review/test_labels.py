@@ -6,15 +6,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from andon_monitor.compare.judges import read_labels
+from andon_monitor.errors import UsageError
+from andon_monitor.model.calibration import calibrate
+from andon_monitor.model.file import Model
+from andon_monitor.review import figures, gallery, labels
+from andon_monitor.review.export import export
+from andon_monitor.review.gallery import Filters
+from andon_monitor.review.store import Store
 
-from monitor.calibration import calibrate
-from monitor.comparing.sides import read_labels
-from monitor.errors import UsageError
-from monitor.model import Model
-from monitor.review import figures, gallery, labels
-from monitor.review.export import export
-from monitor.review.gallery import Filters
-from monitor.review.store import Store
 from tests.monitor.small_model import andon
 
 
@@ -67,7 +67,7 @@ def test_unknown_frames_and_labels_are_refused(store: Store) -> None:
 
 
 def test_the_export_is_read_by_the_trainer_and_by_compare(store: Store, tmp_path: Path) -> None:
-    from trainer.dataset import open_dataset
+    from andon_trainer.data.dataset import open_dataset
 
     found = defects(store)
     for i, frame in enumerate(found[:10]):
@@ -81,7 +81,7 @@ def test_the_export_is_read_by_the_trainer_and_by_compare(store: Store, tmp_path
     assert sorted(sample.label for sample in dataset.test) == ["defect"] * 2 + ["dent"] * 2 + ["good"] * 6
     package = store.package(found[0])
     assert package is not None
-    from monitor.evidence.package import unpack
+    from andon_monitor.formats.evidence_package import unpack
 
     assert (tmp_path / "out" / "dent" / f"{found[0]}.png").read_bytes() == unpack(package).frame
     assert (
@@ -137,5 +137,5 @@ def test_thresholds_of_other_rates_are_in_the_order_of_their_rates(model: Model)
 
 
 def test_the_page_and_its_commands_need_no_torch() -> None:
-    code = "import monitor.review.serving, monitor.review.export, sys; assert 'torch' not in sys.modules"
+    code = "import andon_monitor.review.serving, andon_monitor.review.export, sys; assert 'torch' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from andon_monitor.errors import UsageError
+from andon_monitor.evidence.sink import EvidenceSink
+from andon_monitor.formats.evidence_package import unpack
+from andon_monitor.model.file import Model
+from andon_monitor.review import gallery, labels
+from andon_monitor.review.filling import StoreDestination
+from andon_monitor.review.gallery import Filters
+from andon_monitor.review.store import Store
+from andon_monitor.settings.groups import EvidenceSettings, ReviewSettings
+from andon_monitor.telemetry.metrics import Metrics
 
-from monitor.errors import UsageError
-from monitor.evidence.package import unpack
-from monitor.evidence.sink import EvidenceSink
-from monitor.metrics import Metrics
-from monitor.model import Model
-from monitor.review import gallery, labels
-from monitor.review.filling import StoreDestination
-from monitor.review.gallery import Filters
-from monitor.review.store import Store
-from monitor.settings import EvidenceSettings, ReviewSettings
 from tests.monitor.review.line import ALL, fill, frames, inspect
 
 
@@ -147,7 +147,7 @@ def test_a_full_store_makes_room_for_what_is_new_and_is_never_over_its_size(mode
 def test_without_room_on_the_disk_frames_are_known_without_a_picture(
     model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monitor.review.store.shutil.disk_usage", lambda folder: Usage(10**12, 10**12 - 5, 5))
+    monkeypatch.setattr("andon_monitor.review.store.shutil.disk_usage", lambda folder: Usage(10**12, 10**12 - 5, 5))
     store = fill(tmp_path / "store", inspect(model, frames(10)))
     assert files(store) == set()
     assert len(ids(store)) == 2
@@ -157,7 +157,7 @@ def test_without_room_on_the_disk_frames_are_known_without_a_picture(
 def test_frames_without_a_label_go_with_time(model: Model, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     labels.give(store, ids(store)[3], "unsure", "", "ann")
     now = time.time()
-    monkeypatch.setattr("monitor.review.store.time.time", lambda: now + 31 * 86_400)
+    monkeypatch.setattr("andon_monitor.review.store.time.time", lambda: now + 31 * 86_400)
     store.tidy()
     assert len(ids(store)) == 1
     assert ids(store, "good") == []

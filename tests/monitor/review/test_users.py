@@ -6,10 +6,9 @@ from base64 import b64encode
 from pathlib import Path
 
 import pytest
-
-from monitor.errors import UsageError
-from monitor.review import users
-from monitor.review.users import Users, line
+from andon_monitor.errors import UsageError
+from andon_monitor.review import users
+from andon_monitor.review.users import Users, line
 
 
 def basic(text: str) -> str:
@@ -75,7 +74,7 @@ def test_a_file_of_users_that_is_none_is_one_line_without_its_secrets(text: str,
 
 
 def make(name: str, password: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from monitor.cli import main; main()", "user", name]
+    command = [sys.executable, "-m", "andon_monitor", "user", name]
     return subprocess.run(command, input=password, capture_output=True, text=True, timeout=60, check=False)
 
 

@@ -5,12 +5,12 @@ import threading
 from pathlib import Path
 
 import pytest
+from andon_monitor.errors import UsageError
+from andon_monitor.model.file import Model
+from andon_monitor.review import figures, serving, worker
+from andon_monitor.review.store import Store
+from andon_monitor.review.worker import Worker
 
-from monitor.errors import UsageError
-from monitor.model import Model
-from monitor.review import figures, serving, worker
-from monitor.review.store import Store
-from monitor.review.worker import Worker
 from tests.monitor.small_model import build_model
 
 

@@ -1,1 +1,1 @@
-"""Tests of `monitor.statistics`."""
+"""Tests of `andon_monitor.statistics`."""

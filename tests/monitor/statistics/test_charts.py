@@ -5,13 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from andon_monitor.errors import UsageError
+from andon_monitor.inspection.inspector import Inspection, Inspector
+from andon_monitor.model.file import Model
+from andon_monitor.settings.groups import StatisticsSettings
+from andon_monitor.statistics.charts import ControlCharts, cusum_of
+from andon_monitor.telemetry.metrics import MAX_CAMERAS, Metrics
 
-from monitor.errors import UsageError
-from monitor.inspection import Inspection, Inspector
-from monitor.metrics import MAX_CAMERAS, Metrics
-from monitor.model import Model
-from monitor.settings import StatisticsSettings
-from monitor.statistics.charts import ControlCharts, cusum_of
 from tests.monitor.small_model import build_model, draw, encode, make_frame
 
 RATES = {"normal_defect_rate": 0.02, "raised_defect_rate": 0.06}

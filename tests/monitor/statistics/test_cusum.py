@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
-
-from monitor.statistics.cusum import CEILING, BernoulliCusum
+from andon_monitor.statistics.cusum import CEILING, BernoulliCusum
 
 QUICK = BernoulliCusum(normal=0.05, raised=0.15, limit=3.0)  # few parts to a signal, so that simulations are short
 USUAL = BernoulliCusum(normal=0.005, raised=0.015, limit=6.0)

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
+from andon_monitor.inspection.inspector import Inspection, Inspector, Rules
+from andon_monitor.model.file import Model
+from andon_monitor.statistics import drift
+from andon_monitor.telemetry.metrics import SIGNALS
 
-from monitor.inspection import Inspection, Inspector, Rules
-from monitor.metrics import SIGNALS
-from monitor.model import Model
-from monitor.statistics import drift
 from tests.monitor.small_model import draw, encode, make_frame
 
 FRAMES = 200

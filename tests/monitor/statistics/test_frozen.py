@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from andon_monitor.inspection.frames import Frame
+from andon_monitor.inspection.inspector import Inspection, Inspector
+from andon_monitor.model.file import Model
+from andon_monitor.model.imaging import Pixels
+from andon_monitor.settings.groups import StatisticsSettings
+from andon_monitor.statistics.frozen import FrozenPictures
+from andon_monitor.telemetry.metrics import Metrics
 
-from monitor.frames import Frame
-from monitor.imaging import Pixels
-from monitor.inspection import Inspection, Inspector
-from monitor.metrics import Metrics
-from monitor.model import Model
-from monitor.settings import StatisticsSettings
-from monitor.statistics.frozen import FrozenPictures
 from tests.monitor.small_model import draw, encode, make_frame
 
 

@@ -6,20 +6,20 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from andon_monitor.errors import UsageError
+from andon_monitor.inspection.frames import Frame, Position
+from andon_monitor.inspection.inspector import Inspection, Inspector, Rules
+from andon_monitor.model.autoencoder import Autoencoder
+from andon_monitor.model.file import Model
+from andon_monitor.telemetry.metrics import Metrics
+from andon_trainer.uses import classification
+from andon_trainer.uses.certainty import calibration_error, fit_temperature
+from andon_trainer.uses.classification import Labelled, Learner, fit_head, labelled
+from andon_trainer.uses.curve import draw_shots, folds, learning_curve, split
+from andon_trainer.uses.encoder import Backbone, Views, mirror
+from andon_trainer.uses.kinds import add, make, worst_difference
 
-from monitor.autoencoder import Autoencoder
-from monitor.errors import UsageError
-from monitor.frames import Frame, Position
-from monitor.inspection import Inspection, Inspector, Rules
-from monitor.metrics import Metrics
-from monitor.model import Model
 from tests.trainer.uses.test_uses import call
-from trainer.uses import classification
-from trainer.uses.certainty import calibration_error, fit_temperature
-from trainer.uses.classification import Labelled, Learner, fit_head, labelled
-from trainer.uses.curve import draw_shots, folds, learning_curve, split
-from trainer.uses.encoder import Backbone, Views, mirror
-from trainer.uses.kinds import add, make, worst_difference
 
 EACH = 12
 
@@ -61,8 +61,8 @@ def test_the_encoder_comes_back_from_the_file_as_it_was(part: Autoencoder, data:
     from onnx import numpy_helper
 
     weights = {t.name: numpy_helper.to_array(t) for t in onnx.load_from_string(part.model.content).graph.initializer}
-    from trainer.registration import warp
-    from trainer.tensors import normalise, to_unit
+    from andon_trainer.network.registration import warp
+    from andon_trainer.network.tensors import normalise, to_unit
 
     encoded = part.encode(data.frames[:4])
     assert part.card.architecture["registered"], "frames reach the encoder in the pose that the latent vector tells"

@@ -7,15 +7,14 @@ import cv2
 import numpy as np
 import pyarrow.parquet
 import pytest
+from andon_monitor.errors import AndonError
+from andon_monitor.model.autoencoder import Autoencoder
+from andon_trainer.cli.main import app
+from andon_trainer.uses.compression import best_within, code
+from andon_trainer.uses.denoising import add_noise, clean_up
+from andon_trainer.uses.quality import psnr, ssim
+from andon_trainer.uses.reduction import FORMATS, pack, reduce, standardise
 from typer.testing import CliRunner, Result
-
-from monitor.autoencoder import Autoencoder
-from monitor.errors import AndonError
-from trainer.cli import app
-from trainer.uses.compression import best_within, code
-from trainer.uses.denoising import add_noise, clean_up
-from trainer.uses.quality import psnr, ssim
-from trainer.uses.reduction import FORMATS, pack, reduce, standardise
 
 RNG = np.random.default_rng(0)
 

@@ -1,0 +1,38 @@
+"""Tables and bars on a terminal; the one place, with `run.text` and the commands, that needs rich."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+PAGE_WIDTH = 160  # columns where the output is a file, which does not say how wide it is
+
+
+def console(error: bool) -> Console:
+    """A console on standard error or output."""
+    stream = Console(stderr=error)
+    return stream if stream.is_terminal else Console(stderr=error, width=PAGE_WIDTH)
+
+
+def table(headers: list[str], rows: list[list[object]], numbers: bool = True) -> Table:
+    """Columns under dim headers; all but the first to the right where they are numbers."""
+    drawn = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for i, header in enumerate(headers):
+        drawn.add_column(header, justify="right" if i and numbers else "left", overflow="fold")
+    for row in rows:
+        drawn.add_row(*(Text(str(cell)) for cell in row))
+    return drawn
+
+
+@contextmanager
+def share_bar(what: str, console: Console) -> Iterator[Callable[[float], None]]:
+    """A bar on the terminal; what it gives is called with the share that is done, from 0 to 1."""
+    if not console.is_terminal:
+        yield lambda share: None
+        return
+    with Progress(TextColumn(what), BarColumn(), TimeRemainingColumn(), console=console, transient=True) as progress:
+        task = progress.add_task(what, total=1.0)
+        yield lambda share: progress.update(task, completed=share)

@@ -1,0 +1,79 @@
+"""Output files: whole or not there at all."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from andon_monitor.errors import OutputError, UsageError
+
+PART = ".part"  # what is being written has this suffix until it is whole
+
+
+def part_of(path: Path) -> Path:
+    """Where a file is written before it gets its name: beside it, as only then renaming is atomic."""
+    return path.with_name(path.name + PART)
+
+
+def is_device(path: Path) -> bool:
+    """Whether `path` is a pipe, a terminal, /dev/null or the like, which is written as it is."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Write a file that appears under its name once it is whole and on disk; on an error nothing is left behind.
+
+    Folders are made as needed. Raises OutputError for anything the operating system refuses.
+    """
+    part = path if is_device(path) else part_of(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            yield file
+            file.flush()
+            if part != path:
+                os.fsync(file.fileno())
+        if part != path:
+            part.replace(path)
+    except BaseException as error:
+        if part != path:
+            remove_quietly(part)
+        if isinstance(error, OSError):
+            raise cannot_write(path, error) from None
+        raise
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file at once, as `whole_file` does."""
+    with whole_file(path) as file:
+        file.write(content)
+
+
+def check_writable(path: Path) -> None:
+    """Raise UsageError where a file could not be written under this name; leaves no trace."""
+    if path.is_dir():
+        raise UsageError(f"{path}: a folder; give the name of a file")
+    if is_device(path):
+        return
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    try:
+        probe = folder / f".andon-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def cannot_write(path: Path | str, error: OSError) -> OutputError:
+    """The one line for an output that failed."""
+    return OutputError(f"{path}: cannot be written ({error.strerror or error})")
+
+
+def remove_quietly(path: Path) -> None:
+    """Remove a file if that is possible."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return

@@ -1,0 +1,14 @@
+"""Addresses as they may be shown."""
+
+from urllib.parse import urlsplit, urlunsplit
+
+
+def hide_password(uri: str) -> str:
+    """A URI as it may be shown."""
+    try:
+        parts = urlsplit(uri)
+        if parts.password is None:
+            return uri
+        return urlunsplit(parts._replace(netloc=f"{parts.username}:***@{parts.netloc.rpartition('@')[2]}"))
+    except ValueError:
+        return uri.partition("://")[0] + "://***"

@@ -1,0 +1,165 @@
+"""A comparison as one HTML file that needs no other: tables, score distributions, pictures of what changed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from andon_monitor.common.html import environment
+from andon_monitor.common.intervals import INTERVAL
+from andon_monitor.compare.comparison import (
+    CHANGES,
+    FALSE_ALARM_GONE,
+    NEW_FALSE_ALARM,
+    NEWLY_CAUGHT,
+    NEWLY_MISSED,
+    Change,
+    Comparison,
+    Tally,
+)
+from andon_monitor.compare.judges import Judgement, ModelSide, Side
+from andon_monitor.compare.limits import Verdict
+from andon_monitor.compare.table import differs, rows
+from andon_monitor.errors import ImageError
+from andon_monitor.inspection.frames import Frame, rfc3339
+from andon_monitor.model import imaging
+from andon_monitor.model.heatmap import data_uri, heatmap
+
+WORSE = (NEWLY_MISSED, NEW_FALSE_ALARM)
+BETTER = (NEWLY_CAUGHT, FALSE_ALARM_GONE)
+BINS = 60
+LARGEST = 3.0  # score / threshold; what lies beyond is in the last bin
+WIDTH, HEIGHT = 720.0, 200.0  # of the plot, in its own units
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A changed frame: the image, and what each model that is there sees in it, as data URIs."""
+
+    place: str
+    captured_at: str
+    label: str | None
+    before: str
+    after: str
+    image: str | None
+    heatmaps: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Changes of one kind: how many, and the clearest of them."""
+
+    kind: str
+    tone: str
+    count: int
+    pictures: tuple[Picture, ...]
+
+
+def render(
+    comparison: Comparison, after: Side, before: Side | None, verdicts: Sequence[Verdict], damage: str | None
+) -> str:
+    """The page's HTML. Models are asked for their anomaly maps of the frames shown."""
+    sides = [tally for tally in (comparison.before, comparison.after) if tally is not None]
+    return (
+        environment("andon_monitor.compare")
+        .get_template("page.html.jinja")
+        .render(
+            comparison=comparison,
+            sides=sides,
+            rows=rows(comparison, sides),
+            verdicts=verdicts,
+            damage=damage,
+            interval=INTERVAL,
+            differs=differs(comparison).removeprefix("; "),
+            plot=_plot(sides),
+            groups=[
+                Group(kind, _tone(kind), comparison.counts[kind], _pictures(comparison, kind, after, before))
+                for kind in CHANGES
+                if comparison.counts[kind]
+            ],
+        )
+    )
+
+
+def _tone(kind: str) -> str:
+    return "worse" if kind in WORSE else "better" if kind in BETTER else "other"
+
+
+def _pictures(comparison: Comparison, kind: str, after: Side, before: Side | None) -> tuple[Picture, ...]:
+    found = sorted(comparison.examples[kind], key=lambda entry: entry[:2], reverse=True)
+    return tuple(_picture(change, frame, after, before) for _, _, change, frame in found)
+
+
+def _picture(change: Change, frame: Frame, after: Side, before: Side | None) -> Picture:
+    image: str | None = None
+    heatmaps = []
+    for title, side in (("baseline", before), ("model", after)):
+        if not isinstance(side, ModelSide):
+            continue
+        try:
+            pixels = imaging.load(frame.data, side.model.card.input, side.inspector.rules.max_pixels)
+        except ImageError:
+            continue
+        image = data_uri(pixels)
+        seen = side.model.explain(pixels[None])
+        heatmaps.append((title, data_uri(heatmap(pixels, seen.anomaly_map[0], side.threshold_for(frame.camera)))))
+    if image is None and not heatmaps:
+        image = _as_it_is(frame)
+    return Picture(
+        place=f"{change.camera}, {change.file or f'{change.topic}/{change.partition}/{change.offset}'}",
+        captured_at=rfc3339(change.captured_at),
+        label=change.label,
+        before=_describe(change.before),
+        after=_describe(change.after),
+        image=image,
+        heatmaps=tuple(heatmaps),
+    )
+
+
+def _as_it_is(frame: Frame) -> str | None:
+    """Without a model: the image itself."""
+    try:
+        return data_uri(imaging.decode(frame.data, 3))
+    except ImageError:
+        return None
+
+
+def _describe(judged: Judgement) -> str:
+    return f"{judged.outcome} ({judged.reason})" if judged.ratio is None else f"{judged.outcome} {judged.ratio:.2f}"
+
+
+def _plot(sides: Sequence[Tally]) -> dict[str, Any] | None:
+    """Histograms of score / threshold, on one scale of shares; the square root shows the few beside the many."""
+    scores = [np.minimum(np.frombuffer(side.ratios), LARGEST) for side in sides if side.ratios]
+    if not scores:
+        return None
+    top = min(LARGEST, max(1.2, 1.05 * max(float(ratios.max()) for ratios in scores)))
+    bottom = min(0.0, *(float(ratios.min()) for ratios in scores))
+    edges = np.linspace(bottom, top, BINS + 1)
+    shares = [np.sqrt(np.histogram(ratios, edges)[0] / len(ratios)) for ratios in scores]
+    highest = max(float(share.max()) for share in shares) or 1.0
+    ticks = np.arange(0, top + 0.01, 0.25 if top < 2 else 0.5)
+
+    def across(value: float) -> float:
+        return round(WIDTH * (value - bottom) / (top - bottom), 1)
+
+    return {
+        "outlines": [_outline(share / highest) for share in shares],
+        "threshold": across(1.0),
+        "ticks": [(across(tick), f"{tick:g}" + ("+" if tick == LARGEST else "")) for tick in ticks],
+        "width": WIDTH,
+        "height": HEIGHT,
+    }
+
+
+def _outline(heights: NDArray[np.float64]) -> str:
+    """Steps as the points of a polygon."""
+    step = WIDTH / len(heights)
+    points = [(0.0, HEIGHT)]
+    for i, height in enumerate(heights):
+        level = HEIGHT * (1 - 0.95 * float(height))
+        points += [(i * step, level), ((i + 1) * step, level)]
+    points.append((WIDTH, HEIGHT))
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)

@@ -1,0 +1,191 @@
+"""Evidence as bytes: a ZIP archive that any language reads, never unpacked to disk.
+
+evidence.json         the verdict as on the verdicts' topic, the kind, the model's input, the size of the map
+frame                 the original bytes of the image, as the camera sent them
+anomaly_map.f32       float32 [h, w], little-endian, rows first, in the units of the score
+reconstruction.png    uint8 [H, W, C]
+"""
+
+import io
+import json
+import math
+import re
+import zipfile
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, StringConstraints, ValidationError
+
+from andon_monitor.errors import EvidenceError, ImageError
+from andon_monitor.inspection.frames import Outcome, parse_time, rfc3339
+from andon_monitor.model import imaging
+from andon_monitor.model.card import InputSpec
+from andon_monitor.model.imaging import Pixels
+
+Kind = Literal["defect", "borderline", "good"]
+KINDS: tuple[Kind, ...] = ("defect", "borderline", "good")
+
+ABOUT, FRAME, MAP, RECONSTRUCTION = "evidence.json", "frame", "anomaly_map.f32", "reconstruction.png"
+MAX_ABOUT = 2**16  # bytes of JSON
+MAX_MAP_SIDE = 2048  # four times that of the largest model's map
+MAX_FRAME = 2**26  # bytes: eight times what a topic takes by default
+ID = r"[0-9a-f]{32}"  # as `inspection.frames.verdict_id` makes them; nothing else comes near a file's name
+
+
+def _time(value: object) -> float:
+    seconds = parse_time(value) if isinstance(value, str) else math.nan
+    rfc3339(seconds)  # refuses what no clock shows
+    return seconds
+
+
+class _Read(BaseModel):
+    """Read from a stranger's message: sizes are bounded, unknown keys are left aside."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class ModelName(_Read):
+    """Which model gave a verdict."""
+
+    alias: str = Field(max_length=200)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class Place(_Read):
+    """Where the frame came from."""
+
+    topic: str = Field(max_length=500)
+    partition: int = Field(ge=0, lt=2**31)
+    offset: int = Field(ge=0, lt=2**63)
+    file: str | None = Field(default=None, max_length=1000)
+
+
+class VerdictRecord(_Read):
+    """A verdict as it is read back from JSON (`Verdict.to_json`). `captured_at`: seconds since 1970."""
+
+    id: Annotated[str, StringConstraints(pattern=f"^{ID}$")]
+    camera: str = Field(min_length=1, max_length=200)
+    captured_at: Annotated[float, BeforeValidator(_time)]
+    verdict: Outcome
+    threshold: FiniteFloat
+    model: ModelName
+    frame: Place
+    score: FiniteFloat | None = None
+    p_value: FiniteFloat | None = None
+    reason: str | None = Field(default=None, max_length=50)
+    detail: str | None = Field(default=None, max_length=1000)
+
+
+class About(_Read):
+    """What `evidence.json` holds."""
+
+    kind: Kind
+    verdict: VerdictRecord
+    input: InputSpec
+    anomaly_map: tuple[
+        Annotated[int, Field(ge=1, le=MAX_MAP_SIDE)],
+        Annotated[int, Field(ge=1, le=MAX_MAP_SIDE)],
+    ]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One frame that people are shown.
+
+    `frame`: the image file's bytes; `anomaly_map`: float32 [h, w]; `reconstruction`: uint8 [H, W, C].
+    """
+
+    about: About
+    frame: bytes
+    anomaly_map: NDArray[np.float32]
+    reconstruction: Pixels
+
+    @property
+    def verdict(self) -> VerdictRecord:
+        """What the monitor said."""
+        return self.about.verdict
+
+
+def pack(
+    kind: Kind, verdict_json: str, spec: InputSpec, frame: bytes, anomaly_map: NDArray[np.float32], rebuilt: Pixels
+) -> bytes:
+    """One archive, the same bytes for the same arguments. The images are compressed already, so it is not."""
+    about = {
+        "kind": kind,
+        "verdict": json.loads(verdict_json),
+        "input": spec.model_dump(mode="json"),
+        "anomaly_map": list(anomaly_map.shape),
+    }
+    ordered = rebuilt if rebuilt.shape[2] == 1 else cv2.cvtColor(rebuilt, cv2.COLOR_RGB2BGR)
+    _, png = cv2.imencode(".png", ordered)
+    members = {
+        ABOUT: json.dumps(about, ensure_ascii=False).encode(),
+        FRAME: frame,
+        MAP: anomaly_map.astype("<f4").tobytes(),
+        RECONSTRUCTION: png.tobytes(),
+    }
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in members.items():
+            archive.writestr(zipfile.ZipInfo(name), content)
+    return buffer.getvalue()
+
+
+def unpack(data: bytes) -> Evidence:
+    """The reverse of `pack`, for bytes that anybody may have sent. Raises EvidenceError, one line; never more memory
+    than the format allows.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            about = About.model_validate_json(_member(archive, ABOUT, MAX_ABOUT))
+            height, width = about.anomaly_map
+            frame = _member(archive, FRAME, MAX_FRAME)
+            values = _member(archive, MAP, 4 * height * width)
+            png = _member(archive, RECONSTRUCTION, MAX_FRAME)
+        if about.verdict.score is None:
+            raise EvidenceError("evidence of a frame without a score")
+        if len(values) != 4 * height * width:
+            raise EvidenceError(f"an anomaly map of {len(values)} bytes, {height} x {width} are {4 * height * width}")
+        spec = about.input
+        rebuilt = imaging.decode(png, spec.channels, max_pixels=spec.height * spec.width)
+    except ValidationError as error:
+        raise EvidenceError(f"{ABOUT}: {describe(error)}") from None
+    except ImageError as error:
+        raise EvidenceError(f"{RECONSTRUCTION}: {error}") from None
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError, NotImplementedError, RuntimeError, EOFError) as error:
+        raise EvidenceError(f"not a package of evidence ({_one_line(error)})") from None
+    anomaly_map = np.frombuffer(values, "<f4").reshape(height, width).astype(np.float32)
+    if not np.isfinite(anomaly_map).all():
+        raise EvidenceError("an anomaly map with values that are no numbers")
+    return Evidence(about, frame, anomaly_map, rebuilt)
+
+
+def read_verdict(data: bytes) -> VerdictRecord:
+    """A verdict from its JSON. Raises EvidenceError."""
+    try:
+        return VerdictRecord.model_validate_json(data[:MAX_ABOUT])
+    except ValidationError as error:
+        raise EvidenceError(f"a verdict: {describe(error)}") from None
+
+
+def describe(error: ValidationError) -> str:
+    """The first thing wrong, in one line; what was sent is not repeated."""
+    first: Any = error.errors(include_input=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return _one_line(f"{place}: {first['msg']}" if place else first["msg"])
+
+
+def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
+    """A member's bytes, of which an archive may claim any number."""
+    with archive.open(name) as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise EvidenceError(f"{name}: more than {limit} bytes")
+    return content
+
+
+def _one_line(text: object) -> str:
+    return re.sub(r"\s+", " ", str(text))[:200]

@@ -1,0 +1,183 @@
+"""From frames to verdicts: pure functions of a model, rules and frames, with no threads and no input or output."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from andon_monitor.errors import ImageError
+from andon_monitor.inspection.frames import Frame, Latency, Outcome, Verdict, verdict_id
+from andon_monitor.model import imaging
+from andon_monitor.model.file import Model
+from andon_monitor.model.imaging import DEFAULT_MAX_PIXELS, Pixels
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What an operator decides beside the model.
+
+    `alias` names the model in verdicts, None for its card's name. `thresholds` overrides the card's threshold by
+    camera. A frame is `too_dark` where its brightness is below `too_dark` times the lowest of the calibration frames,
+    `too_blurred` likewise with the sharpness; 0 turns a rule off. `max_staleness` is in seconds.
+    """
+
+    alias: str | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    too_dark: float = 0.2
+    too_blurred: float = 0.1
+    max_pixels: int = DEFAULT_MAX_PIXELS
+    max_staleness: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a frame cannot be inspected: one of `andon_monitor.inspection.frames.REASONS` and a line of detail.
+
+    Not the exception itself, whose traceback would keep the frame in memory.
+    """
+
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A frame as the model takes it, uint8 [H, W, C], or the reason why it cannot be inspected."""
+
+    frame: Frame
+    pixels: Pixels | None = None
+    brightness: float | None = None
+    sharpness: float | None = None
+    rejection: Rejection | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """A verdict with what it was made from.
+
+    `latency` is the frame's way to its score, `arrived` is monotonic, `model` may be asked for more about the frame.
+    """
+
+    prepared: Prepared
+    verdict: Verdict
+    latency: Latency | None = None
+    arrived: float = 0.0
+    model: Model | None = None
+
+    @property
+    def frame(self) -> Frame:
+        """The frame the verdict is about."""
+        return self.prepared.frame
+
+
+class Inspector:
+    """A model and the rules around it."""
+
+    def __init__(self, model: Model, rules: Rules | None = None) -> None:
+        self.model = model
+        self.rules = rules or Rules()
+        self.alias = self.rules.alias or model.card.name
+
+    def threshold(self, camera: str) -> float:
+        """The score above which a part before this camera is a defect."""
+        return self.rules.thresholds.get(camera, self.model.card.threshold)
+
+    def prepare(self, frame: Frame) -> Prepared:
+        """Decode, crop, resize and look whether there is light and focus. Never raises."""
+        rules, reference = self.rules, self.model.card.reference
+        try:
+            pixels = imaging.load(frame.data, self.model.card.input, rules.max_pixels)
+            brightness, sharpness = imaging.brightness(pixels), imaging.sharpness(pixels)
+        except ImageError as error:
+            return Prepared(frame, rejection=Rejection(error.reason, str(error)))
+        except Exception as error:  # one frame's surprise must not end the stream
+            return Prepared(frame, rejection=_failed(error))
+        rejection = _too_low("too_dark", "brightness", brightness, rules.too_dark, reference.brightness.lowest)
+        if rejection is None:
+            rejection = _too_low("too_blurred", "sharpness", sharpness, rules.too_blurred, reference.sharpness.lowest)
+        return Prepared(frame, None if rejection else pixels, brightness, sharpness, rejection)
+
+    def inspect(self, batch: Sequence[Prepared], now: float | None = None) -> list[Verdict]:
+        """One verdict for each of `batch`, in its order. Never raises.
+
+        `now` (seconds since 1970) lets frames older than `max_staleness` go by; None for recordings. A score does not
+        depend on the frames beside it.
+        """
+        rejections = [self._stale(prepared.frame, now) or prepared.rejection for prepared in batch]
+        inspected = [i for i, rejection in enumerate(rejections) if rejection is None]
+        scores = dict(zip(inspected, self._score([batch[i].pixels for i in inspected]), strict=True))
+        return [self._verdict(prepared, rejections[i] or scores[i]) for i, prepared in enumerate(batch)]
+
+    def _score(self, pixels: Sequence[Any]) -> list[float | Rejection]:
+        """A score for each frame (uint8 [H, W, C]), or why there is none."""
+        if not pixels:
+            return []
+        try:
+            return _finite(self.model.score(pixels[0][None] if len(pixels) == 1 else np.stack(pixels)))
+        except Exception as error:  # onnxruntime's exceptions share no base class but Exception
+            if len(pixels) == 1:
+                return [_failed(error)]
+        # Most of the batch may be sound: find out which frame it was.
+        return [score for frame in pixels for score in self._score([frame])]
+
+    def _stale(self, frame: Frame, now: float | None) -> Rejection | None:
+        limit = self.rules.max_staleness
+        if now is None or limit is None or now - frame.captured_at <= limit:
+            return None
+        return Rejection("stale", f"captured more than {limit:g} s ago")
+
+    def _verdict(self, prepared: Prepared, result: float | Rejection) -> Verdict:
+        frame, model = prepared.frame, self.model
+        threshold = self.threshold(frame.camera)
+        rejection = result if isinstance(result, Rejection) else None
+        score = None if isinstance(result, Rejection) else result
+        outcome: Outcome = "uninspectable" if score is None else "defect" if score > threshold else "good"
+        kind, probability = self._kind(prepared) if outcome == "defect" else (None, None)
+        return Verdict(
+            id=verdict_id(frame.position, model.sha256),
+            camera=frame.camera,
+            captured_at=frame.captured_at,
+            outcome=outcome,
+            model=self.alias,
+            model_sha256=model.sha256,
+            threshold=threshold,
+            position=frame.position,
+            file=frame.file,
+            score=score,
+            p_value=None if score is None else model.card.calibration.p_value(score),
+            reason=rejection.reason if rejection else None,
+            detail=rejection.detail if rejection else None,
+            kind=kind,
+            kind_probability=probability,
+        )
+
+    def _kind(self, prepared: Prepared) -> tuple[str, float] | tuple[None, None]:
+        """What kind of defect it looks like, where the model tells kinds apart, and the probability."""
+        if not self.model.kinds or prepared.pixels is None:
+            return None, None
+        try:
+            probabilities = self.model.classify(prepared.pixels[None])[0]
+        except Exception:  # the part is a defect all the same
+            return None, None
+        likeliest = int(probabilities.argmax())
+        return self.model.kinds[likeliest], float(probabilities[likeliest])
+
+
+def _finite(scores: NDArray[np.float32]) -> list[float | Rejection]:
+    # NaN is above no threshold: it would pass for good.
+    values = scores.tolist()
+    return [value if math.isfinite(value) else Rejection("failed", f"the model's score is {value}") for value in values]
+
+
+def _too_low(reason: str, what: str, value: float, ratio: float, lowest: float) -> Rejection | None:
+    if value >= ratio * lowest:
+        return None
+    return Rejection(reason, f"{what} {value:.4g}, below {ratio:g} x {lowest:.4g}, the lowest of good frames")
+
+
+def _failed(error: Exception) -> Rejection:
+    lines = str(error).strip().splitlines() or [""]
+    return Rejection("failed", f"{type(error).__name__}: {lines[0][:200]}")

@@ -1,0 +1,126 @@
+"""Topics made with sound settings, where they are not there."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kafka import KafkaAdminClient
+from kafka import errors as kafka_errors
+from kafka.admin import NewTopic
+
+from andon_monitor.errors import UsageError
+from andon_monitor.kafka.address import Address
+from andon_monitor.kafka.connection import client_options, describe
+from andon_monitor.kafka.diagnosis import diagnose
+from andon_monitor.settings.groups import KafkaSettings
+
+LOOK_MS = 5_000  # for a cluster to answer whether it has a topic
+HOUR_MS = 3_600_000
+# Frames are large and answered within seconds: a day outlasts an outage of the monitors. Verdicts are small and are
+# evidence; dead letters wait for a person who may be on holiday. Defects are large, and the review page keeps its own
+# copy; labels are people's work, and few.
+RETENTION_MS = {
+    "frames": 24 * HOUR_MS,
+    "verdicts": 30 * 24 * HOUR_MS,
+    "dead-letters": 14 * 24 * HOUR_MS,
+    "defects": 3 * 24 * HOUR_MS,
+    "labels": 3650 * 24 * HOUR_MS,
+}
+# What a partition of defects may hold: a burst must not fill the brokers' disks.
+DEFECTS_BYTES = 2**31
+HEADROOM = 2**16  # a dead letter is its frame and headers: it must fit where the frame did
+VERDICT_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic to be: what it is for says how long it keeps what."""
+
+    name: str
+    purpose: str
+    partitions: int
+    max_message_bytes: int
+    retention_ms: int
+    retention_bytes: int = -1
+
+    def describe(self) -> str:
+        """In words."""
+        return (
+            f"{self.partitions} partitions, kept for {self.retention_ms // HOUR_MS} h, messages up to "
+            f"{self.max_message_bytes} bytes"
+        )
+
+
+def plan(
+    frames: str,
+    verdicts: str,
+    dead_letters: str,
+    partitions: int,
+    settings: KafkaSettings,
+    defects: str = "andon.defects",
+    labels: str = "andon.labels",
+) -> list[Topic]:
+    """The topics of a line; verdicts have as many partitions as frames, so that cameras are ordered alike."""
+    size = settings.max_message_bytes
+    return [
+        Topic(frames, "frames", partitions, size, RETENTION_MS["frames"]),
+        Topic(verdicts, "verdicts", partitions, VERDICT_BYTES, RETENTION_MS["verdicts"]),
+        Topic(dead_letters, "dead-letters", 1, size + HEADROOM, RETENTION_MS["dead-letters"]),
+        Topic(defects, "defects", partitions, size + HEADROOM, RETENTION_MS["defects"], DEFECTS_BYTES),
+        Topic(labels, "labels", 1, VERDICT_BYTES, RETENTION_MS["labels"]),
+    ]
+
+
+def create(address: Address, topics: list[Topic], settings: KafkaSettings) -> Iterator[tuple[Topic, bool]]:
+    """Make those that are missing; each with whether it is new. Raises UsageError."""
+    fault = diagnose(address, settings)
+    if fault is not None:
+        raise UsageError(fault.message)
+    admin = KafkaAdminClient(**client_options(settings, address))
+    try:
+        for topic in topics:
+            yield topic, _create(admin, topic)
+    finally:
+        admin.close()
+
+
+def must_exist(address: Address, settings: KafkaSettings) -> None:
+    """Raise UsageError where the cluster answers and has no such topic: a typing mistake is no outage to wait out."""
+    try:
+        admin = KafkaAdminClient(**client_options(settings, address), bootstrap_timeout_ms=LOOK_MS)
+        try:
+            topic = admin.describe_topics([address.topic])[0]
+        finally:
+            admin.close()
+    except kafka_errors.KafkaError:
+        return
+    error = kafka_errors.for_code(topic["error_code"])
+    if error is kafka_errors.UnknownTopicOrPartitionError:
+        raise UsageError(f"{address}: no such topic; andon-monitor topics makes it")
+    if issubclass(error, kafka_errors.AuthorizationError):
+        raise UsageError(f"{address}: no permission to use this topic")
+
+
+def _create(admin: KafkaAdminClient, topic: Topic) -> bool:
+    wanted = NewTopic(
+        topic.name,
+        num_partitions=topic.partitions,
+        replication_factor=-1,  # the cluster's default: it knows how many nodes it has
+        topic_configs={
+            "retention.ms": str(topic.retention_ms),
+            "retention.bytes": str(topic.retention_bytes),
+            "max.message.bytes": str(topic.max_message_bytes),
+            "cleanup.policy": "delete",
+            # A camera with a clock that is off must not have its frames deleted at once, or kept for ever.
+            "message.timestamp.type": "CreateTime",
+        },
+    )
+    try:
+        admin.create_topics([wanted])
+    except kafka_errors.TopicAlreadyExistsError:
+        return False
+    except kafka_errors.AuthorizationError:
+        raise UsageError(f"{topic.name}: no permission to create it") from None
+    except kafka_errors.KafkaError as error:
+        raise UsageError(f"{topic.name}: cannot be created ({describe(error)})") from None
+    admin.wait_for_topics([topic.name])
+    return True

@@ -1,0 +1,139 @@
+"""The model card: what a model file says about itself, JSON in its metadata under `andon.card`."""
+
+import json
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from andon_monitor.errors import ModelError
+from andon_monitor.model.calibration import Calibration
+
+CARD_KEY = "andon.card"
+GOLDEN_KEY = "andon.golden"
+CARD_VERSION = 1
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class InputSpec(_Part):
+    """The array a model takes, uint8 [N, height, width, channels], and how a camera frame becomes one.
+
+    `frame_size` (width, height in pixels) is the one size all training images had, None where they varied.
+    `region` (left, top, width, height in pixels of the frame) is the region of interest, None for the whole frame.
+    `reduction` is what JPEG frames are divided by as they are decoded, see `andon_monitor.model.imaging.load`.
+    """
+
+    height: int = Field(ge=4)
+    width: int = Field(ge=4)
+    channels: Literal[1, 3]
+    frame_size: tuple[int, int] | None = None
+    region: tuple[int, int, int, int] | None = None
+    white_level: int = Field(default=255, ge=255, le=65535)
+    reduction: Literal[1, 2, 4, 8] = 1
+
+
+class Spread(_Part):
+    """How a quantity was spread over good images that the weights never saw."""
+
+    mean: float
+    std: float
+    lowest: float
+    highest: float
+
+
+class Reference(_Part):
+    """What good frames looked like at calibration: the yardstick for drift on the line."""
+
+    score: Spread
+    brightness: Spread
+    sharpness: Spread
+
+
+class Training(_Part):
+    """Where the weights came from.
+
+    `twin_groups` are groups of near-twin images, each kept on one side of the split; `tested_twins` are good test
+    images with a near-twin among them. `suspects` are images that score like no good part, `left_out` those of them
+    that were held out and yet set no threshold. `fingerprint` is the sha256 over the sorted sha256 of the image files;
+    `seconds` and `ended` say how long the training took and what ended it. Of several `networks` each was trained
+    without another part of the images; those parts set the threshold. None of them saw `common_images` of these.
+    """
+
+    images: int
+    networks: int = 1
+    validation_images: int
+    calibration_images: int
+    common_images: int = 0
+    validation_is_calibration: bool
+    twin_groups: int
+    tested_twins: int = 0
+    suspects: int = 0
+    left_out: int = 0
+    fingerprint: str
+    seed: int
+    iterations: int
+    seconds: float
+    ended: Literal["iterations", "budget", "early", "interrupted"]
+    device: str
+
+
+class Kinds(_Part):
+    """The kinds of defects that a model tells apart, and how well: see `andon_trainer.uses.classification`.
+
+    Measured on images that the head did not learn from: `accuracy` is the mean over kinds of the share told right,
+    `calibration_error` how far, in 0..1, probabilities are from shares on average, at `temperature` and without it.
+    """
+
+    names: tuple[str, ...]
+    way: Literal["frozen", "fine-tuned"]
+    images: int
+    accuracy: float
+    temperature: float
+    calibration_error: float
+    calibration_error_before: float
+
+
+class Card(_Part):
+    """Everything a person or the monitor needs to know about a model; see the fields' names."""
+
+    card_version: int
+    name: str
+    created_at: datetime
+    architecture: dict[str, Any]
+    input: InputSpec
+    calibration: Calibration
+    reference: Reference
+    training: Training
+    kinds: Kinds | None = None
+    metrics: dict[str, float] = {}
+    milliseconds_per_image: float | None = None
+    versions: dict[str, str]
+    weights_sha256: str
+
+    @property
+    def threshold(self) -> float:
+        """The score above which a part is a defect."""
+        return self.calibration.threshold
+
+
+def parse_card(text: str, path: str) -> Card:
+    """Read a card from its JSON. Raises ModelError: damaged, or written by a newer version."""
+    try:
+        fields = json.loads(text)
+        version = fields["card_version"]
+    except (ValueError, KeyError, TypeError):
+        raise ModelError(f"{path}: its model card is damaged; export the model again") from None
+    if version != CARD_VERSION:
+        raise ModelError(
+            f"{path}: model card version {version}, this program reads version {CARD_VERSION}; "
+            "update andon or export the model again"
+        )
+    try:
+        return Card.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ModelError(f"{path}: its model card is damaged at {place}: {first['msg']}") from None

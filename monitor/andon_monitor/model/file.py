@@ -1,0 +1,166 @@
+"""A model file, opened and verified: uint8 frames in, scores and explanations out, through onnxruntime."""
+
+import base64
+import hashlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from andon_monitor.errors import ModelError, UsageError
+from andon_monitor.model.card import CARD_KEY, GOLDEN_KEY, Card, parse_card
+from andon_monitor.model.imaging import Pixels
+from andon_monitor.model.session import Session, first_line
+from andon_monitor.model.subgraph import extract
+
+INPUT = "frames"
+SCORE = "score"
+OUTPUTS = (SCORE, "anomaly_map", "reconstruction", "latent")
+KINDS = "kinds"  # probabilities float32 [N, K] of the card's kinds of defects, an output that a model may have
+
+# How far a score may be from the one torch gave, see `worst_difference`. Between runtimes on one machine (at export)
+# the difference is a few 1e-6; between processor generations and GPUs the order of summation costs up to a few 1e-5.
+EXPORT_TOLERANCE = 1e-4
+LOAD_TOLERANCE = 1e-3
+
+
+def worst_difference(scores: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
+    """The largest difference of scores float32 [N], relative to the reference or to its median, if that is larger.
+
+    Scores are distances on a scale whose zero means nothing: one that happens to be near it need not be as exact as
+    the others are to be relatively.
+    """
+    sizes = np.abs(reference)
+    return float(np.max(np.abs(scores - reference) / np.maximum(sizes, max(float(np.median(sizes)), 1e-6))))
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Frames (uint8 [K, H, W, C]) and the scores (float32 [K]) that torch gave them."""
+
+    frames: Pixels
+    scores: NDArray[np.float32]
+
+    def pack(self) -> str:
+        """As text for the file's metadata: base64 of a compressed npz."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, frames=self.frames, scores=self.scores)
+        return base64.b64encode(buffer.getvalue()).decode("ascii")
+
+    @classmethod
+    def unpack(cls, text: str) -> "Golden":
+        """The reverse of `pack`. Raises ValueError."""
+        try:
+            arrays = np.load(io.BytesIO(base64.b64decode(text, validate=True)), allow_pickle=False)
+            return cls(arrays["frames"], arrays["scores"])
+        except Exception as error:  # zipfile, zlib and numpy each raise their own on damaged data
+            raise ValueError(str(error)) from None
+
+    def worst_difference(self, scores: NDArray[np.float32]) -> float:
+        """The largest relative difference of `scores` (float32 [K]) from the golden ones."""
+        return worst_difference(scores, self.scores)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Everything the model says about N frames."""
+
+    score: NDArray[np.float32]  # [N]
+    anomaly_map: NDArray[np.float32]  # [N, h, w], in the units of the score
+    reconstruction: Pixels  # [N, H, W, C]
+    latent: NDArray[np.float32]  # [N, D]
+
+
+class Model:
+    """A verified model; several threads may ask it. `sha256` is the file's; the rest is the `Session`'s."""
+
+    golden_frames: Pixels  # uint8 [K, H, W, C], the good ones first
+
+    def __init__(self, session: Session, card: Card, content: bytes, path: str, kinds: Session | None) -> None:
+        self._session = session
+        self._kinds = kinds
+        self.card = card
+        self.content = content
+        self.path = path
+        self.sha256 = hashlib.sha256(content).hexdigest()
+        self.provider = session.provider
+        self.fell_back = session.fell_back
+        self.batched = session.batched
+
+    @classmethod
+    def load(cls, path: Path, provider: str = "auto", threads: int = 1) -> "Model":
+        """Open a model file and score its golden frames on this machine.
+
+        `provider`: auto, cpu, cuda or tensorrt; `threads`: frames scored side by side on a CPU, 0 for one per core.
+        Raises UsageError (no such file, no such provider) and ModelError (not ours, damaged, golden scores differ).
+        """
+        return cls.from_bytes(read_model(path), str(path), provider, threads)
+
+    @classmethod
+    def from_bytes(cls, content: bytes, path: str, provider: str = "auto", threads: int = 1) -> "Model":
+        """As `load`, from the content of a model file; `path` only names it in errors."""
+        session = Session(content, path, provider, threads)
+        kinds = None
+        if KINDS in session.outputs:
+            # A graph of its own: good parts, which are nearly all, must not pay for what is asked of defects alone.
+            kinds = Session(extract(content, INPUT, KINDS), path, provider, threads)
+            session = Session(extract(content, INPUT, *OUTPUTS), path, provider, threads)
+        metadata = session.metadata
+        if CARD_KEY not in metadata or GOLDEN_KEY not in metadata:
+            raise ModelError(f"{path}: an ONNX file without a model card; give one made by andon-trainer fit")
+        model = cls(session, parse_card(metadata[CARD_KEY], path), content, path, kinds)
+        model._check_signature(path)
+        model.golden_frames = model._check_golden(metadata[GOLDEN_KEY], path)
+        return model
+
+    def score(self, frames: Pixels) -> NDArray[np.float32]:
+        """Scores float32 [N] of N >= 1 frames uint8 [N, H, W, C]; higher is worse, 1 is an average good part."""
+        return self._session.run(["score"], frames)[0]
+
+    def explain(self, frames: Pixels) -> Explanation:
+        """Scores, anomaly maps, reconstructions and latent vectors of frames uint8 [N, H, W, C]."""
+        return Explanation(*self._session.run(list(OUTPUTS), frames))
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of defects it tells apart; none for most models."""
+        return () if self.card.kinds is None else self.card.kinds.names
+
+    def classify(self, frames: Pixels) -> NDArray[np.float32]:
+        """Probabilities float32 [N, K] of `kinds` for defects uint8 [N, H, W, C]; K > 0."""
+        assert self._kinds is not None
+        return self._kinds.run([KINDS], frames)[0]
+
+    def _check_signature(self, path: str) -> None:
+        spec = self.card.input
+        expected = {INPUT: ["tensor(uint8)", spec.height, spec.width, spec.channels]}
+        inputs, outputs = self._session.inputs, self._session.outputs
+        if inputs != expected or set(outputs) != set(OUTPUTS) or bool(self.kinds) != (self._kinds is not None):
+            raise ModelError(f"{path}: its inputs {inputs} and outputs {outputs} do not fit its card")
+
+    def _check_golden(self, text: str, path: str) -> Pixels:
+        try:
+            golden = Golden.unpack(text)
+            # One after the other, in this thread: a model that is swapped in is verified beside one that is at work.
+            scores = np.concatenate([self.score(frame[None]) for frame in golden.frames])
+            difference = golden.worst_difference(scores)
+        except Exception as error:
+            raise ModelError(f"{path}: its golden frames are damaged ({first_line(error)})") from None
+        if not difference <= LOAD_TOLERANCE:  # also refuses NaN
+            raise ModelError(
+                f"{path}: scores of its golden frames differ by {difference:.1e} on this machine ({self.provider}), "
+                f"at most {LOAD_TOLERANCE:.0e} is right; export the model again or choose another provider"
+            )
+        return golden.frames
+
+
+def read_model(path: Path) -> bytes:
+    """The content of a model file. Raises UsageError."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such model file") from None
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror})") from None

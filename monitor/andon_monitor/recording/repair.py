@@ -1,0 +1,67 @@
+"""`andon-monitor repair`: what is whole of a damaged recording, as a sound one."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcap.records import Channel, Schema
+
+from andon_monitor.formats.mcap_reader import Damage, RecordingFile
+from andon_monitor.formats.mcap_writer import McapFile
+
+# While it is written: what a crash of the recorder left may be called like the file to be made, with `.part`.
+MENDED = ".mended"
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """How many frames and messages in all came over, and what was found damaged."""
+
+    frames: int
+    messages: int
+    damage: Damage
+
+
+def repair(path: Path, to: Path) -> Repaired:
+    """Copy every message that is whole, chunk by chunk, and the facts about the file.
+
+    Raises UsageError (not a recording, `to` is there already), SourceError and OutputError; then `to` is not there.
+    """
+    source = RecordingFile(path)
+    try:
+        part = to.with_name(f"{to.name}{MENDED}")
+        part.unlink(missing_ok=True)
+        target = McapFile(to, part)
+        try:
+            _copy(source, target)
+            target.add_metadata("andon.repair", {"from": path.name, "damage": str(source.damage)})
+            target.close()
+        except BaseException:
+            target.abandon()
+            raise
+    finally:
+        source.close()
+    return Repaired(source.frames, target.messages, source.damage)
+
+
+def _copy(source: RecordingFile, target: McapFile) -> None:
+    schemas: dict[tuple[str, str, bytes], int] = {}
+    channels: dict[tuple[str, str, int, tuple[tuple[str, str], ...]], int] = {}
+
+    def channel_of(channel: Channel, schema: Schema | None) -> int:
+        number = 0
+        if schema is not None:
+            about = (schema.name, schema.encoding, schema.data)
+            number = schemas[about] = schemas.get(about) or target.add_schema(*about)
+        facts = tuple(channel.metadata.items())
+        key = (channel.topic, channel.message_encoding, number, facts)
+        if key not in channels:
+            channels[key] = target.add_channel(*key[:3], dict(facts))
+        return channels[key]
+
+    for content in source.contents():
+        for metadata in content.metadata:
+            target.add_metadata(metadata.name, metadata.metadata)
+        for channel, schema, message in content.messages:
+            number = channel_of(channel, schema)
+            target.add(number, message.data, message.log_time, message.sequence, message.publish_time)
+        target.flush()

@@ -1,0 +1,110 @@
+"""Hot swap: a model file that changes is verified and taken into use between two batches, or refused."""
+
+import hashlib
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from andon_monitor.common.process import give_way
+from andon_monitor.errors import AndonError
+from andon_monitor.inspection.inspector import Inspector
+from andon_monitor.model.file import Model
+from andon_monitor.run.pipeline import Pipeline
+from andon_monitor.settings.groups import Settings
+from andon_monitor.telemetry.metrics import Metrics
+
+log = logging.getLogger("andon")
+
+Mark = tuple[int, int, int]  # inode, time of modification, size: what changes when a file does
+
+
+class Swapper:
+    """Watches the path of the model, which may be replaced, or be a link that is pointed elsewhere.
+
+    A file is looked at once it has kept still from one look to the next: half a copy is not taken for a bad model. The
+    new model is loaded and verified beside the old one, which scores until then and stays where the new one is refused.
+    Frames keep the model that prepared them, so none is lost or waits. `accept` may refuse too, by raising AndonError.
+    """
+
+    def __init__(
+        self, settings: Settings, pipeline: Pipeline, metrics: Metrics, accept: Callable[[Model], None]
+    ) -> None:
+        assert settings.model.path is not None  # the first model came from there
+        self._path: Path = settings.model.path
+        self._settings = settings.model
+        self._pipeline = pipeline
+        self._metrics = metrics
+        self._accept = accept
+        self._seen = self._known = _mark(self._path)
+        # The file may have changed since the first model was read from it.
+        if _digest(self._path) != pipeline.inspector.model.sha256:
+            self._known = None
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="swapper", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Watch no more."""
+        self._closed.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        give_way()
+        while not self._closed.wait(self._settings.watch):
+            mark, before = _mark(self._path), self._seen
+            self._seen = mark
+            if mark != before or mark == self._known:
+                continue
+            self._known = mark
+            try:
+                self._swap()
+            except Exception as error:  # whatever a file does to us, the old model goes on
+                self._refuse(error)
+
+    def _swap(self) -> None:
+        old = self._pipeline.inspector
+        if _digest(self._path) == old.model.sha256:  # touched, or back again
+            self._metrics.model_refused.set(0)
+            return
+        model = Model.load(self._path, self._settings.provider, self._settings.threads)
+        self._accept(model)
+        inspector = Inspector(model, old.rules)
+        self._metrics.use_model(model, inspector.alias)
+        self._pipeline.inspector = inspector
+        self._metrics.swaps.labels("taken").inc()
+        self._metrics.model_refused.set(0)
+        log.info(
+            "model swapped: %s %s, threshold %.4g, instead of %s %s",
+            inspector.alias,
+            model.sha256[:12],
+            model.card.threshold,
+            old.alias,
+            old.model.sha256[:12],
+        )
+
+    def _refuse(self, error: Exception) -> None:
+        self._metrics.swaps.labels("refused").inc()
+        self._metrics.model_refused.set(1)
+        why = str(error) if isinstance(error, AndonError) else f"{self._path}: {type(error).__name__}: {error}"
+        old = self._pipeline.inspector
+        log.error("model refused: %s; %s %s stays in use", why, old.alias, old.model.sha256[:12])
+
+
+def _mark(path: Path) -> Mark | None:
+    """What a file looks like from outside, None where there is none."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None

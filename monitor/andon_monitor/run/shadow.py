@@ -1,0 +1,130 @@
+"""A shadow: a second model that scores the frames of the live line, for metrics alone and within a budget."""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, Info
+
+from andon_monitor.common.process import give_way
+from andon_monitor.inspection.frames import OUTCOMES, Verdict
+from andon_monitor.inspection.inspector import Inspection, Inspector
+from andon_monitor.telemetry.metrics import RATIO_BUCKETS, STAGE_BUCKETS, Metrics
+
+RESULTS = ("scored", "skipped")
+
+log = logging.getLogger("andon")
+
+
+class ShadowMetrics:
+    """What a shadow says, beside what the first model said."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.frames = Counter(
+            "andon_shadow_frames",
+            "Frames that the shadow scored, and that it skipped to keep its budget.",
+            ["result"],
+            registry=registry,
+        )
+        self.verdicts = Counter(
+            "andon_shadow_verdicts",
+            "Frames that both models judged, by the verdict of each.",
+            ["camera", "verdict", "shadow"],
+            registry=registry,
+        )
+        self.score_ratio = Histogram(
+            "andon_shadow_score_ratio",
+            "The shadow's score over its threshold.",
+            ["camera"],
+            buckets=RATIO_BUCKETS,
+            registry=registry,
+        )
+        self.seconds = Histogram(
+            "andon_shadow_seconds",
+            "Time the shadow took for one frame, decoding included.",
+            buckets=STAGE_BUCKETS,
+            registry=registry,
+        )
+        self.model = Info("andon_shadow_model", "The shadow's model.", registry=registry)
+        for result in RESULTS:
+            self.frames.labels(result)
+        self._cameras: set[str] = set()
+
+    def judged(self, camera: str, first: Verdict, second: Verdict) -> None:
+        """Both models judged a frame."""
+        if camera not in self._cameras:
+            self._cameras.add(camera)
+            for verdict in OUTCOMES:
+                for shadow in OUTCOMES:
+                    self.verdicts.labels(camera, verdict, shadow)
+        self.frames.labels("scored").inc()
+        self.verdicts.labels(camera, first.outcome, second.outcome).inc()
+        if second.score is not None and second.threshold > 0:
+            self.score_ratio.labels(camera).observe(second.score / second.threshold)
+
+
+class Shadow:
+    """A sink, after those of the verdicts, that never holds them up.
+
+    One thread scores one frame after the other and rests in between, so that it is busy for the share `budget` of the
+    time at most; the first model loses no more of its machine than that share of one core. While `pending` frames wait,
+    the next ones are skipped, and counted.
+    """
+
+    def __init__(self, inspector: Inspector, metrics: Metrics, budget: float, pending: int) -> None:
+        self.metrics = ShadowMetrics(metrics.registry)
+        self.scored = self.skipped = self.differing = 0
+        self._inspector = inspector
+        self._label = metrics.label
+        self._budget = budget
+        self._waiting: queue.Queue[Inspection] = queue.Queue(pending)
+        self._closed = threading.Event()
+        self.metrics.model.info({"model": inspector.alias, "sha256": inspector.model.sha256})
+        self._thread = threading.Thread(target=self._work, name="shadow", daemon=True)
+        self._thread.start()
+
+    def write(self, inspections: Sequence[Inspection]) -> None:
+        """Take what there is room for."""
+        for inspection in inspections:
+            try:
+                self._waiting.put_nowait(inspection)
+            except queue.Full:
+                self._skip()
+
+    def close(self, complete: bool) -> None:
+        """Stop at once; what waits is skipped."""
+        self._closed.set()
+        self._thread.join()
+        while not self._waiting.empty():
+            self._waiting.get_nowait()
+            self._skip()
+        log.info(
+            "shadow %s: %d frames scored, %d skipped, %d verdicts differ",
+            self._inspector.alias,
+            self.scored,
+            self.skipped,
+            self.differing,
+        )
+
+    def _skip(self) -> None:
+        self.skipped += 1
+        self.metrics.frames.labels("skipped").inc()
+
+    def _work(self) -> None:
+        give_way()
+        while not self._closed.is_set():
+            try:
+                inspection = self._waiting.get(timeout=0.1)
+            except queue.Empty:
+                continue
+            started = time.monotonic()
+            first = inspection.verdict
+            second = self._inspector.inspect([self._inspector.prepare(inspection.frame)])[0]
+            self.scored += 1
+            self.differing += first.outcome != second.outcome
+            self.metrics.judged(self._label(first.camera), first, second)
+            busy = time.monotonic() - started
+            self.metrics.seconds.observe(busy)
+            self._closed.wait(busy / self._budget - busy)

@@ -1,0 +1,135 @@
+"""The tables that the command line prints: what a run amounted to, what a check found."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from andon_monitor.common.console import table
+from andon_monitor.common.redaction import hide_password
+from andon_monitor.inspection.inspector import Inspection
+from andon_monitor.run.check import Check
+from andon_monitor.run.tune import Trial
+from andon_monitor.settings.groups import Settings
+from andon_monitor.settings.loading import flatten
+from andon_monitor.sinks.base import Sink
+from andon_monitor.sinks.summary import Summary
+
+
+def print_summary(summary: Summary, console: Console) -> None:
+    """Frames, outcomes, latencies; caught, missed and false alarms where the recording carries labels."""
+    facts = summary.to_dict()
+    verdicts = facts["verdicts"]
+    line = Text(overflow="fold")
+    line.append(f"{_count(facts['frames'], 'frame')} in {facts['seconds']:.1f} s")
+    if facts["frames_per_second"]:
+        line.append(f" ({facts['frames_per_second']:.1f}/s)")
+    line.append(f": {verdicts['good']} good, {_count(verdicts['defect'], 'defect')}")
+    line.append(f", {verdicts['uninspectable']} uninspectable")
+    if facts["uninspectable"]:
+        line.append(f" ({', '.join(f'{count} {reason}' for reason, count in facts['uninspectable'].items())})")
+    console.print(line)
+
+    if len(facts["cameras"]) > 1:
+        rows = [[name, sum(counts.values()), *counts.values()] for name, counts in facts["cameras"].items()]
+        console.print(table(["camera", "frames", "good", "defect", "uninspectable"], rows))
+    if "truth" in facts:
+        _print_truth(facts["truth"], summary.false_alarm_rate, console)
+    if facts["frames"]:
+        rows = [
+            [
+                name,
+                _milliseconds(facts["latency_seconds"][stage]["p50"]),
+                _milliseconds(facts["latency_seconds"][stage]["p99"]),
+            ]
+            for name, stage in (
+                ("decode", "decode"),
+                ("wait", "queue"),
+                ("inference, per batch", "inference"),
+                ("in the monitor", "total"),
+            )
+        ]
+        console.print(table(["milliseconds", "median", "99 % below"], rows))
+
+
+def _print_truth(truth: dict[str, Any], promised: float | None, console: Console) -> None:
+    rows = [[kind, sum(row.values()), *row.values()] for kind, row in truth["defects"].items()]
+    if len(rows) > 1:
+        rows.append(["all defects", *(sum(row[i] for row in rows) for i in range(1, 5))])
+    if rows:
+        console.print(table(["recorded as", "frames", "caught", "missed", "not inspected"], rows))
+    good = truth["good"]
+    flagged, inspected = good["false_alarms"], good["false_alarms"] + good["passed"]
+    if inspected:
+        rate = f"{_count(flagged, 'false alarm')} in {_count(inspected, 'good part')} ({flagged / inspected:.2%})"
+        console.print(Text(rate + ("" if promised is None else f"; the threshold was set for {promised:.2%}")))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds * 1000:.3g}"
+
+
+class _Bar:
+    """A sink that moves a progress bar."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task = progress.add_task("inspecting", total=None)
+
+    def write(self, inspections: Sequence[Inspection]) -> None:
+        """Move on by as many frames."""
+        self._progress.advance(self._task, len(inspections))
+
+    def close(self, complete: bool) -> None:
+        """Nothing to do."""
+
+
+@contextmanager
+def progress_bar(console: Console | None) -> Iterator[list[Sink]]:
+    """A line on the terminal that counts frames; no sinks where `console` is None or no terminal."""
+    if console is None or not console.is_terminal:
+        yield []
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.completed:.0f} frames"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
+        yield [_Bar(progress)]
+
+
+def print_settings(settings: Settings, console: Console) -> None:
+    """Every setting with its value."""
+    rows: list[list[object]] = [
+        [key, "" if value is None else hide_password(str(value)), description]
+        for key, value, description in flatten(settings)
+    ]
+    console.print(table(["setting", "value", "meaning"], rows, numbers=False))
+
+
+def print_trials(trials: Sequence[Trial], console: Console) -> None:
+    """What was tried and how fast it was, the best first."""
+    names = list(dict.fromkeys(key for trial in trials for key in trial.values))
+    rows: list[list[object]] = [
+        [
+            *(trial.values.get(name, "") for name in names),
+            f"{trial.rate:.1f}",
+            f"{min(trial.rates):.1f} to {max(trial.rates):.1f}",
+        ]
+        for trial in trials
+    ]
+    console.print(table([*names, "frames/s", "range"], rows))
+
+
+def print_checks(checks: Iterable[Check], console: Console) -> bool:
+    """What was tried and how it went. Returns whether everything passed."""
+    done = list(checks)
+    rows: list[list[object]] = [["ok" if check.passed else "FAILED", check.what, check.detail] for check in done]
+    console.print(table(["", "checked", ""], rows, numbers=False))
+    failed = sum(not check.passed for check in done)
+    console.print(Text(f"{len(done) - failed} of {len(done)} checks passed"))
+    return failed == 0

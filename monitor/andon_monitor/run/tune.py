@@ -1,0 +1,152 @@
+"""`andon-monitor tune`: which settings inspect the most frames a second on this machine, found by trying them."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+import yaml
+
+from andon_monitor.common.files import write_whole
+from andon_monitor.common.process import available_cores
+from andon_monitor.inspection.frames import Frame
+from andon_monitor.inspection.inspector import Inspector
+from andon_monitor.model.session import PROVIDERS
+from andon_monitor.run.pipeline import Pipeline
+from andon_monitor.run.service import limits, load_model, open_configured, rules
+from andon_monitor.settings.groups import Settings
+from andon_monitor.settings.loading import nested
+from andon_monitor.telemetry.metrics import Metrics
+
+FRAMES = 64  # of the source, different ones; they are inspected again and again
+WARM_FRAMES = 8
+# What gains less than this is not worth more threads, nor a longer wait: two runs of the same differ by as much.
+WORTHWHILE = 1.03
+LEAST_IN_FLIGHT = 32  # so many verdicts at least may share an acknowledgement
+IN_FLIGHT = 4  # frames for each thread, or batches: one that is scored, one that is delivered, two that wait
+GPU_BATCHES = (16, 32, 64)
+
+Values = Mapping[str, Any]  # settings by dotted key
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Settings that were tried, and the frames a second of each round."""
+
+    values: Values
+    rates: tuple[float, ...]
+
+    @property
+    def rate(self) -> float:
+        """Median of the rounds."""
+        return statistics.median(self.rates)
+
+
+class Repeated:
+    """A source of `count` frames, those given again and again."""
+
+    name, live, ready = "repeated", False, True
+
+    def __init__(self, frames: Sequence[Frame], count: int) -> None:
+        self.length: int | None = count
+        self._frames = frames
+        self._given = 0
+
+    def poll(self, capacity: int, timeout: float) -> list[Frame] | None:
+        """See `Source.poll`."""
+        assert self.length is not None
+        numbers = range(self._given, min(self.length, self._given + capacity))
+        self._given += len(numbers)
+        return [self._frames[number % len(self._frames)] for number in numbers] or (None if capacity else [])
+
+    def acknowledge(self, frames: Sequence[Frame]) -> None:
+        """Nothing to note."""
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+def tune(settings: Settings, seconds: float, rounds: int, progress: Callable[[float], None]) -> list[Trial]:
+    """Try every candidate in each of `rounds` rounds, for about `seconds` each; the best comes first.
+
+    Side by side, so that whatever else the machine does meets all candidates. Of those that are equal for all that can
+    be measured the one with the fewest threads is best. Raises UsageError (no frames, no model) and ModelError.
+    """
+    frames = read_frames(settings)
+    candidates = list(propose(settings))
+    tried = [with_values(settings, values) for values in candidates]
+    inspectors = [Inspector(load_model(candidate), rules(candidate)) for candidate in tried]
+    rates: list[list[float]] = [[] for _ in candidates]
+    counts = [WARM_FRAMES] * len(candidates)
+    for turn in range(rounds + 1):  # the first warms up, and says how many frames take the time that is given
+        for i, inspector in enumerate(inspectors):
+            rate = measure(tried[i], inspector, frames, counts[i])
+            if turn:
+                rates[i].append(rate)
+            counts[i] = max(WARM_FRAMES, round(rate * seconds))
+            progress((turn * len(candidates) + i + 1) / ((rounds + 1) * len(candidates)))
+    trials = [Trial(values, tuple(found)) for values, found in zip(candidates, rates, strict=True)]
+    enough = max(trial.rate for trial in trials) / WORTHWHILE
+    best = next(trial for trial in trials if trial.rate >= enough)  # proposed from the most modest on
+    return [best, *sorted((trial for trial in trials if trial is not best), key=lambda trial: -trial.rate)]
+
+
+def propose(settings: Settings) -> Iterator[Values]:
+    """Candidates, those that take the least first: threads where a CPU scores, sizes of a batch where a GPU does."""
+    cores = available_cores()
+    steps = sorted({1, cores // 2, cores} - {0})
+    for name in PROVIDERS:
+        if PROVIDERS[name][0][0] not in onnxruntime.get_available_providers():
+            continue
+        if settings.model.provider not in ("auto", name):
+            continue
+        first = {"model.provider": name}
+        if name == "cpu":
+            for threads in steps:
+                in_flight = max(LEAST_IN_FLIGHT, IN_FLIGHT * threads)
+                yield first | {"model.threads": threads, "inspection.in_flight": in_flight}
+        else:
+            for batch_size in GPU_BATCHES:
+                yield first | {
+                    "model.threads": cores,
+                    "inspection.batch_size": batch_size,
+                    "inspection.in_flight": IN_FLIGHT * batch_size,
+                }
+
+
+def measure(settings: Settings, inspector: Inspector, frames: Sequence[Frame], count: int) -> float:
+    """Frames a second, from memory to verdicts."""
+    pipeline = Pipeline(Repeated(frames, count), inspector, [], Metrics(), limits(settings))
+    started = time.monotonic()
+    pipeline.run()
+    return count / (time.monotonic() - started)
+
+
+def read_frames(settings: Settings) -> list[Frame]:
+    """The first frames of the source. Raises UsageError, SourceError."""
+    source = open_configured(settings)
+    try:
+        frames: list[Frame] = []
+        while len(frames) < FRAMES and (some := source.poll(FRAMES - len(frames), 1.0)) is not None:
+            frames += some
+        return frames
+    finally:
+        source.close()
+
+
+def with_values(settings: Settings, values: Values) -> Settings:
+    """The settings with some replaced."""
+    groups = nested(values).items()
+    changed = {group: getattr(settings, group).model_copy(update=fields) for group, fields in groups}
+    return settings.model_copy(update=changed)
+
+
+def write_settings(config: Path | None, values: Values, path: Path) -> None:
+    """A settings file: that of `config`, if any, with `values` in it. Raises OutputError."""
+    content: dict[str, Any] = {} if config is None else yaml.safe_load(config.read_bytes()) or {}
+    for group, fields in nested(values).items():
+        content[group] = {**(content.get(group) or {}), **fields}
+    write_whole(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode())

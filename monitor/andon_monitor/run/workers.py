@@ -1,0 +1,132 @@
+"""Where frames become verdicts: each on one thread of several where a CPU scores, in batches where a GPU does."""
+
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from andon_monitor.common.process import available_cores
+from andon_monitor.inspection.frames import Frame, Latency
+from andon_monitor.inspection.inspector import Inspection, Inspector, Prepared
+from andon_monitor.telemetry.metrics import Metrics
+
+
+@dataclass(frozen=True)
+class Batching:
+    """Frames in one batch at most, and seconds to wait for them after the first."""
+
+    size: int = 8
+    wait: float = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    """`arrived` is monotonic; decoding took `seconds`."""
+
+    prepared: Prepared
+    arrived: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    inspector: Inspector
+    decoded: Future[_Decoded]
+    inspection: Future[Inspection]
+
+
+class Workers:
+    """Inspects frames on `threads` threads, 0 for one per core. `live`: verdicts say how long they took.
+
+    On a CPU a frame is one task, from its bytes to its verdict: nothing is handed from one thread to another, no frame
+    waits for others, and pixels are scored while they are in the core's cache. Where frames share a call (a GPU) the
+    threads decode alone, and one thread more makes batches of what they decoded.
+    """
+
+    def __init__(self, threads: int, batching: Batching, metrics: Metrics, live: bool) -> None:
+        self._pool = ThreadPoolExecutor(threads or available_cores(), "worker")
+        self._batching = batching
+        self._metrics = metrics
+        self._live = live
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._batcher: threading.Thread | None = None
+
+    def submit(self, inspector: Inspector, frame: Frame) -> Future[Inspection]:
+        """Begin with a frame. One thread alone calls this, and `close` after it."""
+        arrived = time.monotonic()
+        if not inspector.model.batched:
+            return self._pool.submit(self._inspect_alone, inspector, frame, arrived)
+        if self._batcher is None:
+            self._batcher = threading.Thread(target=self._inspect_batches, name="batches", daemon=True)
+            self._batcher.start()
+        job = _Job(inspector, self._pool.submit(_decode, inspector, frame, arrived), Future())
+        self._jobs.put(job)
+        return job.inspection
+
+    def close(self) -> None:
+        """Let go of the threads; frames that have not been begun are left."""
+        self._pool.shutdown(cancel_futures=True)
+        if self._batcher is not None:
+            self._jobs.put(None)
+            self._batcher.join()
+
+    def _inspect_alone(self, inspector: Inspector, frame: Frame, arrived: float) -> Inspection:
+        return self._inspect(inspector, [_decode(inspector, frame, arrived)])[0]
+
+    def _inspect(self, inspector: Inspector, batch: list[_Decoded]) -> list[Inspection]:
+        metrics = self._metrics
+        started = time.monotonic()
+        verdicts = inspector.inspect([item.prepared for item in batch], time.time() if self._live else None)
+        inference = time.monotonic() - started
+        metrics.inference.observe(inference)
+        metrics.batch_size.observe(len(batch))
+        inspections = []
+        for item, verdict in zip(batch, verdicts, strict=True):
+            latency = Latency(started - item.arrived - item.seconds, item.seconds, inference)
+            verdict = replace(verdict, latency=latency) if self._live else verdict
+            inspections.append(Inspection(item.prepared, verdict, latency, item.arrived, inspector.model))
+        return inspections
+
+    def _inspect_batches(self) -> None:
+        for batch in self._batches():
+            try:
+                inspections = self._inspect(batch[0].inspector, [job.decoded.result() for job in batch])
+            except BaseException as error:  # whoever waits for these frames is told
+                for job in batch:
+                    job.inspection.set_exception(error)
+                continue
+            for job, inspection in zip(batch, inspections, strict=True):
+                job.inspection.set_result(inspection)
+
+    def _batches(self) -> Iterator[list[_Job]]:
+        """Jobs in their order, of one inspector, waiting at most `Batching.wait` after the first is decoded."""
+        job = self._jobs.get()
+        while job is not None:
+            batch, following = [job], None
+            with suppress(BaseException):  # not `wait`, which knows nothing of what `close` cancelled
+                job.decoded.result()
+            deadline = time.monotonic() + self._batching.wait
+            while len(batch) < self._batching.size:
+                try:
+                    following = self._jobs.get(timeout=max(0.0, deadline - time.monotonic()))
+                except queue.Empty:
+                    break
+                if following is None:
+                    yield batch
+                    return
+                ready = wait([following.decoded], timeout=max(0.0, deadline - time.monotonic())).done
+                if not ready or following.inspector is not job.inspector:
+                    break
+                batch.append(following)
+                following = None
+            yield batch
+            job = following or self._jobs.get()
+
+
+def _decode(inspector: Inspector, frame: Frame, arrived: float) -> _Decoded:
+    started = time.monotonic()
+    prepared = inspector.prepare(frame)
+    return _Decoded(prepared, arrived, time.monotonic() - started)

@@ -1,0 +1,145 @@
+"""Settings: flags, else environment variables, else a YAML file, else defaults; all checked before anything starts.
+
+`server.port` is `--port` or `--set server.port=...`, `ANDON_SERVER_PORT`, or in the file
+
+    server:
+      port: 9464
+"""
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsError,
+)
+
+from andon_monitor.errors import UsageError
+from andon_monitor.settings.groups import PREFIX, Settings
+
+# Other variables may start with ANDON_: tests have some, and Kubernetes invents ANDON_MONITOR_SERVICE_HOST where a
+# service is called andon-monitor. Only those this close to a setting's are taken for a slip of the pen.
+TYPING_MISTAKE = 0.85
+
+
+def load_settings(flags: Mapping[str, Any] | None = None, config: Path | None = None) -> Settings:
+    """Read settings; `flags` are by dotted key, {"server.port": 0}, None where not given.
+
+    Raises UsageError, one line: where it was set, the key, its value, what would be right.
+    """
+    given = {key: value for key, value in (flags or {}).items() if value is not None}
+    file = _read_file(config) if config is not None else {}
+    _refuse_unknown(given, file, config)
+
+    class Loaded(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return init_settings, env_settings, InitSettingsSource(settings_cls, init_kwargs=file)
+
+    try:
+        return Loaded(**nested(given))  # type: ignore[arg-type]  # they are validated here
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"{_origin(key, given, config)}{key}: {_explain(first)}") from None
+    except SettingsError as error:
+        raise UsageError(f"environment: {error}") from None
+
+
+def flatten(settings: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
+    """Every setting as (dotted key, value, description)."""
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        if isinstance(value, BaseModel):
+            yield from flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value, field.description or ""
+
+
+KEYS = tuple(key for key, _, _ in flatten(Settings.model_construct()))
+
+
+def _variable(key: str) -> str:
+    return PREFIX + key.replace(".", "_").upper()
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" line {mark.line + 1}" if mark else ""
+        raise UsageError(f"{path}{where}: not YAML ({getattr(error, 'problem', None) or 'not text'})") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise UsageError(f"{path}: holds {content!r:.40}; right are groups of settings such as server: {{port: 9464}}")
+    # A group with nothing under it is a group left at its defaults.
+    return {str(key): {} if value is None else value for key, value in content.items()}
+
+
+def _refuse_unknown(flags: Mapping[str, Any], file: Mapping[str, Any], path: Path | None) -> None:
+    for key in flags:
+        if key not in KEYS:
+            raise UsageError(f"--set {key}: unknown setting{_closest(key, KEYS)}")
+    for group, fields in file.items():
+        for key in [f"{group}.{name}" for name in fields] if isinstance(fields, dict) and fields else [f"{group}."]:
+            if not any(known == key or (key.endswith(".") and known.startswith(key)) for known in KEYS):
+                raise UsageError(f"{path}: {key.rstrip('.')}: unknown setting{_closest(key, KEYS)}")
+    variables = [_variable(key) for key in KEYS]
+    groups = tuple({_variable(key.split(".")[0]) + "_" for key in KEYS})
+    for name in sorted(os.environ):
+        close = difflib.get_close_matches(name, variables, 1, TYPING_MISTAKE)
+        if name not in variables and (name.startswith(groups) or (name.startswith(PREFIX) and close)):
+            raise UsageError(f"environment: {name}: unknown setting{_closest(name, variables)}")
+
+
+def _closest(name: str, known: list[str] | tuple[str, ...]) -> str:
+    found = difflib.get_close_matches(name, known, 1, 0.5)
+    return f"; did you mean {found[0]}?" if found else f"; known are {', '.join(known)}"
+
+
+def _explain(error: ErrorDetails) -> str:
+    """What pydantic found wrong, after the name of the setting."""
+    if error["type"] == "value_error":  # ours, about a whole group
+        return error["msg"].removeprefix("Value error, ")
+    if error["type"] == "model_type":
+        return f"{error['input']!r} should be a group of settings, such as server: {{port: 9464}}"
+    if "password" in str(error["loc"][-1]):  # it may be one, of the wrong type
+        return error["msg"].replace("Input should", "should")
+    return f"{error['input']!r:.80} {error['msg'].replace('Input should', 'should')}"
+
+
+def _origin(key: str, flags: Mapping[str, Any], config: Path | None) -> str:
+    """Where a wrong value came from, to go before its key."""
+    if any(flag == key or flag.startswith(f"{key}.") for flag in flags):
+        return ""
+    if any(os.environ.get(_variable(known)) for known in KEYS if f"{key}.".startswith(f"{known}.")):
+        return f"environment: {_variable(key)}: "
+    return "" if config is None else f"{config}: "
+
+
+def nested(flags: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Settings by dotted key as groups: {"server.port": 0} as {"server": {"port": 0}}."""
+    groups: dict[str, dict[str, Any]] = {}
+    for key, value in flags.items():
+        group, name = key.split(".")
+        groups.setdefault(group, {})[name] = value
+    return groups

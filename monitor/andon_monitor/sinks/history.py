@@ -1,0 +1,92 @@
+"""A cheap history of the line: good frames as latent vectors, a few dozen bytes each, and defects as they came."""
+
+import logging
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from andon_monitor.common.files import cannot_write, whole_file, write_whole
+from andon_monitor.errors import ModelError
+from andon_monitor.formats.latent_archive import ArchiveWriter, Header
+from andon_monitor.inspection.frames import rfc3339
+from andon_monitor.inspection.inspector import Inspection
+from andon_monitor.model.autoencoder import Autoencoder
+from andon_monitor.model.file import Model
+from andon_monitor.sinks.dead_letters import suffix_of
+
+GRAIN = 0.25  # grey levels that rounding one number may move a picture by
+FRAMES = 50_000  # of one archive, which is then a few megabytes
+
+log = logging.getLogger("andon")
+
+
+class History:
+    """Writes `FOLDER/TIME.andon` with the good frames from that time on, and `FOLDER/defects/ID.jpg` for each defect.
+
+    An archive is made with one model: a swap begins another. It has its name once it is whole; a crash leaves
+    `TIME.andon.part`, which `andon-trainer decompress` reads as far as it goes, to the last 256 frames at least.
+    Raises OutputError.
+    """
+
+    def __init__(self, folder: Path, provider: str) -> None:
+        self._folder = folder
+        self._provider = provider
+        self._model: Model | None = None
+        self._part: Autoencoder | None = None
+        self._writer: ArchiveWriter | None = None
+        self._open = ExitStack()
+
+    def write(self, inspections: Sequence[Inspection]) -> None:
+        """Keep them."""
+        for inspection in inspections:
+            outcome, model = inspection.verdict.outcome, inspection.model
+            if outcome == "defect":
+                self._keep(inspection)
+            elif outcome == "good" and model is not None:
+                try:
+                    self._add(inspection, model)
+                except OSError as error:
+                    raise cannot_write(self._folder, error) from None
+
+    def close(self, complete: bool) -> None:
+        """Finish the archive; what was written is whole even where the run failed."""
+        self._finish()
+
+    def _add(self, inspection: Inspection, model: Model) -> None:
+        verdict, pixels = inspection.verdict, inspection.prepared.pixels
+        assert pixels is not None  # it has a score
+        if model is not self._model or (self._writer is not None and self._writer.count >= FRAMES):
+            self._finish()
+            self._begin(model, verdict.captured_at)
+        if self._part is None or self._writer is None:
+            self._keep(inspection)
+            return
+        latent = self._part.encode(pixels[np.newaxis])[0]
+        self._writer.add(f"{verdict.camera}/{rfc3339(verdict.captured_at)}", latent)
+
+    def _begin(self, model: Model, captured_at: float) -> None:
+        self._model, self._part = model, Autoencoder(model, self._provider, 1)
+        try:
+            header = Header.of(self._part, GRAIN)
+        except ModelError as error:
+            log.warning("history: %s; good frames are kept as they came", error)
+            self._part = None
+            return
+        name = rfc3339(captured_at).replace(":", "")
+        path, again = self._folder / f"{name}.andon", 2
+        while path.exists():
+            path, again = self._folder / f"{name}-{again}.andon", again + 1
+        file = self._open.enter_context(whole_file(path))
+        self._writer = ArchiveWriter(file, header)
+
+    def _finish(self) -> None:
+        if self._writer is not None:
+            self._writer.finish()
+        self._writer = None
+        self._open.close()
+
+    def _keep(self, inspection: Inspection) -> None:
+        frame = inspection.frame
+        write_whole(self._folder / "defects" / (inspection.verdict.id + suffix_of(frame)), frame.data)

@@ -1,0 +1,109 @@
+"""Verdicts as JSON lines, one for each frame."""
+
+import fcntl
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from andon_monitor.common.files import cannot_write, is_device, part_of, remove_quietly
+from andon_monitor.errors import OutputError, UsageError
+from andon_monitor.inspection.inspector import Inspection
+
+BLOCK = 65536  # bytes looked at in one go for the last end of line; a verdict has about 500
+
+
+class JsonLines:
+    """A file of verdicts.
+
+    A recording's is written as `<name>.part` and gets its name when the run is done: it is complete or not there. A
+    live source's is appended to: each group of verdicts is on disk (fsync) before it counts as written, half a line
+    left by a crash is cut off at the next start, and no second program may write to the file. Either way lines are
+    written whole, so the file can be read while it grows.
+
+    Raises UsageError (cannot be opened, in use by another run) and OutputError (cannot be written).
+    """
+
+    def __init__(self, path: Path, append: bool) -> None:
+        self.path = path
+        self._append = append
+        self._writes_to = path if append or is_device(path) else part_of(path)
+        self._is_file = not is_device(path)
+        if path.is_dir():
+            raise UsageError(f"{path}: a folder; give the name of a file")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            flags = os.O_RDWR | os.O_CREAT if self._is_file else os.O_WRONLY
+            self._file = os.open(self._writes_to, flags, 0o644)
+            if self._is_file:
+                self._lock()
+                os.ftruncate(self._file, _whole_lines(self._file) if append else 0)
+                os.lseek(self._file, 0, os.SEEK_END)
+        except OSError as error:
+            raise UsageError(f"{path}: cannot be written ({error.strerror})") from None
+
+    def write(self, inspections: Sequence[Inspection]) -> None:
+        """Add a line for each. Raises OutputError, and then leaves no half line."""
+        before = os.lseek(self._file, 0, os.SEEK_CUR) if self._is_file else 0
+        try:
+            _write_all(self._file, inspections)
+            if self._append and self._is_file:
+                os.fsync(self._file)
+        except OSError as error:
+            if self._is_file:
+                os.ftruncate(self._file, before)
+            raise cannot_write(self.path, error) from None
+
+    def close(self, complete: bool) -> None:
+        """Give the file its name, or remove what was written where the run failed."""
+        try:
+            if self._is_file and complete:
+                os.fsync(self._file)
+            os.close(self._file)
+            if self._writes_to != self.path:
+                if complete:
+                    self._writes_to.replace(self.path)
+                else:
+                    remove_quietly(self._writes_to)
+        except OSError as error:
+            raise cannot_write(self.path, error) from None
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._file)
+            raise UsageError(f"{self.path}: another run is writing to it; give another file") from None
+
+
+class StandardOutput:
+    """Verdicts to standard output, which carries nothing else."""
+
+    def write(self, inspections: Sequence[Inspection]) -> None:
+        """Write a line for each. Raises OutputError where nobody reads any more."""
+        try:
+            sys.stdout.flush()
+            _write_all(sys.stdout.fileno(), inspections)
+        except OSError as error:
+            raise OutputError(f"standard output: cannot be written ({error.strerror})") from None
+
+    def close(self, complete: bool) -> None:
+        """Nothing to do: every line has been written."""
+
+
+def _write_all(file: int, inspections: Sequence[Inspection]) -> None:
+    data = memoryview("".join(f"{inspection.verdict.to_json()}\n" for inspection in inspections).encode())
+    while data:
+        data = data[os.write(file, data) :]
+
+
+def _whole_lines(file: int) -> int:
+    """How many bytes of an open file belong to whole lines."""
+    end = os.fstat(file).st_size
+    while end > 0:
+        start = max(0, end - BLOCK)
+        last = os.pread(file, end - start, start).rfind(b"\n")
+        if last >= 0:
+            return start + last + 1
+        end = start
+    return 0

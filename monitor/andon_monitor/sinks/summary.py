@@ -1,0 +1,138 @@
+"""What a run amounted to, counted while it runs: outcomes, latencies and, where labels are known, what was missed."""
+
+import json
+import math
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from andon_monitor.common.files import whole_file
+from andon_monitor.inspection.frames import OUTCOMES
+from andon_monitor.inspection.inspector import Inspection
+
+GOOD = "good"
+MAX_NAMES = 1000  # cameras or kinds counted apart; memory must not grow with what a stream invents
+OTHERS = "other"
+
+
+class Quantiles:
+    """Quantiles of positive values in constant memory: a histogram whose buckets are 5 % wide, from 1 us to 3 hours."""
+
+    _GROWTH = math.log(1.05)
+    _SMALLEST = 1e-6
+    _BUCKETS = 475
+
+    def __init__(self) -> None:
+        self._counts = [0] * self._BUCKETS
+        self._total = 0
+
+    def add(self, value: float) -> None:
+        """Count one value."""
+        bucket = int(math.log(max(value, self._SMALLEST) / self._SMALLEST) / self._GROWTH)
+        self._counts[min(bucket, self._BUCKETS - 1)] += 1
+        self._total += 1
+
+    def at(self, share: float) -> float | None:
+        """The value that this share of the values does not exceed, within 2.5 %; None where there are none."""
+        seen = 0
+        for bucket, count in enumerate(self._counts):
+            seen += count
+            if seen >= share * self._total and seen:
+                return float(self._SMALLEST * math.exp((bucket + 0.5) * self._GROWTH))
+        return None
+
+
+@dataclass
+class Summary:
+    """Counts inspections; a sink like any other, the last one, so that what it counts has been written."""
+
+    false_alarm_rate: float | None = None  # what the model was set for
+    cameras: dict[str, Counter[str]] = field(default_factory=dict)
+    reasons: Counter[str] = field(default_factory=Counter)
+    kinds: dict[str, Counter[str]] = field(default_factory=dict)
+    stages: dict[str, Quantiles] = field(
+        default_factory=lambda: {name: Quantiles() for name in ("decode", "queue", "inference", "total")}
+    )
+    started: float = field(default_factory=time.monotonic)
+    seconds: float = 0.0
+    damage: str | None = None  # what of the recording could not be read
+
+    def write(self, inspections: Sequence[Inspection]) -> None:
+        """Count them."""
+        now = time.monotonic()
+        self.seconds = now - self.started
+        for inspection in inspections:
+            verdict, label, latency = inspection.verdict, inspection.frame.label, inspection.latency
+            _counter(self.cameras, verdict.camera)[verdict.outcome] += 1
+            if verdict.reason is not None:
+                self.reasons[verdict.reason] += 1
+            if label is not None:
+                _counter(self.kinds, label)[verdict.outcome] += 1
+            if latency is not None:
+                self.stages["decode"].add(latency.decode)
+                self.stages["queue"].add(latency.queue)
+                self.stages["inference"].add(latency.inference)
+                self.stages["total"].add(now - inspection.arrived)
+
+    def close(self, complete: bool) -> None:
+        """Nothing to do."""
+
+    @property
+    def outcomes(self) -> Counter[str]:
+        """How many frames had which outcome, over all cameras."""
+        return sum(self.cameras.values(), Counter())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as JSON has it; times in seconds. `truth` is there where the recording carries labels."""
+        outcomes = self.outcomes
+        frames = outcomes.total()
+        return {
+            "frames": frames,
+            "seconds": round(self.seconds, 3),
+            "frames_per_second": round(frames / self.seconds, 2) if self.seconds > 0 else None,
+            "verdicts": {outcome: outcomes[outcome] for outcome in OUTCOMES},
+            "uninspectable": dict(sorted(self.reasons.items())),
+            "cameras": {name: {o: counts[o] for o in OUTCOMES} for name, counts in sorted(self.cameras.items())},
+            "latency_seconds": {
+                name: {"p50": _rounded(stage.at(0.5)), "p99": _rounded(stage.at(0.99))}
+                for name, stage in self.stages.items()
+            },
+            **({"truth": self._truth()} if self.kinds else {}),
+            **({"damage": self.damage} if self.damage else {}),
+        }
+
+    def save(self, path: Path) -> None:
+        """Write `to_dict` as a JSON file. Raises OutputError."""
+        with whole_file(path) as file:
+            file.write(json.dumps(self.to_dict(), ensure_ascii=False, indent=2).encode() + b"\n")
+
+    def _truth(self) -> dict[str, Any]:
+        good = self.kinds.get(GOOD, Counter())
+        defects = {
+            kind: {"caught": counts["defect"], "missed": counts["good"], "not_inspected": counts["uninspectable"]}
+            for kind, counts in sorted(self.kinds.items())
+            if kind != GOOD
+        }
+        return {
+            "good": {
+                "passed": good["good"],
+                "false_alarms": good["defect"],
+                "not_inspected": good["uninspectable"],
+            },
+            "defects": defects,
+            "caught": sum(kind["caught"] for kind in defects.values()),
+            "missed": sum(kind["missed"] for kind in defects.values()),
+        }
+
+
+def _counter(counters: dict[str, Counter[str]], name: str) -> Counter[str]:
+    if name not in counters and len(counters) >= MAX_NAMES:
+        name = OTHERS
+    return counters.setdefault(name, Counter())
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else float(f"{seconds:.3g}")

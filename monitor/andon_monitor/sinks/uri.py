@@ -1,0 +1,20 @@
+"""From the name of a sink to the sink."""
+
+from pathlib import Path
+
+from andon_monitor.errors import UsageError
+from andon_monitor.sinks.base import Sink
+from andon_monitor.sinks.jsonl import JsonLines, StandardOutput
+
+
+def open_sink(target: str, append: bool) -> Sink:
+    """Open the sink that `target` names: `-` for standard output, or a path.
+
+    `append`: add to a file that is there, as a service does, instead of replacing it. Raises UsageError.
+    """
+
+    if target == "-":
+        return StandardOutput()
+    if "://" in target:
+        raise UsageError(f"{target}: unknown kind of sink; give kafka://..., a .jsonl file or - for standard output")
+    return JsonLines(Path(target), append)

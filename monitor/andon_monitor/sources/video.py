@@ -1,0 +1,94 @@
+"""Video files and cameras through OpenCV. Frames are passed on as PNG, so that a frame always has bytes."""
+
+import time
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+
+import cv2
+
+from andon_monitor.common.redaction import hide_password
+from andon_monitor.errors import SourceError, UsageError
+from andon_monitor.inspection.frames import Frame, Position
+
+# Lossless, so that the model sees what the camera gave; level 1 costs a third of the default's time.
+PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+# A camera that does not answer must not hold up the pipeline: neither for ever at the start nor between two frames.
+OPEN_TIMEOUT_MS = 10_000
+READ_TIMEOUT_MS = 5_000
+
+
+class VideoSource:
+    """The frames of an opened capture. A video file's are captured at its start time plus their time in the video."""
+
+    ready = True
+
+    def __init__(
+        self, capture: cv2.VideoCapture, position: Position, name: str, camera: str, start: float | None
+    ) -> None:
+        self.name = name
+        self.live = start is None
+        frames = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        self.length = int(frames) if not self.live and frames > 0 else None
+        self._capture = capture
+        self._position = position
+        self._camera = camera
+        self._start = start
+        self._offset = 0
+
+    def poll(self, capacity: int, timeout: float) -> list[Frame] | None:
+        """The next frame, waiting for it as long as the camera takes. Raises SourceError where a camera fails."""
+        if capacity == 0:
+            return []
+        ok, image = self._capture.read()
+        seconds = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000  # of the frame just read
+        if not ok:
+            if self.live:
+                raise SourceError(f"{self.name}: the camera gives no more frames")
+            return None
+        _, png = cv2.imencode(".png", image, PNG)
+        place = self._position
+        frame = Frame(
+            camera=self._camera,
+            captured_at=time.time() if self._start is None else round(self._start + seconds, 3),
+            data=png.tobytes(),
+            position=Position(place.cluster, place.topic, place.partition, self._offset),
+        )
+        self._offset += 1
+        return [frame]
+
+    def acknowledge(self, frames: Sequence[Frame]) -> None:
+        """Nothing to note: what a camera has shown cannot be asked for again."""
+
+    def close(self) -> None:
+        """Let go of the file or the camera."""
+        self._capture.release()
+
+
+def open_video(path: Path, camera: str | None) -> VideoSource:
+    """Open a video file; it started when the file was last modified. Raises UsageError."""
+    capture = cv2.VideoCapture(str(path))
+    if not capture.isOpened():
+        raise UsageError(f"{path}: not a video that OpenCV can read")
+    stat = path.stat()
+    cluster = "video-" + sha256(f"{path.name} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()[:16]
+    position = Position(cluster, path.name, 0, 0)
+    return VideoSource(capture, position, str(path), camera or path.stem, stat.st_mtime_ns // 1_000_000 / 1000)
+
+
+def open_camera(uri: str, camera: str | None) -> VideoSource:
+    """Open rtsp://..., http://... (Motion JPEG) or camera:N, N from 0. Raises UsageError."""
+    name = hide_password(uri)
+    if uri.startswith("camera:"):
+        number = uri.removeprefix("camera:")
+        if not number.isdecimal():
+            raise UsageError(f"{uri}: not the number of a camera; right is camera:0")
+        capture = cv2.VideoCapture(int(number))
+    else:
+        timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_TIMEOUT_MS]
+        capture = cv2.VideoCapture(uri, cv2.CAP_FFMPEG, timeouts)
+    if not capture.isOpened():
+        raise UsageError(f"{name}: no camera answers there")
+    # A camera's frames are numbered anew at each start: the time of the start keeps their ids apart.
+    position = Position(f"{name}@{time.time_ns()}", camera or name, 0, 0)
+    return VideoSource(capture, position, name, camera or name, None)

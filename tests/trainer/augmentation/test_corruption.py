@@ -1,0 +1,96 @@
+"""Corruptions: what they promise the loss."""
+
+import numpy as np
+import pytest
+from andon_trainer.augmentation.corruption import KINDS, LEAST_CHANGE, corrupt, graininess, training_frame
+from andon_trainer.augmentation.variation import Variation
+
+SHAPES = [(96, 128, 1), (64, 64, 3)]
+
+
+def good_frame(shape: tuple[int, int, int], seed: int = 0) -> np.ndarray:
+    """Something with edges, texture and colour: float32 [H, W, C] in 0..1."""
+    rng = np.random.default_rng(seed)
+    frame = np.full(shape, 0.3, np.float32)
+    frame[shape[0] // 4 : -shape[0] // 4, shape[1] // 4 : -shape[1] // 4] = 0.7
+    return np.clip(frame + rng.normal(0, 0.03, shape), 0, 1).astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_each_kind_changes_the_frame_inside_its_region_and_nowhere_else(kind, shape: tuple[int, int, int]) -> None:
+    rng = np.random.default_rng(3)
+    frame, other = good_frame(shape), good_frame(shape, 1)
+    changed_once = False
+    for _ in range(20):
+        before = frame.copy()
+        changed, region = kind(frame, other, rng)
+        assert (frame == before).all(), "the good frame itself must stay"
+        assert changed.shape == shape
+        assert changed.dtype == np.float32
+        assert region.shape == shape[:2]
+        assert region.min() >= 0
+        assert region.max() <= 1 + 1e-6  # a blurred one, to rounding
+        difference = np.abs(changed - frame).max(axis=2)
+        changed_once |= bool(difference.max() > LEAST_CHANGE)
+        if kind.__name__ not in ("scratch", "bump"):  # a burr and a pulled texture reach a pixel or two beyond
+            assert difference[region == 0].max(initial=0) < 1e-6
+    assert changed_once
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_mask_marks_what_visibly_changed(shape: tuple[int, int, int]) -> None:
+    rng = np.random.default_rng(0)
+    marked = 0
+    for i in range(200):
+        frame = good_frame(shape, i)
+        corrupted, mask = corrupt(frame, good_frame(shape, i + 1), rng)
+        difference = np.abs(corrupted - frame).max(axis=2)
+        assert corrupted.min() >= 0
+        assert corrupted.max() <= 1
+        if mask.max() > 0:
+            marked += 1
+            assert difference[mask > 0].max() >= LEAST_CHANGE * graininess(frame)
+        else:
+            assert difference.max() == 0, "what changes the frame must be in the mask"
+    assert marked > 150
+
+
+def test_on_a_smooth_part_fainter_defects_are_shown_than_on_a_rough_one() -> None:
+    """What is barely visible depends on the grain around it."""
+    rng = np.random.default_rng(0)
+    smooth = np.full((96, 96, 1), 0.5, np.float32) + rng.normal(0, 0.004, (96, 96, 1)).astype(np.float32)
+    rough = np.full((96, 96, 1), 0.5, np.float32) + rng.normal(0, 0.05, (96, 96, 1)).astype(np.float32)
+    assert graininess(smooth) < 0.5 < 1.5 < graininess(rough)
+
+    def faintest(frame: np.ndarray) -> float:
+        changes = [
+            np.abs(corrupted - frame).max()
+            for corrupted, mask in (corrupt(frame, frame, np.random.default_rng(i)) for i in range(200))
+            if mask.max() > 0
+        ]
+        return float(np.quantile(changes, 0.05))
+
+    assert faintest(smooth) < LEAST_CHANGE < faintest(rough)
+
+
+def test_training_frames_depend_on_the_generator_alone() -> None:
+    images = (np.stack([good_frame((64, 64, 1), i) for i in range(4)]) * 255).astype(np.uint8)
+    first = [training_frame(images, i % 4, np.random.default_rng(i), Variation()) for i in range(20)]
+    again = [training_frame(images, i % 4, np.random.default_rng(i), Variation()) for i in range(20)]
+    assert all((a.frame == b.frame).all() and (a.mask == b.mask).all() for a, b in zip(first, again, strict=True))
+    untouched = [item for item in first if item.mask.max() == 0]
+    assert 3 <= len(untouched) <= 14
+    assert all((item.frame == item.clean).all() for item in untouched)
+
+
+def test_a_worse_camera_is_no_corruption_and_is_not_to_be_rebuilt() -> None:
+    images = (np.stack([good_frame((64, 64, 1), i) for i in range(4)]) * 255).astype(np.uint8)
+    seen, sharp = (
+        [training_frame(images, i % 4, np.random.default_rng(i), Variation(degraded=share)) for i in range(20)]
+        for share in (1.0, 0.0)
+    )
+    for worse, usual in zip(seen, sharp, strict=True):
+        assert (worse.clean == usual.clean).all()
+        assert (worse.mask == usual.mask).all()
+        assert 0 < np.abs(worse.frame - usual.frame).mean() < 0.2

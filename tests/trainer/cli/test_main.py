@@ -1,0 +1,283 @@
+"""`andon-trainer` as a user runs it: what it prints, what it leaves, and one clear line for each mistake."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+from andon_monitor.errors import UsageError
+from andon_monitor.model.file import Golden, Model
+from andon_trainer.cli.console import parse_duration, parse_region
+from andon_trainer.data.splits import split
+
+from tests.conftest import run_command, skip_or_fail
+
+FIT = ("andon-trainer", "fit")
+QUICK = ("--iterations", "3", "--side", "64", "--batch", "4", "--threads", "1")
+
+
+def noise_images(folder: Path, count: int, size: tuple[int, int] = (64, 64)) -> Path:
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(count):
+        cv2.imwrite(str(folder / f"{i}.png"), rng.integers(0, 255, size, dtype=np.uint8))
+    return folder
+
+
+def assert_one_line_of_error(done: subprocess.CompletedProcess[str], *words: str, code: int = 2) -> None:
+    assert done.returncode == code, done.stderr
+    lines = [line for line in done.stderr.splitlines() if " INFO " not in line]
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("error: ")
+    for word in words:
+        assert word in lines[0]
+
+
+def test_fit_evaluate_calibrate_and_card_work_together(sample_folder: Path, model_file: Path, tmp_path: Path) -> None:
+    figures, report, recalibrated = tmp_path / "e.json", tmp_path / "e.html", tmp_path / "new.onnx"
+    evaluated = run_command(
+        "andon-trainer", "evaluate", model_file, sample_folder, "--json", figures, "--report", report
+    )
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert "AUROC" in evaluated.stdout
+    assert 0 <= json.loads(figures.read_text())["image_auroc"] <= 1
+    assert report.read_text().startswith("<!doctype html>")
+
+    calibrated = run_command("andon-trainer", "calibrate", model_file, sample_folder / "train/good", "-o", recalibrated)
+    assert calibrated.returncode == 0, calibrated.stderr
+    assert "32 images" in calibrated.stdout
+    assert "too few" in calibrated.stderr
+
+    shown = run_command("andon-trainer", "card", recalibrated, "--json")
+    assert json.loads(shown.stdout)["calibration"]["count"] == 32
+    assert "training.images" in run_command("andon-trainer", "card", recalibrated).stdout
+
+
+def test_fit_writes_a_report_with_learning_curve(sample_folder: Path, tmp_path: Path) -> None:
+    report = tmp_path / "part.html"
+    done = run_command(*FIT, sample_folder, "-o", tmp_path / "part.onnx", "--report", report, *QUICK)
+    assert done.returncode == 0, done.stderr
+    text = report.read_text()
+    assert "earning curve" in text
+    assert {path.name for path in tmp_path.iterdir()} == {"part.onnx", "part.html"}
+
+
+def test_an_image_that_is_no_good_part_is_named(sample_folder: Path, tmp_path: Path) -> None:
+    data = shutil.copytree(sample_folder / "train/good", tmp_path / "data")
+    slipped = sorted(data.iterdir())[split(np.arange(32), seed=0).calibration[0]]
+    image = cv2.imread(str(slipped), cv2.IMREAD_GRAYSCALE)
+    cv2.rectangle(image, (180, 180), (330, 330), 255, -1)
+    cv2.imwrite(str(slipped), image)
+    done = run_command(*FIT, data, "-o", tmp_path / "part.onnx", *QUICK)
+    assert done.returncode == 0, done.stderr
+    assert "note: Images among the good ones that score like no good part: 1." in done.stderr
+    assert f"{slipped}: " in done.stderr
+
+
+MISTAKES = [
+    ("missing path", lambda root: root / "nowhere", ("nowhere", "no such folder")),
+    ("empty folder", lambda root: root, ("no images in it",)),
+    ("only defects", lambda root: noise_images(root / "test" / "dent", 9).parents[1], ("only dent", "train/good")),
+    ("three images", lambda root: noise_images(root / "data", 3), ("3 images", "at least 8")),
+]
+
+
+@pytest.mark.parametrize(("make", "words"), [case[1:] for case in MISTAKES], ids=[case[0] for case in MISTAKES])
+def test_wrong_data_is_one_line_and_leaves_nothing(tmp_path: Path, make, words: tuple[str, ...]) -> None:
+    root = tmp_path / "input"
+    root.mkdir()
+    data = make(root)
+    output = tmp_path / "out" / "part.onnx"
+    output.parent.mkdir()
+    assert_one_line_of_error(run_command(*FIT, data, "-o", output, *QUICK), *words)
+    assert list(output.parent.iterdir()) == []
+
+
+def test_a_truncated_image_is_named(tmp_path: Path) -> None:
+    data = noise_images(tmp_path / "data", 10)
+    bad = data / "4.png"
+    bad.write_bytes(bad.read_bytes()[:300])
+    assert_one_line_of_error(run_command(*FIT, data, "-o", tmp_path / "part.onnx", *QUICK), "4.png", "truncated")
+    assert not (tmp_path / "part.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--budget", "soon"), ("--budget soon", "10m")),
+        (("--false-alarm-rate", "2"), ("--false-alarm-rate 2", "between")),
+        (("--region", "1,2,3"), ("--region 1,2,3", "left,top,width,height")),
+        (("--colour", "blue"), ("--colour blue", "grey")),
+        (("--device", "tpu"), ("--device tpu", "cpu")),
+        (("--iterations", "0"), ("--iterations 0", "between")),
+        (("--batch", "0"), ("--batch 0", "between")),
+        (("--size", "huge"), ("--size huge", "small", "base", "large")),
+        (("--networks", "9"), ("--networks 9", "between")),
+        (("--architecture", "dense", "--size", "large"), ("--size large", "--layers")),
+        (("--architecture", "dense", "--networks", "2"), ("--networks 2", "conv-dense")),
+    ],
+)
+def test_a_wrong_option_is_one_line(tmp_path: Path, arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
+    data = noise_images(tmp_path / "data", 8)
+    assert_one_line_of_error(run_command(*FIT, data, "-o", tmp_path / "part.onnx", *arguments), *words)
+
+
+def test_without_torch_the_remedy_is_named(tmp_path: Path) -> None:
+    """As in an installation of the monitor alone, which has the command all the same."""
+    noise_images(tmp_path / "good", 12)
+    start = "import sys; sys.modules['torch'] = None; from andon_trainer.cli.main import main; main()"
+    command = [sys.executable, "-c", start, "fit", str(tmp_path / "good"), "-o", str(tmp_path / "part.onnx")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert_one_line_of_error(done, "torch: not installed", "pip install '.[trainer]'")
+
+
+@pytest.mark.parametrize("place", ["/proc/part.onnx", "/dev/null/part.onnx"])
+def test_an_output_that_cannot_be_written_is_known_before_the_training(tmp_path: Path, place: str) -> None:
+    data = noise_images(tmp_path / "data", 8)
+    assert_one_line_of_error(run_command(*FIT, data, "-o", place, "--budget", "1h"), place, "cannot be written")
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
+    """A real file system of 64 kB, where this machine lets us mount one."""
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", small], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        skip_or_fail("a small file system cannot be mounted here (needs root)")
+    try:
+        data = noise_images(tmp_path / "data", 8)
+        done = run_command(*FIT, data, "-o", small / "part.onnx", *QUICK)
+        assert_one_line_of_error(done, "part.onnx", "No space left on device", code=1)
+        assert list(small.iterdir()) == []
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
+def damaged_models(model_file: Path) -> dict[str, tuple[bytes, str]]:
+    """Model files that must be refused, with what the error says."""
+    content = model_file.read_bytes()
+
+    def changed(edit) -> bytes:
+        graph = onnx.load_from_string(content)
+        edit({entry.key: entry for entry in graph.metadata_props}, graph)
+        return graph.SerializeToString()
+
+    def newer(metadata, graph) -> None:
+        fields = json.loads(metadata["andon.card"].value)
+        metadata["andon.card"].value = json.dumps(fields | {"card_version": 99})
+
+    def other_scores(metadata, graph) -> None:
+        golden = Golden.unpack(metadata["andon.golden"].value)
+        metadata["andon.golden"].value = Golden(golden.frames, golden.scores * np.float32(1.01)).pack()
+
+    return {
+        "not an ONNX file": (b"PK not a model", "not a readable ONNX file"),
+        "truncated": (content[: len(content) // 2], "not a readable ONNX file"),
+        "not ours": (changed(lambda metadata, graph: graph.ClearField("metadata_props")), "without a model card"),
+        "newer card": (changed(newer), "version 99"),
+        "golden frames do not hold": (changed(other_scores), "golden frames differ"),
+    }
+
+
+@pytest.mark.parametrize(
+    "case", ["not an ONNX file", "truncated", "not ours", "newer card", "golden frames do not hold"]
+)
+@pytest.mark.parametrize("command", ["evaluate", "monitor"])
+def test_a_model_that_cannot_be_trusted_is_refused(
+    case: str, command: str, model_file: Path, sample_folder: Path, tmp_path: Path
+) -> None:
+    content, message = damaged_models(model_file)[case]
+    path = tmp_path / "bad.onnx"
+    path.write_bytes(content)
+    if command == "evaluate":
+        done = run_command("andon-trainer", "evaluate", path, sample_folder)
+    else:
+        stream = sample_folder / "stream"
+        verdicts = tmp_path / "v.jsonl"
+        done = run_command("andon-monitor", "run", "--model", path, "--source", stream, "--verdicts", verdicts)
+        assert not verdicts.exists()
+    assert_one_line_of_error(done, "bad.onnx", message)
+
+
+@pytest.mark.parametrize(("delay", "times"), [(7, 1), (12, 1), (9, 2)])
+def test_ctrl_c_leaves_a_model_that_holds_or_nothing(
+    delay: float, times: int, sample_folder: Path, tmp_path: Path
+) -> None:
+    program = Path(sys.executable).parent / "andon-trainer"
+    path = tmp_path / "part.onnx"
+    endless = (
+        "fit",
+        sample_folder,
+        "-o",
+        path,
+        "--iterations",
+        "1000000",
+        "--side",
+        "64",
+        "--budget",
+        "40s",
+        "--threads",
+        "1",
+    )
+    process = subprocess.Popen([program, *map(str, endless)], stderr=subprocess.PIPE, text=True)
+    time.sleep(delay)
+    for _ in range(times):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+    _, stderr = process.communicate(timeout=120)
+    assert "Traceback" not in stderr
+    if process.returncode == 0:
+        assert [entry.name for entry in tmp_path.iterdir()] == ["part.onnx"]
+        assert Model.load(path).card.training.ended == "interrupted"
+    else:
+        # Where the first has ended the program already, the second may find an interpreter that handles none any more.
+        assert process.returncode in (1, 130, -signal.SIGINT)
+        assert "nothing was written" in stderr
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_help_is_there_without_torch() -> None:
+    code = (
+        "import sys, andon_trainer.cli.main\n"
+        "assert not {'torch', 'onnx', 'sklearn', 'onnxruntime'} & set(sys.modules), 'heavy imports at start'"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "calibrate" in run_command("andon-trainer", "--help").stdout
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("1h", 3600), ("45", 45), ("1.5m", 90)])
+def test_durations(text: str, seconds: float) -> None:
+    assert parse_duration("--budget", text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "m", "-3m", "0", "nan", "inf", "10 minutes"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="give a time"):
+        parse_duration("--budget", text)
+
+
+@pytest.mark.parametrize("text", ["", "1,2,3", "a,b,c,d", "-1,0,50,50", "0,0,4,50"])
+def test_what_is_no_region_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="give left,top,width,height"):
+        parse_region(text)
+
+
+def test_a_small_network_is_smaller(tmp_path: Path) -> None:
+    data = noise_images(tmp_path / "data", 10)
+    models = {}
+    for size in ("small", "large"):
+        done = run_command(*FIT, data, "-o", tmp_path / f"{size}.onnx", *QUICK, "--size", size)
+        assert done.returncode == 0, done.stderr
+        models[size] = Model.load(tmp_path / f"{size}.onnx")
+    assert models["small"].card.architecture["widths"] < models["large"].card.architecture["widths"]
+    assert (tmp_path / "small.onnx").stat().st_size < (tmp_path / "large.onnx").stat().st_size / 2

@@ -1,0 +1,137 @@
+"""The exported file: its scores are torch's, and a file is written wholly or not at all."""
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from andon_monitor.model.file import SCORE, Golden
+from andon_monitor.model.session import Session
+from andon_monitor.model.subgraph import extract
+from andon_trainer.architecture import Architecture
+from andon_trainer.errors import ExportError
+from andon_trainer.export.graph import (
+    check_parity,
+    choose_golden,
+    serialise,
+    set_metadata,
+    to_onnx,
+    torch_scores,
+    weights_sha256,
+)
+from andon_trainer.network.conv_dense import Autoencoder
+from andon_trainer.network.registration import fit_registration
+from andon_trainer.scoring.detector import Detector
+
+from tests.trainer.detectors import detector_of
+from tests.trainer.network.test_registration import parts
+
+RNG = np.random.default_rng(0)
+
+
+def frames(count: int, channels: int = 1, width: int = 96) -> np.ndarray:
+    return RNG.integers(0, 256, (count, 64, width, channels), dtype=np.uint8)
+
+
+def frames_for(detector: Detector, count: int) -> np.ndarray:
+    arch = detector.members[0].network.arch
+    return parts(count) if detector.registration else frames(count, arch.channels, arch.pooling * arch.width)
+
+
+@pytest.fixture(
+    scope="module",
+    params=["grey without memory", "colour with memory", "registered", "pooled", "two networks"],
+)
+def detector(request: pytest.FixtureRequest) -> Detector:
+    channels = 3 if request.param == "colour with memory" else 1
+    torch.manual_seed(0)
+    if request.param == "pooled":
+        network = Autoencoder(Architecture(32, 64, channels, pooling=2)).eval()
+        return detector_of(network, frames(40, width=128), frames(12, width=128), texture=True)
+    network = Autoencoder(Architecture(64, 96, channels)).eval()
+    if request.param == "two networks":
+        other = Autoencoder(network.arch).eval()
+        return detector_of([network, other], frames(40), frames(12), texture=False)
+    if request.param == "registered":
+        registration = fit_registration(parts(40), seed=0)
+        assert registration is not None
+        return detector_of(network, parts(40), parts(12), texture=False, registration=registration)
+    images = 110 if request.param == "colour with memory" else 40
+    return detector_of(network, frames(images, channels), frames(12, channels), texture=False)
+
+
+@pytest.fixture(scope="module")
+def graph(detector: Detector) -> onnx.ModelProto:
+    return to_onnx(detector, frames_for(detector, 1).shape[1:])
+
+
+def test_every_output_of_the_graph_is_torchs(detector: Detector, graph: onnx.ModelProto) -> None:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    for count in (1, 3):
+        batch = frames_for(detector, count)
+        score, anomaly_map, reconstruction, latent = session.run(None, {"frames": batch})
+        with torch.no_grad():
+            expected = [tensor.numpy() for tensor in detector(torch.from_numpy(batch))]
+        np.testing.assert_allclose(score, expected[0], rtol=1e-3)
+        np.testing.assert_allclose(anomaly_map, expected[1], atol=2e-3)
+        assert np.abs(reconstruction.astype(int) - expected[2].astype(int)).max() <= 1
+        np.testing.assert_allclose(latent, expected[3], atol=1e-3)
+
+
+def test_the_reconstruction_comes_from_the_latent_vector_alone(detector: Detector, graph: onnx.ModelProto) -> None:
+    import onnxruntime
+
+    decoder = extract(graph.SerializeToString(), "latent", "reconstruction")
+    batch = frames_for(detector, 3)
+    with torch.no_grad():
+        _, _, reconstruction, latent = detector(torch.from_numpy(batch))
+    session = onnxruntime.InferenceSession(decoder, providers=["CPUExecutionProvider"])
+    (decoded,) = session.run(None, {"latent": latent.numpy()})
+    assert np.abs(decoded.astype(int) - reconstruction.numpy().astype(int)).max() <= 1
+
+
+def test_weights_have_one_name_whatever_the_metadata(graph: onnx.ModelProto) -> None:
+    copy = onnx.load_from_string(graph.SerializeToString())
+    set_metadata(copy, "andon.card", "{}")
+    assert weights_sha256(copy) == weights_sha256(graph)
+    copy.graph.initializer[0].raw_data = bytes(len(copy.graph.initializer[0].raw_data))
+    assert weights_sha256(copy) != weights_sha256(graph)
+
+
+def test_metadata_is_replaced_not_repeated(graph: onnx.ModelProto) -> None:
+    copy = onnx.load_from_string(graph.SerializeToString())
+    set_metadata(copy, "key", "first")
+    set_metadata(copy, "key", "second")
+    assert [entry.value for entry in copy.metadata_props if entry.key == "key"] == ["second"]
+
+
+def test_golden_frames_are_good_and_corrupted_ones_with_torchs_scores(detector: Detector) -> None:
+    good = frames_for(detector, 6)
+    golden = choose_golden(detector, good)
+    assert (golden.frames[:2] == good[:2]).all()
+    assert not any((frame == other).all() for frame in golden.frames[2:] for other in good)
+    np.testing.assert_array_equal(golden.scores, torch_scores(detector, golden.frames))
+    assert (Golden.unpack(golden.pack()).frames == golden.frames).all()
+
+
+def test_parity_refuses_scores_that_differ() -> None:
+    reference = np.array([1.0, 2.0], np.float32)
+    assert check_parity(reference * np.float32(1 + 2e-5), reference) == pytest.approx(2e-5, rel=0.2)
+    near_zero = np.array([1.0, 2.0, 1e-4], np.float32)
+    assert check_parity(near_zero + np.float32(2e-5), near_zero) == pytest.approx(2e-5, rel=0.2)
+    for wrong in (reference * np.float32(1.001), np.array([1.0, np.nan], np.float32)):
+        with pytest.raises(ExportError, match="no model was written"):
+            check_parity(wrong, reference)
+
+
+@pytest.mark.parametrize("learned", [1e-1, 1e-3, 1e-5])
+def test_a_network_that_has_hardly_learned_anything_is_as_exact(learned: float) -> None:
+    torch.manual_seed(0)
+    network = Autoencoder(Architecture(64, 96, 1, components=0)).eval()
+    with torch.no_grad():
+        network.head.to_logit.weight *= learned  # its logits are all but the same everywhere
+    seen = frames(12)
+    detector = detector_of(network, frames(40), seen, texture=False)
+    model = Session(serialise(to_onnx(detector, seen.shape[1:])), "a network", "cpu", threads=1)
+    check_parity(model.run([SCORE], seen)[0], torch_scores(detector, seen))

@@ -1,0 +1,174 @@
+"""From outputs to a score: the memory, the scales, and the map that explains the score."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from andon_trainer.architecture import Architecture
+from andon_trainer.network.conv_dense import Autoencoder
+from andon_trainer.network.linear import fit_linear
+from andon_trainer.network.registration import fit_registration, warp
+from andon_trainer.network.tensors import evenly
+from andon_trainer.scoring.detector import DEVIATION, Detector, Member, build_member, see
+from andon_trainer.scoring.patch_memory import PatchMemory
+from andon_trainer.scoring.texture import Grain
+from andon_trainer.training.loss import top_mean
+
+from tests.trainer.detectors import detector_of
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def network() -> Autoencoder:
+    torch.manual_seed(0)
+    return Autoencoder(Architecture(64, 64, 1, components=0)).eval()
+
+
+def frames(count: int) -> np.ndarray:
+    return RNG.integers(0, 256, (count, 64, 64, 1), dtype=np.uint8)
+
+
+def test_of_very_many_frames_some_are_looked_at_from_first_to_last() -> None:
+    numbered = np.arange(1000)[:, None, None, None]
+    assert evenly(numbered, 5).ravel().tolist() == [0, 250, 500, 749, 999]
+    assert np.array_equal(evenly(numbered, 2000), numbered)
+
+
+def test_held_out_frames_score_one_on_average_with_the_promised_spread(network: Autoencoder) -> None:
+    held_out = frames(24)
+    detector = detector_of(network, frames(30), held_out, texture=True)
+    with torch.no_grad():
+        scores = detector(torch.from_numpy(held_out))[0].numpy()
+    assert scores.mean() == pytest.approx(1, abs=1e-4)
+    assert scores.std(ddof=1) == pytest.approx(DEVIATION, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("images", "texture", "features", "grain"),
+    [(99, False, False, False), (99, True, False, True), (100, False, True, True), (100, True, True, True)],
+)
+def test_memories_are_used_from_a_hundred_images_on_and_of_a_texture_s_grain_always(
+    network: Autoencoder, images: int, texture: bool, features: bool, grain: bool
+) -> None:
+    member = build_member(network, frames(images), frames(8), texture, seed=0)
+    assert (member.memory is not None) == features
+    assert (member.grain_memory is not None) == grain
+    assert len(member.scales) == 1 + features + grain
+
+
+def test_on_aligned_parts_each_place_s_difference_counts_instead_of_features() -> None:
+    torch.manual_seed(0)
+    aligned = Autoencoder(Architecture(64, 64, 1, components=4)).eval()
+    member = build_member(aligned, frames(100), frames(8), texture=True, seed=0)
+    assert member.memory is None
+    assert len(member.scales) == 3
+
+
+@pytest.mark.parametrize("images", [40, 110])
+def test_the_map_is_in_units_of_the_score(network: Autoencoder, images: int) -> None:
+    """The score is the mean of the map's top cells: whatever raises it is to be seen."""
+    detector = detector_of(network, frames(images), frames(12), texture=True)
+    with torch.no_grad():
+        score, anomaly_map, reconstruction, latent = detector(torch.from_numpy(frames(5)))
+    assert anomaly_map.shape == (5, 16, 16)
+    assert reconstruction.shape == (5, 64, 64, 1)
+    assert reconstruction.dtype == torch.uint8
+    assert latent.shape == (5, 2 + 64), "brightness and contrast of the frame, then the network's"
+    assert torch.allclose(top_mean(anomaly_map[:, None]), score, atol=1e-5)
+
+
+def test_the_map_of_several_networks_is_the_mean_of_theirs(network: Autoencoder) -> None:
+    torch.manual_seed(1)
+    other = Autoencoder(network.arch).eval()
+    training_frames, held_out = frames(40), frames(12)
+    shown = torch.from_numpy(frames(5))
+    with torch.no_grad():
+        alone = [detector_of(each, training_frames, held_out, texture=True)(shown) for each in (network, other)]
+        score, anomaly_map, reconstruction, latent = detector_of([network, other], training_frames, held_out, True)(
+            shown
+        )
+    assert not torch.allclose(alone[0][1], alone[1][1])
+    assert torch.allclose(anomaly_map, (alone[0][1] + alone[1][1]) / 2, atol=1e-5)
+    assert torch.allclose(top_mean(anomaly_map[:, None]), score, atol=1e-5)
+    assert torch.equal(reconstruction, alone[0][2])
+    assert torch.equal(latent, alone[0][3])
+
+
+def test_readings_count_alike_whatever_their_units(network: Autoencoder) -> None:
+    held_out, unseen = frames(12), torch.from_numpy(frames(5))
+    member = build_member(network, frames(110), held_out, texture=True, seed=0)
+    detector = Detector([member])
+    assert len(member.scales) > 1
+    readings = member.readings
+    with torch.no_grad():
+        before = detector(unseen)[0]
+        member.readings = lambda seen, output: [  # type: ignore[method-assign]
+            reading._replace(cells=7 + 1000 * reading.cells) if i else reading
+            for i, reading in enumerate(readings(seen, output))
+        ]
+        member.standardise([see(torch.from_numpy(held_out))])
+        after = detector(unseen)[0]
+    assert torch.allclose(before, after, atol=1e-3)
+
+
+def test_the_network_s_readings_have_one_vote_and_grain_of_aligned_parts_half_of_one(network: Autoencoder) -> None:
+    def votes(network: Autoencoder, images: int, texture: bool) -> list[float]:
+        member = build_member(network, frames(images), frames(8), texture, seed=0)
+        seen = see(torch.from_numpy(frames(2)))
+        with torch.no_grad():
+            return [reading.weight for reading in member.readings(seen, network(seen.x))]
+
+    torch.manual_seed(0)
+    aligned = Autoencoder(Architecture(64, 64, 1, components=4)).eval()
+    assert votes(network, 100, texture=True) == [0.5, 0.5, 1], "head and features, grain"
+    assert votes(network, 40, texture=True) == [1, 1], "head, grain"
+    assert votes(aligned, 100, texture=False) == [1, 1, 0.5], "head, difference, grain"
+
+
+def test_scale_survives_readings_that_do_not_vary() -> None:
+    grain = Grain(texture=True)
+    grain_memory = PatchMemory.fit(grain(torch.randn(4, 1, 64, 64)), seed=0)
+    member = Member(Autoencoder(Architecture(64, 64, 1, components=0)).eval(), None, grain, grain_memory)
+    same = torch.from_numpy(np.repeat(frames(1), 6, axis=0))
+    member.standardise([see(same)])
+    with torch.no_grad():
+        assert torch.isfinite(Detector([member])(same)[0]).all()
+
+
+def test_a_part_that_lies_elsewhere_is_judged_as_if_it_did_not() -> None:
+    """The score hardly changes, and map and reconstruction are those of the frame as it came."""
+    rng = np.random.default_rng(0)
+    large = cv2.GaussianBlur(rng.uniform(0, 255, (96, 96)), (0, 0), 4)
+    large = ((large - large.min()) / np.ptp(large) * 200 + 20).astype(np.float32)
+
+    def part(x: float, y: float, spot: bool = False) -> np.ndarray:
+        scene = large.copy()
+        if spot:
+            scene[44:50, 52:58] = 255
+        moved = cv2.warpAffine(scene, np.array([[1, 0, x - 16.0], [0, 1, y - 16.0]]), (64, 64))
+        return (moved + rng.normal(0, 1, (64, 64))).clip(0, 255).round().astype(np.uint8)[..., None]
+
+    good = np.stack([part(*rng.uniform(-1, 1, 2)) for _ in range(60)])
+    registration = fit_registration(good[:40], seed=0)
+    assert registration is not None
+    registered = registration.apply_to(good[:40])
+    arch = Architecture(64, 64, 1, components=4)
+    linear, _ = fit_linear(registered, np.arange(40), arch, seed=0)
+    torch.manual_seed(0)
+    network = Autoencoder(arch).eval()
+    network.linear = linear
+    detector = detector_of(network, good[:40], good[40:], texture=False, registration=registration)
+    with torch.no_grad():
+        shown = torch.from_numpy(np.stack([part(0, 0), part(3, -2), part(0, 0, spot=True), part(3, -2, spot=True)]))
+        score, anomaly_map, reconstruction, latent = detector(shown)
+    assert (score[1] - score[0]).abs() < 0.5 * (score[3] - score[1])
+    assert (score[3] - score[2]).abs() < 0.5 * (score[3] - score[1])
+    there, here = anomaly_map[2:3, None], anomaly_map[3:4, None]
+    moved = warp(there, torch.tensor([[1.0, 0.0, -3 / 32, 2 / 32]]))
+    assert (moved - here).abs().mean() < 0.6 * (there - here).abs().mean()
+    assert latent.shape == (4, 2 + 4 + 4 + 64)
+    assert (latent[3, 4:6] - latent[2, 4:6]).tolist() == pytest.approx([3 / 32, -2 / 32], abs=0.01)
+    inner = (slice(8, 56), slice(8, 56))
+    apart = (reconstruction[1][inner].float() - shown[1][inner].float()).abs().mean()
+    assert apart < 0.5 * (reconstruction[0][inner].float() - shown[1][inner].float()).abs().mean()

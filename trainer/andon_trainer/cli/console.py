@@ -1,0 +1,130 @@
+"""What the commands share: arguments, what they print, progress, and what a wrong value is told."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+from types import FrameType
+from typing import Annotated
+
+import typer
+from andon_monitor.errors import UsageError
+from rich.console import Console
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+
+from andon_trainer.progress import Progress
+
+out = Console()
+err = Console(stderr=True)
+
+SECONDS_A_LINE = 30.0  # between lines of progress where there is no terminal for a bar
+
+Data = Annotated[Path, typer.Argument(help="MVTec AD layout (train/good, test/*), or a plain folder of good parts.")]
+ModelFile = Annotated[Path, typer.Argument(help="A model file made by fit.")]
+FalseAlarmRate = Annotated[
+    float, typer.Option("--false-alarm-rate", help="The share of good parts that may be flagged, between 0 and 0.5.")
+]
+Output = Annotated[Path, typer.Option("--output", "-o", help="The file to write.")]
+
+
+def say(text: str) -> None:
+    """Print a line as it is: a path may hold what rich would take for markup, or would break."""
+    out.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def parse_duration(option: str, text: str) -> float:
+    """`90s`, `10m`, `1h` or a number of seconds, in seconds. Raises UsageError."""
+    units = {"s": 1, "m": 60, "h": 3600}
+    number, unit = (text[:-1], units[text[-1]]) if text and text[-1] in units else (text, 1)
+    try:
+        seconds = float(number) * unit
+    except ValueError:
+        seconds = 0.0
+    if not 1 <= seconds < float("inf"):
+        raise UsageError(f"{option} {text}: give a time of at least a second, as 90s, 10m or 1h")
+    return seconds
+
+
+def parse_region(text: str | None) -> tuple[int, int, int, int] | None:
+    """`left,top,width,height` in pixels. Raises UsageError."""
+    if text is None:
+        return None
+    try:
+        left, top, width, height = (int(part) for part in text.split(","))
+    except ValueError:
+        left, top, width, height = -1, 0, 0, 0
+    if min(left, top) < 0 or min(width, height) < 16:
+        raise UsageError(f"--region {text}: give left,top,width,height in pixels, at least 16 wide and high")
+    return left, top, width, height
+
+
+def check_range(option: str, value: float, least: float, most: float) -> None:
+    """Raises UsageError where an option's value is outside its range, or not a number."""
+    if not least <= value <= most:
+        raise UsageError(f"{option} {value}: give a number between {least:g} and {most:g}")
+
+
+def check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raises UsageError where an option's value is none of its choices."""
+    if value not in choices:
+        raise UsageError(f"{option} {value}: choose {', '.join(choices)}")
+
+
+def choose_device(name: str) -> str:
+    """The torch device to train on. Raises UsageError where it cannot be had."""
+    import torch
+
+    check_choice("--device", name, ("auto", "cpu", "cuda"))
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda: torch finds no GPU here; choose cpu")
+    return name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """A bar on standard error that says what is being done, gone when it is done.
+
+    Where standard error is no terminal, a line is printed every half a minute.
+    """
+    if not err.is_terminal:
+        yield LinesOfProgress()
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Bar(*columns, console=err, transient=True) as bar:
+        task = bar.add_task("", total=1.0)
+        yield lambda what, share: bar.update(task, description=what, completed=share)
+
+
+class LinesOfProgress:
+    """Progress for a log: a line every `SECONDS_A_LINE`."""
+
+    def __init__(self) -> None:
+        self._due = time.monotonic() + SECONDS_A_LINE
+
+    def __call__(self, what: str, share: float) -> None:
+        now = time.monotonic()
+        if now >= self._due:
+            self._due = now + SECONDS_A_LINE
+            err.print(f"{what}: {share:.0%}", highlight=False, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def graceful_interrupt() -> Iterator[Event]:
+    """An event that the first Ctrl-C (or SIGTERM) sets; the second one raises KeyboardInterrupt as usual."""
+    interrupted = Event()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if interrupted.is_set():
+            raise KeyboardInterrupt
+        interrupted.set()
+        err.print("ending with the best model so far; again to stop at once")
+
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield interrupted
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

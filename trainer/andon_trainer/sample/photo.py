@@ -1,0 +1,68 @@
+"""One picture of one part, good or spoiled, from its numbers alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from andon_trainer.sample.camera import View, develop, draw_view, expose, on_belt, place
+from andon_trainer.sample.defects import KINDS
+from andon_trainer.sample.geometry import Array, f32
+from andon_trainer.sample.part import draw_light, draw_part, shade
+
+# Share of a pixel that must be spoiled for it to count; the lens spreads a hairline over three pixels.
+MASK_LEVEL = 0.2
+MASK_LEAST = 10  # pixels
+# A defect must change the upper quarter of its pixels by this many grey levels: about five times the noise of a part.
+VISIBLE = 9.0
+STRONGEST = 3.0  # a fainter defect than this can mend is drawn anew
+ATTEMPTS = 20
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A picture and its mask, both uint8 (384, 384); the mask is 255 on the defect and 0 elsewhere."""
+
+    image: NDArray[np.uint8]
+    mask: NDArray[np.uint8]
+
+
+def photograph(numbers: Sequence[int], kind: str | None = None) -> Photo:
+    """The part that `numbers` stand for, with a defect of `kind` or good.
+
+    The part, its place, the light and the sensor's noise depend on `numbers` only: the same numbers without a kind
+    give the same picture but for the defect.
+    """
+    part_rng, view_rng, defect_rng = (np.random.default_rng([*numbers, stream]) for stream in range(3))
+    part, light, view = draw_part(part_rng), draw_light(part_rng), draw_view(view_rng)
+    clean = on_belt(shade(part, light), part.coverage, light, view)
+    if kind is None:
+        return Photo(expose(clean, view), np.zeros(clean.shape, np.uint8))
+    for _ in range(ATTEMPTS):
+        damage = KINDS[kind](part, defect_rng)
+        mask = place(damage.support, view) >= MASK_LEVEL
+        if mask.sum() < MASK_LEAST:
+            continue
+        spoiled = on_belt(shade(damage.surface, light), damage.surface.coverage, light, view)
+        gain = VISIBLE / max(contrast(clean, spoiled, mask, view), 1e-3)
+        if gain > STRONGEST:
+            continue
+        # Shadows that the defect throws beyond itself are let fade out close to it, so that the mask tells all.
+        scene = clean + max(gain, 1.0) * (spoiled - clean) * surroundings(mask)
+        return Photo(expose(np.maximum(scene, 0), view), mask.astype(np.uint8) * 255)
+    raise RuntimeError(f"{kind}: no visible defect in {ATTEMPTS} attempts with the numbers {list(numbers)}")
+
+
+def contrast(clean: Array, spoiled: Array, mask: NDArray[np.bool_], view: View) -> float:
+    """By how many grey levels the defect changes the upper quarter of its pixels."""
+    before, after = (develop(scene[mask] * np.float32(view.exposure)) for scene in (clean, spoiled))
+    return float(np.percentile(np.abs(after - before), 75))
+
+
+def surroundings(mask: NDArray[np.bool_]) -> Array:
+    """1 on the mask, fading to 0 within two pixels of it."""
+    wide = cv2.dilate(f32(mask), np.ones((3, 3), np.uint8))
+    soft = f32(cv2.GaussianBlur(wide, (3, 3), 0.8))
+    return f32(np.maximum(soft, mask))

@@ -1,0 +1,174 @@
+"""Fit the autoencoder: read top to bottom, this is the whole training."""
+
+import math
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from threading import Event
+
+import numpy as np
+import torch
+from andon_monitor.model.imaging import Pixels
+from torch import Tensor
+
+from andon_trainer.architecture import Architecture
+from andon_trainer.augmentation.corruption import Corrupted, training_frame
+from andon_trainer.augmentation.variation import Variation
+from andon_trainer.data.splits import Split
+from andon_trainer.network.conv_dense import Autoencoder
+from andon_trainer.network.linear import CrossFit, Rebuilt, fit_linear
+from andon_trainer.network.tensors import normalise
+from andon_trainer.progress import Progress, quiet
+from andon_trainer.training.loss import loss
+from andon_trainer.training.optimiser import Optimiser
+from andon_trainer.training.schedule import Course, FitOptions, Fitted
+
+PATIENCE = 8  # looks without progress before training stops early
+# Of looks that are this close to the best, the last is kept: its learning rate was lower, which tells more than the
+# last per cent of a loss does.
+TOLERANCE = 0.02
+VALIDATION_FRAMES = 64  # enough to tell two checkpoints apart; all looks together take a few per cent of the time
+
+
+def fit(
+    images: Pixels,
+    split: Split,
+    arch: Architecture,
+    options: FitOptions,
+    progress: Progress = quiet,
+    interrupted: Event | None = None,
+) -> Fitted:
+    """Train on `images[split.train]`, keep the last weights that did well on `images[split.validation]`.
+
+    Either loss may say so, the whole one or that of rebuilding alone: the head's part of the whole rises again as the
+    head grows sure of itself, long before it stops getting better at telling defects; and rebuilding gets worse at
+    first where principal components have done it already.
+
+    `images`: uint8 [N, H, W, C]. Raises FittingError where the loss is no longer finite, or where the training was
+    interrupted before the first look at the validation images.
+    """
+    course = Course(options, interrupted)
+    torch.manual_seed(options.seed)
+    device = torch.device(options.device)
+    progress("principal components", 0.0)
+    cross_fit: CrossFit | None
+    linear, cross_fit = fit_linear(images[split.train], split.groups[split.train], arch, options.seed)
+    variation = cross_fit.variation
+    texture = cross_fit.texture
+    if cross_fit.aligned:
+        network = Autoencoder(arch)
+        network.linear, cross_fit = linear, cross_fit.to(device)
+    else:
+        network, cross_fit = Autoencoder(replace(arch, components=0)), None
+    network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    # Parts are looked at large, so there is time for few steps, of which Muon makes more. Textures it learns by heart.
+    optimiser = Optimiser(network, options.weight_decay, muon=not texture)
+    validation = validation_batches(images[split.validation], options.batch, variation, device)
+    best = (math.inf, math.inf)  # the lowest losses of all looks, whole and of rebuilding
+    stale = 0
+    running: list[Tensor] = []  # losses since the last look
+
+    batches = prefetch(batch_stream(images[split.train], options, variation), depth=4)
+    for step in course:
+        network.train()
+        batch = next(batches)
+        frames, clean, mask = to_tensors(batch, device)
+        x = normalise(frames)[0]
+        rebuilt = cross_fit(x, [item.index for item in batch]) if cross_fit else None
+        total = losses(network, x, rebuilt, normalise(clean)[0], mask)[0]
+        total.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step(step.learning_rate)
+        running.append(total.detach())
+
+        if course.look_is_due(step):
+            look = course.add_look(step, float(torch.stack(running).mean()), *evaluate(network, validation))
+            running.clear()
+            stale += 1
+            values = (look.validation_loss, look.reconstruction_loss)
+            if any(value < lowest * (1 + TOLERANCE) for value, lowest in zip(values, best, strict=True)):
+                course.keep(look, network)
+                stale = 0
+            best = (min(values[0], best[0]), min(values[1], best[1]))
+            if stale >= PATIENCE:
+                course.end_early()
+                break
+        if step.iteration % 5 == 0:
+            progress(f"loss {course.looks[-1].validation_loss:.3f}" if course.looks else "warming up", step.done)
+
+    return course.finish(network.to(memory_format=torch.contiguous_format), texture)
+
+
+def losses(
+    network: Autoencoder, x: Tensor, rebuilt: Rebuilt | None, clean: Tensor, mask: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The total loss and its reconstruction part.
+
+    `x`, `clean`: normalised frames, corrupted and not, float [N, C, H, W]; `rebuilt`: `x` by the linear half.
+    """
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=fast_half_precision(x.device)):
+        output = network(x, rebuilt)
+    parts = loss(output, clean, mask, network.arch.loss)
+    return parts.total, parts.reconstruction
+
+
+def fast_half_precision(device: torch.device) -> bool:
+    """Whether bfloat16 is computed in hardware: it is then 2 to 3 times as fast, and slower than float32 elsewhere."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
+
+
+@torch.no_grad()
+def evaluate(network: Autoencoder, batches: list[tuple[Tensor, Tensor, Tensor]]) -> tuple[float, float]:
+    """Mean total loss and mean reconstruction loss over the validation batches."""
+    network.eval()
+    results = []
+    for frames, clean, mask in batches:
+        x = normalise(frames)[0]
+        results.append(
+            torch.stack(losses(network, x, network.linear(x) if network.linear else None, normalise(clean)[0], mask))
+        )
+    total, reconstruction = torch.stack(results).mean(dim=0).tolist()
+    return total, reconstruction
+
+
+def validation_batches(
+    held_out: Pixels, batch: int, variation: Variation, device: torch.device
+) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Good frames that the weights never see, corrupted in ways that stay the same from look to look."""
+    rng = np.random.default_rng(20)  # fixed: a look must not depend on the training's seed
+    frames = [training_frame(held_out, i % len(held_out), rng, variation) for i in range(VALIDATION_FRAMES)]
+    return [to_tensors(frames[i : i + batch], device) for i in range(0, VALIDATION_FRAMES, batch)]
+
+
+def batch_stream(images: Pixels, options: FitOptions, variation: Variation) -> Iterator[list[Corrupted]]:
+    """Endless batches of training frames, each pass over the images in a new order."""
+    rng = np.random.default_rng(options.seed)
+    waiting: list[int] = []
+    while True:
+        while len(waiting) < options.batch:
+            waiting += rng.permutation(len(images)).tolist()
+        chosen, waiting = waiting[: options.batch], waiting[options.batch :]
+        yield [training_frame(images, index, rng, variation) for index in chosen]
+
+
+def prefetch(batches: Iterator[list[Corrupted]], depth: int) -> Iterator[list[Corrupted]]:
+    """Make the next batches in a thread while the network trains: OpenCV and NumPy leave the interpreter free."""
+    with ThreadPoolExecutor(1, thread_name_prefix="corruption") as pool:
+        pending = deque(pool.submit(next, batches) for _ in range(depth))
+        while True:
+            pending.append(pool.submit(next, batches))
+            yield pending.popleft().result()
+
+
+def to_tensors(batch: list[Corrupted], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Frames and clean frames float [N, C, H, W], channels last in memory, and masks float [N, 1, H, W]."""
+    frames, clean = (
+        torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).to(device, memory_format=torch.channels_last)
+        for arrays in ([item.frame for item in batch], [item.clean for item in batch])
+    )
+    masks = torch.from_numpy(np.stack([item.mask for item in batch]))[:, None].to(device)
+    return frames, clean, masks
