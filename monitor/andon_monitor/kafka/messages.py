@@ -86,7 +86,7 @@ def verdict_message(verdict: Verdict, key: bytes | None, topic: str) -> Message:
 
 
 def evidence_message(verdict: Verdict, key: bytes | None, data: bytes, topic: str) -> Message:
-    """A package of evidence (`andon_monitor.formats.evidence_package`) under the verdict's id, so that a duplicate is known."""
+    """A package of evidence (`formats.evidence_package`) under the verdict's id, so that a duplicate is known."""
     return _about(verdict, key, EVIDENCE_TYPE, data, "application/zip", topic)
 
 
