@@ -214,7 +214,7 @@ class KafkaSource:
                 if partition in self._taken:
                     self.ledger.assign([partition])
                     self._taken.discard(partition)
-                self._metrics.partitions.set(len(self.ledger.partitions))
+                self._metrics.assigned_partitions.set(len(self.ledger.partitions))
 
     def _start_over(self, partitions: Collection[TopicPartition]) -> None:
         for partition in partitions:
@@ -224,7 +224,7 @@ class KafkaSource:
             if nobody_else or partition not in self._consumer.assignment():
                 continue
             dropped = self.ledger.renew(partition)
-            self._metrics.dropped.inc(dropped)
+            self._metrics.relinquished_frames.inc(dropped)
             self._consumer.seek(partition, committed)
             log.info("kafka: partition %d continues from offset %d", partition.partition, committed)
 
@@ -296,7 +296,7 @@ class KafkaSource:
                 position = None
             if end is not None and position is not None:
                 lag = max(0, end - position)
-                self._metrics.lag.labels(partition.topic, partition.partition).set(lag)
+                self._metrics.consumer_lag_records.labels(partition.topic, partition.partition).set(lag)
                 total += lag
         return total
 
@@ -318,8 +318,8 @@ class KafkaSource:
             self._taken -= set(partitions)
             self._resume |= {p: place for p in partitions if (place := self.ledger.resume(p)) is not None}
             dropped = self.ledger.revoke(partitions)
-        self._metrics.dropped.inc(dropped)
-        self._metrics.partitions.set(len(self.ledger.partitions))
+        self._metrics.relinquished_frames.inc(dropped)
+        self._metrics.assigned_partitions.set(len(self.ledger.partitions))
         for partition in partitions:
             self._metrics.forget_lag(partition.topic, partition.partition)
         log.info(

@@ -75,7 +75,7 @@ class Swapper:
         inspector = Inspector(model, old.rules)
         self._metrics.use_model(model, inspector.alias)
         self._pipeline.inspector = inspector
-        self._metrics.swaps.labels("taken").inc()
+        self._metrics.model_swaps.labels("taken").inc()
         self._metrics.model_refused.set(0)
         log.info(
             "model swapped: %s %s, threshold %.4g, instead of %s %s",
@@ -87,7 +87,7 @@ class Swapper:
         )
 
     def _refuse(self, error: Exception) -> None:
-        self._metrics.swaps.labels("refused").inc()
+        self._metrics.model_swaps.labels("refused").inc()
         self._metrics.model_refused.set(1)
         why = str(error) if isinstance(error, AndonError) else f"{self._path}: {type(error).__name__}: {error}"
         old = self._pipeline.inspector

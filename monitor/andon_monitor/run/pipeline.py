@@ -138,7 +138,7 @@ class Pipeline:
     def _count(self, frames: int, size: int) -> None:
         self._in_flight += frames
         self._in_flight_bytes += size
-        self._metrics.in_flight.set(self._in_flight)
+        self._metrics.in_flight_frames.set(self._in_flight)
         self._metrics.in_flight_bytes.set(self._in_flight_bytes)
 
     def _deliver(self) -> None:
@@ -149,7 +149,7 @@ class Pipeline:
                 for sink in self._sinks:
                     sink.write(group)
                 clock = time.monotonic()
-                self._metrics.publish.observe(clock - started)
+                self._metrics.publish_seconds.observe(clock - started)
                 self._metrics.delivered(group, self._source.live, clock, time.time())
                 self._delivered.put([inspection.frame for inspection in group])
         except BaseException as error:

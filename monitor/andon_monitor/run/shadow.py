@@ -6,63 +6,11 @@ import threading
 import time
 from collections.abc import Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, Info
-
 from andon_monitor.common.process import give_way
-from andon_monitor.inspection.frames import OUTCOMES, Verdict
 from andon_monitor.inspection.inspector import Inspection, Inspector
-from andon_monitor.telemetry.metrics import RATIO_BUCKETS, STAGE_BUCKETS, Metrics
-
-RESULTS = ("scored", "skipped")
+from andon_monitor.telemetry.metrics import Metrics, ShadowMetrics
 
 log = logging.getLogger("andon")
-
-
-class ShadowMetrics:
-    """What a shadow says, beside what the first model said."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.frames = Counter(
-            "andon_shadow_frames",
-            "Frames that the shadow scored, and that it skipped to keep its budget.",
-            ["result"],
-            registry=registry,
-        )
-        self.verdicts = Counter(
-            "andon_shadow_verdicts",
-            "Frames that both models judged, by the verdict of each.",
-            ["camera", "verdict", "shadow"],
-            registry=registry,
-        )
-        self.score_ratio = Histogram(
-            "andon_shadow_score_ratio",
-            "The shadow's score over its threshold.",
-            ["camera"],
-            buckets=RATIO_BUCKETS,
-            registry=registry,
-        )
-        self.seconds = Histogram(
-            "andon_shadow_seconds",
-            "Time the shadow took for one frame, decoding included.",
-            buckets=STAGE_BUCKETS,
-            registry=registry,
-        )
-        self.model = Info("andon_shadow_model", "The shadow's model.", registry=registry)
-        for result in RESULTS:
-            self.frames.labels(result)
-        self._cameras: set[str] = set()
-
-    def judged(self, camera: str, first: Verdict, second: Verdict) -> None:
-        """Both models judged a frame."""
-        if camera not in self._cameras:
-            self._cameras.add(camera)
-            for verdict in OUTCOMES:
-                for shadow in OUTCOMES:
-                    self.verdicts.labels(camera, verdict, shadow)
-        self.frames.labels("scored").inc()
-        self.verdicts.labels(camera, first.outcome, second.outcome).inc()
-        if second.score is not None and second.threshold > 0:
-            self.score_ratio.labels(camera).observe(second.score / second.threshold)
 
 
 class Shadow:

@@ -81,7 +81,7 @@ class Workers:
         started = time.monotonic()
         verdicts = inspector.inspect([item.prepared for item in batch], time.time() if self._live else None)
         inference = time.monotonic() - started
-        metrics.inference.observe(inference)
+        metrics.inference_seconds.observe(inference)
         metrics.batch_size.observe(len(batch))
         inspections = []
         for item, verdict in zip(batch, verdicts, strict=True):

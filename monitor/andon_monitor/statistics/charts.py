@@ -16,7 +16,8 @@ from andon_monitor.model.file import Model
 from andon_monitor.settings.groups import StatisticsSettings
 from andon_monitor.statistics import drift
 from andon_monitor.statistics.cusum import BernoulliCusum
-from andon_monitor.telemetry.metrics import SIGNALS, Metrics
+from andon_monitor.telemetry.catalogue import SIGNALS
+from andon_monitor.telemetry.metrics import Metrics
 
 STATE_VERSION = 1
 USUAL_DEFECT_RATE = 0.005  # where nobody says otherwise: one part in two hundred

@@ -33,7 +33,7 @@ class FrozenPictures:
     def __init__(self, settings: StatisticsSettings, metrics: Metrics) -> None:
         self._metrics = metrics
         self._shown: dict[str, Shown] = {}
-        metrics.repeats_limit.set(settings.repeats_limit)
+        metrics.repeated_frames_limit.set(settings.repeats_limit)
 
     def write(self, inspections: Sequence[Inspection]) -> None:
         """Compare each frame with its camera's one before."""

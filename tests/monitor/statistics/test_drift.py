@@ -3,7 +3,7 @@ import pytest
 from andon_monitor.inspection.inspector import Inspection, Inspector, Rules
 from andon_monitor.model.file import Model
 from andon_monitor.statistics import drift
-from andon_monitor.telemetry.metrics import SIGNALS
+from andon_monitor.telemetry.catalogue import SIGNALS
 
 from tests.monitor.small_model import draw, encode, make_frame
 

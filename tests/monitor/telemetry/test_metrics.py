@@ -1,14 +1,15 @@
 import re
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 from andon_monitor.inspection.frames import OUTCOMES, REASONS, Frame
 from andon_monitor.inspection.inspector import Inspector, Rules
 from andon_monitor.model.file import Model
 from andon_monitor.run.pipeline import Pipeline
-from andon_monitor.run.shadow import ShadowMetrics
 from andon_monitor.telemetry import metrics as metrics_module
-from andon_monitor.telemetry.metrics import Metrics
+from andon_monitor.telemetry.catalogue import CATALOGUE
+from andon_monitor.telemetry.metrics import Metrics, ShadowMetrics
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
@@ -46,7 +47,7 @@ CONTRACT = [
 
 def run(model: Model, frames: list[Frame], rules: Rules | None = None, live: bool = False) -> Metrics:
     metrics = Metrics()
-    metrics.lag.labels("andon.frames", "0").set(0)
+    metrics.consumer_lag_records.labels("andon.frames", "0").set(0)
     inspector = Inspector(model, rules)
     metrics.use_model(model, inspector.alias)
     Pipeline(ListSource(frames, live), inspector, [ListSink()], metrics).run()
@@ -68,6 +69,27 @@ def test_every_name_of_the_contract_is_there_with_a_help_text(model: Model, fram
     assert len(ours) >= len(CONTRACT)
     assert ours == helped
     assert "_created" not in text
+
+
+def test_the_types_that_are_declared_are_those_of_the_catalogue() -> None:
+    declared = {
+        (owner, name): kind.__name__
+        for owner in (Metrics, ShadowMetrics)
+        for name, kind in get_type_hints(owner).items()
+    }
+    built = {
+        (ShadowMetrics if metric.component == "shadow" else Metrics, metric.attribute): metric.kind.capitalize()
+        for metric in CATALOGUE
+    }
+    assert declared == built
+
+
+def test_the_catalogue_has_every_metric_that_is_exposed_and_no_other() -> None:
+    metrics = Metrics()
+    ShadowMetrics(metrics.registry)
+    text = generate_latest(metrics.registry).decode()
+    ours = set(re.findall(r"^# TYPE (andon_\w+)", text, re.MULTILINE))
+    assert ours == {metric.exposed_name for metric in CATALOGUE}
 
 
 def test_the_readme_explains_every_metric_and_no_other() -> None:

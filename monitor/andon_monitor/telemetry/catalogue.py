@@ -1,0 +1,267 @@
+"""Every metric that the monitor serves at /metrics, declared as data. `telemetry.metrics` builds them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from andon_monitor.inspection.frames import OUTCOMES, REASONS
+
+# Score over threshold: an average good part lies at 0.5 to 0.7. What counts is the side of 1 and the distance from it.
+RATIO_BUCKETS = (0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0)
+# Seconds of one stage: from a small frame on a GPU to a batch of large ones on a slow CPU.
+STAGE_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+# Seconds from the camera to the verdict: a takt lies between a tenth of a second and a minute.
+END_TO_END_BUCKETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
+BATCH_BUCKETS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)  # frames
+
+SIGNALS = ("score", "brightness", "sharpness")  # that drift, see `andon_monitor.statistics.drift`
+EVIDENCE_KINDS = ("defect", "borderline", "good")  # see `andon_monitor.evidence`
+EVIDENCE_SKIPPED = ("rate", "too_large", "failed")  # why a frame is left out of the evidence
+SWAP_RESULTS = ("taken", "refused")  # what happens to a new model file, see `andon_monitor.run.hot_swap`
+SHADOW_RESULTS = ("scored", "skipped")
+
+Kind = Literal["counter", "gauge", "histogram", "info"]
+Component = Literal["pipeline", "model", "service", "kafka", "evidence", "statistics", "shadow"]
+SUFFIXES: dict[Kind, str] = {"counter": "_total", "gauge": "", "histogram": "", "info": "_info"}
+
+ANY: tuple[str, ...] = ()  # a label whose values are not known beforehand
+CAMERA = {"camera": ANY}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric. `labels` maps each label to the values that it can have, `ANY` where these are open.
+
+    `name` is without the suffix that its kind adds (`exposed_name` has it). `buckets` are the upper limits of a
+    histogram, in what `help` measures. `component` is the part of the monitor that moves the metric.
+    """
+
+    component: Component
+    kind: Kind
+    name: str
+    help: str
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    buckets: tuple[float, ...] = ()
+
+    @property
+    def exposed_name(self) -> str:
+        """The name that Prometheus shows."""
+        return self.name + SUFFIXES[self.kind]
+
+    @property
+    def attribute(self) -> str:
+        """The name in `Metrics` or `ShadowMetrics`: without what the names there have in common."""
+        return self.name.removeprefix("andon_").removeprefix("shadow_")
+
+
+CATALOGUE: tuple[Metric, ...] = (
+    # Frames and verdicts.
+    Metric("pipeline", "counter", "andon_frames", "Frames received.", CAMERA),
+    Metric("pipeline", "counter", "andon_verdicts", "Durable verdicts, by outcome.", CAMERA | {"verdict": OUTCOMES}),
+    Metric(
+        "pipeline",
+        "counter",
+        "andon_defect_kinds",
+        "Defects by their most probable kind, where the model tells kinds apart.",
+        CAMERA | {"kind": ANY},
+    ),
+    Metric(
+        "pipeline",
+        "counter",
+        "andon_uninspectable",
+        "Frames that could not be inspected, by reason.",
+        CAMERA | {"reason": REASONS},
+    ),
+    Metric(
+        "pipeline", "counter", "andon_dead_letters", "Uninspectable frames kept as dead letters.", {"reason": REASONS}
+    ),
+    Metric(
+        "pipeline",
+        "histogram",
+        "andon_score_ratio",
+        "Anomaly score divided by the threshold; above 1 is a defect.",
+        CAMERA | {"model": ANY},
+        RATIO_BUCKETS,
+    ),
+    Metric("pipeline", "gauge", "andon_threshold", "Anomaly score above which a part is a defect.", CAMERA),
+    Metric(
+        "pipeline",
+        "gauge",
+        "andon_last_frame_timestamp_seconds",
+        "Capture time of the newest frame received, in seconds since 1970; 0 before the first frame.",
+        CAMERA,
+    ),
+    Metric(
+        "pipeline",
+        "gauge",
+        "andon_last_defect_timestamp_seconds",
+        "Capture time of the newest defect, in seconds since 1970; 0 before the first defect.",
+        CAMERA,
+    ),
+    # Time and load.
+    Metric(
+        "pipeline",
+        "histogram",
+        "andon_decode_seconds",
+        "Time to decode, crop and resize one frame.",
+        buckets=STAGE_BUCKETS,
+    ),
+    Metric(
+        "pipeline",
+        "histogram",
+        "andon_queue_wait_seconds",
+        "Time that one frame waited between its arrival and its inference, without its decoding.",
+        buckets=STAGE_BUCKETS,
+    ),
+    Metric(
+        "pipeline",
+        "histogram",
+        "andon_inference_seconds",
+        "Time that the model took for one batch.",
+        buckets=STAGE_BUCKETS,
+    ),
+    Metric("pipeline", "histogram", "andon_batch_size", "Frames in one batch.", buckets=BATCH_BUCKETS),
+    Metric(
+        "pipeline",
+        "histogram",
+        "andon_publish_seconds",
+        "Time to make one group of verdicts durable, in all sinks together.",
+        buckets=STAGE_BUCKETS,
+    ),
+    Metric(
+        "pipeline",
+        "histogram",
+        "andon_end_to_end_seconds",
+        "Time from a frame's capture until its verdict was durable; for a recording, from the time it was read.",
+        buckets=END_TO_END_BUCKETS,
+    ),
+    Metric("pipeline", "gauge", "andon_in_flight_frames", "Frames received whose verdicts are not yet durable."),
+    Metric("pipeline", "gauge", "andon_in_flight_bytes", "Encoded size of the frames in flight."),
+    Metric("pipeline", "gauge", "andon_ready", "1 while the model is verified and the source is being read."),
+    # What runs, and the settings that alerts need.
+    Metric("model", "info", "andon_model", "The model in use."),
+    Metric(
+        "model",
+        "info",
+        "andon_provider",
+        "Execution provider in use; fallback is true if the settings ask for another one.",
+    ),
+    Metric("model", "gauge", "andon_false_alarm_rate", "Share of good parts that the model is set to flag."),
+    Metric(
+        "model",
+        "counter",
+        "andon_model_swaps",
+        "New model files at model.path, by whether they were taken into use.",
+        {"result": SWAP_RESULTS},
+    ),
+    Metric(
+        "model", "gauge", "andon_model_refused", "1 while the file at model.path is refused and the old model runs."
+    ),
+    Metric("service", "info", "andon_build", "Versions of the program and its runtime."),
+    Metric(
+        "service",
+        "gauge",
+        "andon_silence_seconds",
+        "Time without a frame after which a camera is silent (source.silence).",
+    ),
+    Metric(
+        "service",
+        "gauge",
+        "andon_takt_seconds",
+        "Time from capture to verdict that the line allows (inspection.takt); 0 means no limit.",
+    ),
+    # Kafka.
+    Metric("kafka", "gauge", "andon_kafka_up", "1 while the Kafka brokers answer, 0 while not, NaN without Kafka."),
+    Metric("kafka", "counter", "andon_kafka_outages", "Failures of Kafka that the monitor waited out."),
+    Metric("kafka", "counter", "andon_rebalances", "Times that partitions were assigned to this monitor."),
+    Metric("kafka", "gauge", "andon_assigned_partitions", "Partitions that this monitor consumes."),
+    Metric(
+        "kafka",
+        "counter",
+        "andon_relinquished_frames",
+        "Frames in flight that a rebalance passed to the partition's next owner.",
+    ),
+    Metric(
+        "kafka",
+        "gauge",
+        "andon_consumer_lag_records",
+        "Consumer lag: records of a partition that this monitor has not yet committed.",
+        {"topic": ANY, "partition": ANY},
+    ),
+    # Evidence.
+    Metric(
+        "evidence",
+        "counter",
+        "andon_evidence",
+        "Frames sent to the review page or its topic, by kind.",
+        {"kind": EVIDENCE_KINDS},
+    ),
+    Metric(
+        "evidence",
+        "counter",
+        "andon_evidence_skipped",
+        "Frames left out of the evidence, by kind and reason.",
+        {"kind": EVIDENCE_KINDS, "reason": EVIDENCE_SKIPPED},
+    ),
+    # Control charts.
+    Metric(
+        "statistics",
+        "gauge",
+        "andon_defect_cusum",
+        "Bernoulli CUSUM of the verdicts; at its limit, there are more defects than usual.",
+        CAMERA,
+    ),
+    Metric("statistics", "gauge", "andon_defect_cusum_limit", "Limit of the CUSUM (statistics.cusum_limit)."),
+    Metric(
+        "statistics",
+        "gauge",
+        "andon_drift_score",
+        "Distance of recent frames from the calibration frames, in standard deviations of the latter.",
+        CAMERA | {"signal": SIGNALS},
+    ),
+    Metric("statistics", "gauge", "andon_drift_limit", "Drift that matters, up or down (statistics.drift_limit)."),
+    Metric(
+        "statistics",
+        "gauge",
+        "andon_repeated_frames",
+        "Frames in a row that show the same picture as the frame before; 0 for a healthy camera.",
+        CAMERA,
+    ),
+    Metric(
+        "statistics",
+        "gauge",
+        "andon_repeated_frames_limit",
+        "Repeated frames at which a picture counts as frozen (statistics.repeats_limit).",
+    ),
+    # The shadow, there where one runs.
+    Metric("shadow", "info", "andon_shadow_model", "The shadow's model."),
+    Metric(
+        "shadow",
+        "counter",
+        "andon_shadow_frames",
+        "Frames that the shadow scored, and that it skipped to keep its budget.",
+        {"result": SHADOW_RESULTS},
+    ),
+    Metric(
+        "shadow",
+        "counter",
+        "andon_shadow_verdicts",
+        "Frames that both models judged, by the verdict of each.",
+        CAMERA | {"verdict": OUTCOMES, "shadow": OUTCOMES},
+    ),
+    Metric(
+        "shadow",
+        "histogram",
+        "andon_shadow_score_ratio",
+        "The shadow's anomaly score divided by its threshold.",
+        CAMERA,
+        RATIO_BUCKETS,
+    ),
+    Metric(
+        "shadow",
+        "histogram",
+        "andon_shadow_seconds",
+        "Time that the shadow took for one frame, including decoding.",
+        buckets=STAGE_BUCKETS,
+    ),
+)
