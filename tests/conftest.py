@@ -1,40 +1,24 @@
-"""What tests share: a small sample part, a model fitted to it, and the rule for components that are missing."""
+"""Fixtures of all tests: a browser, a small sample part and a model fitted to it."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.fixtures.browser import launched
+from tests.fixtures.commands import run_command
+
+pytest.register_assert_rewrite("tests.fixtures")
+
 # Threads of torch that wait by spinning starve each other where tests share few cores with other programs.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-REQUIRE_ALL = os.environ.get("ANDON_REQUIRE_ALL") == "1"
-
-
-def skip_or_fail(why: str) -> None:
-    """Skip a test whose real component cannot be had here; fail it where every component is required."""
-    if REQUIRE_ALL:
-        pytest.fail(f"{why} (ANDON_REQUIRE_ALL=1)")
-    pytest.skip(why)
-
-
-def run_command(*arguments: str | Path, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-    """Run a console script of this project as a user would."""
-    program = Path(sys.executable).parent / str(arguments[0])
-    return subprocess.run(
-        [program, *map(str, arguments[1:])], capture_output=True, text=True, timeout=timeout, check=False
-    )
 
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
-    """A browser that runs for as long as the tests do; see `tests.browser.tab`."""
-    from tests.browser import launched
-
+    """A browser that runs for as long as the tests do; see `tests.fixtures.browser.tab`."""
     with launched() as browser:
         yield browser
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.browser import tab
-from tests.conftest import run_command
-from tests.monitor.review.test_access import Client
+from tests.fixtures.browser import tab
+from tests.fixtures.commands import run_command
+from tests.fixtures.review_page import Client
 
 
 @contextmanager

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.monitor.small_model import andon, build_model
+from tests.fixtures.commands import andon
+from tests.fixtures.small_model import build_model
 
 # As on a line: a user's environment would name a cache, and that of CI keeps onnxruntime from reporting by itself.
 ENVIRONMENT = {"PATH": "/usr/bin:/bin"}

@@ -12,8 +12,8 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from tests.benchmarks.startup import processor_seconds
 from tests.benchmarks.workloads import Workload
-from tests.monitor.kafka.conftest import load_broker
-from tests.monitor.kafka.line import Line, Monitor
+from tests.fixtures.broker import load_broker
+from tests.fixtures.kafka_line import Line, Monitor
 
 # As the monitor has them by default; a line of the tests is quicker to give a member up, for its own reasons.
 USUAL = ("kafka.session_timeout=10", "kafka.request_timeout=10", "kafka.rebalance_timeout=5", "model.provider=cpu")

@@ -19,7 +19,7 @@ from andon_monitor.kafka.address import parse_address
 from andon_monitor.kafka.topics import create, plan
 from andon_monitor.settings.groups import KafkaSettings
 
-from tests.monitor.kafka.conftest import load_broker
+from tests.fixtures.broker import load_broker
 
 FRAME_BYTES = 300_000  # a JPEG of two megapixels
 SAMPLES = 12

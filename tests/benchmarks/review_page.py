@@ -13,8 +13,8 @@ from andon_monitor.review.store import Store
 from andon_monitor.settings.groups import ReviewSettings
 from andon_monitor.telemetry.server import Server
 
-from tests.monitor.review.line import fill, frames, inspect
-from tests.monitor.small_model import build_model
+from tests.fixtures.review_line import fill, frames, inspect
+from tests.fixtures.small_model import build_model
 
 DEFECTS, VERDICTS, CAMERAS = 10_000, 100_000, 10
 LOOKS = 5

@@ -29,7 +29,7 @@ from tests.benchmarks.flops import flops_of
 from tests.benchmarks.limit import SETTINGS
 from tests.benchmarks.ways import Job, Measurement
 from tests.benchmarks.workloads import WORKLOADS, Workload
-from tests.monitor.kafka.conftest import load_broker
+from tests.fixtures.broker import load_broker
 
 WAYS = ("bare", "memory", "recording", "kafka", "plain", "peak")
 LOADS = {"half": 0.5, "heavy": 0.8}  # the open loop, at shares of what the monitor does from memory

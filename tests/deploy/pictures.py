@@ -17,9 +17,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from tests.deploy.dashboards import NAMES, load, substitute
-from tests.deploy.stack import Prometheus, Stack, running
-from tests.monitor.small_model import build_model
+from tests.fixtures.dashboards import NAMES, load, substitute
+from tests.fixtures.small_model import build_model
+from tests.fixtures.stack import Prometheus, Stack, running
 
 COLOURS = {"green": "#56a64b", "yellow": "#f2cc0c", "red": "#e02f44", "blue": "#3274d9"}
 SHOWN = 90  # seconds, all of the story

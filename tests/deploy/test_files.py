@@ -1,46 +1,21 @@
 """The files of deploy/, checked with the programs that will read them."""
 
 import re
-import runpy
 import shutil
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from andon_monitor.telemetry.metrics import Metrics
 
-from tests.conftest import skip_or_fail
-from tests.deploy.dashboards import FOLDER, NAMES, load
-from tests.deploy.stack import DEPLOY
+from tests.fixtures.components import skip_or_fail
+from tests.fixtures.dashboards import FOLDER, NAMES, load
+from tests.fixtures.deploy import ALERTS, DEPLOY, run, script
 
 ROOT = DEPLOY.parent
 PROMETHEUS = DEPLOY / "prometheus"
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-ALERTS = [
-    rule
-    for group in yaml.safe_load((PROMETHEUS / "rules" / "alerts.yml").read_text())["groups"]
-    for rule in group["rules"]
-]
-
-
-def run(*command: str | Path, stdin: str | None = None) -> str:
-    """What a program says; its failure is the test's. A program that is not here skips the test."""
-    name = Path(command[0]).name
-    if shutil.which(command[0]) is None:
-        skip_or_fail(f"no {name} here")
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, input=stdin, timeout=60)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def script(path: Path) -> Any:
-    """A script of deploy/, which belongs to no package, as its names; it finds the modules beside it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(path.parent)
-        return runpy.run_path(str(path))
 
 
 def test_promtool_accepts_configuration_and_rules() -> None:

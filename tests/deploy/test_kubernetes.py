@@ -11,9 +11,8 @@ import pytest
 import yaml
 from andon_monitor.review.users import line
 
-from tests.deploy.stack import DEPLOY
-from tests.deploy.test_files import ALERTS, run, script
-from tests.monitor.small_model import build_model
+from tests.fixtures.deploy import ALERTS, DEPLOY, run, script
+from tests.fixtures.small_model import build_model
 
 BASE = DEPLOY / "kubernetes" / "base"
 

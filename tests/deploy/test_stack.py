@@ -10,9 +10,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import yaml
 
-from tests.deploy.dashboards import NAMES, load, queries, substitute
-from tests.deploy.stack import CAMERAS, DEPLOY, FRAMES_PER_SECOND, Stack, running, wait_until
-from tests.monitor.small_model import build_model, tell_kinds
+from tests.fixtures.dashboards import NAMES, load, queries, substitute
+from tests.fixtures.deploy import DEPLOY
+from tests.fixtures.small_model import build_model, tell_kinds
+from tests.fixtures.stack import CAMERAS, FRAMES_PER_SECOND, Stack, running, wait_until
 
 RULES = [
     rule

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from andon_monitor.model.file import Model
 
-from tests.monitor.small_model import build_model, parts, write_recording
+from tests.fixtures.small_model import build_model, parts, write_recording
 
 
 @pytest.fixture(scope="session")

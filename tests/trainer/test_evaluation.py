@@ -27,7 +27,7 @@ from andon_trainer.evaluation import (
 from numpy.typing import NDArray
 from rich.console import Console
 
-from tests.monitor.small_model import FRAME, build_model, draw
+from tests.fixtures.small_model import FRAME, build_model, draw
 
 LABELS = np.array([False, False, False, True, True])
 

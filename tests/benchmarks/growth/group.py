@@ -11,7 +11,7 @@ from kafka import KafkaProducer
 
 from tests.benchmarks.live import USUAL, Usage, encoded, free_ports, line, metric, wait_until
 from tests.benchmarks.workloads import Workload
-from tests.monitor.kafka.line import Line
+from tests.fixtures.kafka_line import Line
 
 MONITORS = (1, 2, 4)
 PARTITIONS = (1, 4, 12)

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.monitor.small_model import andon, build_model, draw, encode, parts, write_recording
+from tests.fixtures.commands import andon
+from tests.fixtures.small_model import build_model, draw, encode, parts, write_recording
 
 PROGRAM = [sys.executable, "-m", "andon_monitor"]
 

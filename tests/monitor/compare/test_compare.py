@@ -13,8 +13,9 @@ import pytest
 from andon_monitor.formats.mcap_writer import RecordingWriter
 from andon_monitor.sources.folder import FolderSource
 
-from tests.conftest import skip_or_fail
-from tests.monitor.small_model import andon, build_model
+from tests.fixtures.commands import andon
+from tests.fixtures.components import skip_or_fail
+from tests.fixtures.small_model import build_model
 
 
 @pytest.fixture

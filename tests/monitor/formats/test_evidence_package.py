@@ -1,57 +1,18 @@
 """Evidence comes back as it was packed, and what is none of ours is refused in one line."""
 
 import io
-import json
 import zipfile
 from typing import Any
 
 import numpy as np
 import pytest
 from andon_monitor.errors import EvidenceError
-from andon_monitor.formats.evidence_package import ABOUT, FRAME, MAP, RECONSTRUCTION, pack, read_verdict, unpack
+from andon_monitor.formats.evidence_package import ABOUT, FRAME, MAP, RECONSTRUCTION, read_verdict, unpack
 from andon_monitor.inspection.inspector import Inspector
 from andon_monitor.model.file import Model
 
-from tests.monitor.small_model import SIDE, draw, encode, make_frame
-
-
-def packed(model: Model, camera: str = "station-1") -> bytes:
-    inspector = Inspector(model)
-    prepared = inspector.prepare(make_frame(encode(draw(1, defect=True)), camera=camera))
-    (verdict,) = inspector.inspect([prepared])
-    assert prepared.pixels is not None
-    said = model.explain(prepared.pixels[np.newaxis])
-    return pack(
-        "defect",
-        verdict.to_json(),
-        model.card.input,
-        prepared.frame.data,
-        said.anomaly_map[0],
-        said.reconstruction[0],
-    )
-
-
-def changed(data: bytes, **members: bytes | None) -> bytes:
-    """The same archive with other members; None: without it."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as new:
-        content: dict[str, bytes | None] = {name: old.read(name) for name in old.namelist()}
-        for name, value in (content | {name.replace("__", "."): value for name, value in members.items()}).items():
-            if value is not None:
-                new.writestr(name, value)
-    return buffer.getvalue()
-
-
-def about(data: bytes, **fields: Any) -> bytes:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        found = json.loads(archive.read(ABOUT))
-    for key, value in fields.items():
-        group, _, name = key.partition("__")
-        if name:
-            found[group][name] = value
-        else:
-            found[key] = value
-    return changed(data, evidence__json=json.dumps(found).encode())
+from tests.fixtures.evidence_packages import about, changed, packed
+from tests.fixtures.small_model import SIDE, draw, encode, make_frame
 
 
 def test_it_comes_back_as_it_was_packed(model: Model) -> None:

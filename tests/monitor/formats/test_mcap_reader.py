@@ -16,18 +16,8 @@ from mcap.reader import make_reader
 from mcap.records import ChunkIndex
 from mcap.writer import CompressionType, IndexType, Writer
 
-from tests.monitor.small_model import andon, draw, encode, make_frame
-
-FRAMES = 360
-IMAGES = [encode(draw(i, defect=i % 10 == 9)) for i in range(24)]
-
-
-def frames(count: int = FRAMES) -> list[Frame]:
-    """Frames of two cameras, as from a topic; images repeat, all else differs."""
-    return [
-        make_frame(IMAGES[i % len(IMAGES)], i, f"station-{1 + i % 2}", key=b"k%d" % i, headers=(("n", b"%d" % i),))
-        for i in range(count)
-    ]
+from tests.fixtures.commands import andon
+from tests.fixtures.mcap_recordings import FRAMES, IMAGES, frames, read
 
 
 @pytest.fixture(scope="module")
@@ -64,15 +54,6 @@ def chunks(whole: Path) -> list[tuple[ChunkIndex, list[Frame]]]:
         assert next(sent, None) is None
     assert len(result) > 4
     return result
-
-
-def read(path: Path) -> tuple[list[Frame], RecordingSource]:
-    source = RecordingSource([path], str(path))
-    found: list[Frame] = []
-    while (some := source.poll(50, 0)) is not None:
-        found += some
-    source.close()
-    return found, source
 
 
 def test_what_was_recorded_comes_back_exactly(whole: Path) -> None:

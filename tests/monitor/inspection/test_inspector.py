@@ -8,8 +8,8 @@ from andon_monitor.inspection.inspector import Inspector, Rules
 from andon_monitor.model.file import Model
 from andon_monitor.model.imaging import Pixels
 
-from tests.monitor.model.test_imaging import bomb
-from tests.monitor.small_model import START, draw, encode, make_frame
+from tests.fixtures.images import bomb
+from tests.fixtures.small_model import START, draw, encode, make_frame
 
 SHARP = draw(1)
 UNINSPECTABLE = [

@@ -1,43 +1,21 @@
 """A real broker for all tests of a run, with a plain listener and one with TLS and users; a line for each test."""
 
-import importlib.util
 import os
 import re
 import shutil
 import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import skip_or_fail
-from tests.monitor.kafka.line import Line
+from tests.fixtures.broker import Authority, load_broker, node
+from tests.fixtures.components import skip_or_fail
+from tests.fixtures.kafka_line import Line
 
-BROKER = Path(__file__).parents[3] / "deploy" / "kafka" / "broker.py"
 USERS = {"line": "line-secret", "guest": "guest-secret"}
-
-
-def load_broker() -> Any:
-    """deploy/kafka/broker.py, which belongs to no package."""
-    spec = importlib.util.spec_from_file_location("andon_kafka_broker", BROKER)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-@dataclass
-class Authority:
-    """PEM files: who signs, and what the broker shows."""
-
-    certificate: Path
-    keystore: Path
 
 
 @pytest.fixture(scope="session")
@@ -59,20 +37,6 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     parts = [(folder / name).read_text() for name in ("node.key", "node.pem", "ca.pem")]
     (folder / "keystore.pem").write_text("".join(parts))
     return Authority(folder / "ca.pem", folder / "keystore.pem")
-
-
-def node(folder: Path, **options: Any) -> Iterator[Any]:
-    """A cluster of one node, up for as long as it is used."""
-    broker = load_broker()
-    try:
-        started = broker.Cluster(folder, **options)
-    except broker.MissingError as error:
-        skip_or_fail(str(error))
-    try:
-        started.start()
-        yield started
-    finally:
-        started.stop()
 
 
 @pytest.fixture(scope="session")

@@ -28,9 +28,9 @@ from andon_monitor.settings.groups import KafkaSettings
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka import errors as kafka_errors
 
-from tests.monitor.kafka.conftest import load_broker
-from tests.monitor.kafka.line import Line, Monitor, out_of_order, positions
-from tests.monitor.small_model import build_model, draw, encode
+from tests.fixtures.broker import load_broker
+from tests.fixtures.kafka_line import Line, Monitor, out_of_order, positions
+from tests.fixtures.small_model import build_model, draw, encode
 
 FRAMES_PER_SECOND = 40
 POISON = 0.01

@@ -15,9 +15,9 @@ from andon_monitor.settings.loading import load_settings
 from kafka import KafkaAdminClient
 from kafka.admin import ACL, ACLOperation, ACLPermissionType, ResourcePattern, ResourceType
 
-from tests.monitor.kafka.conftest import Authority
-from tests.monitor.kafka.line import Line
-from tests.monitor.small_model import draw, encode
+from tests.fixtures.broker import Authority
+from tests.fixtures.kafka_line import Line
+from tests.fixtures.small_model import draw, encode
 
 
 def secure(authority: Authority, **changes: Any) -> KafkaSettings:

@@ -10,9 +10,9 @@ import urllib.request
 import pytest
 from kafka import KafkaAdminClient, TopicPartition
 
-from tests.monitor.kafka.conftest import load_broker
-from tests.monitor.kafka.line import Line, out_of_order, positions
-from tests.monitor.small_model import START, draw, encode, parts
+from tests.fixtures.broker import load_broker
+from tests.fixtures.kafka_line import Line, out_of_order, positions
+from tests.fixtures.small_model import START, draw, encode, parts
 
 BOTH = pytest.mark.parametrize("delivery", ["at-least-once", "exactly-once"])
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import skip_or_fail
+from tests.fixtures.components import skip_or_fail
 from tests.monitor.kafka.faults import run
 
 

@@ -9,8 +9,8 @@ import time
 import urllib.request
 from pathlib import Path
 
-from tests.monitor.kafka.line import Line, out_of_order, positions
-from tests.monitor.small_model import build_model, draw, encode
+from tests.fixtures.kafka_line import Line, out_of_order, positions
+from tests.fixtures.small_model import build_model, draw, encode
 
 IMAGES = [encode(draw(i)) for i in range(8)]
 

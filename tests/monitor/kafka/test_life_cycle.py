@@ -19,8 +19,8 @@ from andon_monitor.settings.loading import load_settings
 from andon_monitor.telemetry.metrics import Metrics
 from kafka import KafkaAdminClient
 
-from tests.monitor.kafka.line import Line
-from tests.monitor.small_model import draw, encode, parts
+from tests.fixtures.kafka_line import Line
+from tests.fixtures.small_model import draw, encode, parts
 
 QUICK = {"kafka.session_timeout": 3, "kafka.request_timeout": 4, "kafka.rebalance_timeout": 0.5}
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from andon_monitor.kafka.messages import frame_message, read_frame
 
-from tests.monitor.small_model import START, draw, encode, make_frame
+from tests.fixtures.small_model import START, draw, encode, make_frame
 
 
 def record(**changes: Any) -> SimpleNamespace:

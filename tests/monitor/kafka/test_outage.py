@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.monitor.kafka.line import Line, out_of_order, positions
-from tests.monitor.small_model import parts
+from tests.fixtures.kafka_line import Line, out_of_order, positions
+from tests.fixtures.small_model import parts
 
 
 def test_a_broker_killed_is_waited_out_and_nothing_is_lost(fragile: Any, model_path: Path, tmp_path: Path) -> None:

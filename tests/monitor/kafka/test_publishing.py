@@ -12,9 +12,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import skip_or_fail
-from tests.monitor.kafka.line import Line
-from tests.monitor.small_model import andon, draw, encode
+from tests.fixtures.commands import andon
+from tests.fixtures.components import skip_or_fail
+from tests.fixtures.kafka_line import Line
+from tests.fixtures.small_model import draw, encode
 
 
 def test_a_folder_becomes_frames_that_are_cloud_events(line: Line, recording: Path) -> None:

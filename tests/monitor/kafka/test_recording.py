@@ -8,9 +8,10 @@ from typing import Any
 from andon_monitor.inspection.frames import Frame
 from andon_monitor.sources.recording import recorded_verdicts
 
-from tests.monitor.formats.test_mcap_reader import read
-from tests.monitor.kafka.line import Line
-from tests.monitor.small_model import START, andon, parts
+from tests.fixtures.commands import andon
+from tests.fixtures.kafka_line import Line
+from tests.fixtures.mcap_recordings import read
+from tests.fixtures.small_model import START, parts
 
 FRAMES = 30
 

@@ -19,10 +19,10 @@ from andon_monitor.review.store import Store
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from tests.monitor.kafka.conftest import load_broker
-from tests.monitor.kafka.line import Line, Monitor
-from tests.monitor.review.test_access import Client
-from tests.monitor.small_model import parts
+from tests.fixtures.broker import load_broker
+from tests.fixtures.kafka_line import Line, Monitor
+from tests.fixtures.review_page import Client
+from tests.fixtures.small_model import parts
 
 ALL = ("evidence.rate=1000", "evidence.burst=1000")
 

@@ -16,7 +16,7 @@ from andon_monitor.model.file import Golden, Model
 from andon_monitor.model.imaging import load
 from andon_monitor.model.session import GPU_BATCH, padded
 
-from tests.monitor.small_model import SIDE, SPEC, build_graph, build_model, darkness, draw, encode
+from tests.fixtures.small_model import SIDE, SPEC, build_graph, build_model, darkness, draw, encode
 
 FRAMES = np.stack([load(encode(draw(i, defect=i % 3 == 0)), SPEC) for i in range(12)])
 

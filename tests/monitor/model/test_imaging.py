@@ -1,6 +1,4 @@
 import io
-import struct
-import zlib
 from typing import Any
 
 import cv2
@@ -12,19 +10,10 @@ from andon_monitor.model.card import InputSpec
 from andon_monitor.model.imaging import brightness, decode, load, prepare, read_header, sharpness
 from PIL import Image
 
-from tests.monitor.small_model import draw, encode
+from tests.fixtures.images import bomb
+from tests.fixtures.small_model import draw, encode
 
 COLOUR = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
-
-
-def bomb(width: int = 60000, height: int = 60000) -> bytes:
-    """A PNG of a few bytes whose header claims billions of pixels."""
-
-    def chunk(name: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tiff", ".ppm"])

@@ -13,9 +13,10 @@ from andon_monitor.recording.progress import Tempo
 from andon_monitor.sources.recording import open_recording
 from mcap.reader import NonSeekingReader, make_reader
 
-from tests.conftest import skip_or_fail
-from tests.monitor.formats.test_mcap_reader import frames, read
-from tests.monitor.small_model import andon, parts, write_recording
+from tests.fixtures.commands import andon
+from tests.fixtures.components import skip_or_fail
+from tests.fixtures.mcap_recordings import frames, read
+from tests.fixtures.small_model import parts, write_recording
 
 PROGRAM = [sys.executable, "-m", "andon_monitor"]
 

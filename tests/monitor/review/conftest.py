@@ -2,33 +2,16 @@
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from andon_monitor.model.file import Model
-from andon_monitor.review.app import Review
 from andon_monitor.review.store import Store
-from andon_monitor.settings.groups import ReviewSettings
-from andon_monitor.telemetry.server import Server
 
-from tests.browser import tab
-from tests.monitor.review.line import fill, frames, inspect
-
-
-@contextmanager
-def serving(store: Store, silence: float = 60.0, **settings: Any) -> Iterator[str]:
-    """The page of a store, at the URL given."""
-    review = ReviewSettings(**settings)
-    pages = Review(store, review, silence)
-    server = Server(pages.app(), "127.0.0.1", 0)
-    server.start()
-    try:
-        yield server.url + review.prefix
-    finally:
-        pages.close()
-        server.close()
+from tests.fixtures.browser import tab
+from tests.fixtures.review_line import fill, frames, inspect
+from tests.fixtures.review_page import serving
 
 
 @pytest.fixture(scope="session")

@@ -1,60 +1,22 @@
 """Who may look, who may label, and what strangers and other sites get."""
 
 import re
-from collections.abc import Mapping
-from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
 from urllib.parse import urlencode
-from urllib.request import HTTPCookieProcessor, OpenerDirector, Request, build_opener
 
 import pytest
 from andon_monitor.errors import UsageError
-from andon_monitor.review import gallery, labels
+from andon_monitor.review import labels
 from andon_monitor.review.access import POLICY, Access
-from andon_monitor.review.gallery import Filters
 from andon_monitor.review.serving import serve
 from andon_monitor.review.store import Store
 from andon_monitor.review.users import line
 from andon_monitor.settings.groups import ReviewSettings
 from andon_monitor.settings.loading import load_settings
 
-from tests.monitor.review.conftest import serving
-from tests.monitor.small_model import andon
-
-
-class Client:
-    """A browser without a screen: it keeps cookies and sends forms."""
-
-    def __init__(self, url: str, **headers: str) -> None:
-        self.url = url
-        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        self.opener: OpenerDirector = build_opener(HTTPCookieProcessor(CookieJar()))
-
-    def get(self, path: str) -> tuple[int, str]:
-        status, body, _ = self.ask(path)
-        return status, body.decode(errors="replace")
-
-    def ask(self, path: str, data: bytes | None = None, **headers: str) -> tuple[int, bytes, Mapping[str, str]]:
-        request = Request(self.url + path, data, self.headers | headers)
-        try:
-            with self.opener.open(request, timeout=20) as answer:
-                return answer.status, answer.read(), answer.headers
-        except HTTPError as error:
-            return error.code, error.read(), error.headers
-
-    def label(self, frame: str, token: str | None = None, label: str = "unsure", **headers: str) -> int:
-        """Fill in the form of a frame's page; with another token than the page's where one is given."""
-        _, page = self.get(f"/frames/{frame}")
-        found = re.search(r'name="token" value="([^"]+)"', page)
-        fields = {"token": token if token is not None else found.group(1) if found else "", "label": label}
-        return self.ask(f"/frames/{frame}/label", urlencode(fields).encode(), **headers)[0]
-
-
-def defect(store: Store) -> str:
-    found: str = gallery.find(store, "defect", Filters())[0]["id"]
-    return found
+from tests.fixtures.commands import andon
+from tests.fixtures.review_page import Client, defect, serving
 
 
 def test_every_answer_tells_the_browser_what_to_refuse(store: Store, url: str) -> None:

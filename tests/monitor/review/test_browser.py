@@ -11,9 +11,9 @@ from andon_monitor.review import gallery, labels
 from andon_monitor.review.gallery import Filters
 from andon_monitor.review.store import Store
 
-from tests.browser import tab
-from tests.monitor.review.conftest import serving
-from tests.monitor.review.line import fill, frames, inspect
+from tests.fixtures.browser import tab
+from tests.fixtures.review_line import fill, frames, inspect
+from tests.fixtures.review_page import serving
 
 PAGES = ("/", "/defects", "/borderline", "/model", "/frames/{id}")
 

@@ -15,11 +15,10 @@ from andon_monitor.review import gallery
 from andon_monitor.review.gallery import Filters
 from andon_monitor.review.store import Store
 
-from tests.monitor.formats.test_evidence_package import about, changed, packed
-from tests.monitor.review.conftest import serving
-from tests.monitor.review.line import fill, frames, inspect
-from tests.monitor.review.test_access import Client, defect
-from tests.monitor.small_model import encode
+from tests.fixtures.evidence_packages import about, changed, packed
+from tests.fixtures.review_line import fill, frames, inspect
+from tests.fixtures.review_page import Client, defect, serving
+from tests.fixtures.small_model import encode
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'{{7*7}}"
 

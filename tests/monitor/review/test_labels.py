@@ -15,7 +15,7 @@ from andon_monitor.review.export import export
 from andon_monitor.review.gallery import Filters
 from andon_monitor.review.store import Store
 
-from tests.monitor.small_model import andon
+from tests.fixtures.commands import andon
 
 
 def defects(store: Store) -> list[str]:

@@ -21,7 +21,7 @@ from andon_monitor.review.store import Store
 from andon_monitor.settings.groups import EvidenceSettings, ReviewSettings
 from andon_monitor.telemetry.metrics import Metrics
 
-from tests.monitor.review.line import ALL, fill, frames, inspect
+from tests.fixtures.review_line import ALL, fill, frames, inspect
 
 
 class Usage(NamedTuple):

@@ -11,7 +11,7 @@ from andon_monitor.review import figures, serving, worker
 from andon_monitor.review.store import Store
 from andon_monitor.review.worker import Worker
 
-from tests.monitor.small_model import build_model
+from tests.fixtures.small_model import build_model
 
 
 def test_a_failure_is_said_once_and_the_work_is_done_again(

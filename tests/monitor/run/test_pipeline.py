@@ -1,7 +1,6 @@
-import threading
 import time
 import tracemalloc
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -15,71 +14,10 @@ from andon_monitor.run.pipeline import DELIVERY_GROUP, Limits, Pipeline
 from andon_monitor.run.workers import Batching
 from andon_monitor.telemetry.metrics import Metrics
 
-from tests.monitor.small_model import draw, encode, make_frame
+from tests.fixtures.list_ends import ListSink, ListSource
+from tests.fixtures.small_model import draw, encode, make_frame
 
 GOOD, DEFECT = encode(draw(1)), encode(draw(1, defect=True))
-
-
-class ListSource:
-    """Frames from memory that holds the pipeline to what a source is promised."""
-
-    name = "list"
-    ready = True
-
-    def __init__(self, frames: Sequence[Frame], live: bool = False, endless: bool = False) -> None:
-        self.live = live
-        self.length = len(frames)
-        self.acknowledged: list[Frame] = []
-        self.most_in_flight = 0
-        self.most_bytes = 0
-        self.polls_without_capacity = 0
-        self._frames = list(frames)
-        self._endless = endless
-        self._given: list[Frame] = []
-        self._threads: set[int] = set()
-
-    def poll(self, capacity: int, timeout: float) -> list[Frame] | None:
-        self._threads.add(threading.get_ident())
-        if capacity == 0:
-            self.polls_without_capacity += 1
-            return []
-        if not self._frames:
-            return [] if self._endless else None
-        frames, self._frames = self._frames[:capacity], self._frames[capacity:]
-        self._given += frames
-        waiting = self._given[len(self.acknowledged) :]
-        self.most_in_flight = max(self.most_in_flight, len(waiting))
-        self.most_bytes = max(self.most_bytes, sum(len(frame.data) for frame in waiting))
-        return frames
-
-    def acknowledge(self, frames: Sequence[Frame]) -> None:
-        self._threads.add(threading.get_ident())
-        self.acknowledged += frames
-        assert self.acknowledged == self._given[: len(self.acknowledged)], "out of order, or twice"
-        assert len(self._threads) == 1, "two threads talk to the source"
-
-    def close(self) -> None:
-        pass
-
-
-class ListSink:
-    """Keeps what is written; `before` runs ahead of each write."""
-
-    def __init__(self, before: Callable[["ListSink"], None] = lambda sink: None) -> None:
-        self.inspections: list[Inspection] = []
-        self.largest_group = 0
-        self._before = before
-
-    def write(self, inspections: Sequence[Inspection]) -> None:
-        self._before(self)
-        self.inspections += inspections
-        self.largest_group = max(self.largest_group, len(inspections))
-
-    def close(self, complete: bool) -> None:
-        pass
-
-    def lines(self) -> list[str]:
-        return [inspection.verdict.to_json() for inspection in self.inspections]
 
 
 def stream(count: int, cameras: int = 3) -> list[Frame]:

@@ -10,7 +10,8 @@ from andon_monitor.model.file import Model
 from andon_monitor.run.shadow import Shadow
 from andon_monitor.telemetry.metrics import Metrics
 
-from tests.monitor.small_model import andon, build_model, draw, encode, make_frame
+from tests.fixtures.commands import andon
+from tests.fixtures.small_model import build_model, draw, encode, make_frame
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from andon_monitor.run import tune as tuning
 from andon_monitor.settings.groups import Settings
 from andon_monitor.settings.loading import load_settings
 
-from tests.monitor.small_model import andon
+from tests.fixtures.commands import andon
 
 
 def test_the_best_settings_are_written_into_the_file_and_run_takes_them(

@@ -14,7 +14,7 @@ from andon_monitor.model.autoencoder import Autoencoder
 from andon_monitor.model.file import Model
 from andon_monitor.sinks.history import History
 
-from tests.monitor.small_model import andon
+from tests.fixtures.commands import andon
 
 
 def inspection(model: Model, number: int, outcome: str = "good", frame: Frame | None = None) -> Inspection:

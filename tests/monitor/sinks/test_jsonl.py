@@ -5,26 +5,21 @@ from pathlib import Path
 
 import pytest
 from andon_monitor.errors import OutputError, UsageError
-from andon_monitor.inspection.frames import REASONS, Frame
-from andon_monitor.inspection.inspector import Inspection, Inspector, Prepared
+from andon_monitor.inspection.frames import REASONS
+from andon_monitor.inspection.inspector import Inspection, Prepared
 from andon_monitor.model.file import Model
 from andon_monitor.sinks.base import Sink
 from andon_monitor.sinks.dead_letters import DeadLetterFolder
 from andon_monitor.sinks.jsonl import JsonLines
 from andon_monitor.sinks.uri import open_sink
 
-from tests.monitor.small_model import draw, encode, make_frame
-
-
-def inspect(model: Model, *frames: Frame) -> list[Inspection]:
-    inspector = Inspector(model)
-    prepared = [inspector.prepare(frame) for frame in frames]
-    return [Inspection(*pair) for pair in zip(prepared, inspector.inspect(prepared), strict=True)]
+from tests.fixtures.review_line import inspect
+from tests.fixtures.small_model import draw, encode, make_frame
 
 
 @pytest.fixture
 def some(model: Model) -> list[Inspection]:
-    return inspect(model, *(make_frame(encode(draw(i)), i) for i in range(3)))
+    return inspect(model, [make_frame(encode(draw(i)), i) for i in range(3)])
 
 
 def test_a_recordings_verdicts_get_their_name_when_they_are_complete(some: list[Inspection], tmp_path: Path) -> None:
@@ -123,7 +118,7 @@ def test_dead_letters_keep_the_bytes_and_say_why(model: Model, tmp_path: Path) -
     dark = make_frame(encode(draw(1) // 20), 2, file="frames/2.PNG")
     counted: list[str] = []
     sink = DeadLetterFolder(tmp_path / "dead", counted.append)
-    inspections = inspect(model, good, broken, dark)
+    inspections = inspect(model, [good, broken, dark])
     sink.write(inspections)
     sink.write(inspections)  # delivered again, it is written over itself
     assert counted == ["undecodable", "too_dark"] * 2
@@ -140,7 +135,7 @@ def test_dead_letters_keep_the_bytes_and_say_why(model: Model, tmp_path: Path) -
 
 
 def test_stale_frames_are_no_dead_letters(model: Model, tmp_path: Path) -> None:
-    (inspection,) = inspect(model, make_frame(b""))
+    (inspection,) = inspect(model, [make_frame(b"")])
     kept = {}
     for reason in REASONS:
         folder = tmp_path / reason
@@ -153,7 +148,7 @@ def test_stale_frames_are_no_dead_letters(model: Model, tmp_path: Path) -> None:
 def test_a_dead_letter_that_cannot_be_written_ends_the_run(model: Model, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
-        DeadLetterFolder(tmp_path / "file" / "dead").write(inspect(model, make_frame(b"")))
+        DeadLetterFolder(tmp_path / "file" / "dead").write(inspect(model, [make_frame(b"")]))
 
 
 def _fields(verdict: object) -> dict[str, object]:

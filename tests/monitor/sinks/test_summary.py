@@ -14,8 +14,8 @@ from andon_monitor.sinks import summary as summary_module
 from andon_monitor.sinks.summary import Quantiles, Summary
 from rich.console import Console
 
-from tests.monitor.run.test_pipeline import ListSource
-from tests.monitor.small_model import draw, encode, make_frame
+from tests.fixtures.list_ends import ListSource
+from tests.fixtures.small_model import draw, encode, make_frame
 
 LABELLED = [
     (draw(1), "good"),

@@ -14,7 +14,7 @@ from andon_monitor.sources.base import Source
 from andon_monitor.sources.pacing import PacedSource
 from andon_monitor.sources.uri import open_source
 
-from tests.monitor.small_model import START, draw, encode, write_recording
+from tests.fixtures.small_model import START, draw, encode, write_recording
 
 
 def read(source: Source, capacity: int = 3) -> list[Frame]:

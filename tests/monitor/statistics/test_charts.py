@@ -12,7 +12,7 @@ from andon_monitor.settings.groups import StatisticsSettings
 from andon_monitor.statistics.charts import ControlCharts, cusum_of
 from andon_monitor.telemetry.metrics import MAX_CAMERAS, Metrics
 
-from tests.monitor.small_model import build_model, draw, encode, make_frame
+from tests.fixtures.small_model import build_model, draw, encode, make_frame
 
 RATES = {"normal_defect_rate": 0.02, "raised_defect_rate": 0.06}
 

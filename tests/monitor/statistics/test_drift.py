@@ -5,7 +5,7 @@ from andon_monitor.model.file import Model
 from andon_monitor.statistics import drift
 from andon_monitor.telemetry.catalogue import SIGNALS
 
-from tests.monitor.small_model import draw, encode, make_frame
+from tests.fixtures.small_model import draw, encode, make_frame
 
 FRAMES = 200
 LIMIT = 1.0

@@ -12,7 +12,7 @@ from andon_monitor.settings.groups import StatisticsSettings
 from andon_monitor.statistics.frozen import FrozenPictures
 from andon_monitor.telemetry.metrics import Metrics
 
-from tests.monitor.small_model import draw, encode, make_frame
+from tests.fixtures.small_model import draw, encode, make_frame
 
 
 def inspect(model: Model, frames: Sequence[Frame]) -> list[Inspection]:

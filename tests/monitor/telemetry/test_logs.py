@@ -7,8 +7,8 @@ from andon_monitor.model.file import Model
 from andon_monitor.sinks.log import UninspectableLog
 from andon_monitor.telemetry import logs
 
-from tests.monitor.sinks.test_jsonl import inspect
-from tests.monitor.small_model import draw, encode, make_frame
+from tests.fixtures.review_line import inspect
+from tests.fixtures.small_model import draw, encode, make_frame
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +43,7 @@ def test_a_stream_of_bad_frames_is_a_line_now_and_then(model: Model, caplog: pyt
     clock = [0.0]
     sink = UninspectableLog(lambda: clock[0], every=10)
     good, empty, nonsense = (
-        inspect(model, make_frame(data, 7, file="f.png"))[0] for data in (encode(draw(1)), b"", b"nonsense")
+        inspect(model, [make_frame(data, 7, file="f.png")])[0] for data in (encode(draw(1)), b"", b"nonsense")
     )
     with caplog.at_level(logging.WARNING, "andon"):
         for _ in range(100):

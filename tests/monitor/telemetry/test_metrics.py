@@ -14,8 +14,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
-from tests.monitor.run.test_pipeline import ListSink, ListSource
-from tests.monitor.small_model import START, draw, encode, make_frame
+from tests.fixtures.list_ends import ListSink, ListSource
+from tests.fixtures.small_model import START, draw, encode, make_frame
 
 CONTRACT = [
     "andon_frames_total",

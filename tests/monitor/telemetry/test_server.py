@@ -15,8 +15,8 @@ from andon_monitor.telemetry import credentials
 from andon_monitor.telemetry.metrics import Metrics
 from andon_monitor.telemetry.server import Server, bind, build_app, open_server
 
-from tests.conftest import skip_or_fail
-from tests.monitor.small_model import andon
+from tests.fixtures.commands import andon
+from tests.fixtures.components import skip_or_fail
 
 READY = [False]
 

@@ -5,15 +5,9 @@ import pytest
 from andon_trainer.augmentation.corruption import KINDS, LEAST_CHANGE, corrupt, graininess, training_frame
 from andon_trainer.augmentation.variation import Variation
 
+from tests.fixtures.images import good_frame
+
 SHAPES = [(96, 128, 1), (64, 64, 3)]
-
-
-def good_frame(shape: tuple[int, int, int], seed: int = 0) -> np.ndarray:
-    """Something with edges, texture and colour: float32 [H, W, C] in 0..1."""
-    rng = np.random.default_rng(seed)
-    frame = np.full(shape, 0.3, np.float32)
-    frame[shape[0] // 4 : -shape[0] // 4, shape[1] // 4 : -shape[1] // 4] = 0.7
-    return np.clip(frame + rng.normal(0, 0.03, shape), 0, 1).astype(np.float32)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)

@@ -5,7 +5,7 @@ import pytest
 from andon_monitor.model.imaging import sharpness
 from andon_trainer.augmentation.variation import Variation, degrade, vary
 
-from tests.trainer.augmentation.test_corruption import good_frame
+from tests.fixtures.images import good_frame
 
 
 def test_a_good_part_may_move_and_be_lit_otherwise_but_stays_itself() -> None:

@@ -17,7 +17,8 @@ from andon_monitor.model.file import Golden, Model
 from andon_trainer.cli.console import parse_duration, parse_region
 from andon_trainer.data.splits import split
 
-from tests.conftest import run_command, skip_or_fail
+from tests.fixtures.commands import run_command
+from tests.fixtures.components import skip_or_fail
 
 FIT = ("andon-trainer", "fit")
 QUICK = ("--iterations", "3", "--side", "64", "--batch", "4", "--threads", "1")

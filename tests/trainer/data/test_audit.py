@@ -10,7 +10,7 @@ from andon_trainer.data.dataset import Sample
 from andon_trainer.data.splits import Split
 from andon_trainer.network.registration import fit_registration
 
-from tests.trainer.network.test_registration import part, parts
+from tests.fixtures.images import plate, plates, textures
 
 RNG = np.random.default_rng(0)
 GOOD_SCORES = RNG.normal(1, 0.2, 60)
@@ -18,12 +18,6 @@ GOOD_SCORES = RNG.normal(1, 0.2, 60)
 
 def samples(count: int, folder: str = "good") -> list[Sample]:
     return [Sample(Path(folder) / f"{i:03d}.png", "good") for i in range(count)]
-
-
-def textures(count: int) -> np.ndarray:
-    """Parts that look nothing alike: uint8 [count, 48, 48, 1]."""
-    small = RNG.integers(0, 256, (count, 12, 12), dtype=np.uint8)
-    return np.stack([cv2.resize(image, (48, 48), interpolation=cv2.INTER_CUBIC) for image in small])[..., None]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +48,7 @@ def test_groups_of_twins_come_largest_first() -> None:
 
 
 def test_what_is_odd_is_named_with_what_it_was_used_for() -> None:
-    images = (textures(50) * 0.3 + 90).astype(np.uint8)
+    images = (textures(50, RNG) * 0.3 + 90).astype(np.uint8)
     images[4] = 255 - images[4] // 8  # overexposed
     images[9] = cv2.GaussianBlur(images[9], (0, 0), 6)[..., None]
     images[20] = images[21]
@@ -73,7 +67,7 @@ def test_what_is_odd_is_named_with_what_it_was_used_for() -> None:
 
 
 def test_a_part_that_lies_far_off_is_named_and_how_it_lies_is_told() -> None:
-    images = np.concatenate([parts(40), part((0, 0), 4)[None], part((5, 0), 0)[None]])
+    images = np.concatenate([plates(40), plate((0, 0), 4)[None], plate((5, 0), 0)[None]])
     registration = fit_registration(images[:40], seed=0)
     assert registration is not None
     every = np.arange(42)

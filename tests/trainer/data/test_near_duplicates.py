@@ -7,7 +7,7 @@ import numpy as np
 from andon_trainer.data.dataset import Sample, choose_input, load_images, open_dataset
 from andon_trainer.data.near_duplicates import find_twins, twins_between
 
-from tests.trainer.data.test_audit import textures
+from tests.fixtures.images import textures
 
 RNG = np.random.default_rng(0)
 
@@ -36,7 +36,7 @@ def test_aligned_parts_are_not_all_twins_of_each_other(sample_folder: Path) -> N
 
 
 def test_test_images_whose_twins_are_learned_from_are_found() -> None:
-    images, tested = textures(40), textures(10)
+    images, tested = textures(40, RNG), textures(10, RNG)
     tested[3] = np.clip(images[7].astype(int) * 0.8 + RNG.normal(0, 2, images[7].shape), 0, 255).astype(np.uint8)
     tested[8] = images[30]
     found = twins_between(images, [Sample(Path(f"{i:03d}.png"), "good") for i in range(10)], tested)

@@ -22,8 +22,8 @@ from andon_trainer.network.conv_dense import Autoencoder
 from andon_trainer.network.registration import fit_registration
 from andon_trainer.scoring.detector import Detector
 
-from tests.trainer.detectors import detector_of
-from tests.trainer.network.test_registration import parts
+from tests.fixtures.detectors import detector_of
+from tests.fixtures.images import plates
 
 RNG = np.random.default_rng(0)
 
@@ -34,7 +34,7 @@ def frames(count: int, channels: int = 1, width: int = 96) -> np.ndarray:
 
 def frames_for(detector: Detector, count: int) -> np.ndarray:
     arch = detector.members[0].network.arch
-    return parts(count) if detector.registration else frames(count, arch.channels, arch.pooling * arch.width)
+    return plates(count) if detector.registration else frames(count, arch.channels, arch.pooling * arch.width)
 
 
 @pytest.fixture(
@@ -52,9 +52,9 @@ def detector(request: pytest.FixtureRequest) -> Detector:
         other = Autoencoder(network.arch).eval()
         return detector_of([network, other], frames(40), frames(12), texture=False)
     if request.param == "registered":
-        registration = fit_registration(parts(40), seed=0)
+        registration = fit_registration(plates(40), seed=0)
         assert registration is not None
-        return detector_of(network, parts(40), parts(12), texture=False, registration=registration)
+        return detector_of(network, plates(40), plates(12), texture=False, registration=registration)
     images = 110 if request.param == "colour with memory" else 40
     return detector_of(network, frames(images, channels), frames(12, channels), texture=False)
 

@@ -7,36 +7,14 @@ import torch
 from andon_trainer.network.registration import Registration, after_inverse, fit_registration, inverse, move, warp
 from andon_trainer.network.tensors import to_unit
 
-SIZE = (64, 96)
+from tests.fixtures.images import PLATE, plate, plates
+
 REST = torch.tensor([1.0, 0.0, 0.0, 0.0])
-
-
-def part(shift: tuple[float, float], degrees: float, light: float = 1.0, seed: int = 0) -> np.ndarray:
-    """A plate with holes under a camera, uint8 [H, W, 1], drawn at eight times the size; the seed is of the noise."""
-    height, width = SIZE
-    large = np.full((8 * height, 8 * width), 40, np.uint8)
-    cv2.rectangle(large, (130, 90), (610, 420), 170, -1)
-    for x, y, radius in ((220, 170, 40), (520, 330, 55), (480, 160, 20)):
-        cv2.circle(large, (x, y), radius, 90, -1)
-    turn = cv2.getRotationMatrix2D((4 * width, 4 * height), degrees, 1)
-    turn[:, 2] += np.array(shift) * 8
-    large = cv2.warpAffine(large, turn, large.shape[::-1], borderValue=40)
-    noise = np.random.default_rng(seed).normal(0, 2, SIZE)
-    small = cv2.resize(large, (width, height), interpolation=cv2.INTER_AREA) * light + noise
-    return small.clip(0, 255).round().astype(np.uint8)[..., None]
-
-
-def parts(count: int, shift: float = 1.5, degrees: float = 1.5) -> np.ndarray:
-    """Parts that lie anywhere within so many pixels and degrees."""
-    rng = np.random.default_rng(1)
-    return np.stack(
-        [part(tuple(rng.uniform(-shift, shift, 2)), rng.uniform(-degrees, degrees), seed=i) for i in range(count)]
-    )
 
 
 @pytest.fixture(scope="module")
 def registration() -> Registration:
-    fitted = fit_registration(parts(40), seed=0)
+    fitted = fit_registration(plates(40), seed=0)
     assert fitted is not None
     return fitted
 
@@ -73,32 +51,32 @@ def test_a_warp_takes_each_pixel_from_where_the_pose_says() -> None:
 def test_a_moved_part_is_laid_onto_the_others(
     registration: Registration, shift: tuple[float, float], degrees: float, light: float
 ) -> None:
-    straight, moved = part((0, 0), 0, light), part(shift, degrees, light, seed=1)
+    straight, moved = plate((0, 0), 0, light), plate(shift, degrees, light, seed=1)
     registered = registration.apply_to(np.stack([straight, moved]))
     assert difference(registered[0], registered[1]) < 0.45 * difference(straight, moved)
 
 
 def test_a_defect_does_not_move_the_part(registration: Registration) -> None:
-    good, bad = part((1, 1), 1), part((1, 1), 1)
+    good, bad = plate((1, 1), 1), plate((1, 1), 1)
     bad[20:32, 40:55] = 0
     poses = registration(to_unit(torch.from_numpy(np.stack([good, bad]))))
-    assert (poses[0] - poses[1]).abs().max() * SIZE[1] / 2 < 0.5  # pixels
+    assert (poses[0] - poses[1]).abs().max() * PLATE[1] / 2 < 0.5  # pixels
 
 
 def test_what_is_no_such_part_is_left_as_it_is(registration: Registration) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (8, *SIZE, 1), dtype=np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (8, *PLATE, 1), dtype=np.uint8)
     poses = registration(to_unit(torch.from_numpy(noise)))
     near = ((poses - REST).abs() < 0.15).all(dim=1)
     assert near.all()
-    blank = np.full((1, *SIZE, 1), 128, np.uint8)
+    blank = np.full((1, *PLATE, 1), 128, np.uint8)
     assert np.array_equal(registration.apply_to(blank), blank)
 
 
 def test_textures_and_parts_that_lie_anyhow_are_not_registered() -> None:
-    stripes = np.random.default_rng(0).integers(0, 256, (40, SIZE[0], 1, 1), dtype=np.uint8).repeat(SIZE[1], axis=2)
+    stripes = np.random.default_rng(0).integers(0, 256, (40, PLATE[0], 1, 1), dtype=np.uint8).repeat(PLATE[1], axis=2)
     assert fit_registration(stripes, seed=0) is None
-    assert fit_registration(parts(40, shift=30, degrees=180), seed=0) is None
-    blank = np.full((40, *SIZE, 1), 128, np.uint8)
+    assert fit_registration(plates(40, shift=30, degrees=180), seed=0) is None
+    blank = np.full((40, *PLATE, 1), 128, np.uint8)
     assert fit_registration(blank, seed=0) is None
 
 
@@ -106,14 +84,14 @@ def test_a_round_part_is_moved_and_not_turned() -> None:
     rng = np.random.default_rng(0)
 
     def disc(x: float, y: float) -> np.ndarray:
-        large = np.full((8 * SIZE[0], 8 * SIZE[1]), 40, np.uint8)
+        large = np.full((8 * PLATE[0], 8 * PLATE[1]), 40, np.uint8)
         cv2.circle(large, (int(8 * x), int(8 * y)), 150, 170, -1)
-        small = cv2.resize(large, SIZE[::-1], interpolation=cv2.INTER_AREA) + rng.normal(0, 2, SIZE)
+        small = cv2.resize(large, PLATE[::-1], interpolation=cv2.INTER_AREA) + rng.normal(0, 2, PLATE)
         return small.clip(0, 255).round().astype(np.uint8)[..., None]
 
     discs = np.stack([disc(48 + rng.uniform(-2, 2), 32 + rng.uniform(-2, 2)) for _ in range(40)])
     registration = fit_registration(discs, seed=0)
     assert registration is not None
     pose = registration(to_unit(torch.from_numpy(disc(51, 32)[None])))[0]
-    assert float(pose[2]) * SIZE[1] / 2 == pytest.approx(3, abs=0.3)
+    assert float(pose[2]) * PLATE[1] / 2 == pytest.approx(3, abs=0.3)
     assert abs(float(pose[1])) < 0.05

@@ -26,8 +26,8 @@ from andon_trainer.report import write_report
 from andon_trainer.report.words import duration, how_set, percent, remarks, warnings
 from andon_trainer.training.schedule import Fitted, Look
 
-from tests.conftest import skip_or_fail
-from tests.monitor.small_model import FRAME, SPEC, build_model, draw, encode
+from tests.fixtures.components import skip_or_fail
+from tests.fixtures.small_model import FRAME, SPEC, build_model, draw, encode
 
 HOSTILE_KIND = "<img src=x onerror=alert(1)>"
 HOSTILE_FILE = '"><svg onload=alert(2)>&lt;.png'

@@ -14,7 +14,7 @@ from andon_trainer.scoring.patch_memory import PatchMemory
 from andon_trainer.scoring.texture import Grain
 from andon_trainer.training.loss import top_mean
 
-from tests.trainer.detectors import detector_of
+from tests.fixtures.detectors import detector_of
 
 RNG = np.random.default_rng(0)
 

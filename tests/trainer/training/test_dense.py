@@ -15,7 +15,7 @@ from andon_trainer.training.schedule import FitOptions
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 
-from tests.conftest import run_command
+from tests.fixtures.commands import run_command
 
 DIGITS = (load_digits().images * (255 / 16)).round().astype(np.uint8)[..., None]
 PARTS = Split(np.arange(1200), np.arange(1200, 1500), np.arange(1500, 1797), np.arange(1797))

@@ -9,7 +9,7 @@ from andon_monitor.formats.latent_archive import Archive
 from andon_monitor.model import imaging
 from andon_monitor.model.autoencoder import Autoencoder
 
-from tests.trainer.uses.test_uses import call, refused
+from tests.fixtures.commands import call, refused
 
 
 @pytest.fixture(scope="module")

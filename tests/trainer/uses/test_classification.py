@@ -19,7 +19,7 @@ from andon_trainer.uses.curve import draw_shots, folds, learning_curve, split
 from andon_trainer.uses.encoder import Backbone, Views, mirror
 from andon_trainer.uses.kinds import add, make, worst_difference
 
-from tests.trainer.uses.test_uses import call
+from tests.fixtures.commands import call
 
 EACH = 12
 

@@ -7,26 +7,15 @@ import cv2
 import numpy as np
 import pyarrow.parquet
 import pytest
-from andon_monitor.errors import AndonError
 from andon_monitor.model.autoencoder import Autoencoder
-from andon_trainer.cli.main import app
 from andon_trainer.uses.compression import best_within, code
 from andon_trainer.uses.denoising import add_noise, clean_up
 from andon_trainer.uses.quality import psnr, ssim
 from andon_trainer.uses.reduction import FORMATS, pack, reduce, standardise
-from typer.testing import CliRunner, Result
+
+from tests.fixtures.commands import call, refused
 
 RNG = np.random.default_rng(0)
-
-
-def call(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments], standalone_mode=False)
-
-
-def refused(*arguments: str | Path) -> str:
-    done = call(*arguments)
-    assert isinstance(done.exception, AndonError), done.output
-    return str(done.exception)
 
 
 @pytest.fixture(scope="module")
