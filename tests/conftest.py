@@ -10,8 +10,6 @@ import pytest
 from tests.fixtures.browser import launched
 from tests.fixtures.commands import run_command
 
-pytest.register_assert_rewrite("tests.fixtures")
-
 # Threads of torch that wait by spinning starve each other where tests share few cores with other programs.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
