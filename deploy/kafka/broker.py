@@ -19,7 +19,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 LIBS = HERE / "libs"
-START_SECONDS = 60
+START_SECONDS = 180
 # A compiler that stops early and the simplest collector start in half the time and need a third of the memory.
 JAVA = ["java", "-Xms64m", "-Xmx320m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 JAVA += ["-Dorg.slf4j.simpleLogger.logFile=System.out"]

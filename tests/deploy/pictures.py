@@ -36,7 +36,7 @@ def tell(stack: Stack) -> None:
     time.sleep(34)
     stack.cameras.silent.add("top")
     stack.cameras.frozen.add("right")
-    time.sleep(12)
+    time.sleep(16)
 
 
 def draw(name: str, prometheus: Prometheus, path: Path) -> None:
