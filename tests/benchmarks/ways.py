@@ -24,8 +24,7 @@ import numpy as np
 from andon_monitor.inspection.frames import Frame
 from andon_monitor.inspection.inspector import Inspector
 from andon_monitor.model.file import Model
-from andon_monitor.run.pipeline import Pipeline
-from andon_monitor.run.service import limits
+from andon_monitor.run.pipeline import Pipeline, PipelineLimits
 from andon_monitor.settings.groups import Settings
 from andon_monitor.settings.loading import load_settings
 from andon_monitor.sinks.base import Sink
@@ -149,7 +148,7 @@ def measure_monitor(settings: Settings, source: Source, sink: Sink, job: Job) ->
         FrozenPictures(settings.statistics, metrics),
         Summary(inspector.model.card.calibration.false_alarm_rate),
     ]
-    pipeline = Pipeline(source, inspector, [sink, *observers, clock], metrics, limits(settings))
+    pipeline = Pipeline(source, inspector, [sink, *observers, clock], metrics, PipelineLimits.from_settings(settings))
     clock.pipeline = pipeline
     pipeline.run()
     assert clock.begun is not None

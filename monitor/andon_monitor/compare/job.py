@@ -9,8 +9,8 @@ from andon_monitor.compare.comparison import Comparison, compare
 from andon_monitor.compare.judges import Cut, ModelSide, RecordedSide, Side, read_labels, recorded_side
 from andon_monitor.compare.limits import Limits, Verdict, judge
 from andon_monitor.errors import UsageError
+from andon_monitor.inspection.inspector import Rules
 from andon_monitor.model.file import Model
-from andon_monitor.run.service import rules
 from andon_monitor.settings.groups import Settings
 from andon_monitor.sources.base import damage_of
 from andon_monitor.sources.selection import SelectedSource, Selection
@@ -98,7 +98,7 @@ def _sides(job: Job, settings: Settings) -> tuple[Side, Side | None, list[str]]:
         notes.append(f"a false-alarm rate of {job.cut.rate:g} makes the threshold {new.threshold:.6g}")
     if job.baseline is not None:
         return new, _baseline(job, settings, Cut()), notes
-    same = ModelSide(job.model, new.model, rules(settings), Cut()) if job.cut.given else None
+    same = ModelSide(job.model, new.model, Rules.from_settings(settings), Cut()) if job.cut.given else None
     return new, same, notes
 
 
@@ -109,12 +109,16 @@ def _baseline(job: Job, settings: Settings, cut: Cut, like: Side | None = None) 
         return recorded_side(job.baseline, job.source, cut)
     path = Path(job.baseline)
     return (
-        ModelSide(path, like.model, rules(settings), cut) if isinstance(like, ModelSide) else _load(path, settings, cut)
+        ModelSide(path, like.model, Rules.from_settings(settings), cut)
+        if isinstance(like, ModelSide)
+        else _load(path, settings, cut)
     )
 
 
 def _load(path: Path, settings: Settings, cut: Cut) -> ModelSide:
-    return ModelSide(path, Model.load(path, settings.model.provider, settings.model.threads), rules(settings), cut)
+    return ModelSide(
+        path, Model.load(path, settings.model.provider, settings.model.threads), Rules.from_settings(settings), cut
+    )
 
 
 def _write(

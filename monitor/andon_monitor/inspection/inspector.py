@@ -13,6 +13,7 @@ from andon_monitor.inspection.frames import Frame, Latency, Outcome, Verdict, ve
 from andon_monitor.model import imaging
 from andon_monitor.model.file import Model
 from andon_monitor.model.imaging import DEFAULT_MAX_PIXELS, Pixels
+from andon_monitor.settings.groups import Settings
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,19 @@ class Rules:
     too_blurred: float = 0.1
     max_pixels: int = DEFAULT_MAX_PIXELS
     max_staleness: float | None = None
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "Rules":
+        """The rules among the settings."""
+        inspection = settings.inspection
+        return cls(
+            alias=settings.model.alias,
+            thresholds=inspection.thresholds,
+            too_dark=inspection.too_dark,
+            too_blurred=inspection.too_blurred,
+            max_pixels=inspection.max_pixels,
+            max_staleness=inspection.max_staleness,
+        )
 
 
 @dataclass(frozen=True, slots=True)

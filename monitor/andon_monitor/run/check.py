@@ -7,10 +7,11 @@ from pathlib import Path
 
 from andon_monitor.common.files import check_writable
 from andon_monitor.errors import AndonError, UsageError
-from andon_monitor.inspection.inspector import Inspector
+from andon_monitor.inspection.inspector import Inspector, Rules
 from andon_monitor.kafka.address import is_kafka
+from andon_monitor.kafka.check import check_kafka
 from andon_monitor.model.file import Model
-from andon_monitor.run.service import load_model, on_kafka, open_configured, rules, written_paths
+from andon_monitor.run.assembly import load_model, open_source, uses_kafka, written_paths
 from andon_monitor.settings.groups import Settings
 from andon_monitor.statistics.charts import cusum_of
 from andon_monitor.telemetry import credentials
@@ -45,14 +46,12 @@ def run_checks(settings: Settings) -> Iterator[Check]:
     if settings.shadow.path is not None:
         shadow = settings.shadow.path
         yield _try("shadow", lambda: _describe(Model.load(shadow, settings.model.provider)))
-    inspector = None if model is None else Inspector(model, rules(settings))
+    inspector = None if model is None else Inspector(model, Rules.from_settings(settings))
     if settings.source.uri is None or not is_kafka(settings.source.uri):
         yield _try("source", lambda: _read_first_frame(settings, inspector))
     for key, path in written_paths(settings).items():
         yield _try(key, partial(_check_output, path))
-    if on_kafka(settings):
-        from andon_monitor.kafka.check import check_kafka
-
+    if uses_kafka(settings):
         for what, passed, detail in check_kafka(settings):
             yield Check(what, passed, detail)
     elif "://" in settings.output.verdicts:
@@ -87,7 +86,7 @@ def _describe_charts(settings: Settings, model: Model) -> str:
 
 
 def _read_first_frame(settings: Settings, inspector: Inspector | None) -> str:
-    source = open_configured(settings)
+    source = open_source(settings)
     try:
         frames = source.poll(1, FIRST_FRAME_SECONDS)
     finally:

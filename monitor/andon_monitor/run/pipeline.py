@@ -5,7 +5,7 @@
     source.acknowledge <-------------------------------------------+
 
 Frames keep the order they came in from end to end. What bounds memory is one number: frames polled and not yet
-acknowledged, which never exceed `Limits.in_flight`; queues between the stages need no bounds of their own.
+acknowledged, which never exceed `PipelineLimits.in_flight`; queues between the stages need no bounds of their own.
 """
 
 import queue
@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from andon_monitor.inspection.frames import Frame
 from andon_monitor.inspection.inspector import Inspection, Inspector
 from andon_monitor.run.workers import Batching, Workers
+from andon_monitor.settings.groups import Settings
 from andon_monitor.sinks.base import Sink
 from andon_monitor.sources.base import Source
 from andon_monitor.telemetry.metrics import Metrics
@@ -29,7 +30,7 @@ DELIVERY_SHARE = 4  # one in so many of the frames that queue
 
 
 @dataclass(frozen=True)
-class Limits:
+class PipelineLimits:
     """How much at once. `threads`: frames that are worked on, 0 for one per core; `batching` is for a GPU.
 
     `in_flight` in frames, `in_flight_bytes` as they came, encoded. Bytes may be exceeded by what one poll brings.
@@ -39,6 +40,17 @@ class Limits:
     batching: Batching = field(default_factory=Batching)
     in_flight: int = 32
     in_flight_bytes: int = 256 * 2**20
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "PipelineLimits":
+        """The limits among the settings."""
+        inspection = settings.inspection
+        return cls(
+            threads=settings.model.threads,
+            batching=Batching(inspection.batch_size, inspection.batch_wait),
+            in_flight=inspection.in_flight,
+            in_flight_bytes=inspection.in_flight_bytes,
+        )
 
 
 class Pipeline:
@@ -50,13 +62,13 @@ class Pipeline:
         inspector: Inspector,
         sinks: Sequence[Sink],
         metrics: Metrics | None = None,
-        limits: Limits | None = None,
+        limits: PipelineLimits | None = None,
     ) -> None:
         self.inspector = inspector
         self._source = source
         self._sinks = sinks
         self._metrics = metrics or Metrics()
-        self._limits = limits or Limits()
+        self._limits = limits or PipelineLimits()
         self._submitted: queue.SimpleQueue[Future[Inspection] | None] = queue.SimpleQueue()
         self._delivered: queue.SimpleQueue[list[Frame]] = queue.SimpleQueue()
         self._in_flight = 0

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -11,12 +11,14 @@ from rich.text import Text
 from andon_monitor.common.console import table
 from andon_monitor.common.redaction import hide_password
 from andon_monitor.inspection.inspector import Inspection
-from andon_monitor.run.check import Check
-from andon_monitor.run.tune import Trial
 from andon_monitor.settings.groups import Settings
 from andon_monitor.settings.loading import flatten
 from andon_monitor.sinks.base import Sink
 from andon_monitor.sinks.summary import Summary
+
+if TYPE_CHECKING:  # `check` needs the Kafka client, which `run` may do without
+    from andon_monitor.run.check import Check
+    from andon_monitor.run.tune import Trial
 
 
 def print_summary(summary: Summary, console: Console) -> None:
@@ -111,7 +113,7 @@ def print_settings(settings: Settings, console: Console) -> None:
     console.print(table(["setting", "value", "meaning"], rows, numbers=False))
 
 
-def print_trials(trials: Sequence[Trial], console: Console) -> None:
+def print_trials(trials: "Sequence[Trial]", console: Console) -> None:
     """What was tried and how fast it was, the best first."""
     names = list(dict.fromkeys(key for trial in trials for key in trial.values))
     rows: list[list[object]] = [
@@ -125,7 +127,7 @@ def print_trials(trials: Sequence[Trial], console: Console) -> None:
     console.print(table([*names, "frames/s", "range"], rows))
 
 
-def print_checks(checks: Iterable[Check], console: Console) -> bool:
+def print_checks(checks: "Iterable[Check]", console: Console) -> bool:
     """What was tried and how it went. Returns whether everything passed."""
     done = list(checks)
     rows: list[list[object]] = [["ok" if check.passed else "FAILED", check.what, check.detail] for check in done]

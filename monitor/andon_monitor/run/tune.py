@@ -15,8 +15,8 @@ from andon_monitor.common.process import available_cores
 from andon_monitor.inspection.frames import Frame
 from andon_monitor.inspection.inspector import Inspector
 from andon_monitor.model.session import PROVIDERS
-from andon_monitor.run.pipeline import Pipeline
-from andon_monitor.run.service import limits, load_model, open_configured, rules
+from andon_monitor.run.assembly import load_inspector, open_source
+from andon_monitor.run.pipeline import Pipeline, PipelineLimits
 from andon_monitor.settings.groups import Settings
 from andon_monitor.settings.loading import nested
 from andon_monitor.telemetry.metrics import Metrics
@@ -78,7 +78,7 @@ def tune(settings: Settings, seconds: float, rounds: int, progress: Callable[[fl
     frames = read_frames(settings)
     candidates = list(propose(settings))
     tried = [with_values(settings, values) for values in candidates]
-    inspectors = [Inspector(load_model(candidate), rules(candidate)) for candidate in tried]
+    inspectors = [load_inspector(candidate) for candidate in tried]
     rates: list[list[float]] = [[] for _ in candidates]
     counts = [WARM_FRAMES] * len(candidates)
     for turn in range(rounds + 1):  # the first warms up, and says how many frames take the time that is given
@@ -119,7 +119,7 @@ def propose(settings: Settings) -> Iterator[Values]:
 
 def measure(settings: Settings, inspector: Inspector, frames: Sequence[Frame], count: int) -> float:
     """Frames a second, from memory to verdicts."""
-    pipeline = Pipeline(Repeated(frames, count), inspector, [], Metrics(), limits(settings))
+    pipeline = Pipeline(Repeated(frames, count), inspector, [], Metrics(), PipelineLimits.from_settings(settings))
     started = time.monotonic()
     pipeline.run()
     return count / (time.monotonic() - started)
@@ -127,7 +127,7 @@ def measure(settings: Settings, inspector: Inspector, frames: Sequence[Frame], c
 
 def read_frames(settings: Settings) -> list[Frame]:
     """The first frames of the source. Raises UsageError, SourceError."""
-    source = open_configured(settings)
+    source = open_source(settings)
     try:
         frames: list[Frame] = []
         while len(frames) < FRAMES and (some := source.poll(FRAMES - len(frames), 1.0)) is not None:

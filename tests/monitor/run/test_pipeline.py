@@ -10,7 +10,7 @@ from andon_monitor.inspection.inspector import Inspection, Inspector, Prepared
 from andon_monitor.model.file import Model
 from andon_monitor.model.imaging import Pixels
 from andon_monitor.run import pipeline
-from andon_monitor.run.pipeline import DELIVERY_GROUP, Limits, Pipeline
+from andon_monitor.run.pipeline import DELIVERY_GROUP, Pipeline, PipelineLimits
 from andon_monitor.run.workers import Batching
 from andon_monitor.telemetry.metrics import Metrics
 
@@ -28,7 +28,7 @@ def stream(count: int, cameras: int = 3) -> list[Frame]:
     ]
 
 
-def run(model: Model, source: ListSource, *sinks: ListSink, limits: Limits | None = None) -> None:
+def run(model: Model, source: ListSource, *sinks: ListSink, limits: PipelineLimits | None = None) -> None:
     Pipeline(source, Inspector(model), sinks, limits=limits).run()
 
 
@@ -69,7 +69,7 @@ def test_verdicts_are_the_same_bytes_whatever_the_batches_and_threads(model_byte
         sink = ListSink()
         model = Model.from_bytes(model_bytes, "m", "cpu", threads)
         model.batched = batched
-        run(model, ListSource(stream(60)), sink, limits=Limits(threads, Batching(size, wait), in_flight))
+        run(model, ListSource(stream(60)), sink, limits=PipelineLimits(threads, Batching(size, wait), in_flight))
         seen.add("\n".join(sink.lines()))
     assert len(seen) == 1
 
@@ -79,7 +79,7 @@ def test_a_slow_sink_holds_the_source_back(model: Model, in_flight: int, monkeyp
     monkeypatch.setattr(pipeline, "POLL_SECONDS", 0.002)  # less than the sink takes
     source = ListSource(stream(60))
     sink = ListSink(lambda sink: time.sleep(0.01))
-    run(model, source, sink, limits=Limits(in_flight=in_flight))
+    run(model, source, sink, limits=PipelineLimits(in_flight=in_flight))
     assert len(sink.inspections) == 60
     assert source.most_in_flight <= in_flight
     assert source.polls_without_capacity > 0  # Kafka must be polled all the same
@@ -92,7 +92,7 @@ def test_bytes_in_flight_are_bounded_too(model: Model) -> None:
 
     source = OneByOne([make_frame(GOOD, i) for i in range(60)])
     sink = ListSink(lambda sink: time.sleep(0.01))
-    run(model, source, sink, limits=Limits(in_flight=32, in_flight_bytes=3 * len(GOOD)))
+    run(model, source, sink, limits=PipelineLimits(in_flight=32, in_flight_bytes=3 * len(GOOD)))
     assert len(source.acknowledged) == 60
     assert source.most_bytes <= 3 * len(GOOD)
 
@@ -120,7 +120,7 @@ def test_memory_does_not_grow_with_the_stream(model: Model, data: bytes, outcome
     sink = Counting()
     tracemalloc.start()
     try:
-        run(model, Growing([]), sink, limits=Limits(in_flight=8))
+        run(model, Growing([]), sink, limits=PipelineLimits(in_flight=8))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -137,7 +137,7 @@ def test_batches_fill_up_to_their_size_and_not_beyond(model: Model, monkeypatch:
             sizes.append(len(batch))
             return super().inspect(batch, now)
 
-    limits = Limits(batching=Batching(6, 5.0), in_flight=60)
+    limits = PipelineLimits(batching=Batching(6, 5.0), in_flight=60)
     Pipeline(ListSource(stream(60)), Watched(model), [ListSink()], limits=limits).run()
     assert sizes == [6] * 10
 
@@ -151,7 +151,7 @@ def test_an_incomplete_batch_waits_no_longer_than_it_may(either: Model) -> None:
         pipeline.stop()
 
     sink = ListSink(stop_at_three)
-    pipeline = Pipeline(source, Inspector(either), [sink], limits=Limits(batching=Batching(8, 0.01)))
+    pipeline = Pipeline(source, Inspector(either), [sink], limits=PipelineLimits(batching=Batching(8, 0.01)))
     pipeline.run()
     assert len(sink.inspections) == 3
 
@@ -161,7 +161,7 @@ def test_a_stop_finishes_what_is_in_flight_and_takes_no_more(either: Model) -> N
     source = ListSource(frames)
     pipeline: Pipeline
     sink = ListSink(lambda sink: pipeline.stop())
-    pipeline = Pipeline(source, Inspector(either), [sink], limits=Limits(in_flight=10))
+    pipeline = Pipeline(source, Inspector(either), [sink], limits=PipelineLimits(in_flight=10))
     pipeline.run()
     done = len(sink.inspections)
     assert 0 < done <= 20
@@ -178,7 +178,7 @@ def test_a_sink_that_fails_ends_the_run_and_nothing_more_is_acknowledged(either:
 
     sink = ListSink(fail_later)
     with pytest.raises(OutputError, match="disk full"):
-        run(either, source, sink, limits=Limits(in_flight=8))
+        run(either, source, sink, limits=PipelineLimits(in_flight=8))
     assert len(source.acknowledged) <= len(sink.inspections) < 300
 
 
@@ -211,7 +211,7 @@ def test_where_the_run_fails_frames_that_nobody_has_begun_with_are_left(either: 
 
     inspector = Slow(either)
     with pytest.raises(SourceError, match="camera unplugged"):
-        Pipeline(Unplugged(stream(32)), inspector, [ListSink()], limits=Limits(threads=1)).run()
+        Pipeline(Unplugged(stream(32)), inspector, [ListSink()], limits=PipelineLimits(threads=1)).run()
     assert inspector.begun < 5
 
 
@@ -266,7 +266,7 @@ def test_a_replaced_inspector_inspects_what_it_prepared_and_no_frame_is_lost(eit
         pipeline.inspector = second
 
     sink = ListSink(replace)
-    limits = Limits(batching=Batching(8, 0.05), in_flight=13)
+    limits = PipelineLimits(batching=Batching(8, 0.05), in_flight=13)
     pipeline = Pipeline(ListSource(frames), Own("first"), [sink], limits=limits)
     pipeline.run()
     names = [inspection.verdict.model for inspection in sink.inspections]
@@ -295,7 +295,7 @@ def test_sinks_are_written_in_their_order_and_in_bounded_groups(model: Model) ->
         assert len(first.inspections) > len(second.inspections)
 
     second._before = first_is_ahead
-    run(model, ListSource(stream(300)), first, second, limits=Limits(in_flight=300))
+    run(model, ListSource(stream(300)), first, second, limits=PipelineLimits(in_flight=300))
     assert first.largest_group <= DELIVERY_GROUP
     assert len(second.inspections) == 300
 

@@ -1,0 +1,169 @@
+"""From settings to the parts of a run: model, source, sinks and shadow, and the files that it writes."""
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from andon_monitor.errors import UsageError
+from andon_monitor.evidence.sink import Destination, EvidenceSink
+from andon_monitor.inspection.inspector import Inspector, Rules
+from andon_monitor.kafka.address import is_kafka
+from andon_monitor.model.file import Model
+from andon_monitor.review.filling import StoreDestination
+from andon_monitor.run.shadow import Shadow
+from andon_monitor.settings.groups import Settings
+from andon_monitor.sinks.base import Sink
+from andon_monitor.sinks.dead_letters import DeadLetterFolder
+from andon_monitor.sinks.history import History
+from andon_monitor.sinks.log import UninspectableLog
+from andon_monitor.sinks.uri import open_sink
+from andon_monitor.sources import uri
+from andon_monitor.sources.base import Source
+from andon_monitor.sources.pacing import PacedSource
+from andon_monitor.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from andon_monitor.kafka.endpoints import Kafka
+
+log = logging.getLogger("andon")
+
+
+def load_model(settings: Settings) -> Model:
+    """The model that the settings name. Raises UsageError, ModelError."""
+    path = settings.model.path
+    if path is None:
+        raise UsageError("model.path: not given; give --model part.onnx, a file from andon-trainer fit")
+    return Model.load(path, settings.model.provider, settings.model.threads)
+
+
+def load_inspector(settings: Settings) -> Inspector:
+    """The model that the settings name, with their rules. Raises UsageError, ModelError."""
+    return Inspector(load_model(settings), Rules.from_settings(settings))
+
+
+def open_shadow(settings: Settings, metrics: Metrics) -> list[Shadow]:
+    """The shadow that the settings name, if any, with its own threshold, on one thread.
+
+    Raises UsageError, ModelError.
+    """
+    path = settings.shadow.path
+    if path is None:
+        return []
+    model = Model.load(path, settings.model.provider, 1)
+    inspector = Inspector(model, replace(Rules.from_settings(settings), alias=settings.shadow.alias, thresholds={}))
+    log.info(
+        "shadow %s %s, threshold %.4g, with at most %.0f %% of one core",
+        inspector.alias,
+        model.sha256[:12],
+        model.card.threshold,
+        100 * settings.shadow.budget,
+    )
+    return [Shadow(inspector, metrics, settings.shadow.budget, settings.shadow.pending)]
+
+
+def uses_kafka(settings: Settings) -> bool:
+    """Whether a run with these settings talks to Kafka."""
+    output = settings.output
+    named = (settings.source.uri, output.verdicts, output.dead_letters, output.evidence)
+    return settings.kafka.delivery != "at-least-once" or any(is_kafka(uri) for uri in named if uri)
+
+
+def open_kafka(settings: Settings, metrics: Metrics) -> "Kafka | None":
+    """What the source and the sinks on Kafka share, None where there are none."""
+    if not uses_kafka(settings):
+        return None
+    # The client takes a tenth of a second to import, which a run on a folder need not wait for.
+    from andon_monitor.kafka.endpoints import Kafka
+
+    return Kafka(settings, metrics)
+
+
+def open_source(settings: Settings, kafka: "Kafka | None" = None) -> Source:
+    """The source that the settings name. Raises UsageError."""
+    name = settings.source.uri
+    if name is None:
+        raise UsageError("source.uri: not given; give --source, a folder of images, a video file or a camera")
+    if kafka is not None and is_kafka(name):
+        return kafka.open_source(name)
+    source = uri.open_source(name, settings.source.camera)
+    return PacedSource(source) if settings.source.pace == "recorded" and not source.live else source
+
+
+@contextmanager
+def open_sinks(
+    settings: Settings, kafka: "Kafka | None", metrics: Metrics, live: bool, observers: Sequence[Sink]
+) -> Iterator[list[Sink]]:
+    """The sinks that the settings name, then `observers`, in the order in which they write; closed at the end.
+
+    Dead letters come before verdicts: a verdict promises that the frame has been kept. Evidence takes time and comes
+    after verdicts, except under exactly-once, where the verdicts' transaction commits the frame's offset. Raises
+    UsageError, and OutputError as they close.
+    """
+    sinks: list[Sink] = []
+    complete = False
+    try:
+        sinks += _open_dead_letters(settings, kafka, metrics)
+        evidence = _open_evidence(settings, kafka, metrics)
+        evidence_first = kafka is not None and kafka.exactly_once
+        if evidence_first:
+            sinks += evidence
+        if kafka is not None and is_kafka(settings.output.verdicts):
+            sinks.append(kafka.open_verdicts(settings.output.verdicts))
+        else:
+            sinks.append(open_sink(settings.output.verdicts, append=live))
+        if not evidence_first:
+            sinks += evidence
+        if settings.output.history is not None:
+            sinks.append(History(settings.output.history, settings.model.provider))
+        sinks += [UninspectableLog(time.monotonic), *observers]
+        yield sinks
+        complete = True
+    finally:
+        for sink in sinks:
+            sink.close(complete)
+
+
+def _open_dead_letters(settings: Settings, kafka: "Kafka | None", metrics: Metrics) -> list[Sink]:
+    target = settings.output.dead_letters
+    if kafka is not None:
+        target = kafka.dead_letters
+        if kafka.exactly_once:
+            return []  # the verdicts' transactions write them
+        if target is not None and is_kafka(target):
+            return [kafka.open_dead_letters(target)]
+    if target is None:
+        return []
+    return [DeadLetterFolder(Path(target), lambda reason: metrics.dead_letters.labels(reason).inc())]
+
+
+def _open_evidence(settings: Settings, kafka: "Kafka | None", metrics: Metrics) -> list[Sink]:
+    target = settings.output.evidence
+    if target is None:
+        return []
+    destination: Destination
+    if kafka is not None and is_kafka(target):
+        destination = kafka.open_evidence(target)
+    else:
+        destination = StoreDestination(Path(target), settings.review)
+    return [EvidenceSink(destination, settings.evidence, metrics)]
+
+
+def written_paths(settings: Settings) -> dict[str, Path]:
+    """The files that a run will write, by setting; for a folder, one file in it."""
+    output = settings.output
+    paths = {} if output.verdicts == "-" or "://" in output.verdicts else {"output.verdicts": Path(output.verdicts)}
+    if output.dead_letters is not None and not is_kafka(output.dead_letters):
+        paths["output.dead_letters"] = Path(output.dead_letters) / "letter.json"
+    if output.evidence is not None and not is_kafka(output.evidence):
+        paths["output.evidence"] = Path(output.evidence) / "review.sqlite"
+    if output.history is not None:
+        paths["output.history"] = output.history / "history.andon"
+    if output.summary is not None:
+        paths["output.summary"] = output.summary
+    if settings.statistics.state_file is not None:
+        paths["statistics.state_file"] = settings.statistics.state_file
+    return paths
