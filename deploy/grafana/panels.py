@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 PROMETHEUS = Path(__file__).parents[1] / "prometheus" / "prometheus.yml"
-# Where people read deploy/runbook.md: set where the alerts have it from.
+# Where people read docs/operator/runbook.md: set where the alerts have it from.
 RUNBOOK = yaml.safe_load(PROMETHEUS.read_text())["global"]["external_labels"]["runbook"]
 SOURCE = {"type": "prometheus", "uid": "andon-prometheus"}
 GREEN, YELLOW, RED, BLUE, GREY = "green", "yellow", "red", "blue", "#8e8e8e"

@@ -37,7 +37,7 @@ def test_every_alert_is_tested_firing_and_not_firing() -> None:
 
 
 def test_every_alert_leads_to_its_section_of_the_runbook() -> None:
-    sections = set(re.findall(r"^## (\w+)$", (DEPLOY / "runbook.md").read_text(), re.MULTILINE))
+    sections = set(re.findall(r"^## (\w+)$", (ROOT / "docs" / "operator" / "runbook.md").read_text(), re.MULTILINE))
     assert sections == {alert["alert"] for alert in ALERTS}
     for alert in ALERTS:
         notes = alert["annotations"]

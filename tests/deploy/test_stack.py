@@ -96,7 +96,7 @@ def test_a_silent_camera_is_one_message_about_that_camera(stack: Stack) -> None:
     stack.cameras.silent.add("left")
     message = stack.wait_for_message("CameraSilent")
     assert "firing critical CameraSilent: Camera left is silent" in message
-    assert message.endswith("deploy/runbook.md#camerasilent")
+    assert message.endswith("docs/operator/runbook.md#camerasilent")
     assert len(stack.messages()) == 1
     stack.cameras.silent.clear()
     stack.wait_for_message("resolved critical CameraSilent: Camera left")

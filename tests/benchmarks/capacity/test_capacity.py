@@ -9,7 +9,7 @@ from tests.benchmarks.capacity.__main__ import CAMERAS, table
 from tests.benchmarks.capacity.formula import CERTAINTY, Terms, imbalance, mean_wait, plan, wait_quantile
 from tests.benchmarks.capacity.simulation import busiest, periodic_waits, waits
 
-PAGE = Path(__file__).parents[3] / "deploy" / "capacity.md"
+PAGE = Path(__file__).parents[3] / "docs" / "operator" / "capacity.md"
 
 
 @pytest.mark.parametrize(("servers", "busy"), [(1, 0.7), (2, 0.8), (4, 0.7)])
