@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo kafka faults bench bench-peers bench-clients bench-quality test check format clean
+.PHONY: demo kafka faults bench bench-peers bench-clients bench-quality test check docs format clean
 
 # The main job on one machine, with nothing but Python: train on a rendered sample part, then watch its recorded stream.
 demo: $(READY)
@@ -65,6 +65,13 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/mkdocs build --quiet --strict
+
+# The documentation as a site in build/site, and its reference pages from the code.
+docs: $(READY)
+	$(BIN)/python -m docs.generate
+	$(BIN)/mkdocs build --strict
+	@echo "Open build/site/index.html"
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

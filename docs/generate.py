@@ -7,6 +7,7 @@ from typing import Any
 
 import typer
 import yaml
+from andon_monitor.telemetry.catalogue import Metric
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -88,7 +89,8 @@ def takes(parameter: Any) -> str:
     """What may stand after an option."""
     if getattr(parameter, "is_flag", False):
         return ""
-    text = parameter.metavar or type_name(parameter.type_descriptor.annotation)
+    is_option = parameter.opts[0].startswith("-")
+    text = (is_option and parameter.metavar) or type_name(parameter.type_descriptor.annotation)
     return text + (", several times" if getattr(parameter, "multiple", False) else "")
 
 
@@ -173,12 +175,22 @@ def metrics_page() -> str:
     """Every metric that the monitor exposes."""
     from andon_monitor.telemetry.catalogue import CATALOGUE
 
-    rows = [[code(one.name), one.kind, ", ".join(one.labels), one.help] for one in CATALOGUE]
-    return (
-        f"# Metrics\n\n{WRITTEN_BY}At `http://127.0.0.1:9464/metrics`. All are in base units (seconds, bytes); names of "
-        "counters end in `_total`. The series of a camera are all there from its first frame on.\n\n"
-        + table(["metric", "type", "labels", "meaning"], rows)
+    def labels(metric: Metric) -> str:
+        known = [f"{name}: {', '.join(values)}" if values else name for name, values in metric.labels.items()]
+        return "; ".join(known)
+
+    text = (
+        f"# Metrics\n\n{WRITTEN_BY}At `http://127.0.0.1:9464/metrics`. Units are base units (seconds, bytes). All series of a "
+        "camera are there from its first frame on. Standard metrics of the process (`process_cpu_seconds_total`, "
+        "`process_resident_memory_bytes`, ...) are there, too.\n"
     )
+    components = dict.fromkeys(metric.component for metric in CATALOGUE)
+    for component in components:
+        rows = [
+            [code(one.exposed_name), one.kind, labels(one), one.help] for one in CATALOGUE if one.component == component
+        ]
+        text += f"\n## {component}\n\n" + table(["metric", "type", "labels", "meaning"], rows)
+    return text
 
 
 def alerts_page() -> str:
