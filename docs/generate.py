@@ -15,6 +15,7 @@ from pydantic_core import PydanticUndefined
 FOLDER = Path(__file__).parent / "reference"
 ALERTS = Path(__file__).parents[1] / "deploy" / "prometheus" / "rules" / "alerts.yml"
 WRITTEN_BY = "<!-- Written by `python -m docs.generate`: change the code, then run it. -->\n\n"
+WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path", SecretStr: "secret"}
 EXIT_CODES = "Exit codes: 0 done, 1 the answer is no (a check or a limit failed), 2 wrong use, 130 interrupted.\n"
 
 
@@ -118,8 +119,7 @@ def type_name(annotation: Any) -> str:
         return f"list of {type_name(arguments[0])}"
     if origin is dict:
         return f"{type_name(arguments[1])} for each camera"
-    words = {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path", SecretStr: "secret"}
-    return words[annotation]
+    return WORDS[annotation]
 
 
 def settings_page() -> str:
@@ -127,8 +127,8 @@ def settings_page() -> str:
     from andon_monitor.settings.groups import PREFIX, Settings
 
     text = (
-        f"# Settings\n\n{WRITTEN_BY}The monitor reads a setting from its flag, else from the environment, else from the "
-        "YAML file of `--config`, else it takes the default. `server.port`, for example, is `--port 9464` or `--set "
+        f"# Settings\n\n{WRITTEN_BY}The monitor reads a setting from its flag, else from the environment, else from "
+        "the YAML file of `--config`, else it takes the default. `server.port`, for example, is `--port 9464` or `--set "
         f"server.port=9464`, `{PREFIX}SERVER_PORT=9464`, or in the file\n\n"
         "```yaml\nserver:\n  port: 9464\n```\n\n"
         "`andon-monitor check` prints the value of every setting and tries whether a run with them would work.\n"
@@ -160,10 +160,8 @@ def inner_metadata(annotation: Any) -> list[Any]:
 def limits(metadata: list[Any]) -> str:
     """`, above 0, below 1` and the like."""
     words = (("gt", "above"), ("ge", "at least"), ("lt", "below"), ("le", "at most"))
-    found = [
-        f"{word} {getattr(item, key):g}" for key, word in words for item in metadata if getattr(item, key, None) is not None
-    ]
-    return "".join(f", {text}" for text in found)
+    found = [(word, getattr(item, key, None)) for key, word in words for item in metadata]
+    return "".join(f", {word} {value:g}" for word, value in found if value is not None)
 
 
 def default_of_setting(field: FieldInfo) -> str:
@@ -180,8 +178,8 @@ def metrics_page() -> str:
         return "; ".join(known)
 
     text = (
-        f"# Metrics\n\n{WRITTEN_BY}At `http://127.0.0.1:9464/metrics`. Units are base units (seconds, bytes). All series of a "
-        "camera are there from its first frame on. Standard metrics of the process (`process_cpu_seconds_total`, "
+        f"# Metrics\n\n{WRITTEN_BY}At `http://127.0.0.1:9464/metrics`. Units are base units (seconds, bytes). All series "
+        "of a camera are there from its first frame on. Standard metrics of the process (`process_cpu_seconds_total`, "
         "`process_resident_memory_bytes`, ...) are there, too.\n"
     )
     components = dict.fromkeys(metric.component for metric in CATALOGUE)

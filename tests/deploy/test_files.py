@@ -18,8 +18,16 @@ PROMETHEUS = DEPLOY / "prometheus"
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 
 
-def test_promtool_accepts_configuration_and_rules() -> None:
-    run("promtool", "check", "config", PROMETHEUS / "prometheus.yml")
+@pytest.mark.parametrize("name", ["prometheus.yml", "local.yml"])
+def test_promtool_accepts_configuration_and_rules(name: str) -> None:
+    run("promtool", "check", "config", PROMETHEUS / name)
+
+
+def test_the_files_for_one_machine_are_those_of_the_containers() -> None:
+    for name, content in script(DEPLOY / "local.py")["render"]().items():
+        assert (DEPLOY / name).read_text() == content, f"run python deploy/local.py: {name} is not what it writes"
+        named = re.findall(r"[a-z]+:90\d\d|monitor, |dns_sd", content)
+        assert named == [], f"{name} has a name that only containers know"
 
 
 def test_alerts_fire_when_they_should_and_not_else() -> None:
@@ -55,8 +63,9 @@ def test_inhibition_names_alerts_that_exist() -> None:
             assert set(re.findall(r"[A-Z]\w+", matcher)) <= names, matcher
 
 
-def test_amtool_accepts_the_routes() -> None:
-    run("amtool", "check-config", DEPLOY / "alertmanager" / "alertmanager.yml")
+@pytest.mark.parametrize("name", ["alertmanager.yml", "local.yml"])
+def test_amtool_accepts_the_routes(name: str) -> None:
+    run("amtool", "check-config", DEPLOY / "alertmanager" / name)
 
 
 def test_promtool_has_nothing_against_our_metrics() -> None:

@@ -1,4 +1,4 @@
-"""The table of docs/operator/capacity.md, and its checks: python -m tests.benchmarks.capacity [--cameras 40] [--monitor]
+"""The table of docs/operator/capacity.md and its checks: python -m tests.benchmarks.capacity [--cameras 40] [--monitor]
 
 Terms of your own: --frame-cpu 0.012 --frame-bytes 180000 --rate 2 ... Without --monitor it simulates alone, in half a
 minute; with it the monitor is run with frames that come at random.

@@ -1,4 +1,4 @@
-"""How much of everything so many cameras need, in seconds, bytes, frames; docs/operator/capacity.md has the terms' origins."""
+"""How much of everything so many cameras need, in seconds, bytes, frames; see docs/operator/capacity.md."""
 
 import math
 from dataclasses import dataclass

@@ -1,5 +1,4 @@
 import re
-from pathlib import Path
 from typing import get_type_hints
 
 import pytest
@@ -90,15 +89,6 @@ def test_the_catalogue_has_every_metric_that_is_exposed_and_no_other() -> None:
     text = generate_latest(metrics.registry).decode()
     ours = set(re.findall(r"^# TYPE (andon_\w+)", text, re.MULTILINE))
     assert ours == {metric.exposed_name for metric in CATALOGUE}
-
-
-def test_the_readme_explains_every_metric_and_no_other() -> None:
-    metrics = Metrics()
-    ShadowMetrics(metrics.registry)
-    readme = (Path(__file__).parents[3] / "README.md").read_text()
-    explained = set(re.findall(r"`(andon_\w+)`", readme[readme.index("| metric | labels | what |") :]))
-    ours = set(re.findall(r"^# TYPE (andon_\w+)", generate_latest(metrics.registry).decode(), re.MULTILINE))
-    assert explained == ours
 
 
 def test_what_was_counted_is_what_happened(model: Model, frames: list[Frame]) -> None:

@@ -1,4 +1,4 @@
-"""Make the README's picture from what `make demo` left: .venv/bin/python tests/readme/heatmaps.py demo
+"""Make the picture from what `make demo` left: python -m tests.docs.pictures.heatmaps demo
 
 Rows: frame, reconstruction, heatmap. Columns: the first part of each of six kinds of defect, and a good one.
 """
@@ -17,7 +17,7 @@ GAP = 8  # pixels of white between pictures
 
 
 def main(demo: Path) -> None:
-    """Write .github/pictures/heatmaps.jpg."""
+    """Write docs/pictures/heatmaps.jpg."""
     model = Model.load(demo / "part.onnx", provider="cpu")
     test = open_dataset(demo / "part").test
     columns = []
@@ -33,7 +33,7 @@ def main(demo: Path) -> None:
             np.vstack([np.pad(picture, ((0, GAP), (0, GAP), (0, 0)), constant_values=255) for picture in pictures])
         )
     sheet = np.hstack(columns)
-    cv2.imwrite(".github/pictures/heatmaps.jpg", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])
+    cv2.imwrite("docs/pictures/heatmaps.jpg", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Make the README's pictures of the review page from what `make demo` left: python -m tests.readme.review demo
+"""Make the pictures of the review page from what `make demo` left: python -m tests.docs.pictures.review demo
 
 The sample's stream is shared out among three cameras, as if it had just been taken; people label by the truth.
 """
@@ -23,7 +23,7 @@ from playwright.sync_api import Page, sync_playwright
 CAMERAS = ("press-1", "press-2", "press-3")
 SIZE = {"width": 1180, "height": 820}  # of a tablet, in CSS pixels
 WIDTH = 900  # of the pictures
-PICTURES = Path(".github/pictures")
+PICTURES = Path("docs/pictures")
 # Pictures further down are fetched when they come into view.
 SHOWN = "[...document.images].every(image => image.complete || image.getBoundingClientRect().top > innerHeight)"
 
@@ -48,7 +48,7 @@ def label_all(store: Store, truth: dict[int, str]) -> None:
 
 
 def shoot(page: Page, name: str) -> None:
-    """One picture, small enough for a README."""
+    """One picture, small enough for a page."""
     page.wait_for_function(SHOWN)
     page.wait_for_timeout(800)
     with tempfile.NamedTemporaryFile(suffix=".png") as file:
@@ -60,7 +60,7 @@ def shoot(page: Page, name: str) -> None:
 
 
 def main(demo: Path) -> None:
-    """Write .github/pictures/review-*.jpg."""
+    """Write docs/pictures/review-*.jpg."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         truth = share_out(demo / "part" / "stream", folder)

@@ -1,0 +1,1 @@
+"""The documentation: generated pages, links, and every command and example in it; `pictures` makes its pictures."""
