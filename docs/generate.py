@@ -128,8 +128,8 @@ def settings_page() -> str:
 
     text = (
         f"# Settings\n\n{WRITTEN_BY}The monitor reads a setting from its flag, else from the environment, else from "
-        "the YAML file of `--config`, else it takes the default. `server.port`, for example, is `--port 9464` or `--set "
-        f"server.port=9464`, `{PREFIX}SERVER_PORT=9464`, or in the file\n\n"
+        "the YAML file of `--config`, else it takes the default. `server.port`, for example, is `--port 9464` or "
+        f"`--set server.port=9464`, `{PREFIX}SERVER_PORT=9464`, or in the file\n\n"
         "```yaml\nserver:\n  port: 9464\n```\n\n"
         "`andon-monitor check` prints the value of every setting and tries whether a run with them would work.\n"
     )
@@ -178,8 +178,8 @@ def metrics_page() -> str:
         return "; ".join(known)
 
     text = (
-        f"# Metrics\n\n{WRITTEN_BY}At `http://127.0.0.1:9464/metrics`. Units are base units (seconds, bytes). All series "
-        "of a camera are there from its first frame on. Standard metrics of the process (`process_cpu_seconds_total`, "
+        f"# Metrics\n\n{WRITTEN_BY}At `http://127.0.0.1:9464/metrics`. Units are base units (seconds, bytes). All "
+        "series of a camera are there from its first frame on. Standard metrics of the process (`process_cpu_seconds_total`, "
         "`process_resident_memory_bytes`, ...) are there, too.\n"
     )
     components = dict.fromkeys(metric.component for metric in CATALOGUE)
