@@ -1,4 +1,4 @@
-"""Every setting of the monitor, in groups, with its default and what it means."""
+"""Every setting of the monitor, in groups, with its default and its meaning."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -8,24 +8,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from andon_monitor.model.imaging import DEFAULT_MAX_PIXELS
 
-PREFIX = "ANDON_"
-
+PREFIX = "ANDON_"  # of environment variables
 
 Seconds = Annotated[FiniteFloat, Field(ge=0)]
-
-
 Positive = Annotated[FiniteFloat, Field(gt=0)]
-
-
 Share = Annotated[FiniteFloat, Field(gt=0, lt=1)]
-
-
 Ratio = Annotated[FiniteFloat, Field(ge=0, le=1)]
-
-
 Name = Annotated[str, Field(min_length=1)]
-
-
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -34,54 +23,83 @@ class _Group(BaseModel):
 
 
 class ModelSettings(_Group):
-    """The model and what runs it."""
+    """The model, and the hardware that runs it."""
 
-    path: Path | None = Field(default=None, description="model file that andon-trainer fit made")
-    alias: Name | None = Field(default=None, description="its name in verdicts and metrics; else its card's")
-    provider: Literal["auto", "cpu", "cuda", "tensorrt"] = Field(default="auto", description="what runs the model")
-    threads: int = Field(default=0, ge=0, description="frames worked on side by side; 0: one per core")
+    path: Path | None = Field(default=None, description="Model file from andon-trainer fit")
+    alias: Name | None = Field(
+        default=None, description="Name of the model in verdicts and metrics; default: the name on its model card"
+    )
+    provider: Literal["auto", "cpu", "cuda", "tensorrt"] = Field(
+        default="auto", description="onnxruntime execution provider; auto takes a GPU if there is one"
+    )
+    threads: int = Field(default=0, ge=0, description="Frames inspected in parallel; 0: one per CPU core")
     watch: Seconds = Field(
-        default=2.0, description="seconds between looks at the file, which is swapped in when it changes; 0: never"
+        default=2.0,
+        description="Seconds between checks of model.path for a new model, which a live run swaps in; 0: never check",
     )
 
 
 class ShadowSettings(_Group):
-    """A second model that scores the same live frames and whose verdicts go nowhere but into metrics."""
+    """A second model that scores the same live frames. Its verdicts appear only in metrics."""
 
-    path: Path | None = Field(default=None, description="model file that scores beside the first")
-    alias: Name | None = Field(default=None, description="its name in metrics; else its card's")
-    budget: Annotated[FiniteFloat, Field(gt=0, le=1)] = Field(
-        default=0.25, description="share of one core it may take; frames beyond are skipped"
+    path: Path | None = Field(default=None, description="Model file of the shadow")
+    alias: Name | None = Field(
+        default=None, description="Name of the shadow in metrics; default: the name on its model card"
     )
-    pending: Count = Field(default=16, description="frames that wait for it, at most")
+    budget: Annotated[FiniteFloat, Field(gt=0, le=1)] = Field(
+        default=0.25, description="Largest share of one CPU core that the shadow may use; it skips further frames"
+    )
+    pending: Count = Field(default=16, description="Largest number of frames that wait for the shadow")
 
 
 class SourceSettings(_Group):
     """Where frames come from."""
 
     uri: Name | None = Field(
-        default=None, description="kafka://..., folder, image, video file, rtsp://..., http://... or camera:0"
+        default=None, description="kafka://..., a folder, image or video file, rtsp://..., http://... or camera:0"
     )
-    camera: Name | None = Field(default=None, description="camera's name where the source itself does not say")
-    pace: Literal["max", "recorded"] = Field(default="max", description="tempo of a recording: fastest, or as captured")
-    cameras: tuple[Name, ...] = Field(default=(), description="cameras to expect: one that never comes is silent too")
-    silence: Positive = Field(default=60.0, description="seconds without a frame after which a camera is silent")
+    camera: Name | None = Field(default=None, description="Camera name for a source that does not give one")
+    pace: Literal["max", "recorded"] = Field(
+        default="max", description="Playback speed of a recording: as fast as possible, or as recorded"
+    )
+    cameras: tuple[Name, ...] = Field(
+        default=(), description="Cameras to expect; one of them that never sends a frame counts as silent"
+    )
+    silence: Positive = Field(default=60.0, description="Seconds without a frame after which a camera counts as silent")
 
 
 class InspectionSettings(_Group):
-    """How frames are inspected, and how many at once."""
+    """How frames are inspected, and how many at a time."""
 
-    batch_size: Count = Field(default=8, le=1024, description="frames in one batch on a GPU, at most")
-    batch_wait: Seconds = Field(default=0.005, description="seconds to wait for it to fill")
-    in_flight: Count = Field(default=32, description="frames received and not yet answered, at most")
-    in_flight_bytes: Count = Field(default=256 * 2**20, description="bytes of these frames, as they came, at most")
-    max_pixels: Count = Field(default=DEFAULT_MAX_PIXELS, description="pixels above which a frame is too_large")
-    max_staleness: Seconds | None = Field(default=None, description="seconds after which a live frame is let go by")
-    takt: Seconds = Field(default=0.0, description="seconds from capture to verdict that the line allows; 0: any")
-    too_dark: Ratio = Field(default=0.2, description="share of the darkest good frame's brightness; 0: off")
-    too_blurred: Ratio = Field(default=0.1, description="share of the most blurred good frame's sharpness; 0: off")
+    batch_size: Count = Field(default=8, le=1024, description="Largest number of frames in a batch on a GPU")
+    batch_wait: Seconds = Field(default=0.005, description="Longest time in seconds to wait until a batch is full")
+    in_flight: Count = Field(
+        default=32, description="Largest number of frames received whose verdicts are not yet written"
+    )
+    in_flight_bytes: Count = Field(
+        default=256 * 2**20, description="Largest total size of these frames in bytes, encoded"
+    )
+    max_pixels: Count = Field(
+        default=DEFAULT_MAX_PIXELS,
+        description="Frames with more pixels are not decoded; their verdict is uninspectable (too_large)",
+    )
+    max_staleness: Seconds | None = Field(
+        default=None,
+        description="Live frames older than this many seconds are skipped; their verdict is uninspectable (stale)",
+    )
+    takt: Seconds = Field(
+        default=0.0, description="Seconds from capture to verdict that the line allows, for an alert; 0: no limit"
+    )
+    too_dark: Ratio = Field(
+        default=0.2,
+        description="Frames darker than this share of the darkest calibration frame are uninspectable; 0: off",
+    )
+    too_blurred: Ratio = Field(
+        default=0.1,
+        description="Frames less sharp than this share of the least sharp calibration frame are uninspectable; 0: off",
+    )
     thresholds: dict[str, FiniteFloat] = Field(
-        default={}, description="score above which a part is a defect, by camera"
+        default={}, description="Threshold overrides by camera, such as {station-9: 1.3}; a score above is a defect"
     )
 
     @model_validator(mode="after")
@@ -92,61 +110,76 @@ class InspectionSettings(_Group):
 
 
 class OutputSettings(_Group):
-    """Where verdicts and what belongs to them go."""
+    """Where verdicts and other output go."""
 
     verdicts: Name = Field(default="-", description="kafka://..., a .jsonl file, or - for standard output")
     dead_letters: Name | None = Field(
-        default=None, description="kafka://... or a folder for frames that could not be inspected"
+        default=None, description="kafka://... or a folder that keeps frames that could not be inspected"
     )
     evidence: Name | None = Field(
-        default=None, description="kafka://... or a review page's folder for defects with images, maps and scores"
+        default=None,
+        description="kafka://... or the folder of a review page, for pictures of defects with heatmap and score",
     )
     history: Path | None = Field(
-        default=None, description="folder for good frames as latent vectors, and defects as they came"
+        default=None, description="Folder that keeps good frames as latent vectors and defects as original files"
     )
-    summary: Path | None = Field(default=None, description="JSON file for the summary of the run")
+    summary: Path | None = Field(default=None, description="JSON file to write the summary of the run to")
 
 
 class EvidenceSettings(_Group):
-    """Which frames people are shown, where output.evidence is given."""
+    """Which frames people see on the review page, where output.evidence is given."""
 
-    rate: Positive = Field(default=2.0, description="defects a second in the long run; each kind of sample likewise")
-    burst: Count = Field(default=30, description="defects at once; each kind of sample likewise")
-    borderline: Annotated[FiniteFloat, Field(gt=0, lt=1)] = Field(
-        default=0.02, description="share of good parts, those next below the threshold, that count as borderline"
+    rate: Positive = Field(
+        default=2.0, description="Defects per second on average; the same limit applies to each other kind of frame"
     )
-    borderline_interval: Seconds = Field(default=5.0, description="seconds between two borderline frames of a camera")
-    good_interval: Seconds = Field(default=10.0, description="seconds between two good frames of a camera")
+    burst: Count = Field(
+        default=30, description="Defects in a burst; the same limit applies to each other kind of frame"
+    )
+    borderline: Annotated[FiniteFloat, Field(gt=0, lt=1)] = Field(
+        default=0.02, description="Share of good parts that count as borderline: those with the highest scores"
+    )
+    borderline_interval: Seconds = Field(default=5.0, description="Seconds between two borderline frames of a camera")
+    good_interval: Seconds = Field(default=10.0, description="Seconds between two good frames of a camera")
 
 
 class ReviewSettings(_Group):
-    """The page where people look at defects."""
+    """The web page where people label defects."""
 
-    store: Path | None = Field(default=None, description="folder of the page's database and images")
-    defects: Name | None = Field(default=None, description="kafka://... of the evidence; else run fills the folder")
-    verdicts: Name | None = Field(default=None, description="kafka://... of the verdicts")
-    labels: Name | None = Field(default=None, description="kafka://... to publish labels to")
-    address: Name = Field(default="127.0.0.1", description="address to listen on; 0.0.0.0 for all")
-    port: int = Field(default=9465, ge=0, le=65535, description="port to listen on; 0: a free one")
+    store: Path | None = Field(default=None, description="Folder with the page's database and images")
+    defects: Name | None = Field(
+        default=None,
+        description="Topic of pictures to fill the page from, kafka://...; not needed if run writes to the same folder",
+    )
+    verdicts: Name | None = Field(default=None, description="Topic of verdicts to count, kafka://...")
+    labels: Name | None = Field(default=None, description="Topic to publish labels to, kafka://...")
+    address: Name = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0: all")
+    port: int = Field(default=9465, ge=0, le=65535, description="Port to listen on; 0: any free port")
     prefix: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$")] = Field(
-        default="", description="path under which a proxy shows the page, such as /andon"
+        default="", description="Path under which a proxy serves the page, such as /andon"
     )
     hosts: tuple[Name, ...] = Field(
-        default=("localhost", "127.0.0.1"), description="names the page is called by in a browser; *: any"
+        default=("localhost", "127.0.0.1"), description="Host names by which browsers open the page; *: any"
     )
     users_file: Path | None = Field(
-        default=None, description="file of lines that andon-monitor user makes; turns basic auth on"
+        default=None, description="File of users with lines from andon-monitor user; turns basic authentication on"
     )
     user_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")] | None = Field(
-        default=None, description="header in which a reverse proxy names the user"
+        default=None, description="HTTP header in which a reverse proxy passes the user's name"
     )
     proxies: tuple[Name, ...] = Field(
-        default=("127.0.0.1", "::1"), description="addresses whose user_header is believed"
+        default=("127.0.0.1", "::1"), description="Addresses of proxies whose user_header is trusted"
     )
-    labellers: tuple[Name, ...] = Field(default=(), description="users who may label; none given: all who may look")
-    keep_days: Positive = Field(default=30.0, description="days after which frames without a label go")
-    keep_bytes: Count = Field(default=5 * 10**9, description="bytes of images, at most; those with a label go last")
-    keep_free: Annotated[int, Field(ge=0)] = Field(default=10**9, description="bytes of the disk left free")
+    labellers: tuple[Name, ...] = Field(
+        default=(), description="Users who may label; default: everyone who may see the page"
+    )
+    keep_days: Positive = Field(default=30.0, description="Days after which frames without a label are deleted")
+    keep_bytes: Count = Field(
+        default=5 * 10**9,
+        description="Largest total size of the images in bytes; beyond it the oldest are deleted, labelled ones last",
+    )
+    keep_free: Annotated[int, Field(ge=0)] = Field(
+        default=10**9, description="Free space in bytes to leave on the disk"
+    )
 
     @model_validator(mode="after")
     def _one_way_in(self) -> Self:
@@ -158,41 +191,63 @@ class ReviewSettings(_Group):
 
 
 class KafkaSettings(_Group):
-    """Connection, group and delivery, where the source or a sink is kafka://..."""
+    """Connection, consumer group and delivery, where a source or an output is kafka://..."""
 
     security: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = Field(
-        default="plaintext", description="protocol of the listener"
+        default="plaintext", description="Security protocol of the brokers' listener"
     )
-    ca_file: Path | None = Field(default=None, description="PEM file of the authorities trusted; else the system's")
-    certificate_file: Path | None = Field(default=None, description="PEM file of our own certificate (mutual TLS)")
-    key_file: Path | None = Field(default=None, description="PEM file of its key, where it is in another file")
-    key_password: SecretStr | None = Field(default=None, description="password of that key")
-    check_hostname: bool = Field(default=True, description="whether the broker's certificate must name its host")
+    ca_file: Path | None = Field(
+        default=None, description="PEM file of trusted certificate authorities; default: the system's"
+    )
+    certificate_file: Path | None = Field(
+        default=None, description="PEM file of the monitor's own certificate (mutual TLS)"
+    )
+    key_file: Path | None = Field(default=None, description="PEM file of the certificate's key, if in a separate file")
+    key_password: SecretStr | None = Field(default=None, description="Password of the key")
+    check_hostname: bool = Field(default=True, description="Whether the broker's certificate must match its host name")
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
-        default=None, description="how user and password are sent"
+        default=None, description="SASL mechanism for user name and password"
     )
-    username: Name | None = Field(default=None, description="user")
-    password: SecretStr | None = Field(default=None, description="password; better from the environment or a file")
-    password_file: Path | None = Field(default=None, description="file that holds the password")
-    client_id: Name = Field(default="andon-monitor", description="how the broker's logs call us")
-    group_id: Name = Field(default="andon", description="consumer group; its members share the cameras")
-    instance_id: Name | None = Field(default=None, description="name of this member that outlives a restart")
-    start: Literal["earliest", "latest"] = Field(default="earliest", description="where a new group begins")
-    delivery: Literal["at-least-once", "exactly-once"] = Field(default="at-least-once", description="what is promised")
-    transaction_timeout: Positive = Field(default=30.0, description="seconds after which the broker ends a transaction")
-    max_message_bytes: Count = Field(default=8 * 2**20, description="largest message, as the topics allow it")
-    fetch_bytes: Count = Field(default=32 * 2**20, description="bytes fetched ahead from one broker, about")
-    poll_records: Count = Field(default=16, description="frames taken in one poll, at most")
-    session_timeout: Positive = Field(default=10.0, description="seconds after which a silent member is given up")
+    username: Name | None = Field(default=None, description="User name")
+    password: SecretStr | None = Field(
+        default=None, description="Password; better given by environment variable or password_file"
+    )
+    password_file: Path | None = Field(default=None, description="File that holds the password")
+    client_id: Name = Field(default="andon-monitor", description="Client name in the broker's logs")
+    group_id: Name = Field(default="andon", description="Consumer group; its members share the cameras")
+    instance_id: Name | None = Field(
+        default=None, description="Static member name in the group, which survives a restart"
+    )
+    start: Literal["earliest", "latest"] = Field(default="earliest", description="Where a new group starts to read")
+    delivery: Literal["at-least-once", "exactly-once"] = Field(
+        default="at-least-once", description="Delivery guarantee of verdicts and dead letters"
+    )
+    transaction_timeout: Positive = Field(
+        default=30.0, description="Seconds after which the broker aborts a transaction"
+    )
+    max_message_bytes: Count = Field(
+        default=8 * 2**20, description="Largest message in bytes, as configured for the topics"
+    )
+    fetch_bytes: Count = Field(
+        default=32 * 2**20, description="Approximate number of bytes fetched ahead from one broker"
+    )
+    poll_records: Count = Field(default=16, description="Largest number of frames per poll")
+    session_timeout: Positive = Field(
+        default=10.0, description="Seconds without a heartbeat after which the group removes this member"
+    )
     poll_timeout: Positive = Field(
-        default=60.0, description="seconds between two polls, after which it is given up too"
+        default=60.0, description="Seconds without a poll after which the group removes this member"
     )
-    request_timeout: Positive = Field(default=10.0, description="seconds that one request may take")
+    request_timeout: Positive = Field(default=10.0, description="Longest time in seconds for one request")
     rebalance_timeout: Seconds = Field(
-        default=5.0, description="seconds to finish frames before giving their partition up"
+        default=5.0, description="Seconds to finish frames in flight before a partition is given up"
     )
-    drain_timeout: Positive = Field(default=25.0, description="seconds from SIGTERM to the end of the process, at most")
-    stuck_timeout: Positive = Field(default=120.0, description="seconds with lag and no frames until the process ends")
+    drain_timeout: Positive = Field(
+        default=25.0, description="Longest time in seconds from SIGTERM to the end of the process"
+    )
+    stuck_timeout: Positive = Field(
+        default=120.0, description="Seconds with consumer lag but no new frames after which the process ends"
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -224,15 +279,22 @@ class StatisticsSettings(_Group):
 
     normal_defect_rate: Share | None = Field(
         default=None,
-        description="share of defects that is usual; else 0.005, or twice the model's false-alarm rate if more",
+        description="Usual share of defects; default: 0.005, or twice the model's false-alarm rate if that is more",
     )
     raised_defect_rate: Share | None = Field(
-        default=None, description="share of defects to be noticed soon; else three times the usual one"
+        default=None,
+        description="Share of defects that should raise an alarm soon; default: three times the usual share",
     )
-    cusum_limit: Positive = Field(default=6.0, description="limit of the CUSUM; higher: fewer and later alarms")
-    drift_frames: Count = Field(default=200, description="frames that a drift score remembers, about")
-    drift_limit: Positive = Field(default=1.0, description="drift that matters, in standard deviations of good frames")
-    repeats_limit: Count = Field(default=5, description="frames in a row with one picture at which it is frozen")
+    cusum_limit: Positive = Field(
+        default=6.0, description="Alarm limit of the CUSUM; a higher limit means fewer and later alarms"
+    )
+    drift_frames: Count = Field(default=200, description="Approximate number of recent frames in a drift score")
+    drift_limit: Positive = Field(
+        default=1.0, description="Alarm limit of drift scores, in standard deviations of the calibration frames"
+    )
+    repeats_limit: Count = Field(
+        default=5, description="Number of identical pictures in a row after which a camera counts as frozen"
+    )
     state_file: Path | None = Field(default=None, description="JSON file that keeps the charts over a restart")
 
     @model_validator(mode="after")
@@ -250,17 +312,23 @@ class StatisticsSettings(_Group):
 
 
 class ServerSettings(_Group):
-    """/metrics, /healthz, /readyz."""
+    """The HTTP server with /metrics, /healthz and /readyz."""
 
-    enabled: bool = Field(default=True, description="whether to serve /metrics, /healthz and /readyz")
-    address: Name = Field(default="127.0.0.1", description="address to listen on; 0.0.0.0 for all")
-    port: int = Field(default=9464, ge=0, le=65535, description="port to listen on; 0: a free one")
-    certificate_file: Path | None = Field(default=None, description="PEM file of our certificate; turns TLS on")
-    key_file: Path | None = Field(default=None, description="PEM file of its key, where it is in another file")
-    key_password: SecretStr | None = Field(default=None, description="password of that key")
-    username: Name | None = Field(default=None, description="user that /metrics asks for; turns basic auth on")
-    password: SecretStr | None = Field(default=None, description="password; better from the environment or a file")
-    password_file: Path | None = Field(default=None, description="file that holds the password")
+    enabled: bool = Field(default=True, description="Whether to serve /metrics, /healthz and /readyz")
+    address: Name = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0: all")
+    port: int = Field(default=9464, ge=0, le=65535, description="Port to listen on; 0: any free port")
+    certificate_file: Path | None = Field(
+        default=None, description="PEM file of the server's certificate; turns TLS on"
+    )
+    key_file: Path | None = Field(default=None, description="PEM file of the certificate's key, if in a separate file")
+    key_password: SecretStr | None = Field(default=None, description="Password of the key")
+    username: Name | None = Field(
+        default=None, description="User name required for /metrics; turns basic authentication on"
+    )
+    password: SecretStr | None = Field(
+        default=None, description="Password; better given by environment variable or password_file"
+    )
+    password_file: Path | None = Field(default=None, description="File that holds the password")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -277,10 +345,10 @@ class ServerSettings(_Group):
 
 
 class LoggingSettings(_Group):
-    """What is said on standard error."""
+    """Messages on standard error."""
 
-    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="least severity logged")
-    format: Literal["human", "json"] = Field(default="human", description="lines for people, or JSON lines")
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Lowest level logged")
+    format: Literal["human", "json"] = Field(default="human", description="Lines for people, or JSON lines")
 
 
 class Settings(BaseSettings):

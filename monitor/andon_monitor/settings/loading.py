@@ -1,4 +1,4 @@
-"""Settings: flags, else environment variables, else a YAML file, else defaults; all checked before anything starts.
+"""Settings from flags, else environment variables, else a YAML file, else defaults; all checked before anything starts.
 
 `server.port` is `--port` or `--set server.port=...`, `ANDON_SERVER_PORT`, or in the file
 
@@ -25,15 +25,16 @@ from pydantic_settings import (
 from andon_monitor.errors import UsageError
 from andon_monitor.settings.groups import PREFIX, Settings
 
-# Other variables may start with ANDON_: tests have some, and Kubernetes invents ANDON_MONITOR_SERVICE_HOST where a
-# service is called andon-monitor. Only those this close to a setting's are taken for a slip of the pen.
-TYPING_MISTAKE = 0.85
+# Other variables may start with ANDON_: tests have some, and Kubernetes sets ANDON_MONITOR_SERVICE_HOST for a service
+# named andon-monitor. Only a name this similar to a setting's (difflib's ratio) counts as a misspelt setting.
+MIN_SIMILARITY_OF_VARIABLE = 0.85
+MIN_SIMILARITY_OF_SUGGESTION = 0.5
 
 
 def load_settings(flags: Mapping[str, Any] | None = None, config: Path | None = None) -> Settings:
-    """Read settings; `flags` are by dotted key, {"server.port": 0}, None where not given.
+    """The settings. `flags` are by dotted key, {"server.port": 0}, None where not given.
 
-    Raises UsageError, one line: where it was set, the key, its value, what would be right.
+    Raises UsageError, one line: where the value was given, the key, the value, what would be right.
     """
     given = {key: value for key, value in (flags or {}).items() if value is not None}
     file = _read_file(config) if config is not None else {}
@@ -91,7 +92,7 @@ def _read_file(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(content, dict):
         raise UsageError(f"{path}: holds {content!r:.40}; right are groups of settings such as server: {{port: 9464}}")
-    # A group with nothing under it is a group left at its defaults.
+    # A group with nothing under it keeps its defaults.
     return {str(key): {} if value is None else value for key, value in content.items()}
 
 
@@ -106,29 +107,29 @@ def _refuse_unknown(flags: Mapping[str, Any], file: Mapping[str, Any], path: Pat
     variables = [_variable(key) for key in KEYS]
     groups = tuple({_variable(key.split(".")[0]) + "_" for key in KEYS})
     for name in sorted(os.environ):
-        close = difflib.get_close_matches(name, variables, 1, TYPING_MISTAKE)
+        close = difflib.get_close_matches(name, variables, 1, MIN_SIMILARITY_OF_VARIABLE)
         if name not in variables and (name.startswith(groups) or (name.startswith(PREFIX) and close)):
             raise UsageError(f"environment: {name}: unknown setting{_closest(name, variables)}")
 
 
 def _closest(name: str, known: list[str] | tuple[str, ...]) -> str:
-    found = difflib.get_close_matches(name, known, 1, 0.5)
+    found = difflib.get_close_matches(name, known, 1, MIN_SIMILARITY_OF_SUGGESTION)
     return f"; did you mean {found[0]}?" if found else f"; known are {', '.join(known)}"
 
 
 def _explain(error: ErrorDetails) -> str:
-    """What pydantic found wrong, after the name of the setting."""
+    """What pydantic found wrong, without the name of the setting."""
     if error["type"] == "value_error":  # ours, about a whole group
         return error["msg"].removeprefix("Value error, ")
     if error["type"] == "model_type":
         return f"{error['input']!r} should be a group of settings, such as server: {{port: 9464}}"
-    if "password" in str(error["loc"][-1]):  # it may be one, of the wrong type
+    if "password" in str(error["loc"][-1]):  # the input may be one, of the wrong type
         return error["msg"].replace("Input should", "should")
     return f"{error['input']!r:.80} {error['msg'].replace('Input should', 'should')}"
 
 
 def _origin(key: str, flags: Mapping[str, Any], config: Path | None) -> str:
-    """Where a wrong value came from, to go before its key."""
+    """Where a wrong value was given, as a prefix of its key."""
     if any(flag == key or flag.startswith(f"{key}.") for flag in flags):
         return ""
     if any(os.environ.get(_variable(known)) for known in KEYS if f"{key}.".startswith(f"{known}.")):
