@@ -179,8 +179,8 @@ def metrics_page() -> str:
 
     text = (
         f"# Metrics\n\n{WRITTEN_BY}At `http://127.0.0.1:9464/metrics`. Units are base units (seconds, bytes). All "
-        "series of a camera are there from its first frame on. Standard metrics of the process (`process_cpu_seconds_total`, "
-        "`process_resident_memory_bytes`, ...) are there, too.\n"
+        "series of a camera are there from its first frame on. Standard metrics of the process "
+        "(`process_cpu_seconds_total`, `process_resident_memory_bytes`, ...) are there, too.\n"
     )
     components = dict.fromkeys(metric.component for metric in CATALOGUE)
     for component in components:
