@@ -72,11 +72,17 @@ def parse_layers(text: str) -> tuple[int, ...]:
         layers = tuple(int(number) for number in text.split("-"))
     except ValueError:
         layers = ()
+    check_layers(layers, text)
+    return layers
+
+
+def check_layers(layers: tuple[int, ...], text: str | None = None) -> None:
+    """Raises UsageError where sizes of layers are not those of an autoencoder with one narrowest layer."""
     narrowest = min(layers, default=0)
     inside = layers[1:-1]
     if narrowest < 1 or not inside or layers[0] != layers[-1] or layers.count(narrowest) != 1:
+        text = "-".join(map(str, layers)) if text is None else text
         raise UsageError(
             f"--layers {text}: give the sizes from the pixels through one narrowest layer back to the pixels, "
             "as 784-128-64-32-64-128-784"
         )
-    return layers

@@ -22,13 +22,23 @@ from andon_monitor.model.imaging import Pixels
 from numpy.typing import ArrayLike, NDArray
 
 from andon_trainer.data.audit import Audit, audit, far_out
-from andon_trainer.data.dataset import GOOD, Dataset, Sample, choose_input, fingerprint, good_samples, load_images
+from andon_trainer.data.dataset import (
+    GOOD,
+    Dataset,
+    Sample,
+    choose_input,
+    fingerprint,
+    good_samples,
+    load_images,
+    open_dataset,
+)
 from andon_trainer.data.near_duplicates import find_twins
 from andon_trainer.data.splits import Split, common_to, together
 from andon_trainer.evaluation import Evaluation, evaluate
 from andon_trainer.export import graph as export
-from andon_trainer.options import BuildOptions
+from andon_trainer.options import FitOptions, TrainingOptions
 from andon_trainer.progress import Progress, quiet
+from andon_trainer.training.device import choose_device, describe_device, use_threads
 from andon_trainer.training.ensemble import conv_dense, scores_of_unseen, train
 from andon_trainer.training.resolution import PART_SIDES, load_at_best_size
 from andon_trainer.training.schedule import Fitted
@@ -42,7 +52,7 @@ CHECKED_MOST = 200  # held-out frames that torch scores, too
 
 
 @dataclass(frozen=True)
-class Built:
+class FitResult:
     """A finished model and what its report is made of."""
 
     content: bytes
@@ -54,21 +64,29 @@ class Built:
     parity: float
 
 
-def build(
-    dataset: Dataset,
-    options: BuildOptions,
+def fit(
+    data: str | Path | Dataset,
+    options: FitOptions | None = None,
+    *,
     progress: Progress = quiet,
     interrupted: Event | None = None,
-) -> Built:
+) -> FitResult:
     """Train, calibrate, export, verify and, where there are test images, evaluate.
 
-    Raises UsageError (the images), FittingError and ExportError.
+    `data`: a folder or array file of good parts, see `data.dataset.open_dataset`, or what that found. `interrupted`
+    ends the training when it is set; what was learned until then is kept.
+
+    Raises UsageError (the options, the images), FittingError and ExportError.
     """
+    options = options or FitOptions()
+    dataset = data if isinstance(data, Dataset) else open_dataset(Path(data))
     samples = good_samples(dataset)
+    device = choose_device(options)
+    use_threads(options, device, progress)
     reserved = min(RESERVED_SHARE * options.budget, RESERVED_SECONDS)
-    options = replace(options, fit=replace(options.fit, budget=options.budget - reserved))
-    spec, pooling, images, twins = load(samples, options, progress)
-    trained = train(images, twins, spec, pooling, options, progress, interrupted)
+    training = replace(options.training, budget=options.budget - reserved, device=device)
+    spec, pooling, images, twins = load(samples, options, training, progress)
+    trained = train(images, twins, spec, pooling, options, training, progress, interrupted)
     parts = together(trained.splits)
     held_out = images[parts.calibration]
     progress("exporting", 0.0)
@@ -86,7 +104,7 @@ def build(
         name=options.name,
         spec=spec,
         architecture=trained.architecture,
-        training=training_record(samples, trained.fitted, trained.splits, options),
+        training=training_record(samples, trained.fitted, trained.splits, training),
         false_alarm_rate=options.false_alarm_rate,
         keep_outliers=options.keep_outliers,
     )
@@ -105,28 +123,28 @@ def build(
         card = card.model_copy(update={"metrics": evaluation.headline()})
     content = export.pack(graph, card, golden)
     finished = Model.from_bytes(content, options.name, provider="cpu")
-    return Built(content, finished, trained.fitted, evaluation, audited, held_out, parity)
+    return FitResult(content, finished, trained.fitted, evaluation, audited, held_out, parity)
 
 
 def load(
-    samples: Sequence[Sample], options: BuildOptions, progress: Progress
+    samples: Sequence[Sample], options: FitOptions, training: TrainingOptions, progress: Progress
 ) -> tuple[InputSpec, int, Pixels, NDArray[np.int64]]:
     """Choose the input and load the images for it.
 
     Returns the input, how much of it is pooled, the images uint8 [N, H, W, C], and the group of twins of each.
     """
-    if options.dense is None and options.side is None:
+    if not options.is_dense and options.side is None:
 
         def input_of(side: int) -> InputSpec:
             return choose_input(samples, side, options.colour, options.region, options.any_size)
 
         def steps_within_budget(spec: InputSpec) -> float:
             progress("timing a training step", 0.0)
-            seconds = seconds_per_step(conv_dense(spec, options), options.fit)
-            return min(options.fit.iterations, options.fit.budget / seconds)
+            seconds = seconds_per_step(conv_dense(spec, options), training)
+            return min(training.iterations, training.budget / seconds)
 
-        return load_at_best_size(samples, input_of, steps_within_budget, options.fit.seed, progress)
-    inputs = options.dense.layers[0] if options.dense else None
+        return load_at_best_size(samples, input_of, steps_within_budget, options.seed, progress)
+    inputs = options.layers[0] if options.is_dense else None
     side = options.side or PART_SIDES[-1]
     spec = choose_input(samples, side, options.colour, options.region, options.any_size, inputs)
     images = load_images(samples, spec, progress)
@@ -221,7 +239,7 @@ def spread(values: ArrayLike) -> Spread:
 
 
 def training_record(
-    samples: Sequence[Sample], fitted: Fitted, parts_of_each: Sequence[Split], options: BuildOptions
+    samples: Sequence[Sample], fitted: Fitted, parts_of_each: Sequence[Split], options: TrainingOptions
 ) -> Training:
     """What the card says about where the weights came from."""
     parts = together(parts_of_each)
@@ -235,18 +253,12 @@ def training_record(
         validation_is_calibration=bool(np.array_equal(parts.validation, parts.calibration)),
         twin_groups=int((np.bincount(parts.groups) > 1).sum()),
         fingerprint=fingerprint(samples),
-        seed=options.fit.seed,
+        seed=options.seed,
         iterations=fitted.iterations,
         seconds=round(fitted.seconds, 1),
         ended=fitted.ended,
-        device=device_used(options.fit.device),
+        device=describe_device(options.device),
     )
-
-
-def device_used(device: str) -> str:
-    """`cuda`, or `cpu` with the number of threads: other numbers of them round otherwise."""
-    count = torch.get_num_threads()
-    return device if device != "cpu" else f"cpu, {count} thread{'' if count == 1 else 's'}"
 
 
 def versions() -> dict[str, str]:

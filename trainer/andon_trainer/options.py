@@ -1,37 +1,162 @@
-"""What `fit` was asked for."""
+"""What `fit` is asked for, from Python and on the command line alike: options, their defaults and their checks."""
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass
+from typing import cast
 
-from andon_trainer.architecture import Kind, Loss
-from andon_trainer.training.schedule import FitOptions
+from andon_monitor.errors import UsageError
+
+from andon_trainer.architecture import ARCHITECTURES, DENSE_LOSSES, KINDS, LOSSES, WIDTHS, Kind, Loss, check_layers
+
+COLOURS = ("auto", "grey", "rgb")
+DEVICES = ("auto", "cpu", "cuda")
+MIN_REGION_PIXELS = 16  # a smaller region of interest has too little to learn from
 
 
 @dataclass(frozen=True)
-class DenseOptions:
-    """The dense architecture instead of the convolutional one: sizes of its layers, and its kind."""
+class TrainingOptions:
+    """How one network is trained: until `iterations` or `budget` seconds are over or nothing improves any more.
 
-    layers: tuple[int, ...]
-    kind: Kind = "plain"
-
-
-@dataclass(frozen=True)
-class BuildOptions:
-    """All of it; `budget` is in seconds and covers everything, training and what follows it.
-
-    Without a `side` the images choose the resolution, without `networks` the budget how many are trained; `size` is one
-    of `WIDTHS`. With `keep_outliers` every held-out image sets the threshold, also one that scores like no good part.
+    With the same seed, machine and number of threads the weights are the same, unless the budget ends the training.
     """
 
-    name: str
-    false_alarm_rate: float = 0.001
-    budget: float = 600.0
-    side: int | None = None
-    size: str = "base"
-    networks: int | None = None
-    colour: str = "auto"
-    region: tuple[int, int, int, int] | None = None
-    any_size: bool = False
-    keep_outliers: bool = False
-    dense: DenseOptions | None = None
-    loss: Loss = "l1-ssim"
-    fit: FitOptions = field(default_factory=FitOptions)
+    iterations: int = 9000
+    budget: float = 560.0
+    batch: int = 16
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-2
+    seed: int = 0
+    device: str = "cpu"
+
+
+# What each architecture is trained with where nobody says otherwise. Dense networks are small: many frames fit into a
+# step, and a third of the steps is enough.
+TRAINING = {
+    "conv-dense": TrainingOptions(),
+    "dense": TrainingOptions(iterations=3000, batch=256, learning_rate=1e-3),
+}
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """Everything that can be asked of `fit`, under the names of the command line's options.
+
+    `None` leaves the choice to Andon: the architecture chooses `kind`, `loss`, `iterations`, `batch` and
+    `learning_rate`, the images choose `side`, and the budget chooses how many `networks` are trained.
+
+    Raises UsageError, which names the option as the command line spells it, its value, and what is right.
+
+        FitOptions(false_alarm_rate=0.01, budget=240, region=(40, 0, 600, 480))
+    """
+
+    name: str = "model"  # in verdicts and metrics
+    false_alarm_rate: float = 0.001  # share of good parts that may be flagged
+    architecture: str = "conv-dense"  # or dense, for small images
+    layers: tuple[int, ...] = (784, 128, 64, 32, 64, 128, 784)  # sizes of the dense architecture's layers
+    kind: str | None = None  # of dense autoencoder, one of KINDS; plain by default
+    loss: str | None = None  # of the reconstruction, one of LOSSES; l1-ssim by default, mse for dense
+    budget: float = 600.0  # seconds for everything: reading images, training, calibration, evaluation
+    iterations: int | None = None  # training steps at most, of all networks together
+    batch: int | None = None  # frames in a training step
+    learning_rate: float | None = None  # the highest
+    seed: int = 0
+    side: int | None = None  # frames are scaled to an area of about side x side pixels
+    size: str = "base"  # of the conv-dense network, one of WIDTHS
+    networks: int | None = None  # each trained without another part of the images, then averaged
+    colour: str = "auto"  # or grey, rgb
+    region: tuple[int, int, int, int] | None = None  # of interest: left, top, width, height in pixels
+    any_size: bool = False  # accept images of other sizes than most
+    keep_outliers: bool = False  # held-out images that score far from all others set the threshold, too
+    device: str = "auto"  # to train on: cpu, cuda; dense always trains on the CPU
+    threads: int = 0  # to train on; 0 for as many as are fastest here
+
+    def __post_init__(self) -> None:
+        check_choice("--architecture", self.architecture, ARCHITECTURES)
+        check_range("--false-alarm-rate", self.false_alarm_rate, 1e-9, 0.5)
+        if self.side is not None:
+            check_range("--side", self.side, 64, 2048)
+        check_choice("--size", self.size, tuple(WIDTHS))
+        if self.kind is not None:
+            if not self.is_dense:
+                raise UsageError(f"--kind {self.kind}: only with --architecture dense")
+            check_choice("--kind", self.kind, KINDS)
+        if self.is_dense and self.size != "base":
+            raise UsageError(f"--size {self.size}: only with --architecture conv-dense; dense has --layers")
+        if self.loss is not None:
+            check_choice("--loss", self.loss, DENSE_LOSSES if self.is_dense else LOSSES)
+        if self.networks is not None:
+            check_range("--networks", self.networks, 1, 5)
+            if self.is_dense:
+                raise UsageError(f"--networks {self.networks}: only with --architecture conv-dense; dense is one")
+        training = self.training
+        check_range("--iterations", training.iterations, 1, 10_000_000)
+        check_range("--batch", training.batch, 2, 4096)
+        check_range("--learning-rate", training.learning_rate, 1e-8, 1.0)
+        check_range("--threads", self.threads, 0, 1024)
+        check_choice("--colour", self.colour, COLOURS)
+        check_choice("--device", self.device, DEVICES)
+        check_layers(self.layers)
+        if not 1 <= self.budget < math.inf:
+            raise UsageError(f"--budget {self.budget:g}: give a time of at least a second, as 90s, 10m or 1h")
+        if self.region is not None:
+            check_region(self.region)
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether the network is the dense one for small images."""
+        return self.architecture == "dense"
+
+    @property
+    def dense_kind(self) -> Kind:
+        """The kind of dense autoencoder."""
+        return cast(Kind, self.kind or "plain")
+
+    @property
+    def reconstruction_loss(self) -> Loss:
+        """The loss of the reconstruction, chosen by the architecture where nobody says."""
+        return cast(Loss, self.loss or ("mse" if self.is_dense else "l1-ssim"))
+
+    @property
+    def training(self) -> TrainingOptions:
+        """How networks are trained, before `fit` chooses the device and how much of the budget the training has."""
+        usual = TRAINING[self.architecture]
+        return TrainingOptions(
+            iterations=usual.iterations if self.iterations is None else self.iterations,
+            budget=self.budget,
+            batch=usual.batch if self.batch is None else self.batch,
+            learning_rate=usual.learning_rate if self.learning_rate is None else self.learning_rate,
+            seed=self.seed,
+        )
+
+
+def parse_region(text: str) -> tuple[int, int, int, int]:
+    """`left,top,width,height` in pixels. Raises UsageError."""
+    try:
+        left, top, width, height = (int(part) for part in text.split(","))
+    except ValueError:
+        left, top, width, height = -1, 0, 0, 0
+    region = left, top, width, height
+    check_region(region, text)
+    return region
+
+
+def check_region(region: tuple[int, int, int, int], text: str | None = None) -> None:
+    """Raises UsageError where a region (left, top, width, height) is outside every image, or too small."""
+    left, top, width, height = region
+    if min(left, top) < 0 or min(width, height) < MIN_REGION_PIXELS:
+        text = ",".join(map(str, region)) if text is None else text
+        raise UsageError(
+            f"--region {text}: give left,top,width,height in pixels, at least {MIN_REGION_PIXELS} wide and high"
+        )
+
+
+def check_range(option: str, value: float, lowest: float, highest: float) -> None:
+    """Raises UsageError where an option's value is outside its range, or not a number."""
+    if not lowest <= value <= highest:
+        raise UsageError(f"{option} {value}: give a number between {lowest:g} and {highest:g}")
+
+
+def check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raises UsageError where an option's value is none of its choices."""
+    if value not in choices:
+        raise UsageError(f"{option} {value}: choose {', '.join(choices)}")

@@ -5,9 +5,10 @@ import torch.nn.functional as F
 from andon_monitor.model.imaging import Pixels
 from andon_trainer.network.linear import principal_components
 from andon_trainer.network.tensors import to_unit
+from andon_trainer.options import TrainingOptions
 from andon_trainer.scoring.detector import Reading
 from andon_trainer.training.dense import DenseDetector
-from andon_trainer.training.schedule import Course, FitOptions
+from andon_trainer.training.schedule import Course
 from torch import Tensor, nn
 
 COMPONENTS = 64
@@ -87,7 +88,7 @@ def dissimilarity(a: Tensor, b: Tensor) -> Tensor:
 
 
 def fit_convolutional(
-    images: Pixels, options: FitOptions, similarity: bool
+    images: Pixels, options: TrainingOptions, similarity: bool
 ) -> tuple[ConvolutionalAutoencoder, int, float]:
     """Train on images uint8 [N, H, W, C] with Adam. Returns network, iterations and seconds."""
     torch.manual_seed(options.seed)

@@ -16,11 +16,11 @@ from andon_trainer.data.dataset import Dataset, choose_input, load_images
 from andon_trainer.data.near_duplicates import find_twins
 from andon_trainer.data.splits import Split, split
 from andon_trainer.export import graph as export
-from andon_trainer.fitting import build, training_record, write_card
+from andon_trainer.fitting import fit, training_record, write_card
 from andon_trainer.network.tensors import to_unit
-from andon_trainer.options import BuildOptions
+from andon_trainer.options import FitOptions, TrainingOptions
 from andon_trainer.training.dense import DenseDetector, fit_dense
-from andon_trainer.training.schedule import FitOptions, Fitted
+from andon_trainer.training.schedule import Fitted
 from numpy.typing import NDArray
 from onnx import ModelProto
 from torch import nn
@@ -93,15 +93,17 @@ Method = Callable[[Task], bytes]  # to the content of a model file
 def andon(task: Task, long: bool = False, **overrides: object) -> bytes:
     """`andon-trainer fit` with its defaults, or with other options."""
     times = LONG if long else 1
-    usual = FitOptions(seed=task.seed)
-    options = BuildOptions(
+    options = FitOptions(
         name="andon",
         false_alarm_rate=FALSE_ALARM_RATE,
         budget=times * task.budget,
+        iterations=times * FitOptions().training.iterations,
+        seed=task.seed,
         any_size=True,
-        fit=replace(usual, iterations=times * usual.iterations),
+        device="cpu",
+        threads=torch.get_num_threads(),
     )
-    return build(replace(task.dataset, test=()), replace(options, **overrides)).content
+    return fit(replace(task.dataset, test=()), replace(options, **overrides)).content
 
 
 def pca(task: Task) -> bytes:
@@ -119,7 +121,7 @@ def dense(task: Task) -> bytes:
     height, width, channels = given.images.shape[1:]
     pixels = height * width * channels
     arch = DenseArchitecture(height, width, channels, (pixels, HIDDEN, LATENT, HIDDEN, pixels))
-    options = FitOptions(seed=task.seed, budget=task.budget, learning_rate=LEARNING_RATE)
+    options = TrainingOptions(seed=task.seed, budget=task.budget, learning_rate=LEARNING_RATE)
     network, fitted = fit_dense(given.images, given.parts, arch, options)
     detector = DenseDetector(network)
     return pack(task, given, "dense", export_detector(given, detector, fitted.iterations, fitted.seconds))
@@ -128,7 +130,7 @@ def dense(task: Task) -> bytes:
 def convolutional(task: Task, similarity: bool) -> bytes:
     """The plain convolutional autoencoder."""
     given = Prepared.of(task)
-    options = FitOptions(seed=task.seed, budget=task.budget, learning_rate=LEARNING_RATE)
+    options = TrainingOptions(seed=task.seed, budget=task.budget, learning_rate=LEARNING_RATE)
     network, iterations, seconds = fit_convolutional(given.learned_from, options, similarity)
     detector = (SimilarityDetector if similarity else DenseDetector)(network)
     return pack(task, given, "conv", export_detector(given, detector, iterations, seconds))
@@ -154,7 +156,7 @@ def export_detector(given: Prepared, detector: DenseDetector, iterations: int, s
 def pack(task: Task, given: Prepared, name: str, trained: Trained) -> bytes:
     """The model file of a graph, calibrated as Andon's own are."""
     fitted = Fitted(nn.Identity(), iterations=trained.iterations, seconds=trained.seconds, ended="budget")
-    options = BuildOptions(name, fit=FitOptions(seed=task.seed))
+    options = TrainingOptions(seed=task.seed)
     card, _ = write_card(
         trained.graph,
         trained.golden,
@@ -189,7 +191,7 @@ def find_method(name: str) -> Method:
         return METHODS[name]
     base, _, text = name.partition(":")
     key, _, value = text.partition("=")
-    known = {field.name for field in fields(BuildOptions)} - {"name", "fit"}
+    known = {field.name for field in fields(FitOptions)} - {"name"}
     if base != "andon" or key not in known or not value:
         raise UsageError(f"--method {name}: choose {', '.join(METHODS)}, or andon:OPTION=VALUE as andon:side=192")
     return partial(andon, **{key: int(value) if value.isdecimal() else value})

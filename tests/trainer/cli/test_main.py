@@ -14,7 +14,7 @@ import onnx
 import pytest
 from andon_monitor.errors import UsageError
 from andon_monitor.model.file import Golden, Model
-from andon_trainer.cli.console import parse_duration, parse_region
+from andon_trainer.cli.console import parse_duration
 from andon_trainer.data.splits import split
 
 from tests.fixtures.commands import run_command
@@ -265,12 +265,6 @@ def test_durations(text: str, seconds: float) -> None:
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="give a time"):
         parse_duration("--budget", text)
-
-
-@pytest.mark.parametrize("text", ["", "1,2,3", "a,b,c,d", "-1,0,50,50", "0,0,4,50"])
-def test_what_is_no_region_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="give left,top,width,height"):
-        parse_region(text)
 
 
 def test_a_small_network_is_smaller(tmp_path: Path) -> None:

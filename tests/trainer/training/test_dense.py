@@ -10,8 +10,8 @@ from andon_monitor.model.autoencoder import Autoencoder
 from andon_trainer.architecture import DenseArchitecture, parse_layers
 from andon_trainer.data.splits import Split
 from andon_trainer.network.tensors import to_unit
+from andon_trainer.options import TrainingOptions
 from andon_trainer.training.dense import DenseAutoencoder, fit_dense
-from andon_trainer.training.schedule import FitOptions
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 
@@ -26,7 +26,7 @@ def fitted(
     iterations: int = 400, seed: int = 0, layers: str = "64-128-64-8-64-128-64", **changes: object
 ) -> DenseAutoencoder:
     arch = DenseArchitecture(8, 8, 1, parse_layers(layers), **changes)
-    options = FitOptions(iterations=iterations, batch=256, learning_rate=2e-3, seed=seed)
+    options = TrainingOptions(iterations=iterations, batch=256, learning_rate=2e-3, seed=seed)
     return fit_dense(DIGITS, PARTS, arch, options)[0]
 
 

@@ -11,20 +11,19 @@ from andon_trainer.data.dataset import open_dataset
 from andon_trainer.data.splits import common_to, splits
 from andon_trainer.errors import FittingError
 from andon_trainer.export import graph as export
-from andon_trainer.fitting import build
+from andon_trainer.fitting import fit
 from andon_trainer.network.conv_dense import Autoencoder
-from andon_trainer.options import BuildOptions
+from andon_trainer.options import FitOptions, TrainingOptions
 from andon_trainer.scoring.detector import Detector, build_member
 from andon_trainer.training import ensemble as training
 from andon_trainer.training.ensemble import STEPS_EACH, Trained, networks_within_budget, scores_of_unseen
-from andon_trainer.training.schedule import FitOptions, Fitted
+from andon_trainer.training.schedule import Fitted
 
-TWO = BuildOptions("two", false_alarm_rate=0.1, side=64, networks=2, fit=FitOptions(iterations=32, batch=4))
+TWO = FitOptions(false_alarm_rate=0.1, side=64, networks=2, iterations=32, batch=4, threads=1)
 
 
 def test_of_two_networks_each_tells_the_threshold_what_images_score_that_it_did_not_see(sample_folder: Path) -> None:
-    dataset = open_dataset(sample_folder)
-    built = build(dataset, TWO)
+    built = fit(sample_folder, TWO)
     record, calibration = built.model.card.training, built.model.card.calibration
     assert (record.networks, record.images, record.iterations) == (2, 32, 32)
     assert record.calibration_images == calibration.count == len(built.held_out) == pytest.approx(2 * 32 / 3, abs=2)
@@ -65,7 +64,7 @@ def test_what_one_network_says_is_put_where_the_mean_of_all_would_be() -> None:
 def test_no_network_is_trained_when_the_time_is_over(sample_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "RESERVED_FOR_ANOTHER", 10_000.0)
     with pytest.raises(FittingError, match="too short"):
-        build(open_dataset(sample_folder), TWO)
+        fit(sample_folder, TWO)
 
 
 def test_an_interrupted_second_network_leaves_the_first(sample_folder: Path) -> None:
@@ -75,7 +74,7 @@ def test_an_interrupted_second_network_leaves_the_first(sample_folder: Path) -> 
         if what.startswith("training network 2 of 2"):
             interrupted.set()
 
-    card = build(open_dataset(sample_folder), TWO, interrupt, interrupted).model.card
+    card = fit(open_dataset(sample_folder), TWO, progress=interrupt, interrupted=interrupted).model.card
     assert card.training.networks == 1
     assert card.training.images + card.training.calibration_images == 32
 
@@ -95,5 +94,5 @@ def test_as_many_networks_are_trained_as_the_budget_is_enough_for(
     iterations: int, budget: float, seconds: float, networks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "seconds_per_step", lambda arch, options: seconds)
-    options = FitOptions(iterations=iterations, budget=budget)
+    options = TrainingOptions(iterations=iterations, budget=budget)
     assert networks_within_budget(Architecture(64, 64, 1), options, lambda what, share: None) == networks

@@ -13,10 +13,10 @@ from andon_trainer.data.splits import Split
 from andon_trainer.errors import FittingError
 from andon_trainer.network.conv_dense import Autoencoder
 from andon_trainer.network.tensors import normalise, to_unit
+from andon_trainer.options import TrainingOptions
 from andon_trainer.training import loop as fitting
 from andon_trainer.training import schedule as course
 from andon_trainer.training.loop import batch_stream, fit, losses, prefetch
-from andon_trainer.training.schedule import FitOptions
 
 ARCH = Architecture(64, 64, 1)
 SPLIT = Split(np.arange(0, 24), np.arange(24, 32), np.arange(24, 32), groups=np.arange(32))
@@ -29,7 +29,7 @@ def images(sample_folder) -> np.ndarray:
 
 
 def test_training_lowers_the_loss_on_images_it_never_sees(images: np.ndarray) -> None:
-    fitted = fit(images, SPLIT, ARCH, FitOptions(iterations=60, batch=8))
+    fitted = fit(images, SPLIT, ARCH, TrainingOptions(iterations=60, batch=8))
     assert fitted.ended in ("iterations", "early")
     losses = [look.validation_loss for look in fitted.looks]
     assert min(losses) < 0.75 * losses[0]
@@ -54,7 +54,7 @@ def test_each_loss_of_rebuilding_teaches_a_network_to_rebuild(images: np.ndarray
 
 def test_one_seed_gives_one_network_and_another_seed_another(images: np.ndarray) -> None:
     def weights(seed: int) -> torch.Tensor:
-        fitted = fit(images, SPLIT, ARCH, FitOptions(iterations=6, batch=4, seed=seed))
+        fitted = fit(images, SPLIT, ARCH, TrainingOptions(iterations=6, batch=4, seed=seed))
         return torch.cat([parameter.flatten() for parameter in fitted.network.parameters()])
 
     first = weights(1)
@@ -64,7 +64,7 @@ def test_one_seed_gives_one_network_and_another_seed_another(images: np.ndarray)
 
 def test_the_budget_ends_the_training(images: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fitting, "PATIENCE", course.EVALUATIONS + 1)  # so few steps may well bring no progress
-    fitted = fit(images, SPLIT, ARCH, FitOptions(iterations=10**9, batch=4, budget=10))
+    fitted = fit(images, SPLIT, ARCH, TrainingOptions(iterations=10**9, batch=4, budget=10))
     assert fitted.ended == "budget"
     assert 0 < fitted.iterations < 10**5
     rates = [look.learning_rate for look in fitted.looks]
@@ -76,7 +76,7 @@ def test_the_last_look_that_went_well_is_kept(images: np.ndarray, monkeypatch: p
     losses = iter([(2.0, 0.5), (1.0, 0.6), (1.1, 0.51), (1.015, 0.6), (1.5, 0.505), (1.6, 0.52), (1.5, 0.6)])
     monkeypatch.setattr(course, "EVALUATIONS", 7)
     monkeypatch.setattr(fitting, "evaluate", lambda network, batches: next(losses))
-    fitted = fit(images, SPLIT, ARCH, FitOptions(iterations=14, batch=4))
+    fitted = fit(images, SPLIT, ARCH, TrainingOptions(iterations=14, batch=4))
     (kept,) = fitted.kept
     assert (kept.validation_loss, kept.reconstruction_loss) == (1.5, 0.505)
     assert [look.iteration for look in fitted.looks if look is kept] == [kept.iteration]
@@ -89,7 +89,7 @@ def test_an_interruption_keeps_the_best_model_so_far(images: np.ndarray) -> None
         if what.startswith("loss"):
             interrupted.set()
 
-    fitted = fit(images, SPLIT, ARCH, FitOptions(iterations=200, batch=4), stop_after_a_look, interrupted)
+    fitted = fit(images, SPLIT, ARCH, TrainingOptions(iterations=200, batch=4), stop_after_a_look, interrupted)
     assert fitted.ended == "interrupted"
     assert fitted.looks
     assert fitted.iterations < 100
@@ -97,12 +97,12 @@ def test_an_interruption_keeps_the_best_model_so_far(images: np.ndarray) -> None
 
 def test_a_loss_that_explodes_is_reported(images: np.ndarray) -> None:
     with pytest.raises(FittingError, match="lower --learning-rate"):
-        fit(images, SPLIT, ARCH, FitOptions(iterations=100, batch=4, learning_rate=1e30))
+        fit(images, SPLIT, ARCH, TrainingOptions(iterations=100, batch=4, learning_rate=1e30))
 
 
 def test_each_pass_shows_every_image_once() -> None:
     images = np.stack([np.full((32, 32, 1), 20 * i, np.uint8) for i in range(1, 9)])
-    stream = batch_stream(images, FitOptions(batch=4), Variation())
+    stream = batch_stream(images, TrainingOptions(batch=4), Variation())
     levels = [item.clean.mean() for _ in range(2) for item in next(stream)]
     order = np.argsort(np.argsort(levels))
     assert len(set(order)) == 8
@@ -122,6 +122,6 @@ def test_prefetch_keeps_the_order_and_passes_errors_on() -> None:
 
 def test_says_whether_good_parts_are_a_texture(images: np.ndarray) -> None:
     noise = np.random.default_rng(0).integers(0, 256, images.shape, dtype=np.uint8)
-    options = FitOptions(iterations=1, batch=4)
+    options = TrainingOptions(iterations=1, batch=4)
     assert fit(noise, SPLIT, ARCH, options).texture
     assert not fit(images, SPLIT, ARCH, options).texture

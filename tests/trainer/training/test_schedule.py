@@ -5,8 +5,9 @@ from threading import Event
 import pytest
 import torch
 from andon_trainer.errors import FittingError
+from andon_trainer.options import TrainingOptions
 from andon_trainer.training import schedule as course
-from andon_trainer.training.schedule import Course, FitOptions, Fitted, Look, Step, in_a_row, schedule
+from andon_trainer.training.schedule import Course, Fitted, Look, Step, in_a_row, schedule
 from torch import nn
 
 
@@ -25,7 +26,7 @@ def look(course: Course, step: Step, loss: float = 1.0) -> Look:
 
 
 def test_steps_are_counted_and_end_with_the_iterations() -> None:
-    taken = Course(FitOptions(iterations=10, learning_rate=2.0))
+    taken = Course(TrainingOptions(iterations=10, learning_rate=2.0))
     steps = list(taken)
     assert [step.iteration for step in steps] == list(range(1, 11))
     assert [step.done for step in steps] == pytest.approx([i / 10 for i in range(10)])
@@ -35,14 +36,14 @@ def test_steps_are_counted_and_end_with_the_iterations() -> None:
 
 def test_looks_are_spread_over_the_training_and_the_last_step_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(course, "EVALUATIONS", 4)
-    taken = Course(FitOptions(iterations=12))
+    taken = Course(TrainingOptions(iterations=12))
     looked = [look(taken, step).iteration for step in taken if taken.look_is_due(step)]
     assert looked == [4, 7, 10, 12]
 
 
 def test_time_that_is_over_ends_a_training() -> None:
     network = network_of(1.0)
-    taken = Course(FitOptions(iterations=10**9, budget=0.2))
+    taken = Course(TrainingOptions(iterations=10**9, budget=0.2))
     for step in taken:
         taken.keep(look(taken, step), network)
     fitted = taken.finish(network)
@@ -55,7 +56,7 @@ def test_time_that_is_over_ends_a_training() -> None:
 
 def test_the_network_gets_the_weights_that_were_kept_last() -> None:
     network = network_of(0.0)
-    taken = Course(FitOptions(iterations=5))
+    taken = Course(TrainingOptions(iterations=5))
     for step in taken:
         with torch.no_grad():
             next(network.parameters()).fill_(step.iteration)
@@ -71,7 +72,7 @@ def test_the_network_gets_the_weights_that_were_kept_last() -> None:
 
 def test_an_interruption_ends_a_training_before_the_next_step() -> None:
     network, interrupted = network_of(1.0), Event()
-    taken = Course(FitOptions(iterations=100), interrupted)
+    taken = Course(TrainingOptions(iterations=100), interrupted)
     for step in taken:
         taken.keep(look(taken, step), network)
         if step.iteration == 3:
@@ -82,7 +83,7 @@ def test_an_interruption_ends_a_training_before_the_next_step() -> None:
 
 def test_a_training_may_end_early() -> None:
     network = network_of(1.0)
-    taken = Course(FitOptions(iterations=100))
+    taken = Course(TrainingOptions(iterations=100))
     for step in taken:
         taken.keep(look(taken, step), network)
         if step.iteration == 7:
@@ -95,11 +96,11 @@ def test_a_training_may_end_early() -> None:
 def test_a_training_without_a_look_leaves_nothing_and_says_why() -> None:
     interrupted = Event()
     interrupted.set()
-    stopped = Course(FitOptions(iterations=100), interrupted)
+    stopped = Course(TrainingOptions(iterations=100), interrupted)
     assert not list(stopped)
     with pytest.raises(FittingError, match="interrupted before there was a model"):
         stopped.finish(network_of(1.0))
-    late = Course(FitOptions(iterations=100, budget=1e-9))
+    late = Course(TrainingOptions(iterations=100, budget=1e-9))
     assert not list(late)
     with pytest.raises(FittingError, match="too short for this machine; give a longer --budget"):
         late.finish(network_of(1.0))
@@ -107,7 +108,7 @@ def test_a_training_without_a_look_leaves_nothing_and_says_why() -> None:
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
 def test_a_loss_that_is_no_number_is_refused(loss: float) -> None:
-    taken = Course(FitOptions(iterations=3, learning_rate=0.5))
+    taken = Course(TrainingOptions(iterations=3, learning_rate=0.5))
     step = next(iter(taken))
     with pytest.raises(FittingError, match=r"after 1 iterations; give a lower --learning-rate than 0\.5"):
         look(taken, step, loss)

@@ -7,9 +7,9 @@ import pytest
 import torch
 from andon_trainer.architecture import Architecture
 from andon_trainer.data.splits import split
+from andon_trainer.options import TrainingOptions
 from andon_trainer.training import timing as pace
 from andon_trainer.training.loop import fit
-from andon_trainer.training.schedule import FitOptions
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def threads() -> Iterator[None]:
 
 def test_timing_a_step_does_not_change_what_is_learned_afterwards() -> None:
     images = np.random.default_rng(0).integers(0, 256, (12, 64, 64, 1), dtype=np.uint8)
-    parts, arch, options = split(np.arange(12), 0), Architecture(64, 64, 1), FitOptions(iterations=3, batch=4)
+    parts, arch, options = split(np.arange(12), 0), Architecture(64, 64, 1), TrainingOptions(iterations=3, batch=4)
     before = fit(images, parts, arch, options).network.state_dict()
     assert pace.seconds_per_step(arch, options) > 0
     after = fit(images, parts, arch, options).network.state_dict()

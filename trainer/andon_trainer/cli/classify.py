@@ -7,8 +7,9 @@ import typer
 from andon_monitor.common.files import write_whole
 from andon_monitor.errors import UsageError
 
-from andon_trainer.cli.console import ModelFile, Output, check_choice, check_range, progress_bar, say
+from andon_trainer.cli.console import ModelFile, Output, progress_bar, say
 from andon_trainer.cli.images import Picture, check_targets, print_table, say_picture
+from andon_trainer.options import check_choice, check_range
 
 if TYPE_CHECKING:
     from andon_trainer.uses.curve import Curve

@@ -7,7 +7,7 @@ import typer
 from andon_monitor.common.files import check_writable, whole_file, write_whole
 from andon_monitor.errors import UsageError
 
-from andon_trainer.cli.console import ModelFile, Output, check_range, progress_bar, say
+from andon_trainer.cli.console import ModelFile, Output, progress_bar, say
 from andon_trainer.cli.images import (
     Images,
     Picture,
@@ -18,6 +18,7 @@ from andon_trainer.cli.images import (
     say_picture,
     spread,
 )
+from andon_trainer.options import check_range
 
 
 def compress(

@@ -48,41 +48,6 @@ def parse_duration(option: str, text: str) -> float:
     return seconds
 
 
-def parse_region(text: str | None) -> tuple[int, int, int, int] | None:
-    """`left,top,width,height` in pixels. Raises UsageError."""
-    if text is None:
-        return None
-    try:
-        left, top, width, height = (int(part) for part in text.split(","))
-    except ValueError:
-        left, top, width, height = -1, 0, 0, 0
-    if min(left, top) < 0 or min(width, height) < 16:
-        raise UsageError(f"--region {text}: give left,top,width,height in pixels, at least 16 wide and high")
-    return left, top, width, height
-
-
-def check_range(option: str, value: float, least: float, most: float) -> None:
-    """Raises UsageError where an option's value is outside its range, or not a number."""
-    if not least <= value <= most:
-        raise UsageError(f"{option} {value}: give a number between {least:g} and {most:g}")
-
-
-def check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
-    """Raises UsageError where an option's value is none of its choices."""
-    if value not in choices:
-        raise UsageError(f"{option} {value}: choose {', '.join(choices)}")
-
-
-def choose_device(name: str) -> str:
-    """The torch device to train on. Raises UsageError where it cannot be had."""
-    import torch
-
-    check_choice("--device", name, ("auto", "cpu", "cuda"))
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UsageError("--device cuda: torch finds no GPU here; choose cpu")
-    return name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-
-
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
     """A bar on standard error that says what is being done, gone when it is done.

@@ -7,7 +7,7 @@ import typer
 from andon_monitor.common.files import check_writable, write_whole
 from andon_monitor.errors import UsageError
 
-from andon_trainer.cli.console import ModelFile, check_range, progress_bar, say
+from andon_trainer.cli.console import ModelFile, progress_bar, say
 from andon_trainer.cli.images import (
     Images,
     ImageSet,
@@ -19,6 +19,7 @@ from andon_trainer.cli.images import (
     say_picture,
     spread,
 )
+from andon_trainer.options import check_range
 
 
 def denoise(

@@ -3,30 +3,27 @@
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn, cast
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from andon_monitor.common.files import check_writable, write_whole
 from andon_monitor.errors import AndonError, UsageError
 
-from andon_trainer.architecture import ARCHITECTURES, DENSE_LOSSES, KINDS, LOSSES, WIDTHS, Kind, Loss, parse_layers
+from andon_trainer.architecture import parse_layers
 from andon_trainer.cli.console import (
     Data,
     FalseAlarmRate,
     ModelFile,
     Output,
-    check_choice,
-    check_range,
-    choose_device,
     err,
     graceful_interrupt,
     out,
     parse_duration,
-    parse_region,
     progress_bar,
     say,
 )
 from andon_trainer.cli.uses import app as uses
+from andon_trainer.options import FitOptions, check_range, parse_region
 
 if TYPE_CHECKING:
     from andon_trainer.data.audit import Odd
@@ -136,33 +133,28 @@ def fit(
 
     Ctrl-C ends the training and writes the best model so far; a second one ends at once and writes nothing.
     """
-    check_range("--false-alarm-rate", false_alarm_rate, 1e-9, 0.5)
-    if side is not None:
-        check_range("--side", side, 64, 2048)
-    check_choice("--size", size, tuple(WIDTHS))
-    check_choice("--architecture", architecture, ARCHITECTURES)
-    is_dense = architecture == "dense"
-    if not is_dense and kind is not None:
-        raise UsageError(f"--kind {kind}: of --architecture dense; conv-dense is a denoising autoencoder")
-    if is_dense and size != "base":
-        raise UsageError(f"--size {size}: of --architecture conv-dense; dense has --layers")
-    check_choice("--kind", kind := kind or "plain", KINDS)
-    check_choice("--loss", loss := loss or ("mse" if is_dense else "l1-ssim"), DENSE_LOSSES if is_dense else LOSSES)
-    iterations = (3000 if is_dense else 9000) if iterations is None else iterations
-    batch = (256 if is_dense else 16) if batch is None else batch
-    learning_rate = (1e-3 if is_dense else 3e-3) if learning_rate is None else learning_rate
-    if networks is not None:
-        check_range("--networks", networks, 1, 5)
-        if is_dense:
-            raise UsageError(f"--networks {networks}: of --architecture conv-dense; dense is one")
-    check_range("--iterations", iterations, 1, 10_000_000)
-    check_range("--batch", batch, 2, 4096)
-    check_range("--threads", threads, 0, 1024)
-    check_range("--learning-rate", learning_rate, 1e-8, 1.0)
-    check_choice("--colour", colour, ("auto", "grey", "rgb"))
-    sizes = parse_layers(layers)
-    seconds = parse_duration("--budget", budget)
-    parsed_region = parse_region(region)
+    options = FitOptions(
+        name=name or output.stem,
+        false_alarm_rate=false_alarm_rate,
+        architecture=architecture,
+        layers=parse_layers(layers),
+        kind=kind,
+        loss=loss,
+        budget=parse_duration("--budget", budget),
+        iterations=iterations,
+        batch=batch,
+        learning_rate=learning_rate,
+        seed=seed,
+        side=side,
+        size=size,
+        networks=networks,
+        colour=colour,
+        region=None if region is None else parse_region(region),
+        any_size=any_size,
+        keep_outliers=keep_outliers,
+        device=device,
+        threads=threads,
+    )
 
     from andon_trainer.data.dataset import open_dataset
 
@@ -171,45 +163,13 @@ def fit(
     if report is not None:
         check_writable(report)
 
-    import torch
-
+    from andon_trainer import fitting
     from andon_trainer.evaluation import to_table
-    from andon_trainer.fitting import build
-    from andon_trainer.options import BuildOptions, DenseOptions
     from andon_trainer.report import write_report
     from andon_trainer.report.words import data_warnings
-    from andon_trainer.training.schedule import FitOptions
-    from andon_trainer.training.timing import use_fastest_threads
 
-    device = "cpu" if is_dense else choose_device(device)  # so small a network gains nothing from a GPU
-    if threads:
-        torch.set_num_threads(threads)
-    options = BuildOptions(
-        name=name or output.stem,
-        false_alarm_rate=false_alarm_rate,
-        budget=seconds,
-        side=side,
-        size=size,
-        networks=networks,
-        colour=colour,
-        region=parsed_region,
-        any_size=any_size,
-        keep_outliers=keep_outliers,
-        dense=DenseOptions(sizes, cast(Kind, kind)) if is_dense else None,
-        loss=cast(Loss, loss),
-        fit=FitOptions(
-            iterations=iterations,
-            batch=batch,
-            learning_rate=learning_rate,
-            seed=seed,
-            device=device,
-        ),
-    )
     with progress_bar() as show, graceful_interrupt() as interrupted:
-        if not threads and device == "cpu":
-            show("timing threads", 0.0)
-            use_fastest_threads()
-        built = build(dataset, options, show, interrupted)
+        built = fitting.fit(dataset, options, progress=show, interrupted=interrupted)
     write_whole(output, built.content)
     if built.evaluation is not None:
         out.print(to_table(built.evaluation))

@@ -7,8 +7,9 @@ import typer
 from andon_monitor.common.files import write_whole
 from andon_monitor.errors import UsageError
 
-from andon_trainer.cli.console import ModelFile, check_choice, progress_bar, say
+from andon_trainer.cli.console import ModelFile, progress_bar, say
 from andon_trainer.cli.images import Picture, check_targets, print_table, say_picture
+from andon_trainer.options import check_choice
 
 
 def reduce(

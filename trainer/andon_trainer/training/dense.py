@@ -20,11 +20,12 @@ from torch import Tensor, nn
 from andon_trainer.architecture import DenseArchitecture
 from andon_trainer.data.splits import Split
 from andon_trainer.network.tensors import to_unit
+from andon_trainer.options import TrainingOptions
 from andon_trainer.progress import Progress, quiet
 from andon_trainer.scoring.detector import DEVIATION, Reading
 from andon_trainer.scoring.scale import Scale
 from andon_trainer.training.loss import top_mean
-from andon_trainer.training.schedule import Course, FitOptions, Fitted
+from andon_trainer.training.schedule import Course, Fitted
 
 WORST_SHARE = 0.004  # of the map is where a frame is worst
 NOISE = 0.2  # the most that a denoising one is shown, as a share of the grey scale; each image has less, at random
@@ -132,7 +133,7 @@ def fit_dense(
     images: Pixels,
     split: Split,
     arch: DenseArchitecture,
-    options: FitOptions,
+    options: TrainingOptions,
     progress: Progress = quiet,
     interrupted: Event | None = None,
 ) -> tuple[DenseAutoencoder, Fitted]:

@@ -27,12 +27,12 @@ from andon_trainer.errors import FittingError
 from andon_trainer.export import graph as export
 from andon_trainer.network.conv_dense import Autoencoder
 from andon_trainer.network.registration import fit_registration, laid
-from andon_trainer.options import BuildOptions, DenseOptions
+from andon_trainer.options import FitOptions, TrainingOptions
 from andon_trainer.progress import Progress
 from andon_trainer.scoring.detector import Detector, Member, build_member
 from andon_trainer.training.dense import build_dense_detector, fit_dense
 from andon_trainer.training.loop import fit
-from andon_trainer.training.schedule import FitOptions, Fitted, in_a_row
+from andon_trainer.training.schedule import Fitted, in_a_row
 from andon_trainer.training.timing import seconds_per_step
 
 RESERVED_FOR_ANOTHER = 15.0  # seconds for each network but the first, whose graph is exported alone
@@ -58,17 +58,18 @@ def train(
     twins: NDArray[np.int64],
     spec: InputSpec,
     pooling: int,
-    options: BuildOptions,
+    options: FitOptions,
+    training: TrainingOptions,
     progress: Progress,
     interrupted: Event | None,
 ) -> Trained:
     """Train the architecture that was asked for on images uint8 [N, H, W, C]; `twins` are their groups, int [N]."""
-    if options.dense is not None:
-        return train_dense(images, twins, spec, options, options.dense, progress, interrupted)
-    start, seed = time.monotonic(), options.fit.seed
+    if options.is_dense:
+        return train_dense(images, twins, spec, options, training, progress, interrupted)
+    start, seed = time.monotonic(), options.seed
     arch = conv_dense(spec, options, pooling)
-    planned = splits(twins, seed, options.networks or networks_within_budget(arch, options.fit, progress))
-    end = start + options.fit.budget - RESERVED_FOR_ANOTHER * (len(planned) - 1)
+    planned = splits(twins, seed, options.networks or networks_within_budget(arch, training, progress))
+    end = start + training.budget - RESERVED_FOR_ANOTHER * (len(planned) - 1)
     progress("finding how parts lie", 0.0)
     registration = fit_registration(images[planned[0].train], seed)
     poses = None if registration is None else registration.poses(images)
@@ -79,7 +80,7 @@ def train(
     for parts in planned:
         left = max(end - time.monotonic(), 1e-3)  # a time that is over ends a training, less than none would not
         budget = left / (len(planned) - len(members))
-        each = replace(options.fit, iterations=max(1, options.fit.iterations // len(planned)), budget=budget)
+        each = replace(training, iterations=max(1, training.iterations // len(planned)), budget=budget)
         what = f"training network {len(members) + 1} of {len(planned)}" if len(planned) > 1 else "training"
         try:
             fitted = fit(seen, parts, arch, each, under(progress, what), interrupted)
@@ -113,16 +114,16 @@ def train_dense(
     images: Pixels,
     twins: NDArray[np.int64],
     spec: InputSpec,
-    options: BuildOptions,
-    dense: DenseOptions,
+    options: FitOptions,
+    training: TrainingOptions,
     progress: Progress,
     interrupted: Event | None,
 ) -> Trained:
     """Train the dense architecture, as `train` does."""
     shape = (spec.height, spec.width, spec.channels)
-    arch = DenseArchitecture(*shape, dense.layers, dense.kind, options.loss)
-    parts = split(twins, options.fit.seed)
-    network, fitted = fit_dense(images, parts, arch, options.fit, under(progress, "training"), interrupted)
+    arch = DenseArchitecture(*shape, options.layers, options.dense_kind, options.reconstruction_loss)
+    parts = split(twins, options.seed)
+    network, fitted = fit_dense(images, parts, arch, training, under(progress, "training"), interrupted)
     detector = build_dense_detector(network, images[parts.validation])
     return Trained(detector, (parts,), (detector,), fitted, arch.to_dict())
 
@@ -132,7 +133,7 @@ def under(progress: Progress, heading: str) -> Progress:
     return lambda what, share: progress(f"{heading}, {what}", share)
 
 
-def networks_within_budget(arch: Architecture, options: FitOptions, progress: Progress) -> int:
+def networks_within_budget(arch: Architecture, options: TrainingOptions, progress: Progress) -> int:
     """How many networks the time is enough for."""
     if options.iterations < 2 * STEPS_EACH:
         return 1
@@ -173,10 +174,12 @@ def score_with(graph: onnx.ModelProto, images: Pixels) -> NDArray[np.float32]:
     return scores
 
 
-def conv_dense(spec: InputSpec, options: BuildOptions, pooling: int = 1) -> Architecture:
+def conv_dense(spec: InputSpec, options: FitOptions, pooling: int = 1) -> Architecture:
     """The convolutional autoencoder of an input."""
     height, width = spec.height // pooling, spec.width // pooling
-    return Architecture(height, width, spec.channels, WIDTHS[options.size], loss=options.loss, pooling=pooling)
+    return Architecture(
+        height, width, spec.channels, WIDTHS[options.size], loss=options.reconstruction_loss, pooling=pooling
+    )
 
 
 def pooled(images: Pixels, pooling: int) -> Pixels:

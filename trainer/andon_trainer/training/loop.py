@@ -19,10 +19,11 @@ from andon_trainer.data.splits import Split
 from andon_trainer.network.conv_dense import Autoencoder
 from andon_trainer.network.linear import CrossFit, Rebuilt, fit_linear
 from andon_trainer.network.tensors import normalise
+from andon_trainer.options import TrainingOptions
 from andon_trainer.progress import Progress, quiet
 from andon_trainer.training.loss import loss
 from andon_trainer.training.optimiser import Optimiser
-from andon_trainer.training.schedule import Course, FitOptions, Fitted
+from andon_trainer.training.schedule import Course, Fitted
 
 PATIENCE = 8  # looks without progress before training stops early
 # Of looks that are this close to the best, the last is kept: its learning rate was lower, which tells more than the
@@ -35,7 +36,7 @@ def fit(
     images: Pixels,
     split: Split,
     arch: Architecture,
-    options: FitOptions,
+    options: TrainingOptions,
     progress: Progress = quiet,
     interrupted: Event | None = None,
 ) -> Fitted:
@@ -144,7 +145,7 @@ def validation_batches(
     return [to_tensors(frames[i : i + batch], device) for i in range(0, VALIDATION_FRAMES, batch)]
 
 
-def batch_stream(images: Pixels, options: FitOptions, variation: Variation) -> Iterator[list[Corrupted]]:
+def batch_stream(images: Pixels, options: TrainingOptions, variation: Variation) -> Iterator[list[Corrupted]]:
     """Endless batches of training frames, each pass over the images in a new order."""
     rng = np.random.default_rng(options.seed)
     waiting: list[int] = []

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from torch import nn
 
 from andon_trainer.errors import FittingError
+from andon_trainer.options import TrainingOptions
 
 WARM_UP = 0.05  # share of the training during which the learning rate rises
 SLACK = 0.05  # share of the budget by which iterations may be late before time takes over
@@ -18,22 +19,6 @@ EVALUATIONS = 16  # looks at the validation images over the whole training
 
 Ended = Literal["iterations", "early", "budget", "interrupted"]
 ENDS: tuple[Ended, ...] = ("iterations", "early", "budget", "interrupted")  # the later, the more of it is worth saying
-
-
-@dataclass(frozen=True)
-class FitOptions:
-    """How to train. Training ends after `iterations`, after `budget` seconds, or early, whichever comes first.
-
-    With the same seed, machine and thread count the weights are the same as long as the budget does not end it.
-    """
-
-    iterations: int = 9000
-    budget: float = 560.0
-    batch: int = 16
-    learning_rate: float = 3e-3
-    weight_decay: float = 1e-2
-    seed: int = 0
-    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -77,7 +62,7 @@ class Course:
     Its steps end after as many iterations or as much time as the options allow, or on an interruption.
     """
 
-    def __init__(self, options: FitOptions, interrupted: Event | None = None) -> None:
+    def __init__(self, options: TrainingOptions, interrupted: Event | None = None) -> None:
         self.options = options
         self.looks: list[Look] = []
         self.iterations = 0

@@ -7,16 +7,16 @@ import torch
 
 from andon_trainer.architecture import Architecture
 from andon_trainer.network.conv_dense import Autoencoder
+from andon_trainer.options import TrainingOptions
 from andon_trainer.training.loop import losses
 from andon_trainer.training.optimiser import Optimiser
-from andon_trainer.training.schedule import FitOptions
 
 TIMED_STEPS = 4  # the first of them sets up what the others use
 # What threads are timed on: the smallest that is trained without being asked for, as threads gain least with it.
 PROBE = Architecture(128, 128, 1)
 
 
-def seconds_per_step(arch: Architecture, options: FitOptions) -> float:
+def seconds_per_step(arch: Architecture, options: TrainingOptions) -> float:
     """How long a training step of this size takes here: the fastest of a few, on noise."""
     device = torch.device(options.device)
     network = Autoencoder(replace(arch, components=0)).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -45,7 +45,7 @@ def use_fastest_threads() -> int:
     seconds = {}
     while count:
         torch.set_num_threads(count)
-        seconds[count] = seconds_per_step(PROBE, FitOptions())
+        seconds[count] = seconds_per_step(PROBE, TrainingOptions())
         count //= 2
     fastest = min(seconds, key=seconds.__getitem__)
     torch.set_num_threads(fastest)
