@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+# GPU libraries are installed where there is an NVIDIA GPU (auto), always (make GPU=1 ...) or never (make GPU=0 ...).
+GPU ?= auto
 
 .PHONY: demo kafka faults bench bench-peers bench-clients bench-quality test check docs format clean
 
@@ -80,8 +82,6 @@ format: $(READY)
 clean:
 	rm -rf .venv demo build *.egg-info
 
-$(READY): pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit("andon needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[trainer,dev]'
+$(READY): pyproject.toml constraints.txt torch-cpu.txt
+	$(PYTHON) tools/set_up.py --gpu $(GPU)
 	touch $(READY)

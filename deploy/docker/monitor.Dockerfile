@@ -1,11 +1,11 @@
 # The monitor alone, without torch: docker build -f deploy/docker/monitor.Dockerfile -t andon-monitor .
 FROM python:3.13.9-slim-trixie AS build
 WORKDIR /src
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY pyproject.toml hatch_build.py constraints.txt README.md LICENSE ./
 COPY monitor monitor
 COPY trainer trainer
 RUN python -m venv /opt/andon \
-    && /opt/andon/bin/pip install --no-cache-dir --constraint constraints.txt . \
+    && /opt/andon/bin/pip install --no-cache-dir --constraint constraints.txt '.[cpu]' \
     && /opt/andon/bin/pip uninstall --yes pip
 
 FROM python:3.13.9-slim-trixie

@@ -6,6 +6,8 @@ In the order data flows: `sources`, `imaging`, `model`, `inspection`, `pipeline`
 
 import os
 
+__version__ = "0.1.0"
+
 # What a line sees is nobody else's business: from 1.29 on onnxruntime reports its sessions to Microsoft unless this is
 # set before it is loaded.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
