@@ -18,8 +18,9 @@ ROOT = Path(__file__).parents[1]
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 OLDEST = (3, 11)
-# What is shown of pip's output: large downloads, the start of installing, and errors.
-SHOWN = re.compile(r"\d\d\.\d [MG]B\)|^Installing collected|error", re.IGNORECASE)
+# What is shown of pip's output: downloads of more than 10 MB, the start of installing, and errors.
+DOWNLOAD = re.compile(r"(?:Downloading|Using cached) ([^-]+)-([^-]+)-\S+ \((\d{2,}\.\d MB|\S+ GB)\)")
+INSTALLING = "Installing collected packages:"
 
 
 def main() -> None:
@@ -86,8 +87,12 @@ def install(what: str, *arguments: str) -> None:
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            if SHOWN.search(line):
-                say(f"  {line.strip()[:100]}")
+            if found := DOWNLOAD.search(line):
+                say(f"  {found[1]} {found[2]}, {found[3]}")
+            elif line.startswith(INSTALLING):
+                say(f"  installing {line.count(',') + 1} packages")
+            elif "error" in line.lower():
+                say(f"  {line.strip()}")
     if process.returncode:
         sys.exit(f"set-up failed: {' '.join(map(str, command))}")
 

@@ -13,6 +13,12 @@ class UsageError(AndonError):
     exit_code = 2
 
 
+class InstallationError(AndonError):
+    """A package that must be installed and is not, or that another one has overwritten."""
+
+    exit_code = 2
+
+
 class ModelError(AndonError):
     """A model file that is not ours, is damaged, or does not hold its golden scores on this machine."""
 

@@ -12,13 +12,13 @@ from typing import Any
 import cv2
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from andon_monitor.model import imaging
 from andon_monitor.model.calibration import calibrate
 from andon_monitor.model.card import CARD_KEY, CARD_VERSION, Card, InputSpec, Reference, Spread, Training
 from andon_monitor.model.file import Golden, Model
 from andon_monitor.model.imaging import Pixels
+from andon_monitor.model.runtime import onnxruntime
 from numpy.typing import ArrayLike, NDArray
 
 from andon_trainer.data.audit import Audit, audit, far_out

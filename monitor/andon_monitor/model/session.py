@@ -6,11 +6,11 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from andon_monitor.common.process import available_cores
 from andon_monitor.errors import ModelError, UsageError
+from andon_monitor.model.runtime import onnxruntime
 
 # Rows in one call on a GPU: as many as a batch has by default, since rows that fill up a call cost as much as others.
 GPU_BATCH = 8

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import onnxruntime
 import yaml
 
 from andon_monitor.common.files import write_whole
 from andon_monitor.common.process import available_cores
 from andon_monitor.inspection.frames import Frame
 from andon_monitor.inspection.inspector import Inspector
+from andon_monitor.model.runtime import onnxruntime
 from andon_monitor.model.session import PROVIDERS
 from andon_monitor.run.assembly import load_inspector, open_source
 from andon_monitor.run.pipeline import Pipeline, PipelineLimits

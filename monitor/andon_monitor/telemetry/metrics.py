@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import version
 
-import onnxruntime
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -22,6 +21,7 @@ from prometheus_client import (
 from andon_monitor.inspection.frames import OUTCOMES, REASONS, Frame, Verdict
 from andon_monitor.inspection.inspector import Inspection
 from andon_monitor.model.file import Model
+from andon_monitor.model.runtime import onnxruntime
 from andon_monitor.telemetry.catalogue import CATALOGUE, SIGNALS, Metric
 
 # A camera's name comes from a message: a stream of invented names must not fill the memory, nor Prometheus.
