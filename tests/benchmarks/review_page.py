@@ -1,10 +1,10 @@
 """How long the review page takes with 10,000 defects and 100,000 verdicts: python -m tests.benchmarks.review_page"""
 
+import sqlite3
 import tempfile
 import time
 import urllib.request
 from pathlib import Path
-from sqlite3 import Connection
 
 from andon_monitor.model.file import Model
 from andon_monitor.review import live
@@ -21,7 +21,7 @@ LOOKS = 5
 PATHS = ("/", "/defects", "/defects?label=none", "/defects?defect=dent", "/borderline", "/model", "/frames/{id}")
 
 
-def multiply(connection: Connection, table: str, count: int) -> None:
+def multiply(connection: sqlite3.Connection, table: str, count: int) -> None:
     """So many rows like the first, a second apart, cameras taking turns."""
     first = dict(connection.execute(f"SELECT * FROM {table} WHERE verdict = 'defect'").fetchone())
     names = ", ".join(f'"{name}"' for name in first)
@@ -36,7 +36,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         model = Model.from_bytes(build_model(), "small.onnx", "cpu")
         store: Store = fill(Path(folder), inspect(model, frames(20)))
-        with store.changing() as connection:
+        with sqlite3.connect(store.folder / "review.sqlite") as connection:
+            connection.row_factory = sqlite3.Row
             multiply(connection, "frames", DEFECTS)
             multiply(connection, "verdicts", VERDICTS)
             for i in range(0, DEFECTS, 3):

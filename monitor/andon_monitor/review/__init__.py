@@ -1,5 +1,5 @@
-"""`andon-monitor review`: the page where people look at defects, and what they say of them.
+"""`andon-monitor review`: the pages where people look at defects and label them.
 
-`filling` fills the `store` from Kafka or for `run`, `labels`, `gallery`, `live` and `figures` ask it,
-`pictures` renders, `access` says who may do what, `app` serves, `publishing` and `export` pass labels on.
+`store` keeps frames, verdicts and labels; `destination` (from `run`) and `topic_reader` (from Kafka) fill it; `app`
+serves pages, `news` and pictures; `access` and `users` say who may do what; `publishing` and `export` pass labels on.
 """

@@ -1,7 +1,6 @@
-"""The web application: routes and what their pages are filled with."""
+"""The web application: routes, and the values that fill their templates."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,25 +10,27 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from andon_monitor.common import html as pages
+from andon_monitor.common import html
 from andon_monitor.errors import EvidenceError, OutputError, UsageError
-from andon_monitor.formats.evidence_package import unpack
+from andon_monitor.formats.evidence_package import Kind, unpack
 from andon_monitor.inspection.frames import rfc3339
-from andon_monitor.review import drawing, figures, gallery, labels, live
+from andon_monitor.review import drawing, figures, labels, live
 from andon_monitor.review.access import CSRF_COOKIE, Access, SafeHeaders, Visitor, form_token, read_form
-from andon_monitor.review.gallery import Filters
+from andon_monitor.review.filters import Filters, parse_number, to_minute
+from andon_monitor.review.news import News
 from andon_monitor.review.pictures import PICTURES, draw
 from andon_monitor.review.store import Store
+from andon_monitor.review.store.frame_table import Place
+from andon_monitor.review.store.rows import LABELS
 from andon_monitor.settings.groups import ReviewSettings
 
-STREAMS = 64  # open pages that are told of news, at most
-LOOK_SECONDS = 0.5
-BEAT_SECONDS = 15.0  # a stream without news says that it lives, or a proxy would end it
-YEAR = 31_536_000
+PAGE_FRAMES = 48  # in the gallery: whole rows of 2, 3, 4, 6 or 8 tiles
+MAX_THRESHOLD = 1e9  # that a visitor may try; more is a slip
+YEAR_SECONDS = 31_536_000  # a picture's address always has the same content, so that browsers may keep it
 
 Page = Callable[[Request, Visitor], Response]
 
@@ -42,15 +43,14 @@ class Review:
         self._settings = settings
         self._silence = silence
         self._access = Access(settings)
-        self._streams = 0
-        self._closed = False
-        self._templates = pages.environment("andon_monitor.review", "templates")
-        self._templates.globals.update(prefix=settings.prefix, LABELS=labels.LABELS, PICTURES=PICTURES)
-        self._templates.filters.update(rfc3339=rfc3339, minute=gallery.minute)
+        self._news = News(store)
+        self._templates = html.environment("andon_monitor.review", "templates")
+        self._templates.globals.update(prefix=settings.prefix, LABELS=LABELS, PICTURES=PICTURES)
+        self._templates.filters.update(rfc3339=rfc3339, minute=to_minute)
 
     def close(self) -> None:
-        """End the streams of news, which have no end of their own."""
-        self._closed = True
+        """End the streams of news."""
+        self._news.close()
 
     @property
     def open_to_all(self) -> bool:
@@ -67,7 +67,7 @@ class Review:
             Route("/model", self._page(self._model)),
             Route("/frames/{id}", self._page(self._frame)),
             Route("/frames/{id}/{picture}", self._page(self._picture)),
-            Route("/frames/{id}/label", self._change(self._label), methods=["POST"]),
+            Route("/frames/{id}/label", self._change(self._add_label), methods=["POST"]),
             Route("/frames/{id}/undo", self._change(self._undo), methods=["POST"]),
             Route("/events", self._events),
             Route("/healthz", lambda request: PlainTextResponse("alive\n")),
@@ -90,21 +90,21 @@ class Review:
         def answer(request: Request) -> Response:
             visitor = self._access.visitor(request)
             if visitor is None:
-                return self._stranger()
-            request.state.revision = self._revision()  # before the page is filled: what comes meanwhile is news
+                return self._unauthorized()
+            request.state.revision = self._news.revision()  # before the page is filled: later changes are news
             return page(request, visitor)
 
         return answer
 
     def _change(self, change: Callable[[str, dict[str, str], str], Any]) -> Callable[[Request], Any]:
-        """A form that changes a frame's label, and the way back to the frame."""
+        """A form that changes a frame's label; the answer leads back to the frame."""
 
         async def answer(request: Request) -> Response:
             visitor = await run_in_threadpool(self._access.visitor, request)
             if visitor is None:
-                return self._stranger()
+                return self._unauthorized()
             if not visitor.may_label:
-                return PlainTextResponse(f"{visitor.name} may look, not label\n", status_code=403)
+                return PlainTextResponse(f"{visitor.name} may view frames, not label them\n", status_code=403)
             fields = await read_form(request)
             if fields is None:
                 return PlainTextResponse("not a form of this page; load the page again\n", status_code=403)
@@ -118,14 +118,14 @@ class Review:
 
         return answer
 
-    def _label(self, frame_id: str, fields: dict[str, str], who: str) -> None:
-        labels.give(self._store, frame_id, fields.get("label", ""), fields.get("kind", ""), who)
+    def _add_label(self, frame_id: str, fields: dict[str, str], who: str) -> None:
+        labels.add_label(self._store, frame_id, fields.get("label", ""), fields.get("kind", ""), who)
 
     def _undo(self, frame_id: str, fields: dict[str, str], who: str) -> None:
-        labels.undo(self._store, frame_id, who)
+        self._store.labels.undo(frame_id, who)
 
-    def _stranger(self) -> Response:
-        return PlainTextResponse("who are you?\n", status_code=401, headers=self._access.challenge)
+    def _unauthorized(self) -> Response:
+        return PlainTextResponse("please sign in\n", status_code=401, headers=self._access.challenge)
 
     def _render(self, request: Request, visitor: Visitor, name: str, **values: Any) -> Response:
         token = form_token(request)
@@ -139,14 +139,16 @@ class Review:
 
     def _now(self, request: Request, visitor: Visitor) -> Response:
         cameras = live.cameras(self._store)
-        curves = {camera.name: drawing.curve(camera.ratios, live.CURVE) for camera in cameras}
+        curves = {camera.name: drawing.curve(camera.ratios, live.CURVE_VERDICTS) for camera in cameras}
         return self._render(request, visitor, "now.html.jinja", cameras=cameras, curves=curves, silence=self._silence)
 
-    def _gallery(self, request: Request, visitor: Visitor, kind: str) -> Response:
+    def _gallery(self, request: Request, visitor: Visitor, kind: Kind) -> Response:
         filters = Filters.read(request.query_params)
-        frames = gallery.find(self._store, kind, filters, _place(request.query_params.get("before", "")))
-        more = frames[gallery.PAGE :]
-        frames = frames[: gallery.PAGE]
+        query = filters.frames(kind)
+        before = _parse_place(request.query_params.get("before", ""))
+        found = self._store.frames.find(query, before=before, limit=PAGE_FRAMES + 1)
+        frames = found[:PAGE_FRAMES]
+        is_last = len(found) <= PAGE_FRAMES
         return self._render(
             request,
             visitor,
@@ -154,29 +156,29 @@ class Review:
             kind=kind,
             frames=frames,
             filters=filters,
-            total=gallery.count(self._store, kind, filters),
-            first="before" not in request.query_params,
-            older=filters.query(before=f"{frames[-1]['captured_at']!r}_{frames[-1]['number']}") if more else None,
-            cameras=gallery.cameras(self._store),
-            defects=labels.kinds(self._store),
+            total=self._store.frames.count(query),
+            is_first="before" not in request.query_params,
+            older=None if is_last else filters.query(before=f"{frames[-1].captured_at!r}_{frames[-1].number}"),
+            cameras=self._store.frames.cameras(),
+            defect_kinds=self._store.labels.defect_kinds(),
         )
 
     def _frame(self, request: Request, visitor: Visitor) -> Response:
-        shown = gallery.frame(self._store, request.path_params["id"])
-        if shown is None:
-            return PlainTextResponse("no such frame, or no longer: frames without a label go in time\n", 404)
+        frame = self._store.frames.get(request.path_params["id"])
+        if frame is None:
+            return PlainTextResponse("no such frame; frames without a label are deleted after some time\n", 404)
         filters = Filters.read(request.query_params)
-        newer, older = gallery.neighbours(self._store, shown, filters)
+        newer, older = self._store.frames.neighbours(frame, filters.frames(frame.kind))
         return self._render(
             request,
             visitor,
             "frame.html.jinja",
-            frame=shown,
+            frame=frame,
             filters=filters,
             newer=newer,
             older=older,
-            history=labels.history(self._store, shown["id"]),
-            defects=labels.kinds(self._store),
+            history=self._store.labels.history(frame.id),
+            defect_kinds=self._store.labels.defect_kinds(),
         )
 
     def _picture(self, request: Request, visitor: Visitor) -> Response:
@@ -191,60 +193,35 @@ class Review:
         except EvidenceError as error:
             return PlainTextResponse(f"{error}\n", 404)
         if content is None:
-            return PlainTextResponse("no such picture, or no longer\n", 404)
+            return PlainTextResponse("no such picture, or it is no longer kept\n", 404)
         return Response(
-            content, media_type=content_type, headers={"cache-control": f"private, max-age={YEAR}, immutable"}
+            content, media_type=content_type, headers={"cache-control": f"private, max-age={YEAR_SECONDS}, immutable"}
         )
 
     def _model(self, request: Request, visitor: Visitor) -> Response:
-        known = figures.models(self._store)
+        models = figures.known_models(self._store)
         wanted = request.query_params.get("sha256", "")
-        chosen = next((model for model in known if model[0] == wanted), known[0] if known else None)
-        values: dict[str, Any] = {"models": known, "chosen": chosen, "weeks": figures.weeks(self._store)}
+        chosen = next((model for model in models if model.sha256 == wanted), models[0] if models else None)
+        values: dict[str, Any] = {"models": models, "chosen": chosen, "weeks": figures.count_weeks(self._store)}
         if chosen is not None:
-            sha256, _, card = chosen
-            frames = figures.judged(self._store, sha256)
-            typed = _number(request.query_params.get("threshold", ""))
+            decided = figures.find_decided(self._store, chosen.sha256)
+            typed = _parse_threshold(request.query_params.get("threshold", ""))
             values |= {
-                "judged": frames,
-                "cuts": figures.cuts(frames, card),
-                "typed": None if typed is None else figures.cut(frames, typed),
-                "plot": drawing.histogram(card.calibration.scores, card.threshold),
-                "examples": figures.examples(self._store, sha256),
+                "decided": decided,
+                "outcomes": figures.compare_thresholds(decided, chosen.card),
+                "typed": None if typed is None else figures.apply_threshold(decided, typed),
+                "plot": drawing.histogram(chosen.card.calibration.scores, chosen.card.threshold),
+                "examples": figures.find_examples(self._store, chosen.sha256),
             }
         return self._render(request, visitor, "model.html.jinja", **values)
 
     async def _events(self, request: Request) -> Response:
-        """News as server-sent events: a revision that changes when the store does."""
         if await run_in_threadpool(self._access.visitor, request) is None:
-            return self._stranger()
-        if self._streams >= STREAMS:
-            return PlainTextResponse("too many pages are open\n", status_code=503, headers={"retry-after": "30"})
-        return StreamingResponse(self._news(request), media_type="text/event-stream")
-
-    def _revision(self) -> str:
-        return "-".join(map(str, self._store.revision()))
-
-    async def _news(self, request: Request) -> AsyncIterator[str]:
-        self._streams += 1
-        try:
-            seen: str | None = None
-            silent = 0.0
-            while not self._closed and not await request.is_disconnected():
-                revision = await run_in_threadpool(self._revision)
-                if revision != seen:
-                    seen, silent = revision, 0.0
-                    yield f"data: {revision}\n\n"
-                elif silent >= BEAT_SECONDS:
-                    silent = 0.0
-                    yield ": still here\n\n"
-                silent += LOOK_SECONDS
-                await asyncio.sleep(LOOK_SECONDS)
-        finally:
-            self._streams -= 1
+            return self._unauthorized()
+        return self._news.respond(request)
 
 
-def _place(text: str) -> tuple[float, int] | None:
+def _parse_place(text: str) -> Place | None:
     """Where a page of the gallery begins, from its link."""
     at, _, number = text.partition("_")
     try:
@@ -253,9 +230,6 @@ def _place(text: str) -> tuple[float, int] | None:
         return None
 
 
-def _number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if abs(value) < 1e9 else None
+def _parse_threshold(text: str) -> float | None:
+    number = parse_number(text)
+    return number if number is not None and abs(number) < MAX_THRESHOLD else None

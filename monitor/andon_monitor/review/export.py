@@ -1,8 +1,8 @@
-"""Labels as folders that the trainer reads, beside what a threshold needs to know of the line.
+"""Labels as folders that the trainer reads, together with what it needs to choose a threshold for the line.
 
 good/ID.jpg            false alarms, and borderline frames that are good
 scratch/ID.jpg         confirmed defects, by kind
-labels.jsonl           a line for each, as `andon-monitor compare --labels` takes it
+labels.jsonl           a line for each, as `andon-monitor compare --labels` reads it
 line.json              for each model the scores of all frames, see `line_scores`
 """
 
@@ -21,6 +21,7 @@ from andon_monitor.kafka.messages import image_type
 from andon_monitor.review import figures
 from andon_monitor.review.labels import truth
 from andon_monitor.review.store import Store, must_exist
+from andon_monitor.review.store.rows import FrameQuery
 
 LABELS_FILE, LINE_FILE = "labels.jsonl", "line.json"
 SUFFIXES = {"image/jpeg": ".jpg", "image/png": ".png", "image/bmp": ".bmp", "image/webp": ".webp", "image/tiff": ".tif"}
@@ -29,17 +30,17 @@ OTHER_SUFFIX = ".ppm"  # the one other format that `andon_monitor.model.imaging`
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written: images by label, and labels whose image is gone."""
+    """What was written: the number of images by label, and of labels whose image is no longer kept."""
 
     images: dict[str, int]
     without_image: int
 
 
 def export(store_folder: Path, folder: Path) -> Exported:
-    """Write the labels of a store into a new folder, whole or not at all. Raises UsageError."""
+    """Write the labels of a store into a new folder, completely or not at all. Raises UsageError."""
     must_exist(store_folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder}: there is something already; give a new folder")
+        raise UsageError(f"{folder}: exists and is not empty; give a new folder")
     part = part_of(folder)
     shutil.rmtree(part, ignore_errors=True)
     try:
@@ -53,27 +54,23 @@ def export(store_folder: Path, folder: Path) -> Exported:
 
 
 def line_scores(store: Store) -> Iterator[dict[str, Any]]:
-    """For each model what the line is known to score, frames with a verdict in the store alone.
+    """For each model the scores of frames whose verdict is in the store.
 
-    `good`: scores of frames that passed and nobody called a defect, and of false alarms; `false_alarms` the latter
-    alone; `defects`: of confirmed ones; `unlabelled`: how many alarms nobody has judged, and are in neither.
+    `good`: of frames that passed and were not called a defect, and of false alarms; `false_alarms`: of the latter only;
+    `defects`: of confirmed defects; `unlabelled`: the number of alarms without a sure label, which are in none of them.
     """
-    weights = {sha256: card.weights_sha256 for sha256, _, card in figures.models(store)}
-    for (sha256,) in store.connection.execute("SELECT DISTINCT sha256 FROM verdicts").fetchall():
+    weights = {model.sha256: model.card.weights_sha256 for model in figures.known_models(store)}
+    for sha256 in store.verdicts.models():
         found: dict[str, list[float]] = {"good": [], "false_alarms": [], "defects": []}
         unlabelled = 0
-        for row in store.connection.execute(
-            "SELECT verdicts.score, verdicts.verdict, labelled.label FROM verdicts LEFT JOIN labelled USING (id) "
-            "WHERE verdicts.sha256 = ? AND verdicts.score IS NOT NULL ORDER BY verdicts.score",
-            (sha256,),
-        ):
-            passed, label = row["verdict"] == "good", row["label"]
-            if label == "confirmed":
-                found["defects"].append(row["score"])
-            elif label == "false alarm" or (passed and label is None):
-                found["good"].append(row["score"])
+        for row in store.verdicts.scores(sha256):
+            passed = row.verdict == "good"
+            if row.label == "confirmed":
+                found["defects"].append(row.score)
+            elif row.label == "false alarm" or (passed and row.label is None):
+                found["good"].append(row.score)
                 if not passed:
-                    found["false_alarms"].append(row["score"])
+                    found["false_alarms"].append(row.score)
             else:
                 unlabelled += not passed
         yield {"sha256": sha256, "weights_sha256": weights.get(sha256), **found, "unlabelled": unlabelled}
@@ -82,31 +79,29 @@ def line_scores(store: Store) -> Iterator[dict[str, Any]]:
 def _write(store: Store, folder: Path) -> Exported:
     images: dict[str, int] = {}
     lines = []
-    without = 0
-    for row in store.connection.execute(
-        "SELECT * FROM labelled WHERE label IN ('confirmed', 'false alarm') ORDER BY captured_at, number"
-    ).fetchall():
-        name = truth(row["label"], row["defect"])
-        assert name is not None
+    without_image = 0
+    for frame in store.frames.find(FrameQuery(labels=("confirmed", "false alarm")), oldest_first=True):
+        label = truth(frame.label, frame.defect_kind)
+        assert label is not None
         line: dict[str, Any] = {
-            "id": row["id"],
-            "frame": {key: row[key] for key in ("topic", "partition", "offset")},
-            "label": name,
-            "camera": row["camera"],
-            "captured_at": rfc3339(row["captured_at"]),
-            "score": row["score"],
+            "id": frame.id,
+            "frame": {"topic": frame.topic, "partition": frame.partition, "offset": frame.offset},
+            "label": label,
+            "camera": frame.camera,
+            "captured_at": rfc3339(frame.captured_at),
+            "score": frame.score,
         }
-        package = store.package(row["id"])
+        package = store.package(frame.id)
         if package is None:
-            without += 1
+            without_image += 1
         else:
             data = unpack(package).frame
-            line["file"] = f"{name}/{row['id']}{SUFFIXES.get(image_type(data), OTHER_SUFFIX)}"
+            line["file"] = f"{label}/{frame.id}{SUFFIXES.get(image_type(data), OTHER_SUFFIX)}"
             write_whole(folder / line["file"], data)
-            images[name] = images.get(name, 0) + 1
+            images[label] = images.get(label, 0) + 1
         lines.append(json.dumps(line, ensure_ascii=False) + "\n")
     if not lines:
-        raise UsageError(f"{store.folder}: nobody has called a frame a defect or a false alarm yet; nothing to export")
+        raise UsageError(f"{store.folder}: no frame is labelled as a defect, a false alarm or good; nothing to export")
     write_whole(folder / LABELS_FILE, "".join(lines).encode())
     write_whole(folder / LINE_FILE, json.dumps(list(line_scores(store))).encode())
-    return Exported(images, without)
+    return Exported(images, without_image)

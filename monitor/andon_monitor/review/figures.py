@@ -1,24 +1,34 @@
-"""What labels amount to: how many alarms were right, week by week, and what another threshold would have done."""
+"""What labels tell: how many alarms were right, week by week, and what another threshold would have done."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from andon_monitor.common.intervals import Rate, rate
 from andon_monitor.errors import ModelError
+from andon_monitor.formats.evidence_package import Kind
 from andon_monitor.model.calibration import calibrate
 from andon_monitor.model.card import Card, parse_card
 from andon_monitor.review.store import Store
+from andon_monitor.review.store.rows import FrameQuery, Label, StoredFrame
 
-WEEKS = 12
-RATES = (0.0001, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
-SAMPLES = 12
+WEEKS_SHOWN = 12
+MODELS_SHOWN = 20
+EXAMPLES_SHOWN = 6  # frames of each kind
+DAY_SECONDS = 86_400
+# Of good parts; the table has a threshold for each.
+FALSE_ALARM_RATES = (0.0001, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
+KIND_TITLES: dict[Kind, str] = {
+    "good": "Good",
+    "borderline": "Just under the threshold",
+    "defect": "Above the threshold",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Week:
-    """The labelled alarms of one ISO week, by capture time."""
+    """How the alarms of one ISO week, by capture time, were labelled."""
 
     name: str
     confirmed: int
@@ -28,100 +38,110 @@ class Week:
 
     @property
     def precision(self) -> Rate | None:
-        """The share of defects among the alarms that were judged."""
+        """The share of defects among the alarms that were confirmed or called false."""
         return rate(self.confirmed, self.confirmed + self.false_alarms)
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """What a threshold would have done to the labelled frames of a model."""
+class ThresholdOutcome:
+    """What a threshold would do to the labelled frames of a model.
+
+    `false_alarm_rate`: the rate it is set for, None for a threshold that a visitor typed.
+    """
 
     threshold: float
-    false_alarm_rate: float | None  # that it is set for; None for one that was typed in
-    caught: int
-    missed: int
+    false_alarm_rate: float | None
+    defects_found: int
+    defects_missed: int
     false_alarms: int
-    spared: int
-    current: bool = False
+    good_passed: int
+    is_current: bool = False
 
 
-def weeks(store: Store) -> list[Week]:
+@dataclass(frozen=True, slots=True)
+class KnownModel:
+    """A model that frames were judged by."""
+
+    sha256: str
+    alias: str
+    card: Card
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Some frames of one kind."""
+
+    title: str
+    frames: Sequence[StoredFrame]
+
+
+def count_weeks(store: Store) -> list[Week]:
     """The last weeks that had alarms, the newest first."""
-    counts: dict[str, dict[str | None, int]] = {}
-    rows = store.connection.execute(
-        "SELECT CAST(captured_at / 86400 AS INTEGER) AS day, label, count(*) AS frames FROM labelled "
-        "WHERE kind = 'defect' GROUP BY day, label ORDER BY day DESC"
-    )
-    for row in rows:
-        year, week, _ = datetime.fromtimestamp(86_400 * row["day"], UTC).isocalendar()
+    weeks: dict[str, dict[Label | None, int]] = {}
+    for count in store.frames.count_alarms():
+        year, week, _ = datetime.fromtimestamp(DAY_SECONDS * count.day, UTC).isocalendar()
         name = f"{year}-W{week:02}"
-        if name not in counts and len(counts) == WEEKS:
+        if name not in weeks and len(weeks) == WEEKS_SHOWN:
             break
-        found = counts.setdefault(name, {})
-        found[row["label"]] = found.get(row["label"], 0) + row["frames"]
+        by_label = weeks.setdefault(name, {})
+        by_label[count.label] = by_label.get(count.label, 0) + count.frames
     return [
         Week(name, n.get("confirmed", 0), n.get("false alarm", 0), n.get("unsure", 0), n.get(None, 0))
-        for name, n in counts.items()
+        for name, n in weeks.items()
     ]
 
 
-def judged(store: Store, sha256: str) -> list[tuple[float, bool]]:
-    """(score, whether it is a defect) of each frame of a model that was labelled for sure."""
-    rows = store.connection.execute(
-        "SELECT score, label FROM labelled WHERE sha256 = ? AND label IN ('confirmed', 'false alarm') ORDER BY score",
-        (sha256,),
+def find_decided(store: Store, sha256: str) -> list[StoredFrame]:
+    """The frames of a model that people called a defect, a false alarm or good."""
+    return store.frames.find(FrameQuery(sha256=sha256, labels=("confirmed", "false alarm")))
+
+
+def apply_threshold(
+    frames: Sequence[StoredFrame], threshold: float, false_alarm_rate: float | None = None, is_current: bool = False
+) -> ThresholdOutcome:
+    """What a threshold does to frames as `find_decided` gives them."""
+    defects = [frame.score for frame in frames if frame.label == "confirmed"]
+    good = [frame.score for frame in frames if frame.label != "confirmed"]
+    found = sum(score > threshold for score in defects)
+    alarms = sum(score > threshold for score in good)
+    return ThresholdOutcome(
+        threshold, false_alarm_rate, found, len(defects) - found, alarms, len(good) - alarms, is_current
     )
-    return [(row["score"], row["label"] == "confirmed") for row in rows]
 
 
-def cut(frames: list[tuple[float, bool]], threshold: float, share: float | None = None, current: bool = False) -> Cut:
-    """What a threshold does to labelled frames, as `judged` gives them."""
-    caught = sum(score > threshold for score, defect in frames if defect)
-    alarms = sum(score > threshold for score, defect in frames if not defect)
-    defects = sum(defect for _, defect in frames)
-    return Cut(threshold, share, caught, defects - caught, alarms, len(frames) - defects - alarms, current)
+def compare_thresholds(frames: Sequence[StoredFrame], card: Card) -> list[ThresholdOutcome]:
+    """The thresholds for other false-alarm rates, by the model's calibration, and its own; the highest first.
 
-
-def cuts(frames: list[tuple[float, bool]], card: Card) -> list[Cut]:
-    """The thresholds that other false-alarm rates would have, by the model's calibration, and the one it has.
-
-    A rate that can be measured and a lower one that has to be extrapolated may contradict each other: of two thresholds
-    in the wrong order the higher rate's is left out.
+    A rate that is counted and a lower one that is extrapolated can contradict each other. If a higher rate has the
+    higher threshold, it is left out.
     """
-    calibration, present = card.calibration, card.calibration.false_alarm_rate
-    found = [cut(frames, card.threshold, present, current=True)]
-    others = [(share, calibrate(calibration.scores, share).threshold) for share in RATES]
+    calibration, own_rate = card.calibration, card.calibration.false_alarm_rate
+    outcomes = [apply_threshold(frames, card.threshold, own_rate, is_current=True)]
+    others = [(share, calibrate(calibration.scores, share).threshold) for share in FALSE_ALARM_RATES]
     for share, threshold in reversed(others):
-        if share < present and threshold > found[0].threshold:
-            found.insert(0, cut(frames, threshold, share))
+        if share < own_rate and threshold > outcomes[0].threshold:
+            outcomes.insert(0, apply_threshold(frames, threshold, share))
     for share, threshold in others:
-        if share > present and threshold < found[-1].threshold:
-            found.append(cut(frames, threshold, share))
-    return found
+        if share > own_rate and threshold < outcomes[-1].threshold:
+            outcomes.append(apply_threshold(frames, threshold, share))
+    return outcomes
 
 
-def models(store: Store) -> list[tuple[str, str, Card]]:
-    """(sha256, alias, card) of each model known, the newest first."""
-    rows = store.connection.execute("SELECT * FROM models ORDER BY seen_at DESC LIMIT 20")
-    found = []
-    for row in rows:
+def known_models(store: Store) -> list[KnownModel]:
+    """The models whose card is known, the newest first."""
+    models = []
+    for model in store.models.newest(MODELS_SHOWN):
         with suppress(ModelError):  # written by another version of this program
-            found.append((row["sha256"], row["alias"], parse_card(row["card"], row["alias"])))
-    return found
+            models.append(KnownModel(model.sha256, model.alias, parse_card(model.card, model.alias)))
+    return models
 
 
-def examples(store: Store, sha256: str) -> list[tuple[str, list[Any]]]:
-    """Frames of a model: what is good to it, what nearly is not, what is not."""
-    found = []
-    for kind, title in (
-        ("good", "Good"),
-        ("borderline", "Just under the threshold"),
-        ("defect", "Above the threshold"),
-    ):
-        rows = store.connection.execute(
-            "SELECT *, score / max(threshold, 1e-9) AS ratio FROM labelled WHERE kind = ? AND sha256 = ? AND bytes > 0 "
-            "ORDER BY captured_at DESC LIMIT ?",
-            (kind, sha256, SAMPLES // 2),
-        ).fetchall()
-        found.append((title, rows))
-    return found
+def find_examples(store: Store, sha256: str) -> list[Examples]:
+    """The newest frames of a model with a picture, by kind."""
+    return [
+        Examples(
+            title,
+            store.frames.find(FrameQuery(kind=kind, sha256=sha256, with_picture=True), limit=EXAMPLES_SHOWN),
+        )
+        for kind, title in KIND_TITLES.items()
+    ]

@@ -1,114 +1,38 @@
-"""What people say of a frame: a history that only grows, with undo."""
+"""What people may say about a frame, and what it means for training."""
 
 import re
-import time
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
 
 from andon_monitor.errors import UsageError
 from andon_monitor.review.store import Store
+from andon_monitor.review.store.rows import LABELS, Label, LabelStep
 
-Label = Literal["confirmed", "false alarm", "unsure"]
-LABELS: tuple[Label, ...] = get_args(Label)
 # A kind of defect becomes the name of a folder when labels are exported.
-KIND = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
-UNNAMED = "defect"  # the kind of a confirmed defect that nobody named
-RESERVED = ("good", "train", "test", "ground_truth")
+DEFECT_KIND = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+UNNAMED_KIND = "defect"  # of a confirmed defect whose kind nobody named
+RESERVED_KINDS = ("good", "train", "test", "ground_truth")  # folders that mean something else to the trainer
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One entry of a frame's history; `label` and `kind` are what holds after it, None where nothing does."""
-
-    number: int
-    frame_id: str
-    step: Literal["label", "undo"]
-    label: Label | None
-    kind: str | None
-    who: str
-    at: float  # seconds since 1970
+def add_label(store: Store, frame_id: str, label: str, kind: str, who: str) -> LabelStep:
+    """Label a frame. `kind` (of defect) is only kept for confirmed defects. Raises UsageError, OutputError."""
+    if label not in LABELS:
+        raise UsageError(f"label {label[:60]!r}: should be one of {', '.join(LABELS)}")
+    named = (parse_kind(kind) or UNNAMED_KIND) if label == "confirmed" else None
+    return store.labels.add(frame_id, label, named, who)
 
 
 def parse_kind(text: str) -> str | None:
-    """A kind of defect as people type it: `Deep scratch` is deep-scratch. Raises UsageError."""
+    """A kind of defect as people type it, `Deep scratch` as deep-scratch, None for none. Raises UsageError."""
     name = re.sub(r"\s+", "-", text.strip().lower())
     if not name:
         return None
-    if not KIND.fullmatch(name) or name in RESERVED:
+    if not DEFECT_KIND.fullmatch(name) or name in RESERVED_KINDS:
         raise UsageError(
-            f"kind {text[:60]!r}: give at most 40 of a to z, 0 to 9, dash and underscore, and none of "
-            + ", ".join(RESERVED)
+            f"kind {text[:60]!r}: give up to 40 of a to z, 0 to 9, dash and underscore, but not "
+            + ", ".join(RESERVED_KINDS)
         )
     return name
 
 
-def give(store: Store, frame_id: str, label: str, kind: str, who: str) -> Step:
-    """Add a label. `kind` belongs to confirmed defects. Raises UsageError."""
-    if label not in LABELS:
-        raise UsageError(f"label {label[:60]!r}: right are {', '.join(LABELS)}")
-    named = (parse_kind(kind) or UNNAMED) if label == "confirmed" else None
-    return _append(store, frame_id, "label", (label, named), who)
-
-
-def undo(store: Store, frame_id: str, who: str) -> Step:
-    """Take the last label back: what held before it holds again. Raises UsageError where there is none."""
-    return _append(store, frame_id, "undo", None, who)
-
-
-def history(store: Store, frame_id: str) -> list[Step]:
-    """All steps of a frame, the first first."""
-    rows = store.connection.execute("SELECT * FROM labels WHERE id = ? ORDER BY number", (frame_id,))
-    return [_step(row) for row in rows]
-
-
-def steps_after(store: Store, number: int, count: int) -> list[Step]:
-    """Up to `count` steps of all frames that came after step `number`."""
-    rows = store.connection.execute("SELECT * FROM labels WHERE number > ? ORDER BY number LIMIT ?", (number, count))
-    return [_step(row) for row in rows]
-
-
-def kinds(store: Store) -> list[str]:
-    """The kinds of defects named so far, the most frequent first."""
-    rows = store.connection.execute(
-        "SELECT kind, count(*) FROM labels WHERE kind IS NOT NULL GROUP BY kind ORDER BY 2 DESC, 1 LIMIT 50"
-    )
-    return [row["kind"] for row in rows]
-
-
-def truth(label: str | None, kind: str | None) -> str | None:
-    """A label as `compare --labels` and folders of images name it: good, a kind of defect, or None for not known."""
+def truth(label: Label | None, kind: str | None) -> str | None:
+    """A label as `compare --labels` and folders of images have it: good, a kind of defect, or None for unknown."""
     return {"false alarm": "good", "confirmed": kind}.get(label or "")
-
-
-def _append(store: Store, frame_id: str, step: str, given: tuple[str, str | None] | None, who: str) -> Step:
-    with store.changing() as connection:
-        if not store.has(frame_id):
-            raise UsageError("no such frame: it may be gone, as it had no label")
-        state: tuple[str | None, str | None]
-        if given is not None:
-            state = given
-        else:
-            stack = _held(history(store, frame_id))
-            if not stack:
-                raise UsageError("nothing to undo: this frame has no label")
-            state = stack[-2] if len(stack) > 1 else (None, None)
-        cursor = connection.execute(
-            "INSERT INTO labels (id, step, label, kind, who, at) VALUES (?, ?, ?, ?, ?, ?)",
-            (frame_id, step, *state, who, time.time()),
-        )
-        return _step(connection.execute("SELECT * FROM labels WHERE number = ?", (cursor.lastrowid,)).fetchone())
-
-
-def _held(steps: list[Step]) -> list[tuple[Any, Any]]:
-    """The labels that no undo has taken back, the one that holds last."""
-    stack: list[tuple[Any, Any]] = []
-    for step in steps:
-        if step.step == "undo":
-            stack.pop()
-        else:
-            stack.append((step.label, step.kind))
-    return stack
-
-
-def _step(row: Any) -> Step:
-    return Step(row["number"], row["id"], row["step"], row["label"], row["kind"], row["who"], row["at"])

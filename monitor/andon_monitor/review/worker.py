@@ -1,4 +1,4 @@
-"""Work beside the pages, in a thread of its own, that no failure ends for good."""
+"""Background work of the page, each in a thread of its own that survives failures."""
 
 import logging
 import threading
@@ -8,15 +8,15 @@ from collections.abc import Callable, Sequence
 from andon_monitor.errors import AndonError
 
 RETRY_SECONDS = 10.0
-CLOSE_SECONDS = 5.0
+CLOSE_SECONDS = 5.0  # to wait for threads to end; one that waits for an absent broker is left behind
 
 log = logging.getLogger("andon")
 
 
 class Worker:
-    """Runs `work`, which is to return soon after the event it is given is set.
+    """Runs `work` in a thread. `work` has to return soon after the event that it is given is set.
 
-    Where it raises AndonError (a topic yet to be made, a full disk) that is said once and it is run again.
+    If it raises AndonError (a topic that does not exist yet, a full disk), that is logged once and it is run again.
     """
 
     def __init__(self, name: str, work: Callable[[threading.Event], None]) -> None:
@@ -26,27 +26,27 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def close(self) -> None:
-        """End; what waits for a broker that is away is not waited for."""
+        """Stop it."""
         close_all([self])
 
     def _run(self) -> None:
-        said = ""
+        logged = ""
         while not self._closed.is_set():
             try:
                 self._work(self._closed)
             except AndonError as error:
-                if str(error) != said:
+                if str(error) != logged:
                     log.error("%s: %s; trying again", self._name, error)
-                said = str(error)
+                logged = str(error)
                 self._closed.wait(RETRY_SECONDS)
 
 
 def close_all(workers: Sequence[Worker]) -> None:
-    """End all of them at once, in the time that one may take."""
+    """Stop all of them within the time that one may take."""
     for worker in workers:
         worker._closed.set()
     deadline = time.monotonic() + CLOSE_SECONDS

@@ -13,7 +13,7 @@ from andon_monitor.evidence.sink import Destination, EvidenceSink
 from andon_monitor.inspection.inspector import Inspector, Rules
 from andon_monitor.kafka.address import is_kafka
 from andon_monitor.model.file import Model
-from andon_monitor.review.filling import StoreDestination
+from andon_monitor.review.destination import StoreDestination
 from andon_monitor.run.shadow import Shadow
 from andon_monitor.settings.groups import Settings
 from andon_monitor.sinks.base import Sink

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import cv2
 from andon_monitor.inspection.frames import rfc3339
-from andon_monitor.review import gallery, labels
+from andon_monitor.review import labels
 from andon_monitor.review.app import Review
-from andon_monitor.review.gallery import Filters
 from andon_monitor.review.store import Store
+from andon_monitor.review.store.rows import FrameQuery
 from andon_monitor.settings.groups import ReviewSettings
 from andon_monitor.telemetry.server import Server
 from playwright.sync_api import Page, sync_playwright
@@ -42,9 +42,11 @@ def share_out(stream: Path, folder: Path) -> dict[int, str]:
 
 def label_all(store: Store, truth: dict[int, str]) -> None:
     """All defects, and all just under the threshold, but the newest three of both."""
-    for row in gallery.find(store, "defect", Filters())[3:] + gallery.find(store, "borderline", Filters())[3:]:
-        kind = truth[row["offset"]]
-        labels.give(store, row["id"], "false alarm" if kind == "good" else "confirmed", kind.replace("good", ""), "ann")
+    defects, borderline = (store.frames.find(FrameQuery(kind=kind)) for kind in ("defect", "borderline"))
+    for frame in defects[3:] + borderline[3:]:
+        kind = truth[frame.offset]
+        label = "false alarm" if kind == "good" else "confirmed"
+        labels.add_label(store, frame.id, label, kind.replace("good", ""), "ann")
 
 
 def shoot(page: Page, name: str) -> None:

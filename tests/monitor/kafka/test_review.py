@@ -10,12 +10,10 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from andon_monitor.kafka.address import parse_address
-from andon_monitor.review import gallery
-from andon_monitor.review.gallery import Filters
 from andon_monitor.review.store import Store
+from andon_monitor.review.store.rows import FrameQuery, Progress, StoredFrame
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType
 
@@ -46,11 +44,11 @@ def page(line: Line, store: Path, *settings: str) -> Iterator[tuple[Monitor, Cli
         shown.kill()
 
 
-def defects(store: Path, wanted: int, seconds: float = 40) -> list[Any]:
+def defects(store: Path, wanted: int, seconds: float = 40) -> list[StoredFrame]:
     """The defects on the page, once there are so many."""
     deadline = time.monotonic() + seconds
     while True:
-        rows = Store(store).connection.execute("SELECT * FROM frames WHERE kind = 'defect'").fetchall()
+        rows = Store(store).frames.find(FrameQuery(kind="defect"))
         if len(rows) >= wanted or time.monotonic() > deadline:
             return rows
         time.sleep(0.2)
@@ -72,8 +70,8 @@ def test_replicas_restarts_and_crashes_lose_and_double_nothing(line: Line, tmp_p
             wanted = {answer["id"] for answer in answers if answer["verdict"] == "defect"}
             assert len(wanted) >= 40
             rows = defects(store, len(wanted))
-            assert sorted(row["id"] for row in rows) == sorted(wanted)
-            assert {row["topic"] for row in rows} == {line.frames}
+            assert sorted(row.id for row in rows) == sorted(wanted)
+            assert {row.topic for row in rows} == {line.frames}
             again.signal(signal.SIGTERM)
             assert again.end() == 0
         second.signal(signal.SIGTERM)
@@ -81,7 +79,7 @@ def test_replicas_restarts_and_crashes_lose_and_double_nothing(line: Line, tmp_p
         assert visitor.url
     # A page that begins anew, with an empty store, comes to the same.
     with page(line, tmp_path / "other"):
-        assert sorted(row["id"] for row in defects(tmp_path / "other", len(wanted))) == sorted(wanted)
+        assert sorted(row.id for row in defects(tmp_path / "other", len(wanted))) == sorted(wanted)
 
 
 def test_a_burst_of_defects_fills_neither_topic_nor_store(line: Line, tmp_path: Path) -> None:
@@ -109,7 +107,7 @@ def test_a_burst_of_defects_fills_neither_topic_nor_store(line: Line, tmp_path: 
 def labels_noted(store: Path, uri: str, wanted: int, seconds: float = 40) -> None:
     """Wait until the store says that so many steps are published."""
     deadline = time.monotonic() + seconds
-    while Store(store).places(str(parse_address(uri))).get(0, 0) < wanted:
+    while Store(store).progress.next_offsets(str(parse_address(uri))).get(0, 0) < wanted:
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
@@ -121,7 +119,7 @@ def test_labels_are_published_once_each_in_order(line: Line, tmp_path: Path) -> 
         line.send([data for data, _ in parts(8, every=4)])
         line.read_answers(8)
     with page(line, store) as (shown, visitor):
-        frame = defects(store, 2)[0]["id"]
+        frame = defects(store, 2)[0].id
         for label in ("confirmed", "false alarm"):
             assert visitor.label(frame, label=label) == 200
         labels_noted(store, uri, 2)
@@ -140,7 +138,7 @@ def test_labels_are_published_once_each_in_order(line: Line, tmp_path: Path) -> 
     assert len({header["ce_id"] for header in headers}) == 3
 
     # Killed after the broker had the last step and before the store knew: it comes again, under the id it had.
-    Store(store).add(places=[(f"{parse_address(uri)} 0", 2)])
+    Store(store).progress.set(Progress(str(parse_address(uri)), 0, 2))
     with page(line, store):
         again = line.read(line.labels, 4, extra=1.0)
     assert [dict(record.headers)["ce_id"] for record in again] == [h["ce_id"] for h in [*headers, headers[-1]]]
@@ -166,7 +164,7 @@ def test_a_topic_that_is_not_there_is_said_and_the_page_stays(line: Line, tmp_pa
     with page(line, tmp_path / "store", "--defects", line.uri("no-such-topic")) as (shown, visitor):
         shown.wait_for("no such topic")
         assert visitor.get("/defects")[0] == 200
-    assert gallery.find(Store(tmp_path / "store"), "defect", Filters()) == []
+    assert Store(tmp_path / "store").frames.find(FrameQuery(kind="defect")) == []
 
 
 def test_exactly_once_verdicts_come_with_their_evidence(line: Line, tmp_path: Path) -> None:
@@ -179,4 +177,4 @@ def test_exactly_once_verdicts_come_with_their_evidence(line: Line, tmp_path: Pa
     with line.monitor(*evidence), page(line, tmp_path / "store"):
         wanted = {answer["id"] for answer in line.read_answers(40) if answer["verdict"] == "defect"}
         assert len(wanted) >= 10
-        assert sorted(row["id"] for row in defects(tmp_path / "store", len(wanted))) == sorted(wanted)
+        assert sorted(row.id for row in defects(tmp_path / "store", len(wanted))) == sorted(wanted)

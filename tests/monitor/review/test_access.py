@@ -7,7 +7,6 @@ from urllib.parse import urlencode
 
 import pytest
 from andon_monitor.errors import UsageError
-from andon_monitor.review import labels
 from andon_monitor.review.access import POLICY, Access
 from andon_monitor.review.serving import serve
 from andon_monitor.review.store import Store
@@ -50,9 +49,9 @@ def test_a_label_needs_a_form_of_our_own_page(store: Store, url: str) -> None:
     assert stranger.ask(f"/frames/{frame}/label", b"label=unsure&token=")[0] == 403
     assert stranger.ask(f"/frames/{frame}/label", b"token=" + b"x" * 100_000)[0] == 403
     assert stranger.ask(f"/frames/{frame}/undo", b"")[0] == 403
-    assert labels.history(store, frame) == []
+    assert store.labels.history(frame) == []
     assert Client(url).label(frame) == 200
-    assert [step.label for step in labels.history(store, frame)] == ["unsure"]
+    assert [step.label for step in store.labels.history(frame)] == ["unsure"]
 
 
 def test_nothing_is_uploaded(store: Store, url: str) -> None:
@@ -71,7 +70,7 @@ def test_nothing_is_uploaded(store: Store, url: str) -> None:
     token = re.findall(r'name="token" value="([^"]+)"', client.get(f"/frames/{frame}")[1])[0]
     large = urlencode({"token": token, "label": "confirmed", "kind": "x" * 5000}).encode()
     assert client.ask(f"/frames/{frame}/label", large)[0] == 403
-    assert labels.history(store, frame) == []
+    assert store.labels.history(frame) == []
     assert sorted(path for path in store.folder.rglob("*") if path.suffix in (".zip", ".jpg")) == before
 
 
@@ -113,7 +112,7 @@ def test_basic_auth_and_roles(store: Store, users: Path) -> None:
         assert "Confirm defect" not in page
         assert bob.label(frame) == 403
         assert ann.label(frame) == 200
-    assert [step.who for step in labels.history(store, frame)] == ["ann"]
+    assert [step.who for step in store.labels.history(frame)] == ["ann"]
 
 
 def test_a_users_header_is_believed_from_a_proxy_alone(store: Store) -> None:
@@ -123,7 +122,7 @@ def test_a_users_header_is_believed_from_a_proxy_alone(store: Store) -> None:
         assert Client(url, X_User="").get("/")[0] == 401
         assert Client(url, X_User="x" * 500).get("/")[0] == 401
         assert Client(url, X_User="eve").label(frame) == 200
-    assert [step.who for step in labels.history(store, frame)] == ["eve"]
+    assert [step.who for step in store.labels.history(frame)] == ["eve"]
     with serving(store, user_header="X-User", proxies=("10.0.0.1",)) as url:
         assert Client(url, X_User="eve").get("/")[0] == 401
 

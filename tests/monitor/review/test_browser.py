@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from andon_monitor.inspection.frames import rfc3339
 from andon_monitor.model.file import Model
-from andon_monitor.review import gallery, labels
-from andon_monitor.review.gallery import Filters
+from andon_monitor.review import labels
 from andon_monitor.review.store import Store
+from andon_monitor.review.store.rows import FrameQuery
 
 from tests.fixtures.browser import tab
 from tests.fixtures.review_line import fill, frames, inspect
@@ -19,8 +19,7 @@ PAGES = ("/", "/defects", "/borderline", "/model", "/frames/{id}")
 
 
 def newest(store: Store) -> str:
-    found: str = gallery.find(store, "defect", Filters())[0]["id"]
-    return found
+    return store.frames.find(FrameQuery(kind="defect"))[0].id
 
 
 def test_the_pages_update_when_a_defect_arrives(model: Model, store: Store, url: str, browser: Any) -> None:
@@ -48,7 +47,7 @@ def test_a_silent_camera_is_called_silent_whatever_it_said_last(store: Store, ch
 
 
 def test_what_was_said_by_whom_and_when_is_beside_the_picture(store: Store, url: str, browser: Any) -> None:
-    step = labels.give(store, newest(store), "confirmed", "dent", "ann")
+    step = labels.add_label(store, newest(store), "confirmed", "dent", "ann")
     browser.goto(f"{url}/frames/{newest(store)}")
     said = browser.locator("p[role=status]")
     assert re.search(r"dent\s+by ann, .*\d", said.inner_text())
@@ -104,7 +103,7 @@ def test_a_label_is_given_changed_and_undone_by_hand_and_by_key(store: Store, ur
     browser.keyboard.press("z")
     browser.wait_for_selector("text=No label yet")
     browser.wait_for_load_state()
-    assert [step.step for step in labels.history(store, frame)] == ["label", "label", "undo", "undo"]
+    assert [step.step for step in store.labels.history(frame)] == ["label", "label", "undo", "undo"]
     browser.keyboard.press("u")
     browser.wait_for_selector(".tag:has-text('unsure')")
     browser.goto(f"{url}/defects?label=unsure")
@@ -113,7 +112,7 @@ def test_a_label_is_given_changed_and_undone_by_hand_and_by_key(store: Store, ur
 
 
 def test_keys_and_swipes_go_through_the_gallery(store: Store, url: str, chromium: Any, browser: Any) -> None:
-    ids = [row["id"] for row in gallery.find(store, "defect", Filters())]
+    ids = [frame.id for frame in store.frames.find(FrameQuery(kind="defect"))]
     browser.goto(f"{url}/defects")
     browser.keyboard.press("ArrowRight")
     browser.keyboard.press("ArrowRight")
@@ -190,7 +189,7 @@ def test_under_a_prefix_news_arrive_and_labels_are_given(model: Model, store: St
 
 @pytest.mark.parametrize("path", PAGES)
 def test_first_paint_needs_no_script(store: Store, url: str, chromium: Any, path: str) -> None:
-    labels.give(store, newest(store), "confirmed", "dent", "ann")
+    labels.add_label(store, newest(store), "confirmed", "dent", "ann")
     with tab(chromium, java_script_enabled=False) as page:
         page.goto(url + path.format(id=newest(store)))
         assert page.locator("h1").count() == 1
@@ -205,7 +204,7 @@ def test_first_paint_needs_no_script(store: Store, url: str, chromium: Any, path
 def test_axe_finds_nothing_serious(store: Store, url: str, chromium: Any, path: str) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
-    labels.give(store, newest(store), "confirmed", "dent", "ann")
+    labels.add_label(store, newest(store), "confirmed", "dent", "ann")
     # axe reads the page from within, which our policy forbids to scripts that are not ours.
     with tab(chromium, bypass_csp=True) as page:
         page.goto(url + path.format(id=newest(store)))

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 from andon_monitor.formats.evidence_package import unpack
 from andon_monitor.model.file import Model
-from andon_monitor.review import gallery
-from andon_monitor.review.gallery import Filters
 from andon_monitor.review.store import Store
+from andon_monitor.review.store.rows import FrameQuery
 
 from tests.fixtures.evidence_packages import about, changed, packed
 from tests.fixtures.review_line import fill, frames, inspect
@@ -96,7 +95,7 @@ def test_giant_and_broken_images_are_refused_and_the_rest_goes_on(model: Model, 
     refused = store.add([*bad, b"not a package", good])
     assert len(refused) == 2
     assert all("\n" not in line for line in refused)
-    assert [row["id"] for row in gallery.find(store, "defect", Filters())] == [unpack(good).verdict.id]
+    assert [frame.id for frame in store.frames.find(FrameQuery(kind="defect"))] == [unpack(good).verdict.id]
 
 
 def test_pictures_are_drawn_anew(store: Store, url: str) -> None:
@@ -115,10 +114,10 @@ def test_pictures_are_drawn_anew(store: Store, url: str) -> None:
 
 
 def test_replayed_and_future_ids_do_no_harm(model: Model, store: Store) -> None:
-    before = gallery.count(store, "defect", Filters())
+    before = store.frames.count(FrameQuery(kind="defect"))
     shown = defect(store)
     kept = store.package(shown)
     forged = about(packed(model), verdict__id=shown, verdict__captured_at="9999-01-01T00:00:00Z")
     assert store.add([forged, forged]) == []
-    assert gallery.count(store, "defect", Filters()) == before
+    assert store.frames.count(FrameQuery(kind="defect")) == before
     assert store.package(shown) == kept

@@ -1,0 +1,132 @@
+"""What queries of the store return. Times are in seconds since 1970."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from andon_monitor.formats.evidence_package import Kind
+from andon_monitor.inspection.frames import Outcome
+
+Label = Literal["confirmed", "false alarm", "unsure"]
+LABELS: tuple[Label, ...] = get_args(Label)
+
+MIN_DIVISOR = 1e-9  # stands for a threshold of 0 or below, which no score can be divided by
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFrame:
+    """A frame with its evidence and its present label.
+
+    `kind`: why it is kept. `bytes`: size of its package, 0 if there is none (any more). `label`, `defect_kind`: None
+    for none.
+    """
+
+    number: int  # in order of arrival
+    id: str
+    kind: Kind
+    camera: str
+    captured_at: float
+    verdict: Outcome
+    score: float
+    threshold: float
+    p_value: float | None
+    alias: str
+    sha256: str  # of the model
+    topic: str
+    partition: int
+    offset: int
+    file: str | None
+    bytes: int
+    received_at: float
+    label: Label | None
+    defect_kind: str | None
+
+    @property
+    def ratio(self) -> float:
+        """Score / threshold."""
+        return self.score / max(self.threshold, MIN_DIVISOR)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVerdict:
+    """A verdict; `score` is None if the frame was uninspectable, for `reason`."""
+
+    id: str
+    captured_at: float
+    verdict: Outcome
+    reason: str | None
+    score: float | None
+    threshold: float
+
+    @property
+    def ratio(self) -> float | None:
+        """Score / threshold."""
+        return None if self.score is None else self.score / max(self.threshold, MIN_DIVISOR)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledScore:
+    """The score and the verdict of a frame, and its label if it has one."""
+
+    score: float
+    verdict: Outcome
+    label: Label | None
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmCount:
+    """How many alarms of a day (whole days since 1970, UTC) have a label."""
+
+    day: int
+    label: Label | None
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelStep:
+    """One entry of a frame's label history; `label` and `kind` (of defect) are the state after it, None for none."""
+
+    number: int  # over all frames
+    id: str  # of the frame
+    step: Literal["label", "undo"]
+    label: Label | None
+    kind: str | None
+    who: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoredModel:
+    """A model whose card is known; `card` is JSON."""
+
+    sha256: str
+    alias: str
+    card: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a topic has been read or written: `next` is the offset that comes next in this partition."""
+
+    topic: str
+    partition: int
+    next: int
+
+
+@dataclass(frozen=True, slots=True)
+class FrameQuery:
+    """Which frames are wanted; None or empty: any. `until` is exclusive, `min_ratio` is score / threshold.
+
+    `labels` are alternatives; None among them stands for frames without a label.
+    """
+
+    kind: Kind | None = None
+    camera: str | None = None
+    since: float | None = None
+    until: float | None = None
+    received_before: float | None = None
+    min_ratio: float | None = None
+    labels: Sequence[Label | None] = ()
+    defect_kind: str | None = None
+    sha256: str | None = None
+    with_picture: bool = False

@@ -1,0 +1,83 @@
+"""The tables, their version (`PRAGMA user_version`), and how a store of an earlier version becomes one of this version.
+
+A migration is never changed once it is released: a change of the tables is a new entry at the end of `MIGRATIONS`.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+
+from andon_monitor.errors import UsageError
+
+# Version 1. Stores from before versions have these tables and version 0, hence IF NOT EXISTS.
+_FIRST = (
+    """CREATE TABLE IF NOT EXISTS frames (
+        number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, camera TEXT NOT NULL,
+        captured_at REAL NOT NULL, verdict TEXT NOT NULL, score REAL, threshold REAL NOT NULL, p_value REAL,
+        alias TEXT NOT NULL, sha256 TEXT NOT NULL, topic TEXT NOT NULL, "partition" INTEGER NOT NULL,
+        "offset" INTEGER NOT NULL, file TEXT, bytes INTEGER NOT NULL, received_at REAL NOT NULL
+    )""",
+    "CREATE INDEX IF NOT EXISTS frames_by_time ON frames (kind, captured_at)",
+    "CREATE INDEX IF NOT EXISTS frames_by_camera ON frames (camera, captured_at)",
+    """CREATE TABLE IF NOT EXISTS verdicts (
+        number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, camera TEXT NOT NULL, captured_at REAL NOT NULL,
+        verdict TEXT NOT NULL, reason TEXT, score REAL, threshold REAL NOT NULL, sha256 TEXT NOT NULL
+    )""",
+    "CREATE INDEX IF NOT EXISTS verdicts_by_camera ON verdicts (camera, captured_at)",
+    # Rows are only added. `label` and `kind` are the state after the step, so a frame's last row is its present label.
+    """CREATE TABLE IF NOT EXISTS labels (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, step TEXT NOT NULL, label TEXT, kind TEXT,
+        who TEXT NOT NULL, at REAL NOT NULL
+    )""",
+    "CREATE INDEX IF NOT EXISTS labels_by_frame ON labels (id, number)",
+    """CREATE TRIGGER IF NOT EXISTS labels_stay BEFORE DELETE ON labels
+        BEGIN SELECT raise(ABORT, 'the history of labels only grows'); END""",
+    """CREATE TRIGGER IF NOT EXISTS labels_hold BEFORE UPDATE ON labels
+        BEGIN SELECT raise(ABORT, 'the history of labels only grows'); END""",
+    """CREATE VIEW IF NOT EXISTS labelled AS
+        SELECT frames.*, labels.label, labels.kind AS defect FROM frames LEFT JOIN labels
+        ON labels.number = (SELECT max(number) FROM labels AS later WHERE later.id = frames.id)""",
+    """CREATE TABLE IF NOT EXISTS models (
+        sha256 TEXT PRIMARY KEY, alias TEXT NOT NULL, card TEXT NOT NULL, seen_at REAL
+    )""",
+    "CREATE TABLE IF NOT EXISTS places (name TEXT PRIMARY KEY, next INTEGER NOT NULL)",
+)
+# Version 2: `places` had topic and partition in one text, "kafka://host/topic 0"; the view says what its columns are.
+_SECOND = (
+    'CREATE TABLE progress (topic TEXT NOT NULL, "partition" INTEGER NOT NULL, next INTEGER NOT NULL, '
+    'PRIMARY KEY (topic, "partition"))',
+    "INSERT INTO progress SELECT substr(name, 1, instr(name, ' ') - 1), "
+    "CAST(substr(name, instr(name, ' ') + 1) AS INTEGER), next FROM places WHERE instr(name, ' ') > 1",
+    "DROP TABLE places",
+    "DROP VIEW labelled",
+    """CREATE VIEW labelled_frames AS
+        SELECT frames.*, labels.label, labels.kind AS defect_kind FROM frames LEFT JOIN labels
+        ON labels.number = (SELECT max(number) FROM labels AS later WHERE later.id = frames.id)""",
+)
+Migrations = Sequence[Sequence[str]]
+MIGRATIONS: Migrations = (_FIRST, _SECOND)  # the n-th leads from version n - 1 to version n
+
+
+def migrate(connection: sqlite3.Connection, migrations: Migrations = MIGRATIONS) -> None:
+    """Bring a database, new or of an earlier version, to the version of this program: completely or not at all.
+
+    Several processes may do so at once. Raises UsageError for a database of a newer version, sqlite3.Error.
+    """
+    if _version(connection) == len(migrations):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    with connection:
+        version = _version(connection)  # again, now that no other process can change it
+        if version > len(migrations):
+            raise UsageError(
+                f"written by a newer version of andon-monitor (store version {version}, this one knows "
+                f"{len(migrations)}); update this one, or give another folder"
+            )
+        for statements in migrations[version:]:
+            for statement in statements:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(migrations)}")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)

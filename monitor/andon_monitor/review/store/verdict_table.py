@@ -1,0 +1,59 @@
+"""The newest verdicts of each camera, with or without evidence."""
+
+import sqlite3
+from collections.abc import Sequence
+
+from andon_monitor.formats.evidence_package import VerdictRecord
+from andon_monitor.review.store.database import Database
+from andon_monitor.review.store.rows import LabelledScore, StoredVerdict
+
+
+class VerdictTable:
+    """Queries of the table `verdicts`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def cameras(self, limit: int) -> list[str]:
+        """Up to `limit` cameras that verdicts are from."""
+        # One search of the index per camera, instead of a scan of all verdicts.
+        return self._database.values(
+            """WITH RECURSIVE found(camera) AS (SELECT min(camera) FROM verdicts UNION ALL
+            SELECT (SELECT min(camera) FROM verdicts WHERE camera > found.camera) FROM found WHERE camera IS NOT NULL)
+            SELECT camera FROM found WHERE camera IS NOT NULL LIMIT ?""",
+            (limit,),
+        )
+
+    def newest(self, camera: str, limit: int) -> list[StoredVerdict]:
+        """The last `limit` verdicts of a camera, the newest first."""
+        return self._database.rows(
+            StoredVerdict,
+            "FROM verdicts WHERE camera = ? ORDER BY captured_at DESC, number DESC LIMIT ?",
+            (camera, limit),
+        )
+
+    def models(self) -> list[str]:
+        """SHA-256 of each model that gave a verdict."""
+        return self._database.values("SELECT DISTINCT sha256 FROM verdicts")
+
+    def scores(self, sha256: str) -> list[LabelledScore]:
+        """All scores under a model, the lowest first."""
+        return self._database.rows(
+            LabelledScore,
+            "FROM (SELECT verdicts.score, verdicts.verdict, label FROM verdicts LEFT JOIN labelled_frames USING (id) "
+            "WHERE verdicts.sha256 = ? AND verdicts.score IS NOT NULL) ORDER BY score",
+            (sha256,),
+        )
+
+
+def insert_verdicts(connection: sqlite3.Connection, verdicts: Sequence[VerdictRecord]) -> None:
+    """Add verdicts whose ids are not known."""
+    connection.executemany(
+        "INSERT OR IGNORE INTO verdicts VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [(v.id, v.camera, v.captured_at, v.verdict, v.reason, v.score, v.threshold, v.model.sha256) for v in verdicts],
+    )
+
+
+def trim_verdicts(connection: sqlite3.Connection, kept: int) -> None:
+    """Delete all verdicts but the last `kept`."""
+    connection.execute("DELETE FROM verdicts WHERE number <= (SELECT max(number) FROM verdicts) - ?", (kept,))

@@ -1,0 +1,63 @@
+"""A topic of evidence or of verdicts, read into the store."""
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from andon_monitor.kafka.address import parse_address
+from andon_monitor.kafka.health import Health
+from andon_monitor.kafka.tap import KafkaTap
+from andon_monitor.review.store import Store
+from andon_monitor.review.store.rows import Progress
+from andon_monitor.settings.groups import KafkaSettings
+from andon_monitor.telemetry.metrics import Metrics
+
+Content = Literal["defects", "verdicts"]
+
+POLL_SECONDS = 0.5
+POLL_RECORDS: dict[Content, int] = {"defects": 16, "verdicts": 1000}  # packages have megabytes, verdicts 500 bytes
+# An empty store gets the verdicts of the last hour: curves and rates need no more.
+FIRST_VERDICTS_SECONDS = 3600.0
+
+log = logging.getLogger("andon")
+
+
+class TopicReader:
+    """Reads a topic into the store.
+
+    The position is kept in the store, in the same transaction as what was read, so that a crash neither loses nor
+    doubles anything. Messages that are not ours are logged and skipped.
+    """
+
+    def __init__(self, store: Store, content: Content, uri: str, settings: KafkaSettings) -> None:
+        self._store = store
+        self._content: Content = content
+        self._uri = uri
+        self._settings = settings
+
+    def follow(self, closed: threading.Event) -> None:
+        """Read from the position in the store on, until `closed`. Raises UsageError, SourceError, OutputError."""
+        start: float | dict[int, int] = self._store.progress.next_offsets(self._uri)
+        if not start and self._content == "verdicts":
+            start = time.time() - FIRST_VERDICTS_SECONDS
+        tap = KafkaTap(parse_address(self._uri), self._settings, Health(Metrics()), start)
+        try:
+            while not closed.is_set():
+                self._keep(tap.poll_records(POLL_RECORDS[self._content], POLL_SECONDS) or [])
+        finally:
+            tap.close()
+
+    def _keep(self, records: Sequence[Any]) -> None:
+        if not records:
+            return
+        next_offsets = {record.partition: record.offset + 1 for record in records}
+        progress = [Progress(self._uri, partition, offset) for partition, offset in next_offsets.items()]
+        values = [record.value or b"" for record in records]
+        if self._content == "defects":
+            refused = self._store.add(packages=values, progress=progress)
+        else:
+            refused = self._store.add(verdicts=values, progress=progress)
+        for line in refused[:1]:
+            log.warning("%d of %d messages of %s are refused: %s", len(refused), len(records), self._content, line)
