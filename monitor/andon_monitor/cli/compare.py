@@ -69,16 +69,16 @@ def compare(
     loaded = load_and_log({}, settings, config)
     from andon_monitor.common.console import console
     from andon_monitor.compare.job import Job, run_comparison
-    from andon_monitor.compare.judges import Cut
-    from andon_monitor.compare.limits import Limits
+    from andon_monitor.compare.limits import ComparisonLimits
+    from andon_monitor.compare.sides import ThresholdOverride
     from andon_monitor.compare.table import print_comparison
 
-    limits = Limits(max_changed, max_flagged, max_false_alarms, min_detection, max_new_misses, max_new_false_alarms,
-                    max_latency)  # fmt: skip
-    cut = Cut(threshold, false_alarm_rate)
-    job = Job(recording, model, baseline, cut, labels, selection(begin, end, cameras), limits, json, junit, report)
+    limits = ComparisonLimits(max_changed, max_flagged, max_false_alarms, min_detection, max_new_misses,
+                              max_new_false_alarms, max_latency)  # fmt: skip
+    override = ThresholdOverride(threshold, false_alarm_rate)
+    job = Job(recording, model, baseline, override, labels, selection(begin, end, cameras), limits, json, junit, report)
     done = run_comparison(job, loaded)
-    print_comparison(done.comparison, done.verdicts, console(error=False))
+    print_comparison(done.comparison, done.limits, console(error=False))
     if done.damage is not None:
         raise SourceError(done.damage)
     if not done.passed:

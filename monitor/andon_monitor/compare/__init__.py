@@ -1,5 +1,5 @@
-"""What a new model, or another threshold, would have said about a recording: `andon-monitor compare`.
+"""`andon-monitor compare`: a new model or threshold against a baseline, on a recording.
 
-`sides` says who judges, `comparison` counts over all frames, `rates` puts intervals around shares, `limits` decides;
-`table`, `junit` and `page` show it.
+`sides` judge frames, `comparison` counts over all of them into `results`, `limits` decides; `table`, `junit` and `page`
+show it; `job` puts all together.
 """

@@ -1,13 +1,17 @@
-"""`andon-monitor compare` put together from its command line."""
+"""`andon-monitor compare`: the two sides opened, compared, held against the limits, and written to files."""
 
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from andon_monitor.common.files import check_writable, write_whole
-from andon_monitor.compare.comparison import Comparison, compare
-from andon_monitor.compare.judges import Cut, ModelSide, RecordedSide, Side, read_labels, recorded_side
-from andon_monitor.compare.limits import Limits, Verdict, judge
+from andon_monitor.compare.comparison import compare
+from andon_monitor.compare.frame_labels import read_labels
+from andon_monitor.compare.junit import to_junit
+from andon_monitor.compare.limits import ComparisonLimits, LimitResult, check_limits
+from andon_monitor.compare.page import render
+from andon_monitor.compare.results import Comparison
+from andon_monitor.compare.sides import ModelSide, RecordedSide, Side, ThresholdOverride, open_recorded_side
 from andon_monitor.errors import UsageError
 from andon_monitor.inspection.inspector import Rules
 from andon_monitor.model.file import Model
@@ -17,44 +21,45 @@ from andon_monitor.sources.selection import SelectedSource, Selection
 from andon_monitor.sources.uri import open_source
 
 MODEL_SUFFIX = ".onnx"
+OWN_THRESHOLD = ThresholdOverride()
 
 
 @dataclass(frozen=True)
 class Job:
     """What to compare, and where to write what was found.
 
-    `cut` is the new side's threshold, `model` None for the baseline's own scores. `baseline` is a model file,
-    `recorded`, another recording or a file of verdicts; None for the same model at its own threshold where a cut is
-    given, else for labels alone.
+    `model` is the new side, None for the baseline at another threshold; `override` is the new side's threshold.
+    `baseline` is a model file, `recorded`, another recording or a .jsonl file of verdicts. Without one the model is
+    compared with itself at its own threshold if there is an override, else with the labels only.
     """
 
     source: str
     model: Path | None
     baseline: str | None
-    cut: Cut = field(default_factory=Cut)
+    override: ThresholdOverride = OWN_THRESHOLD
     labels: Path | None = None
     selection: Selection = field(default_factory=Selection)
-    limits: Limits = field(default_factory=Limits)
+    limits: ComparisonLimits = field(default_factory=ComparisonLimits)
     json: Path | None = None
     junit: Path | None = None
     report: Path | None = None
 
 
 @dataclass(frozen=True)
-class Done:
-    """What was found; `damage` is one line about what of the recording is lost."""
+class JobResult:
+    """What was found; `damage` is a line about lost parts of the recording, None for none."""
 
     comparison: Comparison
-    verdicts: list[Verdict]
+    limits: list[LimitResult]
     damage: str | None
 
     @property
     def passed(self) -> bool:
         """Whether every limit is kept."""
-        return all(verdict.kept for verdict in self.verdicts)
+        return all(limit.kept for limit in self.limits)
 
 
-def run_comparison(job: Job, settings: Settings) -> Done:
+def run_comparison(job: Job, settings: Settings) -> JobResult:
     """Compare, and write the files asked for. Raises UsageError, ModelError, SourceError, OutputError."""
     for path in (job.json, job.junit, job.report):
         if path is not None:
@@ -64,8 +69,8 @@ def run_comparison(job: Job, settings: Settings) -> Done:
     source = SelectedSource(recording, job.selection)
     try:
         if recording.live:
-            raise UsageError(f"{job.source}: a camera; record it first, a comparison needs a recording")
-        after, before, notes = _sides(job, settings)
+            raise UsageError(f"{job.source}: is a camera; a comparison needs a recording, so record it first")
+        after, before, notes = _open_sides(job, settings)
         found = compare(source, after, before, labels)
         source.check()
     finally:
@@ -73,71 +78,66 @@ def run_comparison(job: Job, settings: Settings) -> Done:
     if not found.frames:
         raise UsageError(f"{job.source}: none of its {found.unmatched} frames has a verdict in {_name(before)}")
     if before is None and not found.labelled:
-        raise UsageError(f"{job.source}: no labels in it to compare with; give --baseline or --labels")
+        raise UsageError(f"{job.source}: has no labels to compare with; give --baseline or --labels")
     found.notes += notes
-    verdicts, damage = judge(found, job.limits), damage_of(recording)
-    _write(job, found, after, before, verdicts, damage)
-    return Done(found, verdicts, damage)
+    result = JobResult(found, check_limits(found, job.limits), damage_of(recording))
+    _write(job, result, after, before)
+    return result
 
 
-def _sides(job: Job, settings: Settings) -> tuple[Side, Side | None, list[str]]:
+def _open_sides(job: Job, settings: Settings) -> tuple[Side, Side | None, list[str]]:
+    """The new side, the baseline if there is one, and notes for the user."""
     notes: list[str] = []
+    rate = job.override.false_alarm_rate
     if job.model is None:
-        if job.baseline is None or not job.cut.given:
+        if job.baseline is None or not job.override.given:
             raise UsageError("--model: not given; give one, or a --baseline and --threshold or --false-alarm-rate")
-        before = _baseline(job, settings, Cut())
-        after = _baseline(job, settings, job.cut, before)
-        if isinstance(after, RecordedSide) and job.cut.rate is not None and job.cut.rate < after.smallest_p_value:
+        before = _open_baseline(job.baseline, job.source, settings)
+        if isinstance(before, ModelSide):
+            path = Path(job.baseline)
+            return ModelSide(path, before.model, Rules.from_settings(settings), job.override), before, notes
+        after = open_recorded_side(job.baseline, job.source, job.override)
+        if rate is not None and rate < after.smallest_p_value:
             notes.append(
-                f"the p-values recorded go down to {after.smallest_p_value:.2g} only, so that no frame is flagged at "
-                f"{job.cut.rate:g}; give the model instead, which extrapolates"
+                f"the smallest recorded p-value is {after.smallest_p_value:.2g}, so no frame is flagged at a "
+                f"false-alarm rate of {rate:g}; give the model file instead, which can extrapolate"
             )
         return after, before, notes
-    new = _load(job.model, settings, job.cut)
-    if job.cut.rate is not None:
-        notes.append(f"a false-alarm rate of {job.cut.rate:g} makes the threshold {new.threshold:.6g}")
+    new = _open_model(job.model, settings, job.override)
+    if rate is not None:
+        notes.append(f"a false-alarm rate of {rate:g} gives the threshold {new.threshold:.6g}")
     if job.baseline is not None:
-        return new, _baseline(job, settings, Cut()), notes
-    same = ModelSide(job.model, new.model, Rules.from_settings(settings), Cut()) if job.cut.given else None
-    return new, same, notes
+        return new, _open_baseline(job.baseline, job.source, settings), notes
+    if not job.override.given:
+        return new, None, notes
+    return new, ModelSide(job.model, new.model, Rules.from_settings(settings), OWN_THRESHOLD), notes
 
 
-def _baseline(job: Job, settings: Settings, cut: Cut, like: Side | None = None) -> Side:
-    """The baseline at a cut; where `like` is given, with the model of that side."""
-    assert job.baseline is not None
-    if not job.baseline.lower().endswith(MODEL_SUFFIX):
-        return recorded_side(job.baseline, job.source, cut)
-    path = Path(job.baseline)
-    return (
-        ModelSide(path, like.model, Rules.from_settings(settings), cut)
-        if isinstance(like, ModelSide)
-        else _load(path, settings, cut)
-    )
+def _open_baseline(baseline: str, source: str, settings: Settings) -> ModelSide | RecordedSide:
+    if baseline.lower().endswith(MODEL_SUFFIX):
+        return _open_model(Path(baseline), settings, OWN_THRESHOLD)
+    return open_recorded_side(baseline, source, OWN_THRESHOLD)
 
 
-def _load(path: Path, settings: Settings, cut: Cut) -> ModelSide:
-    return ModelSide(
-        path, Model.load(path, settings.model.provider, settings.model.threads), Rules.from_settings(settings), cut
-    )
+def _open_model(path: Path, settings: Settings, override: ThresholdOverride) -> ModelSide:
+    model = Model.load(path, settings.model.provider, settings.model.threads)
+    return ModelSide(path, model, Rules.from_settings(settings), override)
 
 
-def _write(
-    job: Job, found: Comparison, after: Side, before: Side | None, verdicts: list[Verdict], damage: str | None
-) -> None:
+def _write(job: Job, result: JobResult, after: Side, before: Side | None) -> None:
     if job.json is not None:
-        facts = found.to_dict() | {
-            "limits": [{"limit": v.name, "found": v.found, "allowed": v.allowed, "kept": v.kept} for v in verdicts],
-            "damage": damage,
+        facts = result.comparison.to_dict() | {
+            "limits": [
+                {"limit": limit.name, "found": limit.found, "allowed": limit.allowed, "kept": limit.kept}
+                for limit in result.limits
+            ],
+            "damage": result.damage,
         }
         write_whole(job.json, json.dumps(facts, ensure_ascii=False, indent=2).encode() + b"\n")
     if job.junit is not None:
-        from andon_monitor.compare.junit import to_junit
-
-        write_whole(job.junit, to_junit(found, verdicts, damage))
+        write_whole(job.junit, to_junit(result.comparison, result.limits, result.damage))
     if job.report is not None:
-        from andon_monitor.compare.page import render
-
-        page = render(found, after, before, verdicts, damage)
+        page = render(result.comparison, after, before, result.limits, result.damage)
         write_whole(job.report, page.encode("utf-8", errors="replace"))
 
 

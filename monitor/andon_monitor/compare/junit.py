@@ -4,20 +4,20 @@ import re
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
-from andon_monitor.compare.comparison import Comparison
-from andon_monitor.compare.limits import Verdict
+from andon_monitor.compare.limits import LimitResult
+from andon_monitor.compare.results import Comparison
 
 # What XML 1.0 cannot hold, not even escaped; a file's name may.
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def to_junit(comparison: Comparison, verdicts: Sequence[Verdict], damage: str | None) -> bytes:
-    """The document. A damaged recording is an error of its own."""
-    failures = sum(not verdict.kept for verdict in verdicts)
+def to_junit(comparison: Comparison, limits: Sequence[LimitResult], damage: str | None) -> bytes:
+    """The document, with a test case for each limit and one for damage of the recording."""
+    failures = sum(not limit.kept for limit in limits)
     suite = ElementTree.Element(
         "testsuite",
         name="andon-monitor compare",
-        tests=str(len(verdicts) + 1),
+        tests=str(len(limits) + 1),
         failures=str(failures),
         errors="1" if damage else "0",
         time=f"{comparison.seconds:.3f}",
@@ -35,11 +35,11 @@ def to_junit(comparison: Comparison, verdicts: Sequence[Verdict], damage: str | 
     case = ElementTree.SubElement(suite, "testcase", classname="compare", name="the recording is whole")
     if damage:
         ElementTree.SubElement(case, "error", message=_clean(damage))
-    for verdict in verdicts:
-        name = f"{verdict.name}: {verdict.allowed}"
+    for limit in limits:
+        name = f"{limit.name}: {limit.allowed}"
         case = ElementTree.SubElement(suite, "testcase", classname="compare", name=name)
-        if not verdict.kept:
-            ElementTree.SubElement(case, "failure", message=f"{verdict.name}: {verdict.found}, {verdict.allowed}")
+        if not limit.kept:
+            ElementTree.SubElement(case, "failure", message=f"{limit.name}: {limit.found}, {limit.allowed}")
     suites = ElementTree.Element("testsuites")
     suites.append(suite)
     ElementTree.indent(suites)

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 from andon_monitor.common.intervals import Rate
-from andon_monitor.compare.comparison import NEW_FALSE_ALARM, NEWLY_MISSED, Comparison
+from andon_monitor.compare.results import NEW_FALSE_ALARM, NEWLY_MISSED, Comparison
 from andon_monitor.errors import UsageError
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What is allowed at most, or at least; shares from 0 to 1, None for anything."""
+class ComparisonLimits:
+    """The most, or the least, that is allowed; shares from 0 to 1, None for no limit."""
 
     max_changed: float | None = None
     max_flagged: float | None = None
@@ -21,8 +21,8 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """One limit: what was found, what was allowed, whether it holds."""
+class LimitResult:
+    """One limit: what was found, what is allowed, and whether it is kept."""
 
     name: str
     found: str
@@ -30,13 +30,13 @@ class Verdict:
     kept: bool
 
 
-def judge(comparison: Comparison, limits: Limits) -> list[Verdict]:
-    """Hold what was found against each limit given. Shares are the measured ones, not the ends of their intervals.
+def check_limits(comparison: Comparison, limits: ComparisonLimits) -> list[LimitResult]:
+    """Compare what was found with each limit given. Shares are the measured ones, not the ends of their intervals.
 
-    Raises UsageError where a limit is on something that is not known here, as without labels.
+    Raises UsageError for a limit on something unknown, such as false alarms without labels.
     """
     after, counts = comparison.after, comparison.counts
-    verdicts: list[Verdict] = []
+    results: list[LimitResult] = []
 
     def at_most(option: str, what: str, found: float | None, limit: float | None, needs: str, percent: bool) -> None:
         if limit is None:
@@ -44,7 +44,7 @@ def judge(comparison: Comparison, limits: Limits) -> list[Verdict]:
         if found is None:
             raise UsageError(f"{option}: {limit:g} needs {needs}")
         show = "{:.3%}" if percent else "{:g}"
-        verdicts.append(Verdict(what, show.format(found), f"at most {show.format(limit)}", found <= limit))
+        results.append(LimitResult(what, show.format(found), f"at most {show.format(limit)}", found <= limit))
 
     labels = "labels of good parts: a labelled recording, or --labels"
     baseline = "a --baseline"
@@ -57,14 +57,14 @@ def judge(comparison: Comparison, limits: Limits) -> list[Verdict]:
         if found is None:
             raise UsageError(f"--min-detection: {limits.min_detection:g} needs labelled defects")
         allowed = f"at least {limits.min_detection:.3%}"
-        verdicts.append(Verdict("detection", f"{found:.3%}", allowed, found >= limits.min_detection))
+        results.append(LimitResult("detection", f"{found:.3%}", allowed, found >= limits.min_detection))
     known = comparison.before is not None and comparison.labelled > 0
     both = f"{baseline} and labels"
     misses, alarms = ((counts[kind] if known else None) for kind in (NEWLY_MISSED, NEW_FALSE_ALARM))
     at_most("--max-new-misses", "newly missed defects", misses, limits.max_new_misses, both, False)
     at_most("--max-new-false-alarms", "new false alarms", alarms, limits.max_new_false_alarms, both, False)
-    at_most("--max-latency", "milliseconds a frame", after.milliseconds, limits.max_milliseconds, "a --model", False)
-    return verdicts
+    at_most("--max-latency", "milliseconds per frame", after.milliseconds, limits.max_milliseconds, "a --model", False)
+    return results
 
 
 def _share(found: Rate | None) -> float | None:

@@ -1,4 +1,4 @@
-"""A comparison as one HTML file that needs no other: tables, score distributions, pictures of what changed."""
+"""A comparison as one self-contained HTML file: tables, score distributions, pictures of what changed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from andon_monitor.common.html import environment
-from andon_monitor.common.intervals import INTERVAL
-from andon_monitor.compare.comparison import (
+from andon_monitor.compare.limits import LimitResult
+from andon_monitor.compare.results import (
     CHANGES,
     FALSE_ALARM_GONE,
     NEW_FALSE_ALARM,
@@ -17,11 +17,10 @@ from andon_monitor.compare.comparison import (
     NEWLY_MISSED,
     Change,
     Comparison,
-    Tally,
+    SideResult,
 )
-from andon_monitor.compare.judges import Judgement, ModelSide, Side
-from andon_monitor.compare.limits import Verdict
-from andon_monitor.compare.table import differs, rows
+from andon_monitor.compare.sides import Judgement, ModelSide, Side
+from andon_monitor.compare.table import INTERVAL_WORDS, chance_words, rows
 from andon_monitor.errors import ImageError
 from andon_monitor.inspection.frames import Frame, rfc3339
 from andon_monitor.model import imaging
@@ -30,13 +29,13 @@ from andon_monitor.model.heatmap import data_uri, heatmap
 WORSE = (NEWLY_MISSED, NEW_FALSE_ALARM)
 BETTER = (NEWLY_CAUGHT, FALSE_ALARM_GONE)
 BINS = 60
-LARGEST = 3.0  # score / threshold; what lies beyond is in the last bin
+MAX_RATIO = 3.0  # score / threshold; the last bin has all that is above
 WIDTH, HEIGHT = 720.0, 200.0  # of the plot, in its own units
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A changed frame: the image, and what each model that is there sees in it, as data URIs."""
+    """A changed frame: the image, and the heatmap of each model that is compared, as data URIs."""
 
     place: str
     captured_at: str
@@ -58,9 +57,9 @@ class Group:
 
 
 def render(
-    comparison: Comparison, after: Side, before: Side | None, verdicts: Sequence[Verdict], damage: str | None
+    comparison: Comparison, after: Side, before: Side | None, limits: Sequence[LimitResult], damage: str | None
 ) -> str:
-    """The page's HTML. Models are asked for their anomaly maps of the frames shown."""
+    """The page's HTML. Models compute anomaly maps of the frames shown."""
     sides = [tally for tally in (comparison.before, comparison.after) if tally is not None]
     return (
         environment("andon_monitor.compare")
@@ -69,10 +68,10 @@ def render(
             comparison=comparison,
             sides=sides,
             rows=rows(comparison, sides),
-            verdicts=verdicts,
+            limits=limits,
             damage=damage,
-            interval=INTERVAL,
-            differs=differs(comparison).removeprefix("; "),
+            interval=INTERVAL_WORDS,
+            chance=None if comparison.p_value is None else chance_words(comparison.p_value),
             plot=_plot(sides),
             groups=[
                 Group(kind, _tone(kind), comparison.counts[kind], _pictures(comparison, kind, after, before))
@@ -88,8 +87,8 @@ def _tone(kind: str) -> str:
 
 
 def _pictures(comparison: Comparison, kind: str, after: Side, before: Side | None) -> tuple[Picture, ...]:
-    found = sorted(comparison.examples[kind], key=lambda entry: entry[:2], reverse=True)
-    return tuple(_picture(change, frame, after, before) for _, _, change, frame in found)
+    examples = sorted(comparison.examples[kind], reverse=True)
+    return tuple(_picture(example.change, example.frame, after, before) for example in examples)
 
 
 def _picture(change: Change, frame: Frame, after: Side, before: Side | None) -> Picture:
@@ -106,7 +105,7 @@ def _picture(change: Change, frame: Frame, after: Side, before: Side | None) -> 
         seen = side.model.explain(pixels[None])
         heatmaps.append((title, data_uri(heatmap(pixels, seen.anomaly_map[0], side.threshold_for(frame.camera)))))
     if image is None and not heatmaps:
-        image = _as_it_is(frame)
+        image = _without_model(frame)
     return Picture(
         place=f"{change.camera}, {change.file or f'{change.topic}/{change.partition}/{change.offset}'}",
         captured_at=rfc3339(change.captured_at),
@@ -118,8 +117,8 @@ def _picture(change: Change, frame: Frame, after: Side, before: Side | None) -> 
     )
 
 
-def _as_it_is(frame: Frame) -> str | None:
-    """Without a model: the image itself."""
+def _without_model(frame: Frame) -> str | None:
+    """The image itself, None if it cannot be decoded."""
     try:
         return data_uri(imaging.decode(frame.data, 3))
     except ImageError:
@@ -130,12 +129,12 @@ def _describe(judged: Judgement) -> str:
     return f"{judged.outcome} ({judged.reason})" if judged.ratio is None else f"{judged.outcome} {judged.ratio:.2f}"
 
 
-def _plot(sides: Sequence[Tally]) -> dict[str, Any] | None:
-    """Histograms of score / threshold, on one scale of shares; the square root shows the few beside the many."""
-    scores = [np.minimum(np.frombuffer(side.ratios), LARGEST) for side in sides if side.ratios]
+def _plot(sides: Sequence[SideResult]) -> dict[str, Any] | None:
+    """Histograms of score / threshold, on one scale; square roots keep rare scores visible."""
+    scores = [np.minimum(np.frombuffer(side.ratios), MAX_RATIO) for side in sides if side.ratios]
     if not scores:
         return None
-    top = min(LARGEST, max(1.2, 1.05 * max(float(ratios.max()) for ratios in scores)))
+    top = min(MAX_RATIO, max(1.2, 1.05 * max(float(ratios.max()) for ratios in scores)))
     bottom = min(0.0, *(float(ratios.min()) for ratios in scores))
     edges = np.linspace(bottom, top, BINS + 1)
     shares = [np.sqrt(np.histogram(ratios, edges)[0] / len(ratios)) for ratios in scores]
@@ -148,14 +147,14 @@ def _plot(sides: Sequence[Tally]) -> dict[str, Any] | None:
     return {
         "outlines": [_outline(share / highest) for share in shares],
         "threshold": across(1.0),
-        "ticks": [(across(tick), f"{tick:g}" + ("+" if tick == LARGEST else "")) for tick in ticks],
+        "ticks": [(across(tick), f"{tick:g}" + ("+" if tick == MAX_RATIO else "")) for tick in ticks],
         "width": WIDTH,
         "height": HEIGHT,
     }
 
 
 def _outline(heights: NDArray[np.float64]) -> str:
-    """Steps as the points of a polygon."""
+    """A histogram as the points of an SVG polygon."""
     step = WIDTH / len(heights)
     points = [(0.0, HEIGHT)]
     for i, height in enumerate(heights):

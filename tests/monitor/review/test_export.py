@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from andon_monitor.compare.judges import read_labels
+from andon_monitor.compare.frame_labels import read_labels
 from andon_monitor.errors import UsageError
 from andon_monitor.formats.evidence_package import unpack
 from andon_monitor.review import labels

@@ -170,9 +170,9 @@ def test_a_damaged_recording_is_compared_as_far_as_it_goes(line: Path, model_pat
         (["--model", "part.onnx", "--baseline", "v.jsonl"], "--baseline v.jsonl: cannot be read"),
         (
             ["--model", "part.onnx", "--baseline", "bad.jsonl"],
-            "bad.jsonl: verdict 1 is none as andon-monitor writes them",
+            "bad.jsonl: verdict 1 is not one that andon-monitor writes",
         ),
-        (["--model", "part.onnx", "--labels", "bad.jsonl"], 'bad.jsonl line 1: right is {"frame": '),
+        (["--model", "part.onnx", "--labels", "bad.jsonl"], 'bad.jsonl line 1: expected {"frame": '),
         (["--model", "part.onnx", "--false-alarm-rate", "2"], "--false-alarm-rate: 2 should be above 0 and below 1"),
         (["--model", "part.onnx", "--max-changed", "0.1"], "--max-changed: 0.1 needs a --baseline"),
         (
