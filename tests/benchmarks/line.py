@@ -20,6 +20,7 @@ class Memory:
     """
 
     name, live, ready = "memory", True, True
+    damage: str | None = None
 
     def __init__(self, frames: Sequence[Frame], interval: float = 0.0) -> None:
         self.length: int | None = len(frames)

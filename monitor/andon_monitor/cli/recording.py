@@ -56,10 +56,10 @@ def record(
     """
     loaded = load_and_log({}, settings, config)
     from andon_monitor.common.units import parse_duration, parse_size
-    from andon_monitor.recording.job import record_from
-    from andon_monitor.recording.record import Limits, parse_start
+    from andon_monitor.kafka.address import is_kafka
+    from andon_monitor.recording.record import RecordingLimits, parse_start
 
-    limits = Limits(
+    limits = RecordingLimits(
         file_size=None if file_size is None else parse_size("--file-size", file_size),
         file_seconds=None if file_time is None else parse_duration("--file-time", file_time),
         keep=keep,
@@ -67,7 +67,16 @@ def record(
         seconds=None if duration is None else parse_duration("--duration", duration),
         keep_free=parse_size("--keep-free", keep_free),
     )
-    record_from(source, camera, verdicts, output, limits, parse_start(start), until_end, loaded.kafka)
+    begin = parse_start(start)
+    if verdicts is not None or is_kafka(source):
+        from andon_monitor.recording.topics import record_topics
+
+        record_topics(source, camera, verdicts, output, limits, begin, until_end, loaded.kafka)
+    else:
+        from andon_monitor.recording.job import record_source
+        from andon_monitor.sources.uri import open_source
+
+        record_source(open_source(source, camera), output, limits)
 
 
 def replay(
@@ -99,7 +108,7 @@ def replay(
     done = replay_frames(job, parse_address(to), loaded.kafka)
     if done.damage is not None:
         raise SourceError(done.damage)
-    if done.progress.refused:
+    if done.published.refused:
         raise typer.Exit(1)
 
 

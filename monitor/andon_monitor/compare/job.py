@@ -16,7 +16,6 @@ from andon_monitor.errors import UsageError
 from andon_monitor.inspection.inspector import Rules
 from andon_monitor.model.file import Model
 from andon_monitor.settings.groups import Settings
-from andon_monitor.sources.base import damage_of
 from andon_monitor.sources.selection import SelectedSource, Selection
 from andon_monitor.sources.uri import open_source
 
@@ -80,7 +79,7 @@ def run_comparison(job: Job, settings: Settings) -> JobResult:
     if before is None and not found.labelled:
         raise UsageError(f"{job.source}: has no labels to compare with; give --baseline or --labels")
     found.notes += notes
-    result = JobResult(found, check_limits(found, job.limits), damage_of(recording))
+    result = JobResult(found, check_limits(found, job.limits), recording.damage)
     _write(job, result, after, before)
     return result
 

@@ -14,6 +14,7 @@ from mcap_protobuf.schema import build_file_descriptor_set
 
 from andon_monitor.common.files import cannot_write, part_of
 from andon_monitor.errors import UsageError
+from andon_monitor.formats.mcap_internals import OpenChunk
 from andon_monitor.formats.mcap_layout import (
     CAMERAS,
     FRAME_SCHEMA,
@@ -60,9 +61,7 @@ class McapFile:
         except OSError as error:
             raise UsageError(f"{path}: cannot be written ({error.strerror})") from None
         self._writer = Writer(self._file, chunk_size=UNBOUNDED, compression=CompressionType.NONE, enable_data_crcs=True)
-        # The library says once in a file which channels there are. It has no public way to say it again in each chunk,
-        # as the format allows, and without it a chunk whose predecessor is lost could not be read.
-        self._chunk = getattr(self._writer, "_Writer__chunk_builder")  # noqa: B009
+        self._chunk = OpenChunk(self._writer)
         self._schemas: list[Schema] = []
         self._channels: list[Channel] = []
         self._written = 0
@@ -72,7 +71,7 @@ class McapFile:
     @property
     def size(self) -> int:
         """Bytes in the file, those of the chunk begun included; its index comes on top when it is closed."""
-        return self._written + int(self._chunk.count)
+        return self._written + self._chunk.size
 
     def add_metadata(self, name: str, facts: Mapping[str, str]) -> None:
         """A record of facts about the whole file."""
@@ -100,13 +99,13 @@ class McapFile:
 
     def flush_if_due(self) -> None:
         """End the chunk where it is large or old enough."""
-        if self._chunk.count >= CHUNK_BYTES or time.monotonic() - self._began >= CHUNK_SECONDS:
+        if self._chunk.size >= CHUNK_BYTES or time.monotonic() - self._began >= CHUNK_SECONDS:
             self.flush()
 
     def flush(self) -> None:
         """End the chunk: what has been added so far can be read from now on, whatever happens to this process."""
         self._began = time.monotonic()
-        if not self._chunk.num_messages:
+        if not self._chunk.messages:
             return
         self._guarded(self._writer.flush)
         for schema in self._schemas:

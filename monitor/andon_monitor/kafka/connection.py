@@ -1,11 +1,13 @@
-"""From settings to what kafka-python wants, checked first: the library itself reports every mistake as a timeout.
+"""Options of the Kafka clients from the settings, checked first: the library itself reports every mistake as a timeout.
 
-And from its errors to a few words.
+And the library's errors in a few words.
 """
 
 import ssl
 from pathlib import Path
 from typing import Any
+
+from kafka import errors as kafka_errors
 
 from andon_monitor.errors import UsageError
 from andon_monitor.kafka.address import Address
@@ -17,17 +19,27 @@ PROTOCOLS = {
     "sasl_plaintext": "SASL_PLAINTEXT",
     "sasl_ssl": "SASL_SSL",
 }
-# After a broker's death it is tried again this often at most, so that its return is noticed as soon.
-RECONNECT_MS = 2_000
+# The longest pause between two attempts to connect: the return of a broker is noticed within this time.
+MAX_RECONNECT_PAUSE_MS = 2_000
 PROBE_TIMEOUT_MS = 2_000  # for a question that is asked again where it is not answered
+# How long a broker may hold back an empty answer to a fetch.
+FETCH_WAIT_MS = 200
+# How long `send` may wait for the topic's metadata.
+METADATA_TIMEOUT_MS = 3_000
+# The producer retries in order and without duplicates until this is over: never, for a monitor (24 days).
+DELIVERY_TIMEOUT_MS = 2**31 - 1
+# The topic decides how large a message may be. The producer's own limit would refuse a frame of `max_message_bytes`
+# with its headers.
+MAX_REQUEST_BYTES = 2**30
+MAX_ERROR_LENGTH = 200  # characters of a client's error that fit into a line
 
 
 def client_options(settings: KafkaSettings, address: Address) -> dict[str, Any]:
-    """What consumer, producer and admin client have in common. Raises UsageError."""
+    """Options that consumer, producer and admin client have in common. Raises UsageError for files that do not fit."""
     options: dict[str, Any] = {
         "bootstrap_servers": list(address.servers),
         "security_protocol": PROTOCOLS[settings.security],
-        "reconnect_backoff_max_ms": RECONNECT_MS,
+        "reconnect_backoff_max_ms": MAX_RECONNECT_PAUSE_MS,
         "request_timeout_ms": milliseconds(settings.request_timeout),
         "client_id": settings.client_id,
     }
@@ -43,6 +55,35 @@ def client_options(settings: KafkaSettings, address: Address) -> dict[str, Any]:
     return options
 
 
+def consumer_options(settings: KafkaSettings, address: Address) -> dict[str, Any]:
+    """Options that all consumers have in common. Raises UsageError, as `client_options`."""
+    return {
+        **client_options(settings, address),
+        "enable_auto_commit": False,
+        # Verdicts of one transaction with frames of another that was aborted would be wrong; and only a consumer that
+        # reads committed data waits for a predecessor's pending offsets (KIP-447).
+        "isolation_level": "read_committed",
+        "max_poll_records": settings.poll_records,
+        "max_partition_fetch_bytes": settings.max_message_bytes,
+        "fetch_max_bytes": settings.fetch_bytes,
+        "fetch_max_wait_ms": FETCH_WAIT_MS,
+        "allow_auto_create_topics": False,
+        "metrics_enabled": False,
+    }
+
+
+def producer_options(settings: KafkaSettings, address: Address) -> dict[str, Any]:
+    """Options that all producers have in common. Raises UsageError, as `client_options`."""
+    return {
+        **client_options(settings, address),
+        "max_request_size": MAX_REQUEST_BYTES,
+        "max_block_ms": METADATA_TIMEOUT_MS,
+        "delivery_timeout_ms": DELIVERY_TIMEOUT_MS,
+        "allow_auto_create_topics": False,
+        "metrics_enabled": False,
+    }
+
+
 def uses_tls(settings: KafkaSettings) -> bool:
     """Whether the connection is encrypted."""
     return settings.security in ("ssl", "sasl_ssl")
@@ -54,7 +95,7 @@ def uses_sasl(settings: KafkaSettings) -> bool:
 
 
 def tls_context(settings: KafkaSettings) -> ssl.SSLContext:
-    """The context for TLS. Raises UsageError: a file that is missing or is not what it should be."""
+    """The context for TLS. Raises UsageError for a file that is missing or has another content than expected."""
     if settings.ca_file is not None:
         _must_exist("kafka.ca_file", settings.ca_file)
     try:
@@ -79,11 +120,11 @@ def tls_context(settings: KafkaSettings) -> ssl.SSLContext:
 
 
 def password(settings: KafkaSettings) -> str:
-    """The password, from the settings or its file. Raises UsageError."""
+    """The password, from the settings or its file. Raises UsageError for a file that cannot be read or is empty."""
     if settings.password is not None:
         return settings.password.get_secret_value()
     path = settings.password_file
-    assert path is not None  # the settings see to it
+    assert path is not None  # checked by the settings
     _must_exist("kafka.password_file", path)
     try:
         text = path.read_text().strip("\r\n")
@@ -95,14 +136,16 @@ def password(settings: KafkaSettings) -> str:
 
 
 def milliseconds(seconds: float) -> int:
-    """Seconds as Kafka counts them."""
+    """Seconds in milliseconds, Kafka's unit."""
     return round(seconds * 1000)
 
 
 def describe(error: BaseException) -> str:
-    """An error of the client in a few words."""
+    """An error of the client in a few words on one line."""
+    if isinstance(error, kafka_errors.KafkaTimeoutError):  # its own text names a function of the client
+        return "no answer in time"
     text = str(error).strip().splitlines()
-    return (text[0] if text else type(error).__name__)[:200]
+    return (text[0] if text else type(error).__name__)[:MAX_ERROR_LENGTH]
 
 
 def _must_exist(key: str, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Messages sent and waited for, through whatever outage."""
+"""Messages sent until the brokers acknowledge them, through any outage."""
 
 import time
 from collections.abc import Sequence
@@ -9,25 +9,19 @@ from kafka import KafkaProducer
 from kafka import errors as kafka_errors
 
 from andon_monitor.kafka.address import Address
-from andon_monitor.kafka.connection import client_options, describe, milliseconds
-from andon_monitor.kafka.health import Health
+from andon_monitor.kafka.connection import describe, producer_options
+from andon_monitor.kafka.health import Backoff, Health, until_connected
 from andon_monitor.kafka.messages import Message
-from andon_monitor.kafka.waiting import Backoff, until_connected
 from andon_monitor.settings.groups import KafkaSettings
 
-# The idempotent producer retries in order, without duplicates, until this is over: so it never is (24 days).
-FOREVER_MS = 2**31 - 1
-ACKNOWLEDGEMENT_SECONDS = 2.0  # without one for this long we speak of an outage
-METADATA_SECONDS = 3.0
-# Size is the topic's to judge: the producer's own limit would refuse what `max_message_bytes` allows plus its headers.
-ANY_SIZE = 2**30
+ACKNOWLEDGEMENT_SECONDS = 2.0  # without an acknowledgement for this long we report an outage
 CLOSE_SECONDS = 5.0
 
 
 class Delivery:
     """Sends messages in their order and returns once every one is acknowledged by all in-sync replicas.
 
-    Whatever fails is tried again until it works: nothing is given up, and the caller, held back, takes no more frames.
+    What fails is sent again until it works. Meanwhile the caller waits, so that the pipeline takes no more frames.
     """
 
     def __init__(self, address: Address, settings: KafkaSettings, health: Health) -> None:
@@ -37,10 +31,10 @@ class Delivery:
         self._producer: KafkaProducer = until_connected(self._connect, address, settings, health)
 
     def _connect(self) -> KafkaProducer:
-        return KafkaProducer(**producer_options(self._settings, self._address), delivery_timeout_ms=FOREVER_MS)
+        return KafkaProducer(**producer_options(self._settings, self._address))
 
     def send(self, messages: Sequence[Message]) -> None:
-        """Deliver all of them."""
+        """Return once all of them are acknowledged."""
         backoff = Backoff()
         remaining = list(messages)
         while remaining:
@@ -51,8 +45,8 @@ class Delivery:
                     remaining.pop(0)
             except kafka_errors.KafkaError as error:
                 topic = remaining[0].topic
-                self._health.failing(f"{topic} takes no messages ({describe(error)})")
-                # What follows a message that failed must not overtake it: a new producer starts with a clean slate.
+                self._health.failing(f"no messages can be sent to {topic} ({describe(error)})")
+                # Later messages must not overtake one that failed: a new producer has none of them queued.
                 discard(self._producer)
                 backoff.wait()
                 self._producer = until_connected(self._connect, self._address, self._settings, self._health)
@@ -60,29 +54,18 @@ class Delivery:
             self._health.working()
 
     def close(self) -> None:
-        """Let go of the connections; everything has been acknowledged."""
+        """Close the connections; everything is acknowledged by now."""
         discard(self._producer, CLOSE_SECONDS)
 
 
-def producer_options(settings: KafkaSettings, address: Address) -> dict[str, Any]:
-    """What all producers have in common."""
-    return {
-        **client_options(settings, address),
-        "max_request_size": ANY_SIZE,
-        "max_block_ms": milliseconds(METADATA_SECONDS),
-        "allow_auto_create_topics": False,
-        "metrics_enabled": False,
-    }
-
-
 def discard(producer: KafkaProducer, seconds: float = 0) -> None:
-    """Let go of a producer, whatever it has not got rid of by then."""
+    """Close a producer within `seconds`; what it has not sent by then is dropped."""
     with suppress(kafka_errors.KafkaError):
         producer.close(timeout=seconds)
 
 
 def submit(producer: KafkaProducer, message: Message) -> Any:
-    """Hand a message to the producer; a future."""
+    """Hand a message to the producer; returns the future of its acknowledgement. Raises KafkaTimeoutError."""
     return producer.send(
         message.topic,
         value=message.value,
@@ -93,7 +76,7 @@ def submit(producer: KafkaProducer, message: Message) -> Any:
 
 
 def wait_for(future: Any, health: Health, patience: float | None = None) -> None:
-    """Wait until a message is acknowledged. Raises KafkaError, KafkaTimeoutError after `patience` seconds."""
+    """Wait until a message is acknowledged. Raises KafkaError: KafkaTimeoutError after `patience` seconds."""
     started = time.monotonic()
     while True:
         try:

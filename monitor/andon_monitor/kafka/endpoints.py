@@ -1,29 +1,30 @@
-"""Source and sinks as the settings name them, with what they share."""
+"""The source and the sinks on Kafka that the settings name, with what they share."""
 
 from andon_monitor.errors import UsageError
 from andon_monitor.kafka.address import Address, is_kafka, parse_address
 from andon_monitor.kafka.health import Health
-from andon_monitor.kafka.sinks import KafkaDeadLetters, KafkaEvidence, KafkaTransactions, KafkaVerdicts
+from andon_monitor.kafka.sinks import KafkaDeadLetters, KafkaEvidence, KafkaVerdicts
 from andon_monitor.kafka.source import KafkaSource
 from andon_monitor.kafka.topics import must_exist
+from andon_monitor.kafka.transactions import KafkaTransactions
 from andon_monitor.kafka.watchdog import Watchdog
 from andon_monitor.settings.groups import Settings
 from andon_monitor.sinks.base import Sink
 from andon_monitor.telemetry.metrics import Metrics
 
-DEAD_LETTERS = "andon.dead-letters"
+DEFAULT_DEAD_LETTERS = "andon.dead-letters"  # a topic
 
 
 def dead_letters_of(settings: Settings) -> str | None:
-    """Where dead letters go: as given, else for frames from Kafka beside them; nothing from there is lost unseen."""
+    """Where dead letters go: as set; for frames from Kafka by default into a topic of the same cluster."""
     output, uri = settings.output, settings.source.uri
     if output.dead_letters is None and uri is not None and is_kafka(uri):
-        return str(parse_address(uri).with_topic(DEAD_LETTERS))
+        return str(parse_address(uri).with_topic(DEFAULT_DEAD_LETTERS))
     return output.dead_letters
 
 
 class Kafka:
-    """Everything of one run that talks to Kafka."""
+    """Everything of one run that talks to Kafka. Raises UsageError for settings that do not fit together."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings = settings
@@ -36,7 +37,7 @@ class Kafka:
         check_exactly_once(settings)
 
     def open_source(self, uri: str) -> KafkaSource:
-        """Join the group. Raises UsageError; while no broker answers it waits."""
+        """Join the consumer group; while no broker answers it waits. Raises UsageError."""
         self._source = KafkaSource(
             self._address(uri),
             self._settings.kafka,
@@ -48,11 +49,11 @@ class Kafka:
         return self._source
 
     def open_verdicts(self, uri: str) -> Sink:
-        """The sink of verdicts; under exactly-once of dead letters too. Raises UsageError."""
+        """The sink of verdicts; with exactly-once also of dead letters. Raises UsageError."""
         address = self._address(uri)
         if not self.exactly_once:
             return KafkaVerdicts(address, self._settings.kafka, self._health)
-        assert self._source is not None  # check_exactly_once saw to it
+        assert self._source is not None  # by check_exactly_once
         letters = self.dead_letters
         return KafkaTransactions(
             address,
@@ -65,19 +66,19 @@ class Kafka:
         )
 
     def open_dead_letters(self, uri: str) -> Sink:
-        """The sink of dead letters, at least once. Raises UsageError."""
+        """The sink of dead letters. Raises UsageError."""
         return KafkaDeadLetters(self._address(uri), self._settings.kafka, self._health, self._count_letter)
 
     def open_evidence(self, uri: str) -> KafkaEvidence:
-        """Where evidence goes, at least once. Raises UsageError."""
+        """The topic that evidence is sent to. Raises UsageError."""
         return KafkaEvidence(self._address(uri), self._settings.kafka, self._health)
 
     def draining(self) -> None:
-        """A signal came: what does not finish in time is left to the next start."""
-        self.watchdog.set("finishing what is in flight", self._settings.kafka.drain_timeout)
+        """A signal came: end the process where frames in flight are not finished within `kafka.drain_timeout`."""
+        self.watchdog.set("finishing the frames in flight", self._settings.kafka.drain_timeout)
 
     def close(self) -> None:
-        """Watch no more."""
+        """Stop the watchdog."""
         self.watchdog.close()
 
     def _address(self, uri: str) -> Address:
@@ -90,7 +91,7 @@ class Kafka:
 
 
 def check_exactly_once(settings: Settings) -> None:
-    """Raise UsageError where exactly-once is asked for and cannot be had: one transaction spans one cluster."""
+    """Raise UsageError where exactly-once is asked for and impossible: a transaction cannot span two clusters."""
     if settings.kafka.delivery != "exactly-once":
         return
     addresses: dict[str, Address] = {}

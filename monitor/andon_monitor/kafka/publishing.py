@@ -1,7 +1,6 @@
-"""`andon-monitor publish`: frames of a folder, a video or a camera put into a topic."""
+"""`andon-monitor publish`: frames of a folder, a video or a camera into a topic."""
 
 import logging
-import sys
 import time
 import uuid
 from collections import deque
@@ -12,24 +11,23 @@ from typing import Any
 from kafka import KafkaProducer
 from kafka import errors as kafka_errors
 
+from andon_monitor.common.progress import ProgressLine
 from andon_monitor.errors import OutputError, SourceError, UsageError
 from andon_monitor.inspection.frames import Frame
 from andon_monitor.kafka.address import Address
-from andon_monitor.kafka.connection import describe
-from andon_monitor.kafka.delivery import FOREVER_MS, producer_options, submit, wait_for
+from andon_monitor.kafka.connection import describe, producer_options
+from andon_monitor.kafka.delivery import submit, wait_for
 from andon_monitor.kafka.diagnosis import diagnose
-from andon_monitor.kafka.health import Health
+from andon_monitor.kafka.health import Backoff, Health, until_connected
 from andon_monitor.kafka.messages import Message, frame_message
 from andon_monitor.kafka.topics import must_exist
-from andon_monitor.kafka.waiting import Backoff, until_connected
 from andon_monitor.settings.groups import KafkaSettings
 from andon_monitor.sources.base import Source
 from andon_monitor.sources.pacing import PacedSource
 from andon_monitor.sources.uri import open_source
-from andon_monitor.telemetry.metrics import Metrics
 
 POLL_SECONDS = 0.5
-LINE_SECONDS = 1.0
+CLOSE_SECONDS = 5.0
 
 log = logging.getLogger("andon")
 
@@ -38,10 +36,11 @@ ToMessage = Callable[[Frame, str], Message]  # of a frame and the id of its even
 
 @dataclass(frozen=True)
 class Publication:
-    """What to publish and how. `rate` in frames a second, None for the source's own tempo (`paced`) or the fastest.
+    """What to publish and how.
 
-    `pending` sends may be unacknowledged at once, `repeats` is how often a recording is played, 0 for ever. With
-    `stamp` a recording's frames are captured now, as if the line ran; else they keep their capture times.
+    `rate`: frames a second; None for the source's own rate (`paced`) or as fast as possible. `pending`: frames sent and
+    not acknowledged at once, at most. `repeats`: how often a recording is played, 0 without end. `stamp`: frames are
+    captured now, as if the line ran; otherwise a recording's frames keep their capture times.
     """
 
     uri: str
@@ -54,53 +53,40 @@ class Publication:
 
 
 @dataclass
-class Progress:
-    """Frames sent, acknowledged, refused by the broker; a line on standard error now and then."""
+class Published:
+    """Frames acknowledged, frames refused by the broker, and the bytes of those acknowledged."""
 
     acknowledged: int = 0
     refused: int = 0
     size: int = 0
 
-    def __post_init__(self) -> None:
-        self._started = self._said = time.monotonic()
-        self._terminal = sys.stderr.isatty()
-
-    def say(self, pending: int, last: bool = False) -> None:
-        """The line, where it is time for one."""
-        now = time.monotonic()
-        if not last and now - self._said < (LINE_SECONDS if self._terminal else 10 * LINE_SECONDS):
-            return
-        self._said = now
-        seconds = max(now - self._started, 1e-6)
-        line = (
+    def describe(self, seconds: float, pending: int) -> str:
+        """The counts and rates on one line, after so many seconds."""
+        seconds = max(seconds, 1e-6)
+        return (
             f"{self.acknowledged} frames published, {self.acknowledged / seconds:.1f}/s, "
             f"{self.size / seconds / 1e6:.1f} MB/s, {pending} pending, {self.refused} refused"
         )
-        print(
-            f"\r{line}\x1b[K" if self._terminal else line,
-            end="\n" if last or not self._terminal else "",
-            file=sys.stderr,
-        )
 
 
-def publish(publication: Publication, address: Address, settings: KafkaSettings) -> Progress:
-    """Publish until the source ends or is interrupted; what has been sent is acknowledged then.
+def publish(publication: Publication, address: Address, settings: KafkaSettings) -> Published:
+    """Publish until the source ends or Ctrl-C is pressed, and wait until every frame sent is acknowledged.
 
-    Raises UsageError for a source, address or topic that is not there, OutputError where access is refused.
+    Raises UsageError for a source, address or topic that does not exist, OutputError where access is refused.
     """
 
     def message(frame: Frame, event_id: str) -> Message:
         return frame_message(frame, address.topic, event_id)
 
-    source = _open(publication)  # a source that is not there at the start is a mistake, not an outage
+    source = _open(publication)  # first: nobody waits for brokers because of a wrong path
     return send_frames(_frames(publication, source), message, address, settings, publication.pending)
 
 
 def send_frames(
     frames: Iterator[Frame], to_message: ToMessage, address: Address, settings: KafkaSettings, pending: int
-) -> Progress:
+) -> Published:
     """Send frames, at most `pending` of them unacknowledged at once; see `publish`."""
-    health = Health(Metrics())
+    health = Health()
     fault = diagnose(address, settings)
     if fault is None:
         must_exist(address, settings)
@@ -109,12 +95,12 @@ def send_frames(
     else:
         raise UsageError(fault.message)
     producer = until_connected(
-        lambda: KafkaProducer(**producer_options(settings, address), delivery_timeout_ms=FOREVER_MS),
+        lambda: KafkaProducer(**producer_options(settings, address)),
         address,
         settings,
         health,
     )
-    progress = Progress()
+    published, line = Published(), ProgressLine()
     waiting: deque[tuple[Any, Frame]] = deque()
     run = uuid.uuid4().hex[:12]
     try:
@@ -122,15 +108,16 @@ def send_frames(
             message = to_message(frame, f"{run}-{number}")
             waiting.append((_submit(producer, message, address, health), frame))
             while waiting and (len(waiting) >= pending or waiting[0][0].is_done):
-                _settle(*waiting.popleft(), progress, health)
-            progress.say(len(waiting))
+                _settle(*waiting.popleft(), published, health)
+            if line.due:
+                line.write(published.describe(time.monotonic() - line.started, len(waiting)))
     except KeyboardInterrupt:
         log.info("interrupted; waiting for %d frames to be acknowledged", len(waiting))
     while waiting:
-        _settle(*waiting.popleft(), progress, health)
-    producer.close(timeout=5)
-    progress.say(0, last=True)
-    return progress
+        _settle(*waiting.popleft(), published, health)
+    producer.close(timeout=CLOSE_SECONDS)
+    line.write(published.describe(time.monotonic() - line.started, 0), last=True)
+    return published
 
 
 def _submit(producer: KafkaProducer, message: Message, address: Address, health: Health) -> Any:
@@ -139,30 +126,30 @@ def _submit(producer: KafkaProducer, message: Message, address: Address, health:
             return submit(producer, message)
         except kafka_errors.KafkaTimeoutError as error:
             # No metadata: the brokers are away, or the topic is not there.
-            health.failing(f"{address} gives no metadata ({describe(error)}); is the topic there?")
+            health.failing(f"{address}: no metadata ({describe(error)}); does the topic exist?")
 
 
-def _settle(future: Any, frame: Frame, progress: Progress, health: Health) -> None:
+def _settle(future: Any, frame: Frame, published: Published, health: Health) -> None:
     try:
         wait_for(future, health)
     except kafka_errors.AuthorizationError as error:
         raise OutputError(f"no permission to publish ({describe(error)})") from None
     except (kafka_errors.MessageSizeTooLargeError, kafka_errors.RecordListTooLargeError):
-        progress.refused += 1
+        published.refused += 1
         log.warning(
             "%s: a frame of %d bytes is larger than the topic's max.message.bytes", frame.camera, len(frame.data)
         )
     except kafka_errors.KafkaError as error:
-        progress.refused += 1
+        published.refused += 1
         log.warning("%s: a frame is refused (%s)", frame.camera, describe(error))
     else:
         health.working()
-        progress.acknowledged += 1
-        progress.size += len(frame.data)
+        published.acknowledged += 1
+        published.size += len(frame.data)
 
 
 def _frames(publication: Publication, source: Source) -> Iterator[Frame]:
-    """Frames at the tempo asked for; a recording is played again, a camera that went away is looked for again."""
+    """Frames at the rate asked for. A recording is repeated; a camera that stopped is opened again."""
     played = 0
     backoff = Backoff()
     started, count = time.monotonic(), 0

@@ -1,4 +1,4 @@
-"""A topic read without being noticed: in no consumer group, committing nothing, so that no monitor is disturbed."""
+"""A topic read without a consumer group: nothing is committed, and no monitor notices."""
 
 import logging
 import time
@@ -12,29 +12,34 @@ from kafka import errors as kafka_errors
 from andon_monitor.errors import SourceError, UsageError
 from andon_monitor.inspection.frames import Frame
 from andon_monitor.kafka.address import Address
-from andon_monitor.kafka.connection import PROBE_TIMEOUT_MS, client_options, describe, milliseconds
-from andon_monitor.kafka.health import Health
+from andon_monitor.kafka.client_internals import cluster_id
+from andon_monitor.kafka.connection import PROBE_TIMEOUT_MS, consumer_options, describe, milliseconds
+from andon_monitor.kafka.health import Health, until_connected
 from andon_monitor.kafka.messages import read_frame
 from andon_monitor.kafka.topics import must_exist
-from andon_monitor.kafka.waiting import until_connected
 from andon_monitor.settings.groups import KafkaSettings
 
-PROBE_SECONDS = 3.0  # of silence, after which we ask whether the brokers are there and partitions have been added
+# After this long without records we ask whether the brokers answer and partitions have been added.
+PROBE_INTERVAL_SECONDS = 3.0
+POSITION_TIMEOUT_MS = 1_000
+CLOSE_TIMEOUT_MS = 1_000
+METADATA_MAX_AGE_MS = 10_000
 
 log = logging.getLogger("andon")
 
 
 class KafkaTap:
-    """Every record of a topic, each once, those of a partition in their order.
+    """Every record of a topic, each once, in order within a partition.
 
-    `start`: "latest" (what comes from now on), "earliest" (all there is), a time in seconds since 1970, or the next
-    offset of each partition (one that is missing: all there is). With `until_end` it ends where the topic ended when it
+    `start`: "latest" (records from now on), "earliest" (all records), a time in seconds since 1970, or the next offset
+    of each partition (a partition without one: all its records). With `until_end` it ends where the topic ended when it
     was opened. Raises UsageError and SourceError; an outage of the brokers is waited out.
     """
 
     live = True
     ready = True
     length: int | None = None
+    damage: str | None = None  # a damaged record raises SourceError
 
     def __init__(
         self,
@@ -50,9 +55,9 @@ class KafkaTap:
         self._health = health
         self._ready: deque[Any] = deque()
         self._consumer: KafkaConsumer = until_connected(lambda: _connect(address, settings), address, settings, health)
-        self.cluster = self._consumer._cluster.cluster_id or "unknown"  # in its metadata, but in no public method
+        self.cluster = cluster_id(self._consumer)
         self._ends: dict[TopicPartition, int] | None = None
-        self._asked = self._heard = time.monotonic()
+        self._probed_at = self._heard_at = time.monotonic()
         try:
             partitions = self._partitions()
             self._consumer.assign(partitions)
@@ -64,7 +69,7 @@ class KafkaTap:
             raise UsageError(f"{address}: cannot be read ({describe(error)})") from None
 
     def poll_records(self, capacity: int, timeout: float) -> list[Any] | None:
-        """Up to `capacity` records as kafka-python gives them, else as `Source.poll`."""
+        """Up to `capacity` records (kafka-python's ConsumerRecord), otherwise like `Source.poll`."""
         if not self._ready:
             if self._ended():
                 return None
@@ -77,11 +82,11 @@ class KafkaTap:
         return None if records is None else [read_frame(record, self.cluster) for record in records]
 
     def acknowledge(self, frames: Sequence[Frame]) -> None:
-        """Nothing to note."""
+        """Does nothing: no offsets are committed."""
 
     def close(self) -> None:
-        """Let go of the connections."""
-        self._consumer.close(autocommit=False, timeout_ms=1_000)
+        """Close the connections."""
+        self._consumer.close(autocommit=False, timeout_ms=CLOSE_TIMEOUT_MS)
 
     def _fetch(self, timeout: float) -> None:
         try:
@@ -89,35 +94,36 @@ class KafkaTap:
         except kafka_errors.AuthorizationError as error:
             raise SourceError(f"{self.name}: access refused ({describe(error)})") from None
         except kafka_errors.KafkaError as error:
-            self._health.failing(f"cannot be polled ({describe(error)})")
+            self._health.failing(f"{self.name} cannot be polled ({describe(error)})")
             time.sleep(timeout)
             return
         for partition, records in batches.items():
             end = None if self._ends is None else self._ends.get(partition, 0)
             self._ready.extend(record for record in records if end is None or record.offset < end)
         if self._ready:
-            self._heard = time.monotonic()
+            self._heard_at = time.monotonic()
             self._health.working()
-        elif time.monotonic() - max(self._heard, self._asked) > PROBE_SECONDS:
-            self._ask()
+        elif time.monotonic() - max(self._heard_at, self._probed_at) > PROBE_INTERVAL_SECONDS:
+            self._probe()
 
     def _ended(self) -> bool:
-        if self._ends is None:
+        ends = self._ends
+        if ends is None:
             return False
         try:
-            return all(self._consumer.position(p, timeout_ms=1_000) >= end for p, end in self._ends.items())
+            return all(self._consumer.position(p, timeout_ms=POSITION_TIMEOUT_MS) >= end for p, end in ends.items())
         except (kafka_errors.KafkaError, TypeError):  # not known yet
             return False
 
-    def _ask(self) -> None:
-        """Whether the brokers answer, and whether there are new partitions, which are read from their start."""
-        self._asked = time.monotonic()
+    def _probe(self) -> None:
+        """Ask whether the brokers answer and whether there are new partitions, which are read from their start."""
+        self._probed_at = time.monotonic()
         try:
             known = self._consumer.assignment()
             self._consumer.end_offsets(known, timeout_ms=PROBE_TIMEOUT_MS)
             new = set(self._partitions()) - known
         except (kafka_errors.KafkaError, UsageError) as error:
-            self._health.failing(f"no answer from {self.name} ({error})")
+            self._health.failing(f"no answer about {self.name} ({describe(error)})")
             return
         self._health.working()
         if new and self._ends is None:
@@ -126,7 +132,7 @@ class KafkaTap:
             for partition, place in places.items():
                 self._consumer.seek(partition, place)
             self._consumer.seek_to_beginning(*new)
-            log.info("kafka: %d partitions more in %s", len(new), self.name)
+            log.info("kafka: %d new partitions in %s", len(new), self.name)
 
     def _partitions(self) -> list[TopicPartition]:
         numbers = self._consumer.partitions_for_topic(self._topic)
@@ -142,7 +148,7 @@ class KafkaTap:
         elif isinstance(start, Mapping):
             self._consumer.seek_to_beginning(*partitions)
             for partition in partitions:
-                if partition.partition in start:  # where it has expired, reading goes on with what is left
+                if partition.partition in start:  # where it has expired, with the oldest record left
                     self._consumer.seek(partition, start[partition.partition])
         else:
             assert isinstance(start, float)
@@ -153,23 +159,15 @@ class KafkaTap:
                     self._consumer.seek(partition, place.offset)
 
     def _seek_ends(self, partitions: Sequence[TopicPartition]) -> None:
-        # Now, and not with the first poll: what comes in between is to be recorded.
+        # Now, and not with the first poll: records that arrive in between must be read.
         for partition, end in self._consumer.end_offsets(partitions).items() if partitions else ():
             self._consumer.seek(partition, end)
 
 
 def _connect(address: Address, settings: KafkaSettings) -> KafkaConsumer:
     return KafkaConsumer(
-        **client_options(settings, address),
+        **consumer_options(settings, address),
         group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",  # where records expired before they were read, with those that are left
-        isolation_level="read_committed",
-        max_poll_records=settings.poll_records,
-        max_partition_fetch_bytes=settings.max_message_bytes,
-        fetch_max_bytes=settings.fetch_bytes,
-        fetch_max_wait_ms=200,
-        metadata_max_age_ms=10_000,
-        allow_auto_create_topics=False,
-        metrics_enabled=False,
+        auto_offset_reset="earliest",  # where records expired before they were read: continue with the oldest ones left
+        metadata_max_age_ms=METADATA_MAX_AGE_MS,
     )

@@ -1,4 +1,4 @@
-"""Ends the process where a call into the Kafka client does not come back: its supervisor starts it anew."""
+"""Ends the process where a call into the Kafka client does not return; its supervisor then starts it again."""
 
 import logging
 import os
@@ -7,14 +7,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-EXIT_STATUS = 70  # EX_SOFTWARE: not a mistake of the user's
-PERIOD = 0.25
+EXIT_STATUS = 70  # EX_SOFTWARE of sysexits.h: no mistake of the user
+CHECK_SECONDS = 0.25
 
 log = logging.getLogger("andon")
 
 
 class Watchdog:
-    """Deadlines by name; a thread looks at them. What has been acknowledged is safe, the rest is delivered again."""
+    """Deadlines by name, checked on a thread. Uncommitted frames are delivered again after the restart."""
 
     def __init__(self) -> None:
         self._deadlines: dict[str, float] = {}
@@ -23,16 +23,16 @@ class Watchdog:
         self._thread.start()
 
     def set(self, what: str, seconds: float) -> None:
-        """The process ends unless `clear` comes within `seconds`. May be called from a signal handler."""
+        """End the process unless `clear` is called within `seconds`. May be called from a signal handler."""
         self._deadlines[what] = time.monotonic() + seconds
 
     def clear(self, what: str) -> None:
-        """It came back."""
+        """Remove a deadline: the call returned."""
         self._deadlines.pop(what, None)
 
     @contextmanager
     def guard(self, what: str, seconds: float) -> Iterator[None]:
-        """What happens inside must not take longer."""
+        """A context that ends the process where its body takes longer than `seconds`."""
         self.set(what, seconds)
         try:
             yield
@@ -40,15 +40,15 @@ class Watchdog:
             self.clear(what)
 
     def close(self) -> None:
-        """Watch no more."""
+        """Stop watching."""
         self._closed.set()
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._closed.wait(PERIOD):
+        while not self._closed.wait(CHECK_SECONDS):
             now = time.monotonic()
             for what, deadline in list(self._deadlines.items()):
                 if now > deadline:
-                    log.critical("%s did not end in time; ending the process, what is not committed comes again", what)
+                    log.critical("%s did not end in time; stopping, uncommitted frames are delivered again", what)
                     logging.shutdown()
                     os._exit(EXIT_STATUS)

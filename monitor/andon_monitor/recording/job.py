@@ -1,60 +1,25 @@
-"""`andon-monitor record` put together: the source, on Kafka or not, and the topic of verdicts."""
+"""`andon-monitor record`, without Kafka: record a source until a signal comes, and report what is missing."""
 
-from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 
 from andon_monitor.common.process import stopped_by_signals
-from andon_monitor.errors import OutputError, UsageError
-from andon_monitor.kafka.address import is_kafka, parse_address
-from andon_monitor.recording.record import Limits, Recorder
-from andon_monitor.settings.groups import KafkaSettings
-from andon_monitor.sources.base import Source, damage_of
-from andon_monitor.sources.uri import open_source
-
-VERDICTS_AT_ONCE = 256
+from andon_monitor.errors import OutputError
+from andon_monitor.recording.record import Recorder, RecordingLimits, Verdicts
+from andon_monitor.sources.base import Source
 
 
-def record_from(
-    uri: str,
-    camera: str | None,
-    verdicts: str | None,
-    output: Path,
-    limits: Limits,
-    start: str | float,
-    until_end: bool,
-    settings: KafkaSettings,
-) -> None:
-    """Record until the source ends, a limit is reached or a signal comes.
+def record_source(source: Source, output: Path, limits: RecordingLimits, verdicts: Verdicts | None = None) -> None:
+    """Record until the source ends, a limit is reached or a signal comes; then close the source.
 
-    Raises UsageError, SourceError, and OutputError where the disk would have been full before that.
+    Raises UsageError, SourceError, and OutputError where the disk was nearly full or the source was damaged: then the
+    file has what could be recorded.
     """
-    if verdicts is not None and not is_kafka(verdicts):
-        raise UsageError(f"--verdicts: {verdicts}: right is kafka://host:port/topic")
-    if limits.keep is not None and not limits.rotates:
-        raise UsageError(f"--keep: {limits.keep} needs --file-size or --file-time, which make several files")
-    with ExitStack() as stack:
-        given: partial[list[object] | None] | None = None
-        if verdicts is not None or is_kafka(uri):
-            from andon_monitor.kafka.health import Health
-            from andon_monitor.kafka.tap import KafkaTap
-            from andon_monitor.telemetry.metrics import Metrics
-
-            health = Health(Metrics())
-            if verdicts is not None:
-                tap = KafkaTap(parse_address(verdicts), settings, health, start, until_end)
-                stack.callback(tap.close)
-                given = partial(tap.poll_records, VERDICTS_AT_ONCE, 0)
-        source: Source = (
-            KafkaTap(parse_address(uri), settings, health, start, until_end)
-            if is_kafka(uri)
-            else open_source(uri, camera)
-        )
-        stack.callback(source.close)
-        recorder = Recorder(source, output, limits, given)
+    try:
+        recorder = Recorder(source, output, limits, verdicts)
         with stopped_by_signals(recorder.stop):
-            short = recorder.run()
-        if short is not None:
-            raise OutputError(short)
-        if (damage := damage_of(source)) is not None:
-            raise OutputError(damage)
+            too_early = recorder.run()
+    finally:
+        source.close()
+    for reason in (too_early, source.damage):
+        if reason is not None:
+            raise OutputError(reason)

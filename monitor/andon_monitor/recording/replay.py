@@ -1,4 +1,4 @@
-"""`andon-monitor replay`: a recording put back on the line, as it was or as if it were now."""
+"""`andon-monitor replay`: the frames of a recording back into a topic, captured as recorded or now."""
 
 import time
 from collections.abc import Iterator
@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from andon_monitor.inspection.frames import Frame
 from andon_monitor.kafka.address import Address
 from andon_monitor.kafka.messages import Message, frame_message, recorded_message
-from andon_monitor.kafka.publishing import POLL_SECONDS, Progress, send_frames
+from andon_monitor.kafka.publishing import POLL_SECONDS, Published, send_frames
 from andon_monitor.settings.groups import KafkaSettings
-from andon_monitor.sources.base import Source, damage_of
+from andon_monitor.sources.base import Source
 from andon_monitor.sources.pacing import PacedSource
 from andon_monitor.sources.selection import SelectedSource, Selection
 from andon_monitor.sources.uri import open_source
@@ -17,9 +17,11 @@ from andon_monitor.sources.uri import open_source
 
 @dataclass(frozen=True)
 class Replay:
-    """What to replay and how. `speed` is the factor to the tempo of capture, None for as fast as it goes.
+    """What to replay and how.
 
-    `loops`: how often, 0 for ever. With `now` frames are captured when they are sent, else when they were.
+    `speed`: how many times faster than captured, None for as fast as possible. `loops`: how often, 0 without end.
+    `now`: frames are captured when they are sent; otherwise they keep their capture times. `pending`: frames sent and
+    not acknowledged at once, at most.
     """
 
     uri: str
@@ -32,9 +34,9 @@ class Replay:
 
 @dataclass
 class Replayed:
-    """What became of it: `damage` is one line about what is lost of the recording, None where nothing is."""
+    """What was sent; `damage`: what of the recording could not be read, on one line, None where all could."""
 
-    progress: Progress
+    published: Published
     damage: str | None
 
 
@@ -44,13 +46,13 @@ def replay(job: Replay, address: Address, settings: KafkaSettings) -> Replayed:
     Raises UsageError (no such recording, topic or camera), SourceError and OutputError.
     """
     damage: list[str] = []
-    recording = open_source(job.uri)  # first: for a name that is wrong nobody should wait for brokers
+    recording = open_source(job.uri)  # first: nobody waits for brokers because of a wrong path
 
     def message(frame: Frame, event_id: str) -> Message:
         return _message(frame, address, event_id, time.time() if job.now else None)
 
-    progress = send_frames(_frames(job, recording, damage), message, address, settings, job.pending)
-    return Replayed(progress, damage[0] if damage else None)
+    published = send_frames(_frames(job, recording, damage), message, address, settings, job.pending)
+    return Replayed(published, damage[0] if damage else None)
 
 
 def _frames(job: Replay, recording: Source, damage: list[str]) -> Iterator[Frame]:
@@ -64,9 +66,8 @@ def _frames(job: Replay, recording: Source, damage: list[str]) -> Iterator[Frame
             selected.check()
         finally:
             source.close()
-        found = damage_of(recording)
-        if found is not None and not damage:
-            damage.append(found)
+        if recording.damage is not None and not damage:
+            damage.append(recording.damage)
         played += 1
         if played == job.loops:
             return
@@ -74,6 +75,6 @@ def _frames(job: Replay, recording: Source, damage: list[str]) -> Iterator[Frame
 
 
 def _message(frame: Frame, address: Address, event_id: str, now: float | None) -> Message:
-    if frame.key is None and not frame.headers:  # it was never in a topic
+    if frame.key is None and not frame.headers:  # it does not come from a topic
         return frame_message(frame if now is None else replace(frame, captured_at=now), address.topic, event_id)
     return recorded_message(frame, address.topic, now)

@@ -12,7 +12,7 @@ from andon_monitor.run.pipeline import Pipeline, PipelineLimits
 from andon_monitor.settings.groups import Settings
 from andon_monitor.sinks.base import Sink
 from andon_monitor.sinks.summary import Summary
-from andon_monitor.sources.base import Source, damage_of
+from andon_monitor.sources.base import Source
 from andon_monitor.statistics.charts import ControlCharts
 from andon_monitor.statistics.frozen import FrozenPictures
 from andon_monitor.telemetry.metrics import Metrics
@@ -75,7 +75,7 @@ class Service:
                 pipeline.run()
             if pipeline.stopped:
                 log.info("stopped by a signal; all frames in flight are finished")
-            summary.damage = damage_of(source)
+            summary.damage = source.damage
         if settings.output.summary is not None:
             summary.save(settings.output.summary)
         return summary

@@ -49,6 +49,7 @@ class Repeated:
     """A source of `count` frames, those given again and again."""
 
     name, live, ready = "repeated", False, True
+    damage: str | None = None
 
     def __init__(self, frames: Sequence[Frame], count: int) -> None:
         self.length: int | None = count

@@ -14,6 +14,12 @@ from andon_monitor.model import imaging
 NOT_KEPT = ("stale",)
 
 
+def needs_letter(inspection: Inspection) -> bool:
+    """Whether the frame is kept for people to look at."""
+    reason = inspection.verdict.reason
+    return reason is not None and reason not in NOT_KEPT
+
+
 class DeadLetterFolder:
     """For each uninspectable frame its original bytes, and beside them a JSON file: the verdict, the key, the headers.
 
@@ -28,10 +34,9 @@ class DeadLetterFolder:
     def write(self, inspections: Sequence[Inspection]) -> None:
         """Keep those that are uninspectable."""
         for inspection in inspections:
-            reason = inspection.verdict.reason
-            if reason is not None and reason not in NOT_KEPT:
+            if needs_letter(inspection):
                 self._keep(inspection)
-                self._on_written(reason)
+                self._on_written(inspection.verdict.reason or "")
 
     def close(self, complete: bool) -> None:
         """Nothing to do: every file is whole."""

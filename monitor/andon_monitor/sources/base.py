@@ -1,4 +1,4 @@
-"""What a source of frames is."""
+"""The protocol that every source of frames follows."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,32 +7,28 @@ from andon_monitor.inspection.frames import Frame
 
 
 class Source(Protocol):
-    """A stream of frames. One thread alone calls its methods, from the first `poll` to `close`."""
+    """A stream of frames. A single thread calls its methods, from the first `poll` to `close`."""
 
     name: str  # for people: the URI without its password
-    live: bool  # whether frames are captured now; a recording's verdicts carry no latency
-    length: int | None  # how many frames there will be, where that is known
+    live: bool  # whether frames are captured now; verdicts on a recording have no latency
+    length: int | None  # the number of frames, where it is known
 
     @property
     def ready(self) -> bool:
-        """Whether frames can come: a member of a group may wait for its share."""
+        """Whether frames can come: a member of a consumer group may still wait for its partitions."""
+
+    @property
+    def damage(self) -> str | None:
+        """What of a recording could not be read, on one line, once all frames have been polled; else None."""
 
     def poll(self, capacity: int, timeout: float) -> list[Frame] | None:
-        """Up to `capacity` frames, as soon as there are some, [] after `timeout` seconds, None after the last one.
+        """Up to `capacity` frames, as soon as there are some; [] after `timeout` seconds; None after the last frame.
 
-        With capacity 0 it soon gives [], but does what it must to stay connected. Raises SourceError.
+        With capacity 0 it returns [] quickly, and does what it must to stay connected. Raises SourceError.
         """
 
     def acknowledge(self, frames: Sequence[Frame]) -> None:
-        """Take note that the verdicts on these frames, the next in the order they came, are durable."""
+        """Take note that the verdicts on these frames are durable. Frames are acknowledged in the order of `poll`."""
 
     def close(self) -> None:
-        """Let go of what the source holds."""
-
-
-def damage_of(source: Source) -> str | None:
-    """What is lost of a recording that has been read; None for other sources."""
-    while hasattr(source, "source"):  # paced, or narrowed down
-        source = source.source
-    damage: str | None = getattr(source, "damage", None)
-    return damage
+        """Close files and connections."""

@@ -42,6 +42,7 @@ class FolderSource:
 
     live = False
     ready = True
+    damage: str | None = None  # a damaged manifest is refused when it is opened
 
     def __init__(self, root: Path, camera: str | None = None) -> None:
         self.name = str(root)

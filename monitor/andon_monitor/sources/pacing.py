@@ -27,6 +27,11 @@ class PacedSource:
         """As the source itself."""
         return self.source.ready
 
+    @property
+    def damage(self) -> str | None:
+        """As the source itself."""
+        return self.source.damage
+
     def poll(self, capacity: int, timeout: float) -> list[Frame] | None:
         """The next frame when its time has come; see `Source.poll`."""
         if capacity == 0:

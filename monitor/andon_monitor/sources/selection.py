@@ -59,6 +59,11 @@ class SelectedSource:
         """As the source itself."""
         return self.source.ready
 
+    @property
+    def damage(self) -> str | None:
+        """As the source itself."""
+        return self.source.damage
+
     def poll(self, capacity: int, timeout: float) -> list[Frame] | None:
         """See `Source.poll`; [] where none of the frames that came is wanted."""
         frames = self.source.poll(capacity, timeout)

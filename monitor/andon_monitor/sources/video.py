@@ -22,6 +22,7 @@ class VideoSource:
     """The frames of an opened capture. A video file's are captured at its start time plus their time in the video."""
 
     ready = True
+    damage: str | None = None  # OpenCV does not report any
 
     def __init__(
         self, capture: cv2.VideoCapture, position: Position, name: str, camera: str, start: float | None

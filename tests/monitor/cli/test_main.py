@@ -282,7 +282,7 @@ def test_check_names_everything_that_would_not_work(model_path: Path, tmp_path: 
     assert re.search(r"FAILED +provider +CPUExecutionProvider, asked for another", done.stdout)
     assert re.search(r"FAILED +source .*its first frame is wrong_shape: 64 x 40 pixels", done.stdout)
     assert re.search(r"FAILED +output.summary .*cannot be written", done.stdout)
-    assert re.search(r"FAILED +kafka .*'b' is no host:port", done.stdout)
+    assert re.search(r"FAILED +kafka .*'b' is not host:port", done.stdout)
     assert andon("check").returncode == 1
 
 

@@ -114,9 +114,9 @@ def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
     ("uri", "message"),
     [
         ("kafka://broker:9092", "names no topic"),
-        ("kafka://broker/t", "'broker' is no host:port"),
-        ("kafka://broker:99999/t", "is no host:port"),
-        ("kafka://broker:9092/a b", "is no name of a topic"),
+        ("kafka://broker/t", "'broker' is not host:port"),
+        ("kafka://broker:99999/t", "is not host:port"),
+        ("kafka://broker:9092/a b", "is not the name of a topic"),
         ("kafka://me:secret@broker:9092/t", r"kafka://\*\*\*@broker:9092/t: no user or password in the address"),
     ],
 )

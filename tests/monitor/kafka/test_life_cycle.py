@@ -18,6 +18,7 @@ from andon_monitor.kafka.watchdog import EXIT_STATUS
 from andon_monitor.settings.loading import load_settings
 from andon_monitor.telemetry.metrics import Metrics
 from kafka import KafkaAdminClient
+from kafka.coordinator.base import MemberState
 
 from tests.fixtures.kafka_line import Line
 from tests.fixtures.small_model import draw, encode, parts
@@ -62,8 +63,8 @@ def until(sources: list[KafkaSource], shares: list[int]) -> None:
 
 
 def rebalancing(source: KafkaSource) -> bool:
-    """Whether the member has asked to join and not been answered, which no public method tells."""
-    return bool(source._consumer._coordinator.rebalance_in_progress())
+    """Whether the member has asked to join and not been answered."""
+    return bool(source._consumer.group_metadata().state == MemberState.REBALANCING)
 
 
 def poll_for(seconds: float, source: KafkaSource) -> int:
@@ -88,7 +89,7 @@ def test_a_source_that_gets_nothing_although_frames_wait_ends_itself(line: Line,
     source = members(stuck_timeout=4)
     until([source], [4])
     source._consumer.poll = lambda *arguments, **options: {}  # a client that has lost its way
-    with pytest.raises(SourceError, match=r"8 records wait and none has come for \d+ s; ending, to be started anew"):
+    with pytest.raises(SourceError, match=r"8 records wait and none has come for \d+ s; stopping, restart the monitor"):
         poll_for(30, source)
 
 
@@ -106,7 +107,7 @@ def test_a_rebalance_is_waited_for_to_commit_what_is_answered(line: Line, member
             while not rebalancing(first) and time.monotonic() < deadline:
                 first.poll(0, 0)
             assert rebalancing(first)  # for as long as the idle one, which is not polled, is waited for
-            first._commits._last = time.monotonic()  # so the answer comes too late for the commit of a poll
+            first._committer._sent_at = time.monotonic()  # so the answer comes too late for the commit of a poll
             first.acknowledge(frames)
             first.close()
         finally:

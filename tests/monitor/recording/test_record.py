@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from andon_monitor.recording.progress import Tempo
+from andon_monitor.common.progress import Rate
 from andon_monitor.sources.recording import open_recording
 from mcap.reader import NonSeekingReader, make_reader
 
@@ -116,15 +116,15 @@ def test_it_stops_before_the_disk_is_full(recording: Path, tmp_path: Path) -> No
     free = shutil.disk_usage(tmp_path).free
     done = andon("record", "--source", recording, "-o", tmp_path / "line.mcap", "--keep-free", str(2 * free))
     assert done.returncode == 1
-    assert "to be left; stopped, 0 frames are recorded" in done.stderr
+    assert " free, less than --keep-free " in done.stderr
     assert not list(tmp_path.glob("*.mcap*"))  # a file without frames is no recording
 
 
-def test_the_tempo_is_that_of_the_last_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_rate_is_that_of_the_last_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0, 2, 10, 14, 18, 24, 34, 36])
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
-    tempo = Tempo()
-    assert [tempo.of(count) for count in (40, 200, 240, 240, 240, 240, 260)] == [
+    rate = Rate()
+    assert [rate.at(count) for count in (40, 200, 240, 240, 240, 240, 260)] == [
         20,
         20,
         200 / 12,
