@@ -2,13 +2,13 @@
 
 
 class AndonError(Exception):
-    """Anything a user can mend; the command line prints the message alone and exits with `exit_code`."""
+    """An error that a user can correct; the command line prints its message and exits with `exit_code`."""
 
     exit_code = 1
 
 
 class UsageError(AndonError):
-    """A path, an option or a setting that cannot be used as given."""
+    """A path, an option or a setting that cannot be used."""
 
     exit_code = 2
 
@@ -20,13 +20,13 @@ class InstallationError(AndonError):
 
 
 class ModelError(AndonError):
-    """A model file that is not ours, is damaged, or does not hold its golden scores on this machine."""
+    """A model file that cannot be used: unknown, damaged, or its self-test fails on this machine."""
 
     exit_code = 2
 
 
 class SourceError(AndonError):
-    """A source that stopped giving frames before its end: a camera unplugged, a file that vanished."""
+    """A source that stops before its end: a camera is unplugged, a file vanishes."""
 
 
 class OutputError(AndonError):
@@ -34,13 +34,13 @@ class OutputError(AndonError):
 
 
 class EvidenceError(AndonError):
-    """A message or file that is no evidence of ours."""
+    """A message or file that is no evidence package."""
 
 
 class ImageError(AndonError):
     """An image that cannot be inspected.
 
-    `reason` is one of `andon_monitor.inspection.frames.REASONS`: the label of the metric and of the verdict.
+    `reason` is one of `andon_monitor.inspection.frames.REASONS`, as in metrics and verdicts.
     """
 
     exit_code = 2
@@ -48,3 +48,12 @@ class ImageError(AndonError):
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
         self.reason = reason
+
+
+MAX_LINE = 200  # characters
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's message, or the name of its class if it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:MAX_LINE] if lines else type(error).__name__

@@ -11,7 +11,7 @@ import onnxruntime
 from andon_monitor.common.process import available_cores
 from andon_monitor.inspection.frames import Frame
 from andon_monitor.model.card import CARD_KEY, InputSpec, parse_card
-from andon_monitor.model.imaging import REDUCED
+from andon_monitor.model.imaging import REDUCED_FLAGS
 
 # (frames side by side, threads of one call, frames in one call): which is best depends on the machine and the model.
 SETTINGS = [(cores := available_cores(), 1, 1), (1, cores, 1), (1, cores, 8)]
@@ -39,7 +39,7 @@ class Bare:
     def _score(self, batch: Sequence[Frame]) -> np.ndarray:
         spec = self._spec
         whole = cv2.IMREAD_GRAYSCALE if spec.channels == 1 else cv2.IMREAD_COLOR
-        flags = REDUCED.get((spec.channels, spec.reduction), whole)
+        flags = REDUCED_FLAGS.get((spec.channels, spec.reduction), whole)
         images = [cv2.imdecode(np.frombuffer(frame.data, np.uint8), flags) for frame in batch]
         resize = partial(cv2.resize, dsize=(spec.width, spec.height), interpolation=cv2.INTER_AREA)
         array = np.stack([resize(image).reshape(spec.height, spec.width, spec.channels) for image in images])

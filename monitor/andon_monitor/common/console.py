@@ -1,4 +1,4 @@
-"""Tables and bars on a terminal; the one place, with `run.text` and the commands, that needs rich."""
+"""Tables and progress bars on a terminal, with rich."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,17 +8,17 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-PAGE_WIDTH = 160  # columns where the output is a file, which does not say how wide it is
+PAGE_WIDTH = 160  # columns if the output is no terminal, which would have a width
 
 
 def console(error: bool) -> Console:
-    """A console on standard error or output."""
-    stream = Console(stderr=error)
-    return stream if stream.is_terminal else Console(stderr=error, width=PAGE_WIDTH)
+    """A console on standard error, or on standard output."""
+    terminal = Console(stderr=error)
+    return terminal if terminal.is_terminal else Console(stderr=error, width=PAGE_WIDTH)
 
 
 def table(headers: list[str], rows: list[list[object]], numbers: bool = True) -> Table:
-    """Columns under dim headers; all but the first to the right where they are numbers."""
+    """A table with dim headers. With `numbers`, all columns but the first are aligned to the right."""
     drawn = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for i, header in enumerate(headers):
         drawn.add_column(header, justify="right" if i and numbers else "left", overflow="fold")
@@ -29,7 +29,7 @@ def table(headers: list[str], rows: list[list[object]], numbers: bool = True) ->
 
 @contextmanager
 def share_bar(what: str, console: Console) -> Iterator[Callable[[float], None]]:
-    """A bar on the terminal; what it gives is called with the share that is done, from 0 to 1."""
+    """A progress bar on the terminal; call the function it yields with the share done, from 0 to 1."""
     if not console.is_terminal:
         yield lambda share: None
         return

@@ -1,4 +1,4 @@
-"""Output files: whole or not there at all."""
+"""Output files that appear whole or not at all."""
 
 import os
 from collections.abc import Iterator
@@ -8,24 +8,24 @@ from typing import BinaryIO
 
 from andon_monitor.errors import OutputError, UsageError
 
-PART = ".part"  # what is being written has this suffix until it is whole
+PART = ".part"  # suffix of a file while it is being written
 
 
 def part_of(path: Path) -> Path:
-    """Where a file is written before it gets its name: beside it, as only then renaming is atomic."""
+    """Where a file is written before it gets its name: in the same folder, which makes renaming atomic."""
     return path.with_name(path.name + PART)
 
 
 def is_device(path: Path) -> bool:
-    """Whether `path` is a pipe, a terminal, /dev/null or the like, which is written as it is."""
+    """Whether `path` is a pipe, a terminal, /dev/null or the like, which is written in place."""
     return path.exists() and not path.is_file() and not path.is_dir()
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Write a file that appears under its name once it is whole and on disk; on an error nothing is left behind.
+    """Write a file that appears under its name once it is complete and on disk; after an error nothing remains.
 
-    Folders are made as needed. Raises OutputError for anything the operating system refuses.
+    Creates missing folders. Raises OutputError if the operating system refuses.
     """
     part = path if is_device(path) else part_of(path)
     try:
@@ -52,7 +52,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Raise UsageError where a file could not be written under this name; leaves no trace."""
+    """Raise UsageError if a file could not be written under this name; leaves no trace."""
     if path.is_dir():
         raise UsageError(f"{path}: a folder; give the name of a file")
     if is_device(path):
@@ -67,7 +67,7 @@ def check_writable(path: Path) -> None:
 
 
 def cannot_write(path: Path | str, error: OSError) -> OutputError:
-    """The one line for an output that failed."""
+    """The one-line error for an output that failed."""
     return OutputError(f"{path}: cannot be written ({error.strerror or error})")
 
 

@@ -1,10 +1,10 @@
-"""HTML pages from templates beside the code that fills them."""
+"""HTML pages from templates."""
 
 import jinja2
 
 
 def environment(package: str, folder: str = ".") -> jinja2.Environment:
-    """The templates in a folder of a package. All values are escaped: names of cameras and files are a stranger's."""
+    """The templates in a folder of a package. All values are escaped: names of cameras and files are not trusted."""
     return jinja2.Environment(
         loader=jinja2.PackageLoader(package, folder),
         autoescape=True,

@@ -1,4 +1,4 @@
-"""Shares with their intervals, and whether two judges differ by more than chance."""
+"""Shares with confidence intervals, and the sign test."""
 
 import math
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import numpy as np
 
 CONFIDENCE = 0.95
 INTERVAL = "95 % Clopper-Pearson"
-HALVINGS = 60  # of the interval [0, 1], which makes a bound exact to the last bits
+HALVINGS = 60  # of the interval [0, 1]: a bound is then exact to the last bits
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,10 @@ class Rate:
 
 
 def rate(flagged: int, count: int) -> Rate | None:
-    """A share with its interval (Clopper & Pearson, Biometrika 1934), which covers at least 95 %; None of none.
+    """A share with its interval (Clopper & Pearson, Biometrika 1934), which covers at least 95 %; None if `count` is 0.
 
-    The bounds are the shares at which as many as were flagged, or as few, would be seen with probability 2.5 %.
+    At the lower bound the probability to see at least `flagged` is 2.5 %, at the upper bound that to see at most
+    `flagged`.
     """
     if count == 0:
         return None
@@ -36,9 +37,9 @@ def rate(flagged: int, count: int) -> Rate | None:
 
 
 def sign_test(first: int, second: int) -> float | None:
-    """How probable a split at least this uneven is where both sides are equally likely, two-sided; None of none.
+    """Probability of a split at least this uneven if both sides are equally likely, two-sided; None without any.
 
-    With the frames on which two models differ, those better under one and those better under the other, this is
+    Of the frames on which two models differ, `first` are right in one model and `second` in the other: then this is
     McNemar's exact test (Psychometrika 1947).
     """
     total = first + second

@@ -1,4 +1,4 @@
-"""This process: how it is told to end, how many cores it may use, which of its threads may wait."""
+"""This process: signals that stop it, CPU cores that it may use, priority of its threads."""
 
 import os
 import signal
@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-NICE = 10
+BACKGROUND_NICE = 10  # nice value, 0 is normal and 19 the lowest priority
 
 
 @contextmanager
 def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """The first SIGINT or SIGTERM calls `stop`, which lets work be finished; the second ends the process at once."""
-
+    """The first SIGINT or SIGTERM calls `stop`, so that work can be finished; the second ends the process at once."""
     asked = False
 
     def handle(number: int, _: FrameType | None) -> None:
@@ -32,11 +31,11 @@ def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
 
 
 def available_cores() -> int:
-    """How many cores this process may use."""
+    """Number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def give_way() -> None:
-    """Lower the priority of the calling thread, for good. A thread has a priority of its own on Linux alone."""
+def lower_priority() -> None:
+    """Lower the priority of the calling thread for good. Only on Linux, where a thread has a priority of its own."""
     with suppress(AttributeError, OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BACKGROUND_NICE)

@@ -1,10 +1,10 @@
-"""Addresses as they may be shown."""
+"""Hides passwords in what people see."""
 
 from urllib.parse import urlsplit, urlunsplit
 
 
 def hide_password(uri: str) -> str:
-    """A URI as it may be shown."""
+    """A URI with *** instead of its password, if it has one."""
     try:
         parts = urlsplit(uri)
         if parts.password is None:

@@ -1,4 +1,4 @@
-"""Sizes and times as people write them on a command line."""
+"""Sizes and durations as people write them on a command line."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""A frame as it comes from a camera, and the verdict that goes out for it."""
+"""A frame from a camera, and the verdict about it."""
 
 import hashlib
 import json
@@ -9,13 +9,13 @@ from typing import Any, Literal
 Outcome = Literal["good", "defect", "uninspectable"]
 OUTCOMES: tuple[Outcome, ...] = ("good", "defect", "uninspectable")
 
-# Why a frame could not be inspected. Every one is a metric label that exists from the start.
+# Why a frame could not be inspected: values of a metric's label, which all exist from the start.
 REASONS = ("empty", "undecodable", "too_large", "wrong_shape", "too_dark", "too_blurred", "stale", "failed")
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a frame came from, in Kafka's terms; a folder is a topic with one partition."""
+    """The origin of a frame, in Kafka's terms; a folder counts as a topic with one partition."""
 
     cluster: str
     topic: str
@@ -25,11 +25,11 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One encoded image and what is known about it.
+    """One encoded image with its origin.
 
-    `captured_at` is in seconds since 1970-01-01 UTC. `label` is the truth where a recording carries it: "good" or a
-    kind of defect; it is never used to decide. `file` is its path inside a recording, for people to find it. `key` and
-    `headers` are the Kafka record's own, kept for dead letters.
+    `captured_at` is in seconds since 1970-01-01 UTC. `label` is the true state of the part, "good" or a kind of defect,
+    if the recording has it; the inspection never uses it. `file` is the image's path in a recording, for people.
+    `key` and `headers` are those of the Kafka record, kept for dead letters.
     """
 
     camera: str
@@ -44,7 +44,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Seconds a live frame spent in each stage, up to its score."""
+    """Seconds that a frame spent in each stage, up to its score."""
 
     queue: float
     decode: float
@@ -53,10 +53,11 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is said about one frame. `score`, `p_value` are None, and `reason`, `detail` set, where it is uninspectable.
+    """The result for one frame. If it is uninspectable, `reason` and `detail` say why and there is no `score`.
 
-    `kind` is what kind of defect it looks like and `kind_probability` how sure that is, where the model tells kinds.
-    `latency` is None for recordings, whose verdicts must not depend on the machine that replays them.
+    `captured_at` is in seconds since 1970-01-01 UTC. `kind` is the most probable kind of a defect and
+    `kind_probability` its probability, if the model tells kinds apart. `latency` is None for recordings, whose verdicts
+    must not depend on the machine that replays them.
     """
 
     id: str
@@ -77,7 +78,7 @@ class Verdict:
     latency: Latency | None = None
 
     def to_json(self) -> str:
-        """One line of JSON, keys always in the same order, without keys that have no value."""
+        """One line of JSON: keys always in the same order, none without a value."""
         fields: dict[str, Any] = {
             "id": self.id,
             "camera": self.camera,
@@ -108,17 +109,17 @@ class Verdict:
 
 
 def verdict_id(position: Position, model_sha256: str) -> str:
-    """An id that a second delivery of the same frame to the same model gets again: 32 hexadecimal digits."""
+    """An id of 32 hexadecimal digits, the same for each delivery of a frame to a model."""
     parts = (position.cluster, position.topic, str(position.partition), str(position.offset), model_sha256)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
 def rfc3339(seconds: float) -> str:
-    """Seconds since 1970 as `2026-01-05T06:00:00.000Z`, to the millisecond, as Kafka keeps time."""
+    """Seconds since 1970 as `2026-01-05T06:00:00.000Z`, to the millisecond, the precision of Kafka."""
     return datetime.fromtimestamp(round(seconds, 3), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def parse_time(text: str) -> float:
-    """The reverse of `rfc3339`; any ISO 8601 time, UTC where it names no zone. Raises ValueError."""
+    """Seconds since 1970 of an ISO 8601 time, UTC if it names no zone; the reverse of `rfc3339`. Raises ValueError."""
     moment = datetime.fromisoformat(text)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -1,4 +1,4 @@
-"""From frames to verdicts: pure functions of a model, rules and frames, with no threads and no input or output."""
+"""From frames to verdicts: pure functions of a model, rules and frames, without threads, input or output."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from andon_monitor.errors import ImageError
+from andon_monitor.errors import ImageError, first_line
 from andon_monitor.inspection.frames import Frame, Latency, Outcome, Verdict, verdict_id
 from andon_monitor.model import imaging
 from andon_monitor.model.file import Model
@@ -18,11 +18,11 @@ from andon_monitor.settings.groups import Settings
 
 @dataclass(frozen=True)
 class Rules:
-    """What an operator decides beside the model.
+    """The operator's decisions about inspection.
 
-    `alias` names the model in verdicts, None for its card's name. `thresholds` overrides the card's threshold by
-    camera. A frame is `too_dark` where its brightness is below `too_dark` times the lowest of the calibration frames,
-    `too_blurred` likewise with the sharpness; 0 turns a rule off. `max_staleness` is in seconds.
+    `alias` names the model in verdicts, None for its card's name. `thresholds` are threshold overrides by camera. A
+    frame is `too_dark` if its brightness is below `too_dark` times the lowest of the calibration frames, `too_blurred`
+    likewise for the sharpness; 0 turns a rule off. `max_staleness` is in seconds.
     """
 
     alias: str | None = None
@@ -48,9 +48,9 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why a frame cannot be inspected: one of `andon_monitor.inspection.frames.REASONS` and a line of detail.
+    """Why a frame cannot be inspected: one of `andon_monitor.inspection.frames.REASONS`, and one line of detail.
 
-    Not the exception itself, whose traceback would keep the frame in memory.
+    Not the exception itself: its traceback would keep the frame in memory.
     """
 
     reason: str
@@ -59,7 +59,7 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A frame as the model takes it, uint8 [H, W, C], or the reason why it cannot be inspected."""
+    """A frame with the model's input, `pixels` uint8 [H, W, C], or the reason why it cannot be inspected."""
 
     frame: Frame
     pixels: Pixels | None = None
@@ -70,9 +70,9 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """A verdict with what it was made from.
+    """A verdict with the frame, and the model that it came from.
 
-    `latency` is the frame's way to its score, `arrived` is monotonic, `model` may be asked for more about the frame.
+    `latency` covers the stages up to the score; `arrived` is in seconds of the monotonic clock.
     """
 
     prepared: Prepared
@@ -88,7 +88,7 @@ class Inspection:
 
 
 class Inspector:
-    """A model and the rules around it."""
+    """A model with the rules of its use."""
 
     def __init__(self, model: Model, rules: Rules | None = None) -> None:
         self.model = model
@@ -96,18 +96,18 @@ class Inspector:
         self.alias = self.rules.alias or model.card.name
 
     def threshold(self, camera: str) -> float:
-        """The score above which a part before this camera is a defect."""
+        """The score above which a part at this camera is a defect."""
         return self.rules.thresholds.get(camera, self.model.card.threshold)
 
     def prepare(self, frame: Frame) -> Prepared:
-        """Decode, crop, resize and look whether there is light and focus. Never raises."""
+        """Decode, crop and resize, and check light and focus. Never raises."""
         rules, reference = self.rules, self.model.card.reference
         try:
             pixels = imaging.load(frame.data, self.model.card.input, rules.max_pixels)
             brightness, sharpness = imaging.brightness(pixels), imaging.sharpness(pixels)
         except ImageError as error:
             return Prepared(frame, rejection=Rejection(error.reason, str(error)))
-        except Exception as error:  # one frame's surprise must not end the stream
+        except Exception as error:  # an unexpected error in one frame must not end the stream
             return Prepared(frame, rejection=_failed(error))
         rejection = _too_low("too_dark", "brightness", brightness, rules.too_dark, reference.brightness.lowest)
         if rejection is None:
@@ -117,8 +117,8 @@ class Inspector:
     def inspect(self, batch: Sequence[Prepared], now: float | None = None) -> list[Verdict]:
         """One verdict for each of `batch`, in its order. Never raises.
 
-        `now` (seconds since 1970) lets frames older than `max_staleness` go by; None for recordings. A score does not
-        depend on the frames beside it.
+        Frames older than `max_staleness` at `now` (seconds since 1970, None for recordings) are skipped; their verdict
+        says so. A score does not depend on the other frames of the batch.
         """
         rejections = [self._stale(prepared.frame, now) or prepared.rejection for prepared in batch]
         inspected = [i for i, rejection in enumerate(rejections) if rejection is None]
@@ -126,7 +126,7 @@ class Inspector:
         return [self._verdict(prepared, rejections[i] or scores[i]) for i, prepared in enumerate(batch)]
 
     def _score(self, pixels: Sequence[Any]) -> list[float | Rejection]:
-        """A score for each frame (uint8 [H, W, C]), or why there is none."""
+        """A score for each frame (uint8 [H, W, C]), or the reason why it has none."""
         if not pixels:
             return []
         try:
@@ -134,7 +134,7 @@ class Inspector:
         except Exception as error:  # onnxruntime's exceptions share no base class but Exception
             if len(pixels) == 1:
                 return [_failed(error)]
-        # Most of the batch may be sound: find out which frame it was.
+        # One frame fails the whole batch: score each frame alone to find it.
         return [score for frame in pixels for score in self._score([frame])]
 
     def _stale(self, frame: Frame, now: float | None) -> Rejection | None:
@@ -169,19 +169,19 @@ class Inspector:
         )
 
     def _kind(self, prepared: Prepared) -> tuple[str, float] | tuple[None, None]:
-        """What kind of defect it looks like, where the model tells kinds apart, and the probability."""
+        """The most probable kind of a defect and its probability, if the model tells kinds apart."""
         if not self.model.kinds or prepared.pixels is None:
             return None, None
         try:
             probabilities = self.model.classify(prepared.pixels[None])[0]
-        except Exception:  # the part is a defect all the same
+        except Exception:  # without a kind, the part is still a defect
             return None, None
         likeliest = int(probabilities.argmax())
         return self.model.kinds[likeliest], float(probabilities[likeliest])
 
 
 def _finite(scores: NDArray[np.float32]) -> list[float | Rejection]:
-    # NaN is above no threshold: it would pass for good.
+    # NaN is above no threshold: the part would count as good.
     values = scores.tolist()
     return [value if math.isfinite(value) else Rejection("failed", f"the model's score is {value}") for value in values]
 
@@ -193,5 +193,5 @@ def _too_low(reason: str, what: str, value: float, ratio: float, lowest: float) 
 
 
 def _failed(error: Exception) -> Rejection:
-    lines = str(error).strip().splitlines() or [""]
-    return Rejection("failed", f"{type(error).__name__}: {lines[0][:200]}")
+    name, line = type(error).__name__, first_line(error)
+    return Rejection("failed", name if line == name else f"{name}: {line}")

@@ -1,14 +1,14 @@
-"""The model file as an autoencoder, for notebooks and tools: encode, decode, reconstruct, score, explain.
+"""A model file as an autoencoder, for notebooks and tools: encode, decode, reconstruct, score, explain.
 
     from andon_monitor.model.autoencoder import Autoencoder
 
     part = Autoencoder.load("part.onnx")
-    frame = part.read("images/0001.png")          # uint8 [H, W, C], as the model takes it
+    frame = part.read("images/0001.png")          # uint8 [H, W, C], the model's input
     latent = part.encode(frame[None])             # float32 [1, D]
     picture = part.decode(latent)[0]              # uint8 [H, W, C]
     heat = part.explain(frame[None])[0]           # uint8 [H, W, 3]
 
-It needs onnxruntime, not torch. Encoder and decoder are parts of the model's one graph, on either side of `latent`.
+It needs onnxruntime, not torch. Encoder and decoder are extracted from the model's graph, which holds both.
 """
 
 import os
@@ -31,7 +31,7 @@ RECONSTRUCTION = "reconstruction"
 
 
 class Autoencoder:
-    """A verified model file, taken apart into encoder and decoder."""
+    """A verified model file, with its encoder and decoder."""
 
     def __init__(self, model: Model, provider: str = "auto", threads: int = 0) -> None:
         self.model = model
@@ -39,15 +39,15 @@ class Autoencoder:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], provider: str = "auto", threads: int = 0) -> "Autoencoder":
-        """Open a model file. `provider`: auto, cpu, cuda, tensorrt; `threads`: frames side by side, 0 for one per core.
+        """Open a model file. `provider`: auto, cpu, cuda, tensorrt; `threads`: frames in parallel, 0: one per core.
 
-        Raises UsageError (no such file or provider) and ModelError (not ours, damaged, golden scores differ).
+        Raises UsageError (no such file or provider) and ModelError (not a model file, damaged, self-test failed).
         """
         return cls(Model.load(Path(path), provider, threads), provider, threads)
 
     @property
     def card(self) -> Card:
-        """What the file says about itself."""
+        """The model card."""
         return self.model.card
 
     @property
@@ -62,7 +62,7 @@ class Autoencoder:
         return size
 
     def read(self, path: str | os.PathLike[str]) -> Pixels:
-        """An image file as the model takes it, uint8 [H, W, C]: decoded, cropped, resized. Raises UsageError."""
+        """An image file as the model's input, uint8 [H, W, C]: decoded, cropped, resized. Raises UsageError."""
         try:
             return imaging.load(Path(path).read_bytes(), self.card.input)
         except OSError as error:
@@ -82,15 +82,15 @@ class Autoencoder:
         return self._decoder.run([RECONSTRUCTION], rows)[0]
 
     def reconstruct(self, frames: ArrayLike) -> Pixels:
-        """What the model makes of frames uint8 [N, H, W, C], the same shape: `decode(encode(frames))`."""
+        """Reconstructions uint8 [N, H, W, C] of frames of the same shape: `decode(encode(frames))`."""
         return self.decode(self.encode(frames))
 
     def score(self, frames: ArrayLike) -> NDArray[np.float32]:
-        """Scores float32 [N] of frames uint8 [N, H, W, C]; above `card.threshold` is a defect."""
+        """Anomaly scores float32 [N] of frames uint8 [N, H, W, C]; above `card.threshold` is a defect."""
         return self.model.score(self._frames(frames))
 
     def explain(self, frames: ArrayLike) -> Pixels:
-        """Heatmaps of frames uint8 [N, H, W, C], laid over them: uint8 [N, H, W, 3]."""
+        """Heatmaps uint8 [N, H, W, 3]: anomaly maps drawn over their frames uint8 [N, H, W, C]."""
         rows = self._frames(frames)
         maps = self.model.explain(rows).anomaly_map
         return np.stack(
@@ -109,7 +109,9 @@ class Autoencoder:
         try:
             part = extract(self.model.content, source, target)
         except ValueError as error:
-            raise ModelError(f"{self.model.path}: cannot be parted ({error}); fit the model again") from None
+            raise ModelError(
+                f"{self.model.path}: encoder and decoder cannot be extracted ({error}); fit the model again"
+            ) from None
         return Session(part, self.model.path, *self._run_on)
 
     def _frames(self, frames: ArrayLike) -> Pixels:

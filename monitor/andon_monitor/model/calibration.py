@@ -1,4 +1,4 @@
-"""From scores of good parts to a threshold with a meaning, and from a score to a p-value."""
+"""From anomaly scores of good parts to a threshold for a false-alarm rate, and from a score to a p-value."""
 
 import math
 from bisect import bisect_left
@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field
 
-# A generalised Pareto shape above this says more about the few scores it came from than about the parts: the variance
-# is infinite.
-LARGEST_SHAPE = 0.5
-# Fewer good scores than this tell too little of their own spread. What allows for that then allows for anything: with
-# nine of them, a threshold for 1 % let all defects of a part pass that a plain guess finds four fifths of.
-FEW = 20
-# The card keeps at most this many calibration scores, as an even grid of quantiles beyond that.
-SCORES_KEPT = 4096
+# Above this shape a generalised Pareto distribution has infinite variance. So large a shape comes from the small number
+# of scores, not from the parts.
+MAX_TAIL_SHAPE = 0.5
+# With fewer good scores than this, their spread is too uncertain to allow for its uncertainty: with nine scores, such a
+# threshold for 1 % found none of a part's defects, and a plain extrapolation found four fifths of them.
+MIN_CALIBRATION_IMAGES = 20
+# Calibration scores on the model card; of more scores, an even grid of this many quantiles.
+MAX_SCORES_KEPT = 4096
 
 
 class Tail(BaseModel):
@@ -44,10 +44,10 @@ class Tail(BaseModel):
 
 
 class Calibration(BaseModel):
-    """A threshold, the false-alarm rate it was set for, and the good scores behind both.
+    """A threshold, the false-alarm rate that it was set for, and the good scores that it came from.
 
-    `method` is "conformal" where there are enough scores for the rate, else "tail": an extrapolation.
-    A part is a defect where its score is above `threshold`.
+    `method` is "conformal" where there are enough scores for the rate, else "tail": an extrapolation. A part is a
+    defect if its score is above `threshold`. `count` scores were used; `scores` are sorted.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -64,8 +64,8 @@ class Calibration(BaseModel):
 
         Conformal: (1 + #{calibration scores >= score}) / (n + 1), valid for any distribution as long as the parts on
         the line are exchangeable with the calibration parts (Vovk, Gammerman & Shafer 2005). Tail: the fitted survival
-        function where the score lies in the tail. It is at most `false_alarm_rate` exactly where the score is above the
-        threshold.
+        function, if the score lies in the tail. The p-value is at most `false_alarm_rate` exactly if the score is above
+        the threshold.
         """
         if self.tail is not None and score >= self.tail.start:
             return max(self.tail.survival(score), 1e-12)
@@ -73,21 +73,21 @@ class Calibration(BaseModel):
         p_value = (1 + above * self.count / len(self.scores)) / (self.count + 1)
         if len(self.scores) == self.count:
             return p_value
-        # A grid of quantiles rounds: what it says must still agree with the verdict.
+        # A grid of quantiles rounds, but the p-value must agree with the verdict.
         rate = self.false_alarm_rate
         return min(p_value, rate) if score > self.threshold else max(p_value, math.nextafter(rate, 1))
 
 
 def needed_for(false_alarm_rate: float) -> int:
-    """How many good scores a conformal threshold at this rate needs: the smallest n with ceil((n+1)(1-a)) <= n."""
+    """Number of good scores that a conformal threshold needs for a rate a: the smallest n, ceil((n+1)(1-a)) <= n."""
     return math.ceil(1 / false_alarm_rate - 1e-9) - 1
 
 
 def calibrate(good_scores: ArrayLike, false_alarm_rate: float) -> Calibration:
-    """Set the threshold that a share `false_alarm_rate` of good parts will exceed.
+    """Set the threshold that a share `false_alarm_rate` (a) of good parts will exceed.
 
     With n >= 1/a - 1 scores: the ceil((n + 1)(1 - a))-th smallest, which a further good part exceeds with probability
-    at most a, whatever the distribution (split conformal prediction, Papadopoulos et al. 2002). With fewer: the
+    at most a, for any the distribution (split conformal prediction, Papadopoulos et al. 2002). With fewer: the
     quantile of a generalised Pareto tail, see `fit_tail`.
 
     `good_scores`: float [n], n >= 3, finite. Raises ValueError otherwise.
@@ -96,7 +96,7 @@ def calibrate(good_scores: ArrayLike, false_alarm_rate: float) -> Calibration:
     if scores.ndim != 1 or len(scores) < 3 or not np.isfinite(scores).all():
         raise ValueError(f"calibration needs at least 3 finite scores of good parts, not {scores.shape}")
     n = len(scores)
-    kept = scores if n <= SCORES_KEPT else np.quantile(scores, np.linspace(0, 1, SCORES_KEPT))
+    kept = scores if n <= MAX_SCORES_KEPT else np.quantile(scores, np.linspace(0, 1, MAX_SCORES_KEPT))
     if n >= needed_for(false_alarm_rate):
         rank = math.ceil((n + 1) * (1 - false_alarm_rate) - 1e-9)
         threshold, method, tail = float(scores[rank - 1]), "conformal", None
@@ -116,12 +116,12 @@ def calibrate(good_scores: ArrayLike, false_alarm_rate: float) -> Calibration:
 def fit_tail(sorted_scores: np.ndarray) -> Tail:
     """Fit a generalised Pareto tail to the largest of `sorted_scores` (float [n], ascending, n >= 3).
 
-    Peaks over threshold (Pickands 1975) on the top tenth of the scores, at least ten of them where half of all allow
-    that, by probability-weighted moments (Hosking & Wallis 1987), which beat maximum likelihood on samples this small.
-    The shape is at least 1 / peaks: where the tail is exponential, what a further score exceeds with some probability
-    has just this distribution, as its scale is known from so few peaks only (Lomax 1954; the plain exponential's
-    quantile for one in a thousand, from 60 scores, is exceeded by two in a thousand). Of fewer than `FEW` scores it is
-    not, and two to three times as many good parts may be flagged as were asked for.
+    Peaks over threshold (Pickands 1975): the largest tenth of the scores, or ten scores if that is more and at most
+    half of them. Fitted by probability-weighted moments (Hosking & Wallis 1987), which beat maximum likelihood on
+    samples this small. The shape is at least 1 / peaks: with an exponential tail whose scale is estimated from so few
+    peaks, a further score has exactly this distribution (Lomax 1954). The plain exponential's quantile for 0.1 %, from
+    60 scores, is exceeded by 0.2 %. With fewer than `MIN_CALIBRATION_IMAGES` scores the shape has no such lower limit,
+    and two to three times the chosen share of good parts may be flagged.
     """
     n = len(sorted_scores)
     peaks = max(math.ceil(0.1 * n), min(10, n // 2), 2)
@@ -131,11 +131,11 @@ def fit_tail(sorted_scores: np.ndarray) -> Tail:
     mean = float(excess.mean())
     weighted = float(((1 - plotting) * excess).mean())
     spread = float(sorted_scores.std()) or 1.0
-    mass, least = (peaks + 1) / (n + 1), 1 / peaks if n >= FEW else 0.0
-    if mean <= 1e-9 * spread:  # ties at the top: no tail to fit, so take the spread of all scores as its scale
-        return Tail(start=start, mass=mass, scale=spread, shape=least)
-    shape = min(2 - mean / (mean - 2 * weighted), LARGEST_SHAPE) if mean > 2 * weighted else 0.0
-    if shape <= least:
-        return Tail(start=start, mass=mass, scale=mean, shape=least)
-    # The mean of a generalised Pareto excess is scale / (1 - shape): keep it where the shape was clipped.
+    mass, min_shape = (peaks + 1) / (n + 1), 1 / peaks if n >= MIN_CALIBRATION_IMAGES else 0.0
+    if mean <= 1e-9 * spread:  # ties at the top: the spread of all scores serves as the scale
+        return Tail(start=start, mass=mass, scale=spread, shape=min_shape)
+    shape = min(2 - mean / (mean - 2 * weighted), MAX_TAIL_SHAPE) if mean > 2 * weighted else 0.0
+    if shape <= min_shape:
+        return Tail(start=start, mass=mass, scale=mean, shape=min_shape)
+    # The mean of a generalised Pareto excess is scale / (1 - shape): the mean is kept if the shape was clipped.
     return Tail(start=start, mass=mass, scale=mean * (1 - shape), shape=shape)

@@ -1,4 +1,4 @@
-"""The model card: what a model file says about itself, JSON in its metadata under `andon.card`."""
+"""The model card: facts about a model, as JSON in its file's metadata under `andon.card`."""
 
 import json
 from datetime import datetime
@@ -19,11 +19,12 @@ class _Part(BaseModel):
 
 
 class InputSpec(_Part):
-    """The array a model takes, uint8 [N, height, width, channels], and how a camera frame becomes one.
+    """The model's input, uint8 [N, height, width, channels], and how a camera frame becomes one.
 
-    `frame_size` (width, height in pixels) is the one size all training images had, None where they varied.
-    `region` (left, top, width, height in pixels of the frame) is the region of interest, None for the whole frame.
-    `reduction` is what JPEG frames are divided by as they are decoded, see `andon_monitor.model.imaging.load`.
+    `frame_size` (width, height in pixels) is the size of all training images, None if they varied. `region` (left, top,
+    width, height in pixels of the frame) is the region of interest, None for the whole frame. `white_level` is the
+    value of a 16-bit image that becomes 255. JPEG frames are decoded at 1 / `reduction` of their width and height, see
+    `andon_monitor.model.imaging.load`.
     """
 
     height: int = Field(ge=4)
@@ -36,7 +37,7 @@ class InputSpec(_Part):
 
 
 class Spread(_Part):
-    """How a quantity was spread over good images that the weights never saw."""
+    """Distribution of a quantity over the calibration images: good images that were held out from training."""
 
     mean: float
     std: float
@@ -45,7 +46,7 @@ class Spread(_Part):
 
 
 class Reference(_Part):
-    """What good frames looked like at calibration: the yardstick for drift on the line."""
+    """Scores and pictures of the calibration images, with which frames on the line are compared for drift."""
 
     score: Spread
     brightness: Spread
@@ -53,13 +54,14 @@ class Reference(_Part):
 
 
 class Training(_Part):
-    """Where the weights came from.
+    """How the model was trained.
 
-    `twin_groups` are groups of near-twin images, each kept on one side of the split; `tested_twins` are good test
-    images with a near-twin among them. `suspects` are images that score like no good part, `left_out` those of them
-    that were held out and yet set no threshold. `fingerprint` is the sha256 over the sorted sha256 of the image files;
-    `seconds` and `ended` say how long the training took and what ended it. Of several `networks` each was trained
-    without another part of the images; those parts set the threshold. None of them saw `common_images` of these.
+    `twin_groups` counts groups of near-duplicate images, each on one side of the split; `tested_twins` counts good test
+    images with a near-duplicate among the training images. `suspects` counts outliers among the images, and `left_out`
+    those of them that were held out but not used for the threshold. `fingerprint` is the sha256 over the sorted sha256
+    of the image files. `seconds` is the duration of training and `ended` the reason for its end. With several
+    `networks`, each was trained without another part of the images, and these held-out parts set the threshold;
+    `common_images` of them were held out from every network.
     """
 
     images: int
@@ -81,10 +83,10 @@ class Training(_Part):
 
 
 class Kinds(_Part):
-    """The kinds of defects that a model tells apart, and how well: see `andon_trainer.uses.classification`.
+    """The kinds of defects that a model tells apart, and how well, see `andon_trainer.uses.classification`.
 
-    Measured on images that the head did not learn from: `accuracy` is the mean over kinds of the share told right,
-    `calibration_error` how far, in 0..1, probabilities are from shares on average, at `temperature` and without it.
+    Measured on held-out images. `accuracy` is the mean recall over the kinds. `calibration_error`, in 0..1, is the mean
+    difference between probabilities and observed shares with `temperature`, `calibration_error_before` without it.
     """
 
     names: tuple[str, ...]
@@ -97,7 +99,7 @@ class Kinds(_Part):
 
 
 class Card(_Part):
-    """Everything a person or the monitor needs to know about a model; see the fields' names."""
+    """Everything that a person or the monitor needs to know about a model."""
 
     card_version: int
     name: str
@@ -120,7 +122,7 @@ class Card(_Part):
 
 
 def parse_card(text: str, path: str) -> Card:
-    """Read a card from its JSON. Raises ModelError: damaged, or written by a newer version."""
+    """Read a card from JSON; `path` names the model file. Raises ModelError: damaged, or from a newer version."""
     try:
         fields = json.loads(text)
         version = fields["card_version"]

@@ -1,4 +1,4 @@
-"""A model file, opened and verified: uint8 frames in, scores and explanations out, through onnxruntime."""
+"""A model file, opened and verified: uint8 frames in, anomaly scores and explanations out, through onnxruntime."""
 
 import base64
 import hashlib
@@ -9,28 +9,27 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from andon_monitor.errors import ModelError, UsageError
+from andon_monitor.errors import ModelError, UsageError, first_line
 from andon_monitor.model.card import CARD_KEY, GOLDEN_KEY, Card, parse_card
 from andon_monitor.model.imaging import Pixels
-from andon_monitor.model.session import Session, first_line
+from andon_monitor.model.session import Session
 from andon_monitor.model.subgraph import extract
 
 INPUT = "frames"
 SCORE = "score"
 OUTPUTS = (SCORE, "anomaly_map", "reconstruction", "latent")
-KINDS = "kinds"  # probabilities float32 [N, K] of the card's kinds of defects, an output that a model may have
+KINDS = "kinds"  # optional output: probabilities float32 [N, K] of the kinds of defects on the card
 
-# How far a score may be from the one torch gave, see `worst_difference`. Between runtimes on one machine (at export)
-# the difference is a few 1e-6; between processor generations and GPUs the order of summation costs up to a few 1e-5.
+# Largest allowed difference from torch's scores, see `worst_difference`. Between runtimes on one machine (at export) it
+# is a few 1e-6; between processor generations and GPUs the order of summation makes it up to a few 1e-5.
 EXPORT_TOLERANCE = 1e-4
 LOAD_TOLERANCE = 1e-3
 
 
 def worst_difference(scores: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
-    """The largest difference of scores float32 [N], relative to the reference or to its median, if that is larger.
+    """The largest difference of scores float32 [N], relative to the reference score or to their median if larger.
 
-    Scores are distances on a scale whose zero means nothing: one that happens to be near it need not be as exact as
-    the others are to be relatively.
+    Zero has no meaning on the scale of scores: a score near it need not be as exact relative to itself.
     """
     sizes = np.abs(reference)
     return float(np.max(np.abs(scores - reference) / np.maximum(sizes, max(float(np.median(sizes)), 1e-6))))
@@ -38,7 +37,7 @@ def worst_difference(scores: NDArray[np.float32], reference: NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Golden:
-    """Frames (uint8 [K, H, W, C]) and the scores (float32 [K]) that torch gave them."""
+    """Golden frames (uint8 [K, H, W, C]) and their scores in torch (float32 [K]), for the self-test of a model file."""
 
     frames: Pixels
     scores: NDArray[np.float32]
@@ -55,7 +54,7 @@ class Golden:
         try:
             arrays = np.load(io.BytesIO(base64.b64decode(text, validate=True)), allow_pickle=False)
             return cls(arrays["frames"], arrays["scores"])
-        except Exception as error:  # zipfile, zlib and numpy each raise their own on damaged data
+        except Exception as error:  # zipfile, zlib and numpy raise different ones for damaged data
             raise ValueError(str(error)) from None
 
     def worst_difference(self, scores: NDArray[np.float32]) -> float:
@@ -65,7 +64,7 @@ class Golden:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Everything the model says about N frames."""
+    """All outputs of the model for N frames."""
 
     score: NDArray[np.float32]  # [N]
     anomaly_map: NDArray[np.float32]  # [N, h, w], in the units of the score
@@ -74,7 +73,10 @@ class Explanation:
 
 
 class Model:
-    """A verified model; several threads may ask it. `sha256` is the file's; the rest is the `Session`'s."""
+    """A verified model, which several threads may use.
+
+    `content` is the file and `sha256` its digest; `provider`, `fell_back` and `batched` are the `Session`'s.
+    """
 
     golden_frames: Pixels  # uint8 [K, H, W, C], the good ones first
 
@@ -91,10 +93,10 @@ class Model:
 
     @classmethod
     def load(cls, path: Path, provider: str = "auto", threads: int = 1) -> "Model":
-        """Open a model file and score its golden frames on this machine.
+        """Open a model file and run its self-test: score its golden frames on this machine.
 
-        `provider`: auto, cpu, cuda or tensorrt; `threads`: frames scored side by side on a CPU, 0 for one per core.
-        Raises UsageError (no such file, no such provider) and ModelError (not ours, damaged, golden scores differ).
+        `provider`: auto, cpu, cuda or tensorrt; `threads`: frames scored in parallel on a CPU, 0: one per core.
+        Raises UsageError (no such file or provider) and ModelError (not a model file, damaged, self-test failed).
         """
         return cls.from_bytes(read_model(path), str(path), provider, threads)
 
@@ -104,12 +106,12 @@ class Model:
         session = Session(content, path, provider, threads)
         kinds = None
         if KINDS in session.outputs:
-            # A graph of its own: good parts, which are nearly all, must not pay for what is asked of defects alone.
+            # A graph of its own: only defects need this output, and nearly all parts are good.
             kinds = Session(extract(content, INPUT, KINDS), path, provider, threads)
             session = Session(extract(content, INPUT, *OUTPUTS), path, provider, threads)
         metadata = session.metadata
         if CARD_KEY not in metadata or GOLDEN_KEY not in metadata:
-            raise ModelError(f"{path}: an ONNX file without a model card; give one made by andon-trainer fit")
+            raise ModelError(f"{path}: an ONNX file without a model card; give a file from andon-trainer fit")
         model = cls(session, parse_card(metadata[CARD_KEY], path), content, path, kinds)
         model._check_signature(path)
         model.golden_frames = model._check_golden(metadata[GOLDEN_KEY], path)
@@ -125,7 +127,7 @@ class Model:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The kinds of defects it tells apart; none for most models."""
+        """The kinds of defects that the model tells apart; () for most models."""
         return () if self.card.kinds is None else self.card.kinds.names
 
     def classify(self, frames: Pixels) -> NDArray[np.float32]:
@@ -143,15 +145,16 @@ class Model:
     def _check_golden(self, text: str, path: str) -> Pixels:
         try:
             golden = Golden.unpack(text)
-            # One after the other, in this thread: a model that is swapped in is verified beside one that is at work.
+            # One by one, in this thread: during a hot swap another model is still at work.
             scores = np.concatenate([self.score(frame[None]) for frame in golden.frames])
             difference = golden.worst_difference(scores)
         except Exception as error:
             raise ModelError(f"{path}: its golden frames are damaged ({first_line(error)})") from None
         if not difference <= LOAD_TOLERANCE:  # also refuses NaN
             raise ModelError(
-                f"{path}: scores of its golden frames differ by {difference:.1e} on this machine ({self.provider}), "
-                f"at most {LOAD_TOLERANCE:.0e} is right; export the model again or choose another provider"
+                f"{path}: self-test failed: scores of its golden frames differ by {difference:.1e} on this machine "
+                f"({self.provider}), at most {LOAD_TOLERANCE:.0e} is right; export the model again or choose another "
+                "provider"
             )
         return golden.frames
 

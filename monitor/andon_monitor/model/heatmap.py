@@ -1,4 +1,4 @@
-"""Anomaly maps laid over their frames in units of the threshold, and pictures that stand in an HTML page themselves."""
+"""Heatmaps: anomaly maps drawn over their frames, in units of the threshold; and pictures as data URIs."""
 
 import base64
 
@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from andon_monitor.model.imaging import Pixels
 
-# score / threshold -> red, green, blue, opacity. Nothing is shown below half the threshold, and from the threshold on
-# everything is: a part that shows this last colour over some area is a defect.
+# score / threshold -> red, green, blue, opacity. Transparent below half the threshold; the last colour from the
+# threshold on: a part that shows it over some area is a defect.
 STOPS = (
     (0.50, (255, 214, 64), 0.00),
     (0.75, (255, 140, 0), 0.50),
@@ -19,9 +19,9 @@ JPEG_QUALITY = 88
 
 
 def heatmap(frame: Pixels, anomaly_map: NDArray[np.float32], threshold: float) -> Pixels:
-    """Lay an anomaly map over its frame: uint8 [H, W, 3].
+    """Draw an anomaly map over its frame: uint8 [H, W, 3].
 
-    `frame`: uint8 [H, W, C], shown in grey so that colour means one thing only; `anomaly_map`: float [h, w] in the
+    `frame`: uint8 [H, W, C], drawn in grey, so that colour has one meaning; `anomaly_map`: float [h, w] in the
     units of the score, upsampled bilinearly; `threshold`: the score above which a part is a defect.
     """
     height, width, channels = frame.shape
@@ -34,9 +34,7 @@ def heatmap(frame: Pixels, anomaly_map: NDArray[np.float32], threshold: float) -
 def colours(
     anomaly_map: NDArray[np.float32], size: tuple[int, int], threshold: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """What `heatmap` lays over a frame of this size (height, width): red, green, blue [H, W, 3] in 0..255, and
-    opacity [H, W, 1] in 0..1.
-    """
+    """The overlay of `heatmap` for a size (height, width): RGB [H, W, 3] in 0..255 and opacity [H, W, 1] in 0..1."""
     upsampled = cv2.resize(np.asarray(anomaly_map, np.float32), size[::-1], interpolation=cv2.INTER_LINEAR)
     ratio = upsampled.astype(np.float64) / max(threshold, 1e-6)  # [H, W]
     places = [place for place, _, _ in STOPS]
@@ -46,9 +44,9 @@ def colours(
 
 
 def data_uri(picture: Pixels) -> str:
-    """A picture (uint8 [H, W, 1] or [H, W, 3]) as a JPEG that stands in the page itself."""
+    """A picture (uint8 [H, W, 1] or [H, W, 3]) as a data URI that holds a JPEG."""
     ordered = picture if picture.shape[2] == 1 else cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-    # Full resolution for colour too: the outline of a mask is one pixel wide.
+    # No chroma subsampling: the outline of a mask is one pixel wide.
     settings = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
     settings += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     _, jpeg = cv2.imencode(".jpg", ordered, settings)

@@ -1,6 +1,6 @@
-"""From the bytes of an image file to the array that a model takes: decode, crop, one resize.
+"""From the bytes of an image file to the model's input: decode, crop, one resize.
 
-The only such code there is: training, evaluation and the line all call it, so a file gives the same pixels everywhere.
+Training, evaluation and the line all call this code, so a file gives the same pixels everywhere.
 """
 
 import io
@@ -17,12 +17,12 @@ from andon_monitor.model.card import InputSpec
 
 Pixels = NDArray[np.uint8]
 
-# What a decoder will be asked to open; the header is read first, so that a bomb costs nothing.
+# The formats that are decoded; the header is read first, so that a decompression bomb costs nothing.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".pgm", ".ppm")
-JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"  # how files begin
-JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # markers of segments that give the size: SOF0 to SOF15
-BEGINNINGS = {
+JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"  # signatures, the first bytes of a file
+JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # markers of segments with the size: SOF0 to SOF15
+SUFFIX_BY_SIGNATURE = {
     JPEG: ".jpg",
     PNG: ".png",
     b"BM": ".bmp",
@@ -31,10 +31,10 @@ BEGINNINGS = {
     b"P5": ".pgm",
     b"P6": ".ppm",
 }
-DEFAULT_MAX_PIXELS = 50_000_000  # 50 megapixels: above the largest area-scan cameras in use, 150 MB in colour
+DEFAULT_MAX_PIXELS = 50_000_000  # more than the largest area-scan cameras in use have; 150 MB in colour
 
-# OpenCV's flags by channels and reduction: libjpeg then computes fewer pixels of each block of 8 x 8.
-REDUCED = {
+# OpenCV's flags by channels and reduction; libjpeg then computes fewer pixels of each block of 8 x 8.
+REDUCED_FLAGS = {
     (1, 2): cv2.IMREAD_REDUCED_GRAYSCALE_2,
     (1, 4): cv2.IMREAD_REDUCED_GRAYSCALE_4,
     (1, 8): cv2.IMREAD_REDUCED_GRAYSCALE_8,
@@ -43,18 +43,18 @@ REDUCED = {
     (3, 8): cv2.IMREAD_REDUCED_COLOR_8,
 }
 
-Image.MAX_IMAGE_PIXELS = None  # the limit is ours, checked on the header below
-# One frame is one thread's work: frames are decoded side by side, so OpenCV's own threads would only contend.
+Image.MAX_IMAGE_PIXELS = None  # `decode` checks a limit of its own on the header
+# Several frames are decoded in parallel, each on one thread: OpenCV's own threads would only compete with these.
 cv2.setNumThreads(1)
 
 
 class Header(NamedTuple):
-    """What an image file says about itself before it is decoded; sizes in pixels, as stored (before EXIF rotation)."""
+    """The header of an image file; sizes in pixels, as stored (before EXIF rotation)."""
 
     width: int
     height: int
     channels: int  # 1 grey, 3 colour
-    depth: int  # bits a channel: 8 or 16
+    depth: int  # bits per channel: 8 or 16
 
 
 def read_header(data: bytes) -> Header:
@@ -78,8 +78,8 @@ def decode(
     """Decode an image file into uint8 [height, width, channels], RGB order, EXIF rotation applied.
 
     `channels` is 1 (grey) or 3 (RGB); `white_level` is the value of a 16-bit image that becomes 255 (4095 for a 12-bit
-    camera). `reduction` (2, 4, 8; JPEG alone) divides height and width, rounded up, in half the time or less. Raises
-    ImageError: empty, undecodable (truncated files included), too_large.
+    camera). `reduction` (2, 4, 8; JPEG only) divides height and width, rounded up, and takes half the time or less.
+    Raises ImageError: empty, undecodable (truncated files included), too_large.
     """
     width, height = _size(data) or read_header(data)[:2]
     if width * height > max_pixels:
@@ -87,7 +87,7 @@ def decode(
     if _is_cut_short(data):
         raise ImageError("undecodable", f"truncated image: its end is missing ({len(data)} bytes)")
     whole = (cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR) | cv2.IMREAD_ANYDEPTH
-    flags = whole if reduction == 1 else REDUCED[channels, reduction]
+    flags = whole if reduction == 1 else REDUCED_FLAGS[channels, reduction]
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
@@ -97,7 +97,7 @@ def decode(
     if image.dtype == np.uint16:
         image = np.minimum(image.astype(np.float32) * (255 / white_level) + 0.5, 255).astype(np.uint8)
     if image.dtype != np.uint8:
-        raise ImageError("undecodable", f"{image.dtype} pixels, 8 or 16 bits a channel are supported")
+        raise ImageError("undecodable", f"{image.dtype} pixels, 8 or 16 bits per channel are supported")
     pixels: Pixels = image[:, :, None] if channels == 1 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore[assignment]
     return pixels
 
@@ -105,8 +105,8 @@ def decode(
 def prepare(image: Pixels, spec: InputSpec, reduction: int = 1) -> Pixels:
     """Crop to the region of interest and resize to the model's input: uint8 [spec.height, spec.width, spec.channels].
 
-    `image`: uint8 [height, width, spec.channels], as `decode` gives it with that `reduction`. Shrinking averages areas,
-    enlarging is bilinear. Raises ImageError (wrong_shape) where the frame is not of the size the model was trained for.
+    `image`: uint8 [height, width, spec.channels], from `decode` with that `reduction`. Shrinking averages areas,
+    enlarging is bilinear. Raises ImageError (wrong_shape) if the size is not that of the training images.
     """
     height, width, channels = image.shape
     if channels != spec.channels:
@@ -129,18 +129,18 @@ def prepare(image: Pixels, spec: InputSpec, reduction: int = 1) -> Pixels:
 def load(data: bytes, spec: InputSpec, max_pixels: int = DEFAULT_MAX_PIXELS) -> Pixels:
     """`decode` and `prepare` in one: the bytes of an image file to uint8 [spec.height, spec.width, spec.channels].
 
-    A JPEG is decoded at `spec.reduction`. Against decoding the whole, pixels then differ by 0.25 grey levels on
-    average where 2 was chosen, and scores by up to 2 %: so a model is trained, calibrated and run with one reduction.
+    A JPEG is decoded at `spec.reduction`. With a reduction of 2, pixels differ from those of a full decode by 0.25 grey
+    levels on average and scores by up to 2 %: a model must be trained, calibrated and run with the same reduction.
     """
     reduction = spec.reduction if data.startswith(JPEG) else 1
     return prepare(decode(data, spec.channels, spec.white_level, max_pixels, reduction), spec, reduction)
 
 
 def suffix_of(data: bytes) -> str | None:
-    """The ending that an image file should have, by how it begins; None where it begins like none that is known."""
+    """The file name suffix for an image, from its signature; None for an unknown format."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return ".webp"
-    return next((suffix for beginning, suffix in BEGINNINGS.items() if data.startswith(beginning)), None)
+    return next((suffix for signature, suffix in SUFFIX_BY_SIGNATURE.items() if data.startswith(signature)), None)
 
 
 def brightness(frame: Pixels) -> float:
@@ -155,14 +155,14 @@ def sharpness(frame: Pixels) -> float:
     """
     grey = frame[:, :, 0] if frame.shape[2] == 1 else cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
     edges = cv2.Laplacian(grey, cv2.CV_16S)
-    # The mean square less the squared mean: exact sums of integers, ten times as fast as OpenCV's own deviation.
+    # Mean square minus squared mean: exact sums of integers, ten times as fast as cv2.meanStdDev.
     return max(0.0, cv2.norm(edges, cv2.NORM_L2SQR) / edges.size - (cv2.sumElems(edges)[0] / edges.size) ** 2)
 
 
 def _size(data: bytes) -> tuple[int, int] | None:
-    """Width and height of a sound JPEG or PNG, which are most frames: Pillow takes a hundredth of a frame's time.
+    """Width and height of a JPEG or PNG, or None if its header has anything unusual.
 
-    None for what is not one at first sight.
+    Most frames are JPEG or PNG, and Pillow would take 1 % of the time for a frame.
     """
     if data.startswith(PNG) and data[12:16] == b"IHDR" and len(data) >= 24:
         return int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
@@ -181,12 +181,12 @@ def _size(data: bytes) -> tuple[int, int] | None:
 
 
 def _png_depth(data: bytes) -> int | None:
-    """Bits a channel of a PNG: Pillow opens 16-bit colour as 8-bit, so its mode does not tell."""
+    """Bits per channel of a PNG, None for other formats: Pillow opens 16-bit colour as 8-bit."""
     return data[24] if data.startswith(PNG) and len(data) > 24 else None
 
 
 def _is_cut_short(data: bytes) -> bool:
-    """Whether the end of a JPEG or PNG is missing: OpenCV decodes what is there and leaves the rest grey."""
+    """Whether the end of a JPEG or PNG is missing: OpenCV would decode the beginning and leave the rest grey."""
     if data.startswith(JPEG):
         return b"\xff\xd9" not in data[-1024:]  # some cameras pad after the end-of-image marker
     if data.startswith(PNG):

@@ -1,4 +1,4 @@
-"""A graph in onnxruntime: the execution provider that was asked for, and answers that no other frame has a say in."""
+"""A graph in onnxruntime, on one execution provider; a frame's outputs do not depend on the frames in its batch."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from andon_monitor.common.process import available_cores
-from andon_monitor.errors import ModelError, UsageError
+from andon_monitor.errors import ModelError, UsageError, first_line
 from andon_monitor.model.runtime import onnxruntime
 
-# Rows in one call on a GPU: as many as a batch has by default, since rows that fill up a call cost as much as others.
-GPU_BATCH = 8
+# Rows in one call on a GPU: the default batch size, since padding rows cost as much as others.
+GPU_BATCH_SIZE = 8
 
 Providers = list[tuple[str, dict[str, str]]]
 PROVIDERS: dict[str, Providers] = {
@@ -26,27 +26,27 @@ PROVIDERS: dict[str, Providers] = {
         ("CPUExecutionProvider", {}),
     ],
 }
-# Where providers keep what they work on, of those for which rows share a call.
+# Device memory of the providers that take several rows in one call.
 DEVICES = {"CUDAExecutionProvider": "cuda", "TensorrtExecutionProvider": "cuda"}
 
 
 class Session:
-    """A graph with one input of N rows, which several threads may run.
+    """A graph with one input of N rows. Several threads may run it.
 
-    `provider` is the execution provider really in use and `fell_back` whether another one was asked for: onnxruntime
-    goes on with the CPU without a word where a GPU cannot be had. `batched`: whether rows share a call, see `run`.
+    `provider` is the execution provider in use. `fell_back` is true if another one was asked for: without a GPU
+    onnxruntime silently uses the CPU. `batched`: whether several rows share a call, see `run`.
     """
 
     def __init__(self, content: bytes, path: str, provider: str = "auto", threads: int = 1) -> None:
-        """`content`: the graph, which `path` names in errors; `threads`: rows side by side on a CPU, 0: one per core.
+        """`content`: the graph, named `path` in errors; `threads`: rows run in parallel on a CPU, 0: one per core.
 
         Raises UsageError (no such provider) and ModelError (not an ONNX graph).
         """
         entries = _providers(provider)
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # rows are spread over threads instead, see `run`
+        options.intra_op_num_threads = 1  # rows run in parallel instead, see `run`
         options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # what fails is raised; the rest would write to a service's standard error
+        options.log_severity_level = 4  # failures are raised; warnings would go to a service's standard error
         try:
             self._session = onnxruntime.InferenceSession(content, options, providers=_available(entries))
         except Exception as error:  # onnxruntime's exceptions share no base class but Exception
@@ -62,14 +62,14 @@ class Session:
         self.outputs = tuple(node.name for node in self._session.get_outputs())
 
     def run(self, outputs: list[str], rows: NDArray[Any]) -> list[Any]:
-        """The named outputs for N >= 1 rows; what is said about a row does not depend on the rows beside it.
+        """The named outputs for N >= 1 rows; those of a row do not depend on the other rows.
 
         On a CPU each row is a call of its own on one thread: the same bits for any batch size and number of threads,
-        and on two cores a third faster than one call that spreads its work over both (measured). On a GPU each call
-        has `GPU_BATCH` rows, as another shape may choose another kernel, and choosing takes seconds.
+        and on two cores a third faster than one call on both (measured). On a GPU each call has `GPU_BATCH_SIZE` rows:
+        another shape may select another kernel, and the selection takes seconds.
         """
         if self._bound is not None:
-            results = [self._bound.call(outputs, part) for part in padded(rows, GPU_BATCH)]
+            results = [self._bound.call(outputs, part) for part in padded(rows, GPU_BATCH_SIZE)]
         elif len(rows) == 1:
             return self._call(outputs, rows)
         else:
@@ -84,7 +84,7 @@ class Session:
 
 
 class Bound:
-    """Calls of one shape through a buffer that stays on the device; only what is asked for comes back from it."""
+    """Calls of one shape through a buffer that stays on the device; only the named outputs are copied back."""
 
     def __init__(self, session: onnxruntime.InferenceSession, device: str) -> None:
         self._session = session
@@ -96,7 +96,7 @@ class Bound:
         """The named outputs for rows [N, ...], N the same in every call."""
         with self._lock:
             if self._buffer is None:
-                # Not from the rows themselves, whose memory it would share where the device is the CPU.
+                # Not made from the rows: on the CPU it would share their memory.
                 shape_and_type = onnxruntime.OrtValue.ortvalue_from_shape_and_type
                 self._buffer = shape_and_type(rows.shape, rows.dtype, self._device)
             self._buffer.update_inplace(np.ascontiguousarray(rows))
@@ -110,20 +110,15 @@ class Bound:
 
 
 def padded(rows: NDArray[Any], size: int) -> list[NDArray[Any]]:
-    """Cut rows [N, ...] into parts of exactly `size`, the last filled up with its last row."""
+    """Rows [N, ...] in parts of exactly `size`; the last part is padded with its last row."""
     parts = [rows[i : i + size] for i in range(0, len(rows), size)]
     if missing := size - len(parts[-1]):
         parts[-1] = np.concatenate([parts[-1], np.repeat(parts[-1][-1:], missing, axis=0)])
     return parts
 
 
-def first_line(error: Exception) -> str:
-    """The first line of what an exception says."""
-    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-
-
 def _providers(name: str) -> Providers:
-    """The execution providers for a name, the one that is meant first."""
+    """The execution providers for a name, the preferred one first."""
     if name == "auto":
         name = "cuda" if "CUDAExecutionProvider" in onnxruntime.get_available_providers() else "cpu"
     if name not in PROVIDERS:

@@ -1,14 +1,13 @@
-"""The part of an ONNX graph between two of its tensors, cut out without the onnx package: the line does without it.
+"""Extracts the part of an ONNX graph between two of its tensors, without the onnx package, which the monitor lacks.
 
-Of ONNX's format only what depends on what is declared here, by the numbers of onnx.proto; protobuf keeps all other
-fields as they are.
+Only the fields of onnx.proto that extraction needs are declared here, by number; protobuf keeps all other fields.
 """
 
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-# message: (field, its number, its type); text, or another of these messages. All but `graph` are repeated.
+# message: (field, number, type: string or another of these messages). All fields are repeated except _SINGLE.
 _FORMAT = {
     "Named": (("name", 1, "string"),),
     "Tensor": (("name", 8, "string"),),
@@ -28,7 +27,7 @@ _SINGLE = ("name", "graph")
 def extract(model: bytes, source: str, *targets: str) -> bytes:
     """The graph from tensor `source`, an input or output of `model`, to `targets`, outputs of it.
 
-    Raises ValueError where they depend on more than `source` and constants.
+    Raises ValueError if they depend on more than `source` and constants.
     """
     whole = _Model.FromString(model)
     graph = whole.graph

@@ -72,7 +72,7 @@ def _describe(model: Model) -> str:
     return (
         f"{model.card.name} {model.sha256[:12]}, {spec.width} x {spec.height} x {spec.channels}, threshold "
         f"{calibration.threshold:.4g} for {calibration.false_alarm_rate:.2%} false alarms ({calibration.method}, "
-        f"{calibration.count} good scores); golden frames hold"
+        f"{calibration.count} good images); self-test passed"
     )
 
 

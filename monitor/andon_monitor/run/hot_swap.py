@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from andon_monitor.common.process import give_way
+from andon_monitor.common.process import lower_priority
 from andon_monitor.errors import AndonError
 from andon_monitor.inspection.inspector import Inspector
 from andon_monitor.model.file import Model
@@ -53,7 +53,7 @@ class Swapper:
         self._thread.join()
 
     def _watch(self) -> None:
-        give_way()
+        lower_priority()
         while not self._closed.wait(self._settings.watch):
             mark, before = _mark(self._path), self._seen
             self._seen = mark

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from andon_monitor.common.process import give_way
+from andon_monitor.common.process import lower_priority
 from andon_monitor.inspection.inspector import Inspection, Inspector
 from andon_monitor.telemetry.metrics import Metrics, ShadowMetrics
 
@@ -61,7 +61,7 @@ class Shadow:
         self.metrics.frames.labels("skipped").inc()
 
     def _work(self) -> None:
-        give_way()
+        lower_priority()
         while not self._closed.is_set():
             try:
                 inspection = self._waiting.get(timeout=0.1)

@@ -1,5 +1,5 @@
-"""What is watched of each camera: are there more defects than usual (CUSUM), do frames look different (drift), or is it
-one picture again and again (frozen)?
+"""What is watched at each camera: more defects than usual (CUSUM), frames that look different (drift), one picture
+again and again (frozen).
 
-Questions with answers of their own: a worn tool raises the first chart, a failing lamp the second, a hung camera none.
+Each has its own cause: a worn tool raises the CUSUM, a failing lamp the drift; a hung camera raises neither.
 """

@@ -1,4 +1,4 @@
-"""The charts of every camera, moved by each inspection, shown as metrics and kept in a file over a restart."""
+"""The control charts of every camera, updated by each inspection, shown as metrics and kept in a file."""
 
 import json
 import logging
@@ -20,22 +20,22 @@ from andon_monitor.telemetry.catalogue import SIGNALS
 from andon_monitor.telemetry.metrics import Metrics
 
 STATE_VERSION = 1
-USUAL_DEFECT_RATE = 0.005  # where nobody says otherwise: one part in two hundred
-SAVE_SECONDS = 5.0  # what a crash may lose: at ten parts a second, fifty parts of a memory of hundreds
+USUAL_DEFECT_RATE = 0.005  # default: one part in two hundred
+SAVE_SECONDS = 5.0  # what a crash may lose: at ten parts per second, fifty of the hundreds of parts that a chart covers
 
 log = logging.getLogger("andon")
 
 
 @dataclass
 class Chart:
-    """Where one camera's charts stand."""
+    """State of one camera's charts."""
 
     cusum: float = 0.0
     drift: dict[str, float] = field(default_factory=lambda: dict.fromkeys(SIGNALS, 0.0))
 
 
 class ControlCharts:
-    """A sink that never ends a run: where its file cannot be written it says so once and goes on."""
+    """A sink that updates the charts. If it cannot write their file, it logs that once and goes on."""
 
     def __init__(self, settings: StatisticsSettings, model: Model, metrics: Metrics) -> None:
         self._settings = settings
@@ -44,19 +44,19 @@ class ControlCharts:
         self._begin(model)
         self._charts = {} if settings.state_file is None else self._read(settings.state_file)
         self._saved = time.monotonic()
-        self._complained = False
+        self._write_failed = False
         metrics.use_limits(settings.cusum_limit, settings.drift_limit)
         self._show(self._charts)
 
     def follow(self, model: Model) -> None:
-        """Another model is being swapped in: the charts start over with its first verdict. Raises UsageError."""
+        """Prepare for a model that is swapped in: the charts restart with its first verdict. Raises UsageError."""
         cusum_of(self._settings, model.card)
         self._next = model
 
     def _begin(self, model: Model) -> None:
         self._card = model.card
         self._cusum = cusum_of(self._settings, model.card)
-        # A chart goes on only under the model and the settings it was drawn with.
+        # A saved chart continues only with the same model and settings.
         self._identity = {
             "version": STATE_VERSION,
             "model": model.sha256,
@@ -66,7 +66,7 @@ class ControlCharts:
         }
 
     def write(self, inspections: Sequence[Inspection]) -> None:
-        """Move the charts."""
+        """Update the charts."""
         for inspection in inspections:
             following = self._next
             if inspection.verdict.model_sha256 == following.sha256 != self._identity["model"]:
@@ -84,7 +84,7 @@ class ControlCharts:
             self._save()
 
     def close(self, complete: bool) -> None:
-        """Keep where the charts stand."""
+        """Save the charts."""
         self._save()
 
     def _show(self, cameras: Iterable[str]) -> None:
@@ -100,9 +100,9 @@ class ControlCharts:
         try:
             write_whole(path, json.dumps({**self._identity, "cameras": cameras}, indent=1).encode() + b"\n")
         except OutputError as error:
-            if not self._complained:
-                log.warning("statistics.state_file: %s; the charts will start over at the next start", error)
-            self._complained = True
+            if not self._write_failed:
+                log.warning("statistics.state_file: %s; the charts will start empty after a restart", error)
+            self._write_failed = True
 
     def _read(self, path: Path) -> dict[str, Chart]:
         try:
@@ -111,25 +111,25 @@ class ControlCharts:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            log.warning("statistics.state_file: %s: not readable (%s); the charts start over", path, error)
+            log.warning("statistics.state_file: %s: not readable (%s); the charts start empty", path, error)
             return {}
         if state != self._identity:
-            log.info("statistics.state_file: %s: of another model or other settings; the charts start over", path)
+            log.info("statistics.state_file: %s: from another model or other settings; the charts start empty", path)
             return {}
         return charts
 
 
 def cusum_of(settings: StatisticsSettings, card: Card) -> BernoulliCusum:
-    """The chart that the settings describe, or what suits the model. Raises UsageError: it could not work with it.
+    """The CUSUM that the settings describe, with defaults that suit the model. Raises UsageError if the two do not fit.
 
-    Good parts alone are flagged at the model's false-alarm rate: a lower usual rate would be exceeded from the start.
+    The model flags good parts at its false-alarm rate: a lower usual rate would be exceeded from the start.
     """
     alarms = card.calibration.false_alarm_rate
     normal = settings.normal_defect_rate or min(max(USUAL_DEFECT_RATE, 2 * alarms), 0.25)
     if normal < alarms:
         raise UsageError(
             f"statistics.normal_defect_rate: {normal:g} is below the model's false-alarm rate {alarms:g}; right is "
-            f"{alarms:g} and the share of defects that is usual"
+            f"{alarms:g} plus the usual share of defects"
         )
     return BernoulliCusum(normal, settings.raised_defect_rate or 3 * normal, settings.cusum_limit)
 

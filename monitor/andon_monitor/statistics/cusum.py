@@ -1,13 +1,13 @@
-"""The Bernoulli CUSUM: has the share of defects gone up? It looks at every part and needs no groups of parts."""
+"""The Bernoulli CUSUM: detects a rise of the share of defects, part by part."""
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
-# Beyond its limit the statistic grows no further than this many limits, so that it comes down again soon after the
-# cause is mended. The time to the first signal does not depend on it.
-CEILING = 1.5
+# The statistic grows no further than this multiple of its limit, so that it falls soon after the cause is mended. The
+# time to the first signal does not depend on it.
+CEILING_IN_LIMITS = 1.5
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,8 @@ class BernoulliCusum:
 
     The statistic is S = max(0, S + ln(L1 / L0)): each part adds the logarithm of the ratio of its likelihoods under the
     raised and the normal rate. A good part takes ln((1 - normal) / (1 - raised)) away, a defect adds
-    ln(raised / normal), here rounded to a whole number of good parts, which moves `raised` by next to nothing and makes
-    run lengths exact. At S >= limit the rate is said to be up. Reynolds & Stoumbos, "A CUSUM chart for monitoring a
+    ln(raised / normal), here rounded to a whole number of good parts, which changes `raised` very little and makes
+    run lengths exact. At S >= limit the rate is up. Reynolds & Stoumbos, "A CUSUM chart for monitoring a
     proportion when inspecting continuously", Journal of Quality Technology 31 (1999); Page, Biometrika 41 (1954).
     """
 
@@ -28,7 +28,7 @@ class BernoulliCusum:
     def step(self, statistic: float, defect: bool) -> float:
         """The statistic after one more part."""
         change = self._good_parts * self._loss if defect else -self._loss
-        return min(max(0.0, statistic + change), CEILING * self.limit)
+        return min(max(0.0, statistic + change), CEILING_IN_LIMITS * self.limit)
 
     def average_run_length(self, rate: float) -> float:
         """Parts until the first signal on average, from S = 0, where a share `rate` of the parts are defects.
@@ -54,7 +54,7 @@ class BernoulliCusum:
 
     @property
     def _good_parts(self) -> int:
-        """How many good parts make up for one defect."""
+        """Number of good parts that offset one defect."""
         return max(1, round(math.log(self.raised / self.normal) / self._loss))
 
     @property

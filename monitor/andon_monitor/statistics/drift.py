@@ -1,4 +1,4 @@
-"""Drift, with no labels needed: have frames moved away from the good frames the model was calibrated on?"""
+"""Drift scores: how far recent frames differ from the calibration frames. Needs no labels."""
 
 from collections.abc import Mapping
 from statistics import NormalDist
@@ -6,18 +6,18 @@ from statistics import NormalDist
 from andon_monitor.inspection.inspector import Inspection
 from andon_monitor.model.card import Card, Spread
 
-# One frame counts for no more than this many standard deviations: a burst of defects, or a hand before the camera,
-# must not pass for a change of the light (Huber's psi function, Annals of Mathematical Statistics 35, 1964).
-CLIP = 3.0
-# Good frames that were all alike say little about what is usual: grey level 1 of 255, and 1 % of the sharpness.
-LEAST_BRIGHTNESS_STD = 1 / 255
-LEAST_SHARPNESS_SHARE = 0.01
+# One frame counts at most this many standard deviations: a burst of defects or a hand before the camera must not look
+# like a change of the light (Huber's psi function, Annals of Mathematical Statistics 35, 1964).
+MAX_DEVIATIONS = 3.0
+# Lower limits of the standard deviation, for calibration frames all alike: one grey level, 1 % of the sharpness.
+MIN_BRIGHTNESS_STD = 1 / 255
+MIN_SHARPNESS_STD_SHARE = 0.01
 
 _NORMAL = NormalDist()
 
 
 def standardise(inspection: Inspection, card: Card) -> dict[str, float]:
-    """What can be said of one frame, each signal in standard deviations of the calibration frames, within +-`CLIP`.
+    """The signals of one frame in standard deviations of the calibration frames, within +-`MAX_DEVIATIONS`.
 
     Brightness and sharpness: (value - mean) / standard deviation. Score: its normal score, the standard normal quantile
     of its p-value among the calibration scores (van der Waerden 1952), which holds for any distribution of scores.
@@ -25,25 +25,25 @@ def standardise(inspection: Inspection, card: Card) -> dict[str, float]:
     prepared, verdict, reference = inspection.prepared, inspection.verdict, card.reference
     values = {}
     if verdict.p_value is not None:
-        # A p-value is never 0; 1 is the score below all others, whose quantile would be minus infinity.
+        # A p-value is never 0, but can be 1 (a score below all others), whose quantile would be minus infinity.
         values["score"] = -_NORMAL.inv_cdf(min(verdict.p_value, 1 - 0.5 / (card.calibration.count + 1)))
     if prepared.brightness is not None:
-        values["brightness"] = _distance(prepared.brightness, reference.brightness, LEAST_BRIGHTNESS_STD)
+        values["brightness"] = _distance(prepared.brightness, reference.brightness, MIN_BRIGHTNESS_STD)
     if prepared.sharpness is not None:
-        least = LEAST_SHARPNESS_SHARE * reference.sharpness.mean
-        values["sharpness"] = _distance(prepared.sharpness, reference.sharpness, least)
-    return {signal: max(-CLIP, min(CLIP, value)) for signal, value in values.items()}
+        min_std = MIN_SHARPNESS_STD_SHARE * reference.sharpness.mean
+        values["sharpness"] = _distance(prepared.sharpness, reference.sharpness, min_std)
+    return {signal: max(-MAX_DEVIATIONS, min(MAX_DEVIATIONS, value)) for signal, value in values.items()}
 
 
 def step(means: Mapping[str, float], values: Mapping[str, float], frames: float) -> dict[str, float]:
-    """Moving means after one more frame: Z = Z + (value - Z) / frames, an EWMA that remembers about `frames` frames.
+    """Moving means after one more frame: Z = Z + (value - Z) / frames, an EWMA over about `frames` frames.
 
     Roberts, "Control chart tests based on geometric moving averages", Technometrics 1 (1959). The chart's limit is not
     its statistical one (of 3 standard errors, which are 1 / sqrt(2 frames - 1)) but a difference that matters: on a
-    line consecutive frames are alike, and with many frames any trifle is significant.
+    line consecutive frames are similar, and with many frames even a tiny difference is significant.
     """
     return {signal: mean + (values.get(signal, mean) - mean) / frames for signal, mean in means.items()}
 
 
-def _distance(value: float, usual: Spread, least_std: float) -> float:
-    return (value - usual.mean) / max(usual.std, least_std, 1e-12)
+def _distance(value: float, usual: Spread, min_std: float) -> float:
+    return (value - usual.mean) / max(usual.std, min_std, 1e-12)

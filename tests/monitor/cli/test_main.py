@@ -121,7 +121,7 @@ def bad(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--model", "{dir}/text.onnx"], 2, "text.onnx: not a readable ONNX file"),
         (["--model", "{dir}/cut.onnx"], 2, "cut.onnx: not a readable ONNX file"),
         (["--model", "{dir}/newer.onnx"], 2, "newer.onnx: model card version 2, this program reads version 1"),
-        (["--model", "{dir}/off.onnx"], 2, "off.onnx: scores of its golden frames differ by"),
+        (["--model", "{dir}/off.onnx"], 2, "off.onnx: self-test failed: scores of its golden frames differ by"),
         (["--source", "no/where"], 2, "no/where: no such folder or file"),
         (["--source", "{dir}/empty"], 2, "empty: no images in it"),
         (["--verdicts", "/dev/full"], 1, "/dev/full: cannot be written (No space left on device)"),
@@ -265,7 +265,7 @@ def test_check_says_what_would_work(model_path: Path, recording: Path, tmp_path:
     done = andon("check", "--model", model_path, "--source", recording, "--set", "server.port=0", *outputs)
     assert done.returncode == 0, done.stdout
     assert "7 of 7 checks passed" in done.stdout
-    assert re.search(r"ok +model +darkness [0-9a-f]{12}, 32 x 32 x 1, threshold .* golden frames hold", done.stdout)
+    assert re.search(r"ok +model +darkness [0-9a-f]{12}, 32 x 32 x 1, threshold .* self-test passed", done.stdout)
     assert re.search(r"ok +provider +CPUExecutionProvider", done.stdout)
     assert re.search(r"ok +source +.*, 40 frames, first from camera station-1", done.stdout)
     assert re.search(r"inspection.batch_size +8 ", done.stdout)

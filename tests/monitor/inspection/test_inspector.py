@@ -106,7 +106,7 @@ def test_a_surprise_while_preparing_is_a_verdict_too(model: Model, monkeypatch: 
 
     monkeypatch.setattr("andon_monitor.model.imaging.load", surprise)
     (verdict,) = inspect(Inspector(model), encode(draw(1)))
-    assert (verdict.reason, verdict.detail) == ("failed", "MemoryError: ")
+    assert (verdict.reason, verdict.detail) == ("failed", "MemoryError")
 
 
 def test_every_reason_a_verdict_can_have_is_a_label_known_from_the_start() -> None:

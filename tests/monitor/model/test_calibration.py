@@ -3,7 +3,15 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from andon_monitor.model.calibration import FEW, SCORES_KEPT, Calibration, Tail, calibrate, fit_tail, needed_for
+from andon_monitor.model.calibration import (
+    MAX_SCORES_KEPT,
+    MIN_CALIBRATION_IMAGES,
+    Calibration,
+    Tail,
+    calibrate,
+    fit_tail,
+    needed_for,
+)
 from scipy import stats
 
 DISTRIBUTIONS = {
@@ -92,8 +100,8 @@ def test_of_exponential_tails_no_more_is_flagged_than_promised(count: int, rate:
 
 
 def test_a_tail_allows_for_few_peaks_but_not_for_fewer_scores_than_tell_their_spread() -> None:
-    assert fit_tail(np.arange(FEW, dtype=float)).shape == 0.1, "of ten peaks"
-    assert fit_tail(np.arange(FEW - 1, dtype=float)).shape == 0
+    assert fit_tail(np.arange(MIN_CALIBRATION_IMAGES, dtype=float)).shape == 0.1, "of ten peaks"
+    assert fit_tail(np.arange(MIN_CALIBRATION_IMAGES - 1, dtype=float)).shape == 0
 
 
 def test_a_tail_never_promises_a_highest_score() -> None:
@@ -138,9 +146,9 @@ def test_a_calibration_survives_json_to_the_last_bit() -> None:
 
 
 def test_many_scores_are_kept_as_a_grid_with_nearly_the_same_p_values() -> None:
-    scores = np.random.default_rng(0).normal(size=5 * SCORES_KEPT)
+    scores = np.random.default_rng(0).normal(size=5 * MAX_SCORES_KEPT)
     calibration = calibrate(scores, 0.01)
-    assert len(calibration.scores) == SCORES_KEPT
+    assert len(calibration.scores) == MAX_SCORES_KEPT
     assert calibration.count == len(scores)
     for score in (-1.0, 0.0, 1.0, 2.0):
         assert calibration.p_value(score) == pytest.approx(np.mean(scores >= score), abs=1e-3)

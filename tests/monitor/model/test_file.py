@@ -14,7 +14,7 @@ from andon_monitor.model import session as session_module
 from andon_monitor.model.card import CARD_KEY, GOLDEN_KEY
 from andon_monitor.model.file import Golden, Model
 from andon_monitor.model.imaging import load
-from andon_monitor.model.session import GPU_BATCH, padded
+from andon_monitor.model.session import GPU_BATCH_SIZE, padded
 
 from tests.fixtures.small_model import SIDE, SPEC, build_graph, build_model, darkness, draw, encode
 
@@ -64,7 +64,7 @@ def bound(model_bytes: bytes, monkeypatch: pytest.MonkeyPatch) -> Model:
 def test_calls_through_a_bound_buffer_give_the_same_scores(bound: Model, model: Model) -> None:
     assert bound.batched
     assert not model.batched
-    for count in (GPU_BATCH, 1, 3, 12):
+    for count in (GPU_BATCH_SIZE, 1, 3, 12):
         np.testing.assert_allclose(bound.score(FRAMES[:count]), model.score(FRAMES[:count]), rtol=1e-6)
 
 

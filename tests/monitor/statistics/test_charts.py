@@ -85,7 +85,7 @@ def test_a_file_that_does_not_fit_is_said_and_the_charts_start_over(
     with caplog.at_level(logging.INFO, "andon"):
         charts, metrics = open_charts(model, path)
     assert said in caplog.text
-    assert "the charts start over" in caplog.text
+    assert "the charts start empty" in caplog.text
     charts.write(inspect(model, [False]))
     assert shown(metrics, "andon_defect_cusum", camera="left") == 0
 
@@ -106,7 +106,7 @@ def test_a_file_that_cannot_be_written_does_not_end_the_line(
     charts.write(inspect(model, [True]))
     charts.close(True)
     charts.close(True)
-    assert caplog.text.count("the charts will start over at the next start") == 1
+    assert caplog.text.count("the charts will start empty after a restart") == 1
     assert shown(metrics, "andon_defect_cusum", camera="left") > 0  # type: ignore[operator]
 
 

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from andon_monitor.statistics.cusum import CEILING, BernoulliCusum
+from andon_monitor.statistics.cusum import CEILING_IN_LIMITS, BernoulliCusum
 
 QUICK = BernoulliCusum(normal=0.05, raised=0.15, limit=3.0)  # few parts to a signal, so that simulations are short
 USUAL = BernoulliCusum(normal=0.005, raised=0.015, limit=6.0)
@@ -68,7 +68,7 @@ def test_a_long_burst_is_forgotten_soon_after_its_end() -> None:
     statistic = 0.0
     for _ in range(1000):
         statistic = USUAL.step(statistic, True)
-    assert statistic == CEILING * USUAL.limit
+    assert statistic == CEILING_IN_LIMITS * USUAL.limit
     good = 0
     while statistic >= USUAL.limit:
         statistic, good = USUAL.step(statistic, False), good + 1

@@ -77,7 +77,7 @@ def test_a_frame_without_a_score_leaves_the_score_as_it_is(model: Model) -> None
     (dark,) = inspect(model, [np.zeros((64, 64), np.uint8)])
     assert dark.verdict.reason == "too_dark"
     values = drift.standardise(dark, model.card)
-    assert values == {"brightness": -drift.CLIP, "sharpness": -drift.CLIP}
+    assert values == {"brightness": -drift.MAX_DEVIATIONS, "sharpness": -drift.MAX_DEVIATIONS}
     after = drift.step(dict.fromkeys(SIGNALS, 0.5), values, FRAMES)
     assert after["score"] == 0.5
     assert after["brightness"] < 0.5

@@ -302,9 +302,10 @@ def card_rows(fields: dict[str, object], prefix: str = "") -> Iterator[tuple[str
 def warn_of_few_images(method: str, count: int, rate: float) -> None:
     """Say so where the threshold is an extrapolation."""
     if method == "tail":
-        from andon_monitor.model.calibration import FEW, needed_for
+        from andon_monitor.model.calibration import MIN_CALIBRATION_IMAGES, needed_for
 
-        guess = ", and of so few it is a guess: two or three times as many may be flagged" if count < FEW else ""
+        few = count < MIN_CALIBRATION_IMAGES
+        guess = ", and of so few it is a guess: two or three times as many may be flagged" if few else ""
         err.print(
             f"note: {count} good images are too few to measure a false-alarm rate of {rate:g}, which takes "
             f"{needed_for(rate)}; the threshold is extrapolated from the tail of their scores{guess}",

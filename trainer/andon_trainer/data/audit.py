@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 from andon_monitor.model import imaging
-from andon_monitor.model.calibration import FEW
+from andon_monitor.model.calibration import MIN_CALIBRATION_IMAGES
 from andon_monitor.model.imaging import Pixels
 from numpy.typing import ArrayLike, NDArray
 
@@ -116,7 +116,7 @@ def far_out(held_out_scores: ArrayLike) -> NDArray[np.bool_]:
     """Which held-out scores (float [n]) are so far out that they should not set the threshold: bool [n]."""
     scores = np.asarray(held_out_scores, dtype=np.float64)
     out: NDArray[np.bool_] = robust_deviations(scores, scores) > FAR_OUT
-    if len(scores) < FEW or out.sum() > max(1, FAR_OUT_MOST * len(scores)):
+    if len(scores) < MIN_CALIBRATION_IMAGES or out.sum() > max(1, FAR_OUT_MOST * len(scores)):
         return np.zeros(len(scores), np.bool_)
     return out
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
-from andon_monitor.model.calibration import FEW
+from andon_monitor.model.calibration import MIN_CALIBRATION_IMAGES
 from numpy.typing import NDArray
 
 VALIDATION_MIN_IMAGES = 1000  # from so many on, some are held out for validation alone
 CALIBRATION_LEAST, CALIBRATION_MOST = 4, 1200  # images held out for calibration from one network
-HELD_OUT_FROM_ALL = 0.05  # of the images, `FEW` at least, where there are several networks
-HELD_OUT_FROM_ALL_MIN_IMAGES = 10 * FEW
+HELD_OUT_FROM_ALL = 0.05  # of the images, `MIN_CALIBRATION_IMAGES` at least, where there are several networks
+HELD_OUT_FROM_ALL_MIN_IMAGES = 10 * MIN_CALIBRATION_IMAGES
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def splits(groups: NDArray[np.int64], seed: int, count: int) -> tuple[Split, ...
     sizes = np.bincount(groups)[order]
     common = 0
     if total >= HELD_OUT_FROM_ALL_MIN_IMAGES:
-        common = int(np.searchsorted(sizes.cumsum(), max(HELD_OUT_FROM_ALL * total, FEW))) + 1
+        common = int(np.searchsorted(sizes.cumsum(), max(HELD_OUT_FROM_ALL * total, MIN_CALIBRATION_IMAGES))) + 1
     always, others, sizes = order[:common], order[common:], sizes[common:]
     middles = sizes.cumsum() - sizes / 2
     share = middles * shares // max(sizes.sum(), 1)

@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import onnx
-from andon_monitor.model.calibration import FEW
+from andon_monitor.model.calibration import MIN_CALIBRATION_IMAGES
 from andon_monitor.model.card import InputSpec
 from andon_monitor.model.file import SCORE
 from andon_monitor.model.imaging import Pixels
@@ -160,7 +160,7 @@ def scores_of_unseen(trained: Trained, graph: onnx.ModelProto, images: Pixels) -
         its_graph = export.to_onnx(detector, images.shape[1:])
         scores[parts.calibration] = score_with(its_graph, images[parts.calibration])
         alone.append(scores[unseen])
-    if len(unseen) >= FEW:
+    if len(unseen) >= MIN_CALIBRATION_IMAGES:
         each, together = np.concatenate(alone), score_with(graph, images[unseen])
         scores = together.mean() + (scores - each.mean()) * together.std() / max(float(each.std()), 1e-9)
         scores[unseen] = together
