@@ -29,7 +29,7 @@ def test_the_monitor_leaves_no_report_to_be_sent(model_path: Path, tmp_path: Pat
     assert list(home.iterdir()) == []
 
 
-@pytest.mark.parametrize("program", ["monitor", "andon_trainer.export.graph"])
+@pytest.mark.parametrize("program", ["andon_monitor", "andon_trainer.export.graph"])
 def test_onnxruntime_is_told_so_whatever_is_imported_first(model_path: Path, tmp_path: Path, program: str) -> None:
     home = tmp_path / "home"
     home.mkdir()
