@@ -1,4 +1,4 @@
-"""Fixtures of all tests: a browser, a small sample part and a model fitted to it."""
+"""Fixtures of all tests: a browser, a small sample part and a model fitted to it. Which tests share a worker."""
 
 import os
 from collections.abc import Iterator
@@ -6,12 +6,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.remote import Producer
 
 from tests.fixtures.browser import launched
 from tests.fixtures.commands import run_command
+from tests.fixtures.shared import build_once
+from tests.fixtures.workers import Scheduling, order
 
 # Threads of torch that wait by spinning starve each other where tests share few cores with other programs.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the other cores have workers of their own
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one group follow each other, also without workers."""
+    order(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    """Tests of one group run on one worker."""
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -26,17 +42,20 @@ def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small sample part: 32 good parts to learn from, a few of everything to test with, a stream of 40 frames."""
     from andon_trainer.sample.render import write_sample
 
-    folder = tmp_path_factory.mktemp("sample") / "part"
-    write_sample(folder, seed=1, train=32, test_good=6, test_defects=1, stream=40)
-    return folder
+    return build_once(
+        tmp_path_factory,
+        "sample",
+        lambda folder: write_sample(folder, seed=1, train=32, test_good=6, test_defects=1, stream=40),
+    )
 
 
 @pytest.fixture(scope="session")
 def model_file(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model fitted to the small sample by the command line: a real one, though trained for seconds only."""
-    path = tmp_path_factory.mktemp("model") / "part.onnx"
-    done = run_command(
-        "andon-trainer", "fit", sample_folder, "-o", path, "--iterations", "40", "--side", "96", "--threads", "1"
-    )
-    assert done.returncode == 0, done.stderr
-    return path
+
+    def fit(path: Path) -> None:
+        quick = ("--iterations", "40", "--side", "96", "--threads", "1")
+        done = run_command("andon-trainer", "fit", sample_folder, "-o", path, *quick)
+        assert done.returncode == 0, done.stderr
+
+    return build_once(tmp_path_factory, "part.onnx", fit)
