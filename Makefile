@@ -31,7 +31,7 @@ kafka: $(READY)
 # skipped and say why, or fail where ANDON_REQUIRE_ALL=1 (as .ci/run sets it).
 test: $(READY)
 	tests/components
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4
 
 # Hundreds of faults against a real Kafka, in both delivery modes, and the account of every frame: five minutes.
 faults: $(READY)
