@@ -67,7 +67,9 @@ def encoded(workload: Workload, folder: Path) -> list[bytes]:
 @contextmanager
 def line(workload: Workload, folder: Path, partitions: int, servers: str) -> Iterator[tuple[Line, Reader]]:
     """Topics of its own on a broker, and who reads the verdicts."""
-    made = Line(servers, f"{workload.key}-{time.time_ns()}", workload.trained(folder), folder, partitions)
+    made = Line(
+        servers, f"{workload.key}-{time.time_ns()}", workload.trained(folder), folder, partitions, preloaded=False
+    )
     reader = Reader(made)
     try:
         yield made, reader

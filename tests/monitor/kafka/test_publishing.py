@@ -1,11 +1,9 @@
 """`andon-monitor publish` and clients written by others."""
 
-import functools
 import json
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +13,7 @@ from typing import Any
 from tests.fixtures.commands import andon
 from tests.fixtures.components import skip_or_fail
 from tests.fixtures.kafka_line import Line
+from tests.fixtures.preloaded import Process
 from tests.fixtures.small_model import draw, encode
 
 
@@ -64,14 +63,10 @@ def test_another_client_sends_frames_and_reads_verdicts(line: Line, tmp_path: Pa
     assert json.loads(value)["verdict"] == "good"
 
 
-def start_publishing(*arguments: object, log: Path) -> "subprocess.Popen[bytes]":
-    """`andon-monitor publish` as a process of its own, its standard error in a file."""
-    command = [sys.executable, "-m", "andon_monitor", "publish", *map(str, arguments)]
+def start_publishing(*arguments: object, log: Path) -> Process:
+    """`andon-monitor publish` as a process of its own, its output in a file."""
     with log.open("w") as file:
-        # Where the tests run in the background the shell has switched Ctrl-C off, which children inherit.
-        return subprocess.Popen(
-            command, stderr=file, preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-        )
+        return Process("andon_monitor", ["publish", *arguments], file, file)
 
 
 def test_publishing_waits_out_a_broker_that_went_away(

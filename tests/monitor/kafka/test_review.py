@@ -3,8 +3,6 @@
 import json
 import re
 import signal
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -19,6 +17,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 
 from tests.fixtures.broker import load_broker
 from tests.fixtures.kafka_line import Line, Monitor
+from tests.fixtures.preloaded import Process
 from tests.fixtures.review_page import Client
 from tests.fixtures.small_model import parts
 
@@ -29,11 +28,11 @@ ALL = ("evidence.rate=1000", "evidence.burst=1000")
 def page(line: Line, store: Path, *settings: str) -> Iterator[tuple[Monitor, Client]]:
     """`andon-monitor review` as a process, and a visitor to it."""
     log = line.folder / f"page-{time.monotonic_ns()}.log"
-    command = [sys.executable, "-m", "andon_monitor", "review", "--store", str(store)]
+    command = ["review", "--store", str(store)]
     command += ["--defects", line.uri(line.defects), "--verdicts", line.uri(line.verdicts)]
     command += ["--labels", line.uri(line.labels), "--model", str(line.model), "--port", "0", *settings]
     with log.open("w") as file:
-        process = subprocess.Popen(command, stderr=file, stdout=file)
+        process = Process("andon_monitor", command, file, file)
     shown = Monitor(process, log)
     try:
         shown.wait_for("review page at")
