@@ -1,15 +1,4 @@
-"""A model file as an autoencoder, for notebooks and tools: encode, decode, reconstruct, score, explain.
-
-    from andon_monitor.model.autoencoder import Autoencoder
-
-    part = Autoencoder.load("part.onnx")
-    frame = part.read("images/0001.png")          # uint8 [H, W, C], the model's input
-    latent = part.encode(frame[None])             # float32 [1, D]
-    picture = part.decode(latent)[0]              # uint8 [H, W, C]
-    heat = part.explain(frame[None])[0]           # uint8 [H, W, 3]
-
-It needs onnxruntime, not torch. Encoder and decoder are extracted from the model's graph, which holds both.
-"""
+"""A model file as an autoencoder, for notebooks and tools: score, encode, decode, reconstruct, explain."""
 
 import os
 from functools import cached_property
@@ -19,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from andon_monitor.errors import ImageError, ModelError, UsageError
-from andon_monitor.model import heatmap, imaging
+from andon_monitor.model import imaging
 from andon_monitor.model.card import Card
-from andon_monitor.model.file import INPUT, Model
+from andon_monitor.model.file import INPUT, Explanation, Model
 from andon_monitor.model.imaging import Pixels
 from andon_monitor.model.session import Session
 from andon_monitor.model.subgraph import extract
@@ -31,7 +20,22 @@ RECONSTRUCTION = "reconstruction"
 
 
 class Autoencoder:
-    """A verified model file, with its encoder and decoder."""
+    """A verified model file. `load` opens one; several threads may use it.
+
+    Frames are uint8 [N, H, W, C] with N >= 1, of the size `card.input`; `read` makes one from an image file. Methods
+    raise UsageError for arrays of another shape or type.
+
+        >>> import numpy as np
+        >>> model = load("part.onnx")
+        >>> frames = np.stack([model.read("part.png")])
+        >>> latents = model.encode(frames)
+        >>> latents.shape == (1, model.latent_size)
+        True
+        >>> np.array_equal(model.decode(latents), model.reconstruct(frames))
+        True
+
+    Encoder and decoder are cut out of the file's one graph on either side of `latent`, when they are first used.
+    """
 
     def __init__(self, model: Model, provider: str = "auto", threads: int = 0) -> None:
         self.model = model
@@ -39,15 +43,22 @@ class Autoencoder:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], provider: str = "auto", threads: int = 0) -> "Autoencoder":
-        """Open a model file. `provider`: auto, cpu, cuda, tensorrt; `threads`: frames in parallel, 0: one per core.
+        """Open a model file that `andon-trainer fit` wrote, and run its self-test.
+
+        `provider`: execution provider, one of auto (cuda where there is a GPU), cpu, cuda, tensorrt; `threads`: frames
+        worked on side by side on a CPU, 0 for one per core.
 
         Raises UsageError (no such file or provider) and ModelError (not a model file, damaged, self-test failed).
+
+            >>> model = load("part.onnx", provider="cpu")
+            >>> model.card.calibration.false_alarm_rate
+            0.001
         """
         return cls(Model.load(Path(path), provider, threads), provider, threads)
 
     @property
     def card(self) -> Card:
-        """The model card."""
+        """The model card: threshold, input, calibration, training."""
         return self.model.card
 
     @property
@@ -75,7 +86,7 @@ class Autoencoder:
         return self._encoder.run([LATENT], self._frames(frames))[0]
 
     def decode(self, latents: ArrayLike) -> Pixels:
-        """Pictures uint8 [N, H, W, C] of latent vectors [N, D]. Raises UsageError for another shape."""
+        """Pictures uint8 [N, H, W, C] of latent vectors [N, D]."""
         rows = np.asarray(latents, np.float32)
         if rows.ndim != 2 or rows.shape[1] != self.latent_size or len(rows) == 0:
             raise UsageError(f"latent vectors of shape {rows.shape}: right is (N, {self.latent_size}), N at least 1")
@@ -86,16 +97,18 @@ class Autoencoder:
         return self.decode(self.encode(frames))
 
     def score(self, frames: ArrayLike) -> NDArray[np.float32]:
-        """Anomaly scores float32 [N] of frames uint8 [N, H, W, C]; above `card.threshold` is a defect."""
+        """Anomaly scores float32 [N] of frames uint8 [N, H, W, C]; a part above `card.threshold` is a defect."""
         return self.model.score(self._frames(frames))
 
-    def explain(self, frames: ArrayLike) -> Pixels:
-        """Heatmaps uint8 [N, H, W, 3]: anomaly maps drawn over their frames uint8 [N, H, W, C]."""
-        rows = self._frames(frames)
-        maps = self.model.explain(rows).anomaly_map
-        return np.stack(
-            [heatmap.heatmap(frame, cells, self.card.threshold) for frame, cells in zip(rows, maps, strict=True)]
-        )
+    def explain(self, frames: ArrayLike) -> Explanation:
+        """Anomaly maps, reconstructions, latent vectors and heatmaps of frames uint8 [N, H, W, C], with their scores.
+
+        >>> model = load("part.onnx")
+        >>> explained = model.explain(model.read("part.png")[None])
+        >>> explained.heatmap[0].shape == (model.card.input.height, model.card.input.width, 3)
+        True
+        """
+        return self.model.explain(self._frames(frames))
 
     @cached_property
     def _encoder(self) -> Session:
@@ -121,3 +134,6 @@ class Autoencoder:
             right = f"uint8 (N, {', '.join(map(str, expected))}), N at least 1"
             raise UsageError(f"frames of {rows.dtype} {rows.shape}: right is {right}; `read` makes such frames")
         return rows
+
+
+load = Autoencoder.load

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from andon_monitor.errors import ModelError, UsageError, first_line
 from andon_monitor.model.card import CARD_KEY, GOLDEN_KEY, Card, parse_card
+from andon_monitor.model.heatmap import heatmap
 from andon_monitor.model.imaging import Pixels
 from andon_monitor.model.session import Session
 from andon_monitor.model.subgraph import extract
@@ -70,6 +71,14 @@ class Explanation:
     anomaly_map: NDArray[np.float32]  # [N, h, w], in the units of the score
     reconstruction: Pixels  # [N, H, W, C]
     latent: NDArray[np.float32]  # [N, D]
+    frames: Pixels  # [N, H, W, C], what was explained
+    threshold: float  # the card's, which heatmaps are scaled by
+
+    @property
+    def heatmap(self) -> Pixels:
+        """The anomaly maps over their frames, uint8 [N, H, W, 3]: full colour where the threshold is crossed."""
+        pairs = zip(self.frames, self.anomaly_map, strict=True)
+        return np.stack([heatmap(frame, cells, self.threshold) for frame, cells in pairs])
 
 
 class Model:
@@ -123,7 +132,8 @@ class Model:
 
     def explain(self, frames: Pixels) -> Explanation:
         """Scores, anomaly maps, reconstructions and latent vectors of frames uint8 [N, H, W, C]."""
-        return Explanation(*self._session.run(list(OUTPUTS), frames))
+        score, anomaly_map, reconstruction, latent = self._session.run(list(OUTPUTS), frames)
+        return Explanation(score, anomaly_map, reconstruction, latent, frames, self.card.threshold)
 
     @property
     def kinds(self) -> tuple[str, ...]:

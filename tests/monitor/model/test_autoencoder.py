@@ -10,6 +10,7 @@ import pytest
 from andon_monitor.errors import ModelError, UsageError
 from andon_monitor.model.autoencoder import Autoencoder
 from andon_monitor.model.file import Model
+from andon_monitor.model.heatmap import heatmap
 from andon_monitor.model.subgraph import extract
 from onnx import TensorProto, helper
 
@@ -46,7 +47,11 @@ def test_the_first_two_of_the_latent_vector_are_brightness_and_contrast(part: Au
 
 def test_scores_and_heatmaps_are_the_models(part: Autoencoder, frames: np.ndarray) -> None:
     assert np.array_equal(part.score(frames), part.model.score(frames))
-    assert part.explain(frames).shape == (*frames.shape[:3], 3)
+    explained = part.explain(frames)
+    assert np.array_equal(explained.score, part.score(frames))
+    assert explained.heatmap.shape == (*frames.shape[:3], 3)
+    over_first = heatmap(frames[0], explained.anomaly_map[0], part.card.threshold)
+    assert np.array_equal(explained.heatmap[0], over_first)
 
 
 def test_a_wrong_array_is_told_what_would_be_right(part: Autoencoder, frames: np.ndarray, tmp_path: Path) -> None:
