@@ -73,7 +73,7 @@ check: $(READY)
 docs: $(READY)
 	$(BIN)/python -m docs.generate
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
-	@echo "Open build/site/index.html"
+	@echo "Open build/site/index.html; with its search: python3 -m http.server --directory build/site"
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
