@@ -1,4 +1,4 @@
-"""`andon-monitor check`: would a run with these settings work? Tries each thing it needs and changes nothing."""
+"""`andon-monitor check`: whether a run with these settings would work. Tries each part of it and changes nothing."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ FIRST_FRAME_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was tried, and how it went."""
+    """One thing that was tried, and the result."""
 
     what: str
     passed: bool
@@ -39,9 +39,8 @@ def run_checks(settings: Settings) -> Iterator[Check]:
     else:
         assert model is not None
         yield Check("model", True, _describe(model))
-        yield Check(
-            "provider", not model.fell_back, model.provider + (", asked for another" if model.fell_back else "")
-        )
+        missing = f", {settings.model.provider} is not available here" if model.fell_back else ""
+        yield Check("provider", not model.fell_back, model.provider + missing)
         yield _try("statistics", partial(_describe_charts, settings, model))
     if settings.shadow.path is not None:
         shadow = settings.shadow.path
@@ -80,8 +79,8 @@ def _describe_charts(settings: Settings, model: Model) -> str:
     cusum = cusum_of(settings.statistics, model.card)
     alarms, delay = cusum.average_run_length(cusum.normal), cusum.average_run_length(cusum.raised)
     return (
-        f"CUSUM: a false alarm in {alarms:,.0f} parts at a defect rate of {cusum.normal:.3g}, a rate of "
-        f"{cusum.raised:.3g} is noticed in {delay:,.0f} parts"
+        f"CUSUM: one false alarm in {alarms:,.0f} parts at a defect rate of {cusum.normal:.3g}, a rate of "
+        f"{cusum.raised:.3g} is detected after {delay:,.0f} parts"
     )
 
 

@@ -1,4 +1,4 @@
-"""Hot swap: a model file that changes is verified and taken into use between two batches, or refused."""
+"""Hot swap: a changed model file is verified and then taken into use between two batches, or refused."""
 
 import hashlib
 import logging
@@ -16,58 +16,58 @@ from andon_monitor.telemetry.metrics import Metrics
 
 log = logging.getLogger("andon")
 
-Mark = tuple[int, int, int]  # inode, time of modification, size: what changes when a file does
+Mark = tuple[int, int, int]  # inode, modification time, size: one of them changes when a file does
 
 
 class Swapper:
-    """Watches the path of the model, which may be replaced, or be a link that is pointed elsewhere.
+    """Watches the path of the model, a file that is replaced or a link that is changed.
 
-    A file is looked at once it has kept still from one look to the next: half a copy is not taken for a bad model. The
-    new model is loaded and verified beside the old one, which scores until then and stays where the new one is refused.
-    Frames keep the model that prepared them, so none is lost or waits. `accept` may refuse too, by raising AndonError.
+    A new file is read once it did not change between two checks, so that a half-copied file is not refused. The new
+    model is loaded and verified while the old one scores. If it is refused, the old one stays in use. Frames keep the
+    model that prepared them, so none is lost or delayed. `accept` may refuse a model by raising AndonError.
     """
 
     def __init__(
         self, settings: Settings, pipeline: Pipeline, metrics: Metrics, accept: Callable[[Model], None]
     ) -> None:
-        assert settings.model.path is not None  # the first model came from there
+        assert settings.model.path is not None  # the first model was loaded from there
         self._path: Path = settings.model.path
         self._settings = settings.model
         self._pipeline = pipeline
         self._metrics = metrics
         self._accept = accept
-        self._seen = self._known = _mark(self._path)
-        # The file may have changed since the first model was read from it.
+        self._last_mark = self._handled = _mark(self._path)
+        # The file may have changed since the first model was loaded.
         if _digest(self._path) != pipeline.inspector.model.sha256:
-            self._known = None
+            self._handled = None
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="swapper", daemon=True)
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Start to watch."""
         self._thread.start()
 
     def close(self) -> None:
-        """Watch no more."""
+        """Stop to watch."""
         self._closed.set()
         self._thread.join()
 
     def _watch(self) -> None:
         lower_priority()
         while not self._closed.wait(self._settings.watch):
-            mark, before = _mark(self._path), self._seen
-            self._seen = mark
-            if mark != before or mark == self._known:
+            mark, before = _mark(self._path), self._last_mark
+            self._last_mark = mark
+            if mark != before or mark == self._handled:
                 continue
-            self._known = mark
+            self._handled = mark
             try:
                 self._swap()
-            except Exception as error:  # whatever a file does to us, the old model goes on
+            except Exception as error:  # with any bad file, the old model goes on
                 self._refuse(error)
 
     def _swap(self) -> None:
         old = self._pipeline.inspector
-        if _digest(self._path) == old.model.sha256:  # touched, or back again
+        if _digest(self._path) == old.model.sha256:  # touched, or changed back
             self._metrics.model_refused.set(0)
             return
         model = Model.load(self._path, self._settings.provider, self._settings.threads)
@@ -95,7 +95,7 @@ class Swapper:
 
 
 def _mark(path: Path) -> Mark | None:
-    """What a file looks like from outside, None where there is none."""
+    """The mark of a file, None if it does not exist."""
     try:
         stat = path.stat()
     except OSError:

@@ -1,11 +1,11 @@
-"""Source, workers, sinks: the stages of the monitor and the threads they run on.
+"""The stages of a run (source, workers, sinks) and the threads that they run on.
 
     this thread          workers                    delivery thread
     source.poll ------>  decode, model.score -----> sinks write ---+
     source.acknowledge <-------------------------------------------+
 
-Frames keep the order they came in from end to end. What bounds memory is one number: frames polled and not yet
-acknowledged, which never exceed `PipelineLimits.in_flight`; queues between the stages need no bounds of their own.
+Frames keep their order from end to end. One number bounds memory: frames polled but not yet acknowledged never exceed
+`PipelineLimits.in_flight`. So the queues between the stages need no bounds.
 """
 
 import queue
@@ -24,16 +24,17 @@ from andon_monitor.sinks.base import Sink
 from andon_monitor.sources.base import Source
 from andon_monitor.telemetry.metrics import Metrics
 
-POLL_SECONDS = 0.1  # how long a poll waits for frames; a stop, a failure or an acknowledgement waits as long
-DELIVERY_GROUP = 64  # how many verdicts one fsync, or one round trip to a broker, makes durable at most
-DELIVERY_SHARE = 4  # one in so many of the frames that queue
+POLL_SECONDS = 0.1  # how long a poll waits for frames; a stop or a failure is noticed after at most as long
+DELIVERY_GROUP = 64  # most verdicts that one fsync, or one round trip to a broker, makes durable
+DELIVERY_SHARE = 4  # a delivery waits for one in so many of the frames that queue
 
 
 @dataclass(frozen=True)
 class PipelineLimits:
-    """How much at once. `threads`: frames that are worked on, 0 for one per core; `batching` is for a GPU.
+    """How much at a time. `threads`: frames inspected in parallel, 0: one per core; `batching` is for a GPU.
 
-    `in_flight` in frames, `in_flight_bytes` as they came, encoded. Bytes may be exceeded by what one poll brings.
+    `in_flight` frames are polled but not acknowledged at most; `in_flight_bytes` limits their encoded size, which one
+    poll may exceed.
     """
 
     threads: int = 0
@@ -54,7 +55,7 @@ class PipelineLimits:
 
 
 class Pipeline:
-    """Runs frames from a source past an inspector into sinks. `inspector` may be replaced while it runs."""
+    """Passes frames from a source through an inspector to sinks. `inspector` may be replaced while it runs."""
 
     def __init__(
         self,
@@ -78,9 +79,9 @@ class Pipeline:
         self._failure: BaseException | None = None
 
     def run(self) -> None:
-        """Run until the source ends or `stop` is called, then finish what is in flight.
+        """Run until the source ends or `stop` is called, then finish the frames in flight.
 
-        Raises what a source or a sink raised; frames then in flight are not acknowledged.
+        Raises what a source or a sink raised; the frames in flight are then not acknowledged.
         """
         workers = Workers(self._limits.threads, self._limits.batching, self._metrics, self._source.live)
         delivery = threading.Thread(target=self._deliver, name="delivery", daemon=True)
@@ -99,12 +100,12 @@ class Pipeline:
             delivery.join()
 
     def stop(self) -> None:
-        """Take no more frames, finish those in flight. May be called from a signal handler or another thread."""
+        """Take no more frames and finish those in flight. A signal handler or another thread may call this."""
         self.stopped = True
 
     @property
     def running(self) -> bool:
-        """Whether frames are being taken, where there are any."""
+        """Whether the pipeline takes frames from a source that is ready."""
         return self._reading and not self.stopped and self._source.ready
 
     def _read(self, workers: Workers) -> None:
@@ -125,7 +126,7 @@ class Pipeline:
             if frames is None:
                 exhausted = True
                 continue
-            inspector = self.inspector  # read once: it may be replaced at any moment
+            inspector = self.inspector  # read once, since it may be replaced at any moment
             for frame in frames:
                 self._metrics.received(frame, inspector.threshold(frame.camera))
                 self._count(1, len(frame.data))
@@ -137,7 +138,7 @@ class Pipeline:
         return self._limits.in_flight - self._in_flight
 
     def _acknowledge(self, patience: float = 0) -> None:
-        """Acknowledge what has been delivered, after waiting at most `patience` seconds for something."""
+        """Acknowledge delivered frames, after waiting at most `patience` seconds for the first."""
         try:
             while True:
                 frames = self._delivered.get(block=patience > 0, timeout=patience or None)
@@ -154,7 +155,7 @@ class Pipeline:
         self._metrics.in_flight_bytes.set(self._in_flight_bytes)
 
     def _deliver(self) -> None:
-        """What fails here, or in the workers, is raised by `run`."""
+        """The delivery thread. `run` raises errors from here and from the workers."""
         try:
             for group in self._groups():
                 started = time.monotonic()
@@ -168,10 +169,10 @@ class Pipeline:
             self._failure = self._failure or error
 
     def _groups(self) -> Iterator[list[Inspection]]:
-        """Whatever has been inspected while the sinks were busy, in its order.
+        """Inspections finished while the sinks were busy, in the order of their frames.
 
-        Where frames queue, a share of them is waited for: to wake two threads for each frame takes time from the
-        workers, and a verdict comes later by no more than that share of the time its frame waited anyway.
+        If frames queue, a group waits for a share of them: waking two threads for each frame would take time from the
+        workers. A verdict is delayed by no more than that share of the time for which its frame waited anyway.
         """
         pending: deque[Future[Inspection]] = deque()
         ended = False
@@ -185,7 +186,7 @@ class Pipeline:
             if not pending:
                 return
             wanted = min(max(1, len(pending) // DELIVERY_SHARE), DELIVERY_GROUP)
-            pending[wanted - 1].result()  # one wait for all of them, nearly always
+            pending[wanted - 1].result()  # nearly always the only wait
             group = [pending.popleft().result() for _ in range(wanted)]
             while pending and pending[0].done() and len(group) < DELIVERY_GROUP:
                 group.append(pending.popleft().result())

@@ -1,4 +1,4 @@
-"""A shadow: a second model that scores the frames of the live line, for metrics alone and within a budget."""
+"""A shadow: a second model that scores the same live frames, only for metrics and within a time budget."""
 
 import logging
 import queue
@@ -14,11 +14,11 @@ log = logging.getLogger("andon")
 
 
 class Shadow:
-    """A sink, after those of the verdicts, that never holds them up.
+    """A sink after those of the verdicts, which it never delays.
 
-    One thread scores one frame after the other and rests in between, so that it is busy for the share `budget` of the
-    time at most; the first model loses no more of its machine than that share of one core. While `pending` frames wait,
-    the next ones are skipped, and counted.
+    One thread scores frame by frame and pauses in between, so that it is busy for at most the share `budget` of the
+    time: it takes no more than that share of one core from the first model. While `pending` frames wait, further ones
+    are skipped and counted.
     """
 
     def __init__(self, inspector: Inspector, metrics: Metrics, budget: float, pending: int) -> None:
@@ -34,7 +34,7 @@ class Shadow:
         self._thread.start()
 
     def write(self, inspections: Sequence[Inspection]) -> None:
-        """Take what there is room for."""
+        """Queue frames as long as there is room."""
         for inspection in inspections:
             try:
                 self._waiting.put_nowait(inspection)
@@ -42,7 +42,7 @@ class Shadow:
                 self._skip()
 
     def close(self, complete: bool) -> None:
-        """Stop at once; what waits is skipped."""
+        """Stop at once; waiting frames are skipped."""
         self._closed.set()
         self._thread.join()
         while not self._waiting.empty():

@@ -1,4 +1,4 @@
-"""The tables that the command line prints: what a run amounted to, what a check found."""
+"""What the commands run, check and tune print."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,13 +16,13 @@ from andon_monitor.settings.loading import flatten
 from andon_monitor.sinks.base import Sink
 from andon_monitor.sinks.summary import Summary
 
-if TYPE_CHECKING:  # `check` needs the Kafka client, which `run` may do without
+if TYPE_CHECKING:  # `check` imports the Kafka client, which `run` may not need
     from andon_monitor.run.check import Check
     from andon_monitor.run.tune import Trial
 
 
 def print_summary(summary: Summary, console: Console) -> None:
-    """Frames, outcomes, latencies; caught, missed and false alarms where the recording carries labels."""
+    """Print frames, outcomes and latencies; with labels in the recording also caught, missed and false alarms."""
     facts = summary.to_dict()
     verdicts = facts["verdicts"]
     line = Text(overflow="fold")
@@ -39,7 +39,7 @@ def print_summary(summary: Summary, console: Console) -> None:
         rows = [[name, sum(counts.values()), *counts.values()] for name, counts in facts["cameras"].items()]
         console.print(table(["camera", "frames", "good", "defect", "uninspectable"], rows))
     if "truth" in facts:
-        _print_truth(facts["truth"], summary.false_alarm_rate, console)
+        _print_against_labels(facts["truth"], summary.false_alarm_rate, console)
     if facts["frames"]:
         rows = [
             [
@@ -57,7 +57,7 @@ def print_summary(summary: Summary, console: Console) -> None:
         console.print(table(["milliseconds", "median", "99 % below"], rows))
 
 
-def _print_truth(truth: dict[str, Any], promised: float | None, console: Console) -> None:
+def _print_against_labels(truth: dict[str, Any], promised: float | None, console: Console) -> None:
     rows = [[kind, sum(row.values()), *row.values()] for kind, row in truth["defects"].items()]
     if len(rows) > 1:
         rows.append(["all defects", *(sum(row[i] for row in rows) for i in range(1, 5))])
@@ -79,14 +79,14 @@ def _milliseconds(seconds: float | None) -> str:
 
 
 class _Bar:
-    """A sink that moves a progress bar."""
+    """A sink that advances a progress bar."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._task = progress.add_task("inspecting", total=None)
 
     def write(self, inspections: Sequence[Inspection]) -> None:
-        """Move on by as many frames."""
+        """Advance by as many frames."""
         self._progress.advance(self._task, len(inspections))
 
     def close(self, complete: bool) -> None:
@@ -95,7 +95,7 @@ class _Bar:
 
 @contextmanager
 def progress_bar(console: Console | None) -> Iterator[list[Sink]]:
-    """A line on the terminal that counts frames; no sinks where `console` is None or no terminal."""
+    """Show a count of frames on the terminal; yields the sink for it, none if `console` is None or no terminal."""
     if console is None or not console.is_terminal:
         yield []
         return
@@ -105,7 +105,7 @@ def progress_bar(console: Console | None) -> Iterator[list[Sink]]:
 
 
 def print_settings(settings: Settings, console: Console) -> None:
-    """Every setting with its value."""
+    """Print every setting with its value."""
     rows: list[list[object]] = [
         [key, "" if value is None else hide_password(str(value)), description]
         for key, value, description in flatten(settings)
@@ -114,7 +114,7 @@ def print_settings(settings: Settings, console: Console) -> None:
 
 
 def print_trials(trials: "Sequence[Trial]", console: Console) -> None:
-    """What was tried and how fast it was, the best first."""
+    """Print what was measured, the best first."""
     names = list(dict.fromkeys(key for trial in trials for key in trial.values))
     rows: list[list[object]] = [
         [
@@ -128,7 +128,7 @@ def print_trials(trials: "Sequence[Trial]", console: Console) -> None:
 
 
 def print_checks(checks: "Iterable[Check]", console: Console) -> bool:
-    """What was tried and how it went. Returns whether everything passed."""
+    """Print what was checked. Returns whether everything passed."""
     done = list(checks)
     rows: list[list[object]] = [["ok" if check.passed else "FAILED", check.what, check.detail] for check in done]
     console.print(table(["", "checked", ""], rows, numbers=False))

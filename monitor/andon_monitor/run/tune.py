@@ -1,4 +1,4 @@
-"""`andon-monitor tune`: which settings inspect the most frames a second on this machine, found by trying them."""
+"""`andon-monitor tune`: measures which settings inspect the most frames per second on this machine."""
 
 import statistics
 import time
@@ -21,20 +21,20 @@ from andon_monitor.settings.groups import Settings
 from andon_monitor.settings.loading import nested
 from andon_monitor.telemetry.metrics import Metrics
 
-FRAMES = 64  # of the source, different ones; they are inspected again and again
-WARM_FRAMES = 8
-# What gains less than this is not worth more threads, nor a longer wait: two runs of the same differ by as much.
-WORTHWHILE = 1.03
-LEAST_IN_FLIGHT = 32  # so many verdicts at least may share an acknowledgement
-IN_FLIGHT = 4  # frames for each thread, or batches: one that is scored, one that is delivered, two that wait
-GPU_BATCHES = (16, 32, 64)
+FRAMES = 64  # different frames from the source, which are inspected repeatedly
+MIN_FRAMES = 8  # of one measurement
+# Ratio of rates. A smaller gain is not worth more threads or larger batches: equal runs differ by as much.
+MIN_GAIN = 1.03
+MIN_IN_FLIGHT = 32  # frames: this many verdicts can share one acknowledgement
+IN_FLIGHT_FACTOR = 4  # per thread or batch: one is scored, one is delivered, two wait
+GPU_BATCH_SIZES = (16, 32, 64)
 
 Values = Mapping[str, Any]  # settings by dotted key
 
 
 @dataclass(frozen=True)
 class Trial:
-    """Settings that were tried, and the frames a second of each round."""
+    """Settings that were tried, and their frames per second in each round."""
 
     values: Values
     rates: tuple[float, ...]
@@ -46,7 +46,7 @@ class Trial:
 
 
 class Repeated:
-    """A source of `count` frames, those given again and again."""
+    """A source of `count` frames, which repeats the given ones."""
 
     name, live, ready = "repeated", False, True
     damage: str | None = None
@@ -64,39 +64,40 @@ class Repeated:
         return [self._frames[number % len(self._frames)] for number in numbers] or (None if capacity else [])
 
     def acknowledge(self, frames: Sequence[Frame]) -> None:
-        """Nothing to note."""
+        """Nothing to do."""
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to do."""
 
 
 def tune(settings: Settings, seconds: float, rounds: int, progress: Callable[[float], None]) -> list[Trial]:
-    """Try every candidate in each of `rounds` rounds, for about `seconds` each; the best comes first.
+    """Measure every candidate in each of `rounds` rounds, for about `seconds` each; the best comes first.
 
-    Side by side, so that whatever else the machine does meets all candidates. Of those that are equal for all that can
-    be measured the one with the fewest threads is best. Raises UsageError (no frames, no model) and ModelError.
+    All candidates are measured in each round, so that other load on the machine affects all of them. Among candidates
+    within `MIN_GAIN` of the fastest, the best has the fewest threads or the smallest batch. `progress` gets the share
+    done. Raises UsageError (no frames, no model) and ModelError.
     """
     frames = read_frames(settings)
     candidates = list(propose(settings))
     tried = [with_values(settings, values) for values in candidates]
     inspectors = [load_inspector(candidate) for candidate in tried]
     rates: list[list[float]] = [[] for _ in candidates]
-    counts = [WARM_FRAMES] * len(candidates)
-    for turn in range(rounds + 1):  # the first warms up, and says how many frames take the time that is given
+    counts = [MIN_FRAMES] * len(candidates)
+    for turn in range(rounds + 1):  # the first warms up, and gives the number of frames for `seconds`
         for i, inspector in enumerate(inspectors):
             rate = measure(tried[i], inspector, frames, counts[i])
             if turn:
                 rates[i].append(rate)
-            counts[i] = max(WARM_FRAMES, round(rate * seconds))
+            counts[i] = max(MIN_FRAMES, round(rate * seconds))
             progress((turn * len(candidates) + i + 1) / ((rounds + 1) * len(candidates)))
     trials = [Trial(values, tuple(found)) for values, found in zip(candidates, rates, strict=True)]
-    enough = max(trial.rate for trial in trials) / WORTHWHILE
-    best = next(trial for trial in trials if trial.rate >= enough)  # proposed from the most modest on
+    enough = max(trial.rate for trial in trials) / MIN_GAIN
+    best = next(trial for trial in trials if trial.rate >= enough)  # candidates come with the smallest first
     return [best, *sorted((trial for trial in trials if trial is not best), key=lambda trial: -trial.rate)]
 
 
 def propose(settings: Settings) -> Iterator[Values]:
-    """Candidates, those that take the least first: threads where a CPU scores, sizes of a batch where a GPU does."""
+    """Candidates, the smallest first: numbers of threads on a CPU, batch sizes on a GPU."""
     cores = available_cores()
     steps = sorted({1, cores // 2, cores} - {0})
     for name in PROVIDERS:
@@ -107,19 +108,19 @@ def propose(settings: Settings) -> Iterator[Values]:
         first = {"model.provider": name}
         if name == "cpu":
             for threads in steps:
-                in_flight = max(LEAST_IN_FLIGHT, IN_FLIGHT * threads)
+                in_flight = max(MIN_IN_FLIGHT, IN_FLIGHT_FACTOR * threads)
                 yield first | {"model.threads": threads, "inspection.in_flight": in_flight}
         else:
-            for batch_size in GPU_BATCHES:
+            for batch_size in GPU_BATCH_SIZES:
                 yield first | {
                     "model.threads": cores,
                     "inspection.batch_size": batch_size,
-                    "inspection.in_flight": IN_FLIGHT * batch_size,
+                    "inspection.in_flight": IN_FLIGHT_FACTOR * batch_size,
                 }
 
 
 def measure(settings: Settings, inspector: Inspector, frames: Sequence[Frame], count: int) -> float:
-    """Frames a second, from memory to verdicts."""
+    """Frames per second, from memory to verdicts."""
     pipeline = Pipeline(Repeated(frames, count), inspector, [], Metrics(), PipelineLimits.from_settings(settings))
     started = time.monotonic()
     pipeline.run()
@@ -146,7 +147,7 @@ def with_values(settings: Settings, values: Values) -> Settings:
 
 
 def write_settings(config: Path | None, values: Values, path: Path) -> None:
-    """A settings file: that of `config`, if any, with `values` in it. Raises OutputError."""
+    """Write a settings file: that of `config`, if any, with `values` in it. Raises OutputError."""
     content: dict[str, Any] = {} if config is None else yaml.safe_load(config.read_bytes()) or {}
     for group, fields in nested(values).items():
         content[group] = {**(content.get(group) or {}), **fields}

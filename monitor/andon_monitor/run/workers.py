@@ -1,4 +1,4 @@
-"""Where frames become verdicts: each on one thread of several where a CPU scores, in batches where a GPU does."""
+"""Worker threads that turn frames into verdicts: one frame per thread on a CPU, batches on a GPU."""
 
 import queue
 import threading
@@ -16,7 +16,7 @@ from andon_monitor.telemetry.metrics import Metrics
 
 @dataclass(frozen=True)
 class Batching:
-    """Frames in one batch at most, and seconds to wait for them after the first."""
+    """Largest number of frames in a batch, and seconds to wait for them after the first."""
 
     size: int = 8
     wait: float = 0.005
@@ -24,7 +24,7 @@ class Batching:
 
 @dataclass(frozen=True, slots=True)
 class _Decoded:
-    """`arrived` is monotonic; decoding took `seconds`."""
+    """`arrived` is in seconds of the monotonic clock; decoding took `seconds`."""
 
     prepared: Prepared
     arrived: float
@@ -39,11 +39,11 @@ class _Job:
 
 
 class Workers:
-    """Inspects frames on `threads` threads, 0 for one per core. `live`: verdicts say how long they took.
+    """Inspects frames on `threads` threads, 0: one per core. If `live`, verdicts hold their latency.
 
-    On a CPU a frame is one task, from its bytes to its verdict: nothing is handed from one thread to another, no frame
-    waits for others, and pixels are scored while they are in the core's cache. Where frames share a call (a GPU) the
-    threads decode alone, and one thread more makes batches of what they decoded.
+    On a CPU one task takes a frame from its bytes to its verdict: nothing passes between threads, no frame waits for
+    others, and pixels are scored while they are in the core's cache. On a GPU these threads only decode, and one more
+    thread scores the decoded frames in batches.
     """
 
     def __init__(self, threads: int, batching: Batching, metrics: Metrics, live: bool) -> None:
@@ -55,7 +55,7 @@ class Workers:
         self._batcher: threading.Thread | None = None
 
     def submit(self, inspector: Inspector, frame: Frame) -> Future[Inspection]:
-        """Begin with a frame. One thread alone calls this, and `close` after it."""
+        """Start to inspect a frame. Only one thread may call this, and afterwards `close`."""
         arrived = time.monotonic()
         if not inspector.model.batched:
             return self._pool.submit(self._inspect_alone, inspector, frame, arrived)
@@ -67,7 +67,7 @@ class Workers:
         return job.inspection
 
     def close(self) -> None:
-        """Let go of the threads; frames that have not been begun are left."""
+        """Stop the threads; frames not yet started are dropped."""
         self._pool.shutdown(cancel_futures=True)
         if self._batcher is not None:
             self._jobs.put(None)
@@ -94,7 +94,7 @@ class Workers:
         for batch in self._batches():
             try:
                 inspections = self._inspect(batch[0].inspector, [job.decoded.result() for job in batch])
-            except BaseException as error:  # whoever waits for these frames is told
+            except BaseException as error:  # raised to whoever waits for these frames
                 for job in batch:
                     job.inspection.set_exception(error)
                 continue
@@ -102,11 +102,11 @@ class Workers:
                 job.inspection.set_result(inspection)
 
     def _batches(self) -> Iterator[list[_Job]]:
-        """Jobs in their order, of one inspector, waiting at most `Batching.wait` after the first is decoded."""
+        """Batches of jobs in order, each of one inspector; waits `Batching.wait` at most once the first is decoded."""
         job = self._jobs.get()
         while job is not None:
             batch, following = [job], None
-            with suppress(BaseException):  # not `wait`, which knows nothing of what `close` cancelled
+            with suppress(BaseException):  # `wait` would not notice that `close` cancelled it
                 job.decoded.result()
             deadline = time.monotonic() + self._batching.wait
             while len(batch) < self._batching.size:

@@ -1,4 +1,4 @@
-"""Our own certificate and password for the HTTP server, checked before anybody connects."""
+"""Certificate and password of the HTTP server, checked before anybody connects."""
 
 import ssl
 from datetime import UTC, datetime
@@ -10,9 +10,9 @@ from andon_monitor.settings.groups import ServerSettings
 
 
 def certificate(settings: ServerSettings) -> datetime | None:
-    """Until when the certificate holds, None without TLS. Raises UsageError: missing, damaged, expired, wrong key.
+    """When the certificate expires, None without TLS. Raises UsageError: missing, damaged, expired, wrong key.
 
-    Found out as a client would: by a handshake, in memory, that trusts the certificate file itself.
+    Checked as a client would, with a handshake in memory that trusts the certificate file itself.
     """
     path = settings.certificate_file
     if path is None:
@@ -27,7 +27,7 @@ def certificate(settings: ServerSettings) -> datetime | None:
     client.check_hostname = False
     client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     try:
-        # Without a callable OpenSSL would ask at the terminal for the password of an encrypted key.
+        # A callable, since OpenSSL would otherwise ask for the password of an encrypted key at the terminal.
         server.load_cert_chain(path, key, lambda: secret)
         client.load_verify_locations(path)
     except (ssl.SSLError, OSError) as error:
@@ -42,7 +42,7 @@ def certificate(settings: ServerSettings) -> datetime | None:
 
 
 def password(settings: ServerSettings) -> SecretStr | None:
-    """The password of /metrics, None where there is none. Raises UsageError."""
+    """The password of /metrics, None without one. Raises UsageError."""
     path = settings.password_file
     if path is None:
         return settings.password
@@ -58,10 +58,10 @@ def password(settings: ServerSettings) -> SecretStr | None:
 
 
 def describe(settings: ServerSettings) -> str:
-    """How /metrics is protected, in a few words. Raises UsageError."""
+    """The protection of /metrics in a few words. Raises UsageError."""
     until = certificate(settings)
     words = ["plain HTTP" if until is None else f"TLS, certificate valid until {until:%Y-%m-%d %H:%M} UTC"]
-    words.append("anybody may read" if password(settings) is None else f"user {settings.username}")
+    words.append("no password" if password(settings) is None else f"user {settings.username}")
     return ", ".join(words)
 
 

@@ -1,4 +1,4 @@
-"""Logging to standard error, for people or as JSON lines for a collector."""
+"""Logs on standard error, as text for people or as JSON lines for a collector."""
 
 import json
 import logging
@@ -7,18 +7,18 @@ from typing import Literal
 
 from andon_monitor.inspection.frames import rfc3339
 
-# kafka-python logs the content of what it sends at DEBUG, and an outage as thousands of errors: `kafka.health` says
-# once what it means. The others are talkative at DEBUG.
-QUIET = {"kafka": logging.CRITICAL, "uvicorn": logging.WARNING, "asyncio": logging.WARNING}
+# Lowest level of libraries. kafka-python logs message contents at DEBUG, and an outage as thousands of errors, which
+# `kafka.health` logs once. The others log much at DEBUG.
+LIBRARY_LEVELS = {"kafka": logging.CRITICAL, "uvicorn": logging.WARNING, "asyncio": logging.WARNING}
 
 log = logging.getLogger("andon")
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, and the traceback where there is one."""
+    """One JSON object per line: time, level, logger, message, and a traceback if there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """As a line."""
+        """One line."""
         fields = {
             "time": rfc3339(record.created),
             "level": record.levelname.lower(),
@@ -38,5 +38,5 @@ def set_up(level: str, style: Literal["human", "json"]) -> None:
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(True)  # Pillow warns about damaged headers
-    for name, least in QUIET.items():
-        logging.getLogger(name).setLevel(least)
+    for name, lowest in LIBRARY_LEVELS.items():
+        logging.getLogger(name).setLevel(lowest)

@@ -24,7 +24,7 @@ from andon_monitor.model.file import Model
 from andon_monitor.model.runtime import onnxruntime
 from andon_monitor.telemetry.catalogue import CATALOGUE, SIGNALS, Metric
 
-# A camera's name comes from a message: a stream of invented names must not fill the memory, nor Prometheus.
+# Camera names come from messages: a stream of invented names must not fill the memory or Prometheus.
 MAX_CAMERAS = 1000
 OTHER_CAMERAS = "other"
 
@@ -94,24 +94,24 @@ class Metrics:
         self._kinds: tuple[str, ...] = ()
 
     def expect(self, cameras: Sequence[str], silence: float, takt: float) -> None:
-        """What the settings say of the line: cameras that should come, and times in seconds."""
+        """Facts about the line from the settings: expected cameras, and times in seconds."""
         self.silence_seconds.set(silence)
         self.takt_seconds.set(takt)
         for camera in cameras:
             self._series(camera)
 
     def use_limits(self, cusum: float, drift: float) -> None:
-        """The limits of the control charts."""
+        """Show the limits of the control charts."""
         self.defect_cusum_limit.set(cusum)
         self.drift_limit.set(drift)
 
     def use_model(self, model: Model, alias: str) -> None:
-        """Say which model is in use, and on which provider."""
+        """Show the model in use and its execution provider."""
         card = model.card
         self._model = alias
         self._kinds = model.kinds
         self.false_alarm_rate.set(card.calibration.false_alarm_rate)
-        for camera in tuple(self._cameras):  # a swap comes from another thread than frames do
+        for camera in tuple(self._cameras):  # a copy: a hot swap runs in another thread than frames
             self.score_ratio.labels(camera, alias)
             for kind in model.kinds:
                 self.defect_kinds.labels(camera, kind)
@@ -127,14 +127,14 @@ class Metrics:
         self.provider.info({"provider": model.provider, "fallback": str(model.fell_back).lower()})
 
     def received(self, frame: Frame, threshold: float) -> None:
-        """A frame arrived."""
+        """Count a frame that arrived."""
         camera = self._series(frame.camera)
         self.frames.labels(camera).inc()
         self.threshold.labels(camera).set(threshold)
         self.last_frame_timestamp_seconds.labels(camera).set(frame.captured_at)
 
     def delivered(self, inspections: Sequence[Inspection], live: bool, clock: float, now: float) -> None:
-        """Verdicts are durable. `clock` is monotonic, `now` in seconds since 1970."""
+        """Count verdicts that are durable. `clock` is monotonic, `now` in seconds since 1970."""
         for inspection in inspections:
             verdict = inspection.verdict
             camera = self._series(verdict.camera)
@@ -156,28 +156,28 @@ class Metrics:
             self.end_to_end_seconds.observe(max(0.0, since), exemplar)
 
     def forget_lag(self, topic: str, partition: int) -> None:
-        """A partition is another monitor's now, and so is its lag."""
+        """Remove the lag of a partition that another monitor consumes now."""
         with suppress(KeyError):
             self.consumer_lag_records.remove(topic, str(partition))
 
     def charted(self, camera: str, cusum: float, drift: Mapping[str, float]) -> None:
-        """Where a camera's control charts stand."""
+        """Show the state of a camera's control charts."""
         camera = self._series(camera)
         self.defect_cusum.labels(camera).set(cusum)
         for signal, score in drift.items():
             self.drift_score.labels(camera, signal).set(score)
 
     def repeated(self, camera: str, repeats: int) -> None:
-        """How many frames in a row of a camera showed the same picture as the frame before."""
+        """Show how many frames in a row of a camera repeated the picture before."""
         self.repeated_frames.labels(self._series(camera)).set(repeats)
 
     def label(self, camera: str) -> str:
-        """The label of a camera: its name, as long as there are not too many."""
+        """The label of a camera: its name, or `OTHER_CAMERAS` beyond MAX_CAMERAS."""
         known = camera in self._cameras or len(self._cameras) < MAX_CAMERAS
         return camera if known else OTHER_CAMERAS
 
     def _series(self, camera: str) -> str:
-        """The camera's label; its series are created when it is first seen, so that rates start from zero."""
+        """The camera's label. Creates its series at zero at first sight, so that rates start from zero."""
         camera = self.label(camera)
         if camera not in self._cameras:
             self._cameras.add(camera)
@@ -218,7 +218,7 @@ class ShadowMetrics:
         self._cameras: set[str] = set()
 
     def judged(self, camera: str, first: Verdict, second: Verdict) -> None:
-        """Both models judged a frame."""
+        """Count a frame that both models judged."""
         if camera not in self._cameras:
             self._cameras.add(camera)
             for verdict in OUTCOMES:
@@ -241,6 +241,6 @@ def build_metric(metric: Metric, registry: CollectorRegistry) -> Counter | Gauge
             metric.name, metric.help, names, registry=registry
         )
     if names:
-        for values in itertools.product(*metric.labels.values()):  # none where one label is open
+        for values in itertools.product(*metric.labels.values()):  # none if the values of a label are not known
             built.labels(*values)
     return built

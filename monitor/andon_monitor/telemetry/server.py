@@ -1,4 +1,4 @@
-"""The monitor's own HTTP server: /metrics for Prometheus, /healthz and /readyz for whatever supervises it."""
+"""The monitor's HTTP server: /metrics for Prometheus, /healthz and /readyz for a supervisor."""
 
 import base64
 import hmac
@@ -23,7 +23,7 @@ from andon_monitor.telemetry import credentials
 
 @dataclass(frozen=True)
 class User:
-    """Who may read /metrics."""
+    """A user who may read /metrics."""
 
     name: str
     password: str
@@ -46,15 +46,15 @@ def read_basic(authorization: str) -> tuple[str, str] | None:
 
 
 def build_app(registry: CollectorRegistry, is_ready: Callable[[], bool], user: User | None = None) -> Starlette:
-    """The application: `is_ready` is true once the model is verified and the source is being read.
+    """The application. `is_ready`: whether the model is verified and the source is being read.
 
-    `user` is asked for on /metrics alone: a supervisor's probe has no password, and learns nothing but yes or no.
+    Only /metrics requires `user`: a supervisor's probe has no password, and learns only yes or no.
     """
 
     def metrics(request: Request) -> Response:
         if user is not None and not user.matches(request.headers.get("authorization", "")):
             challenge = {"www-authenticate": 'Basic realm="andon", charset="UTF-8"'}
-            return PlainTextResponse("user and password, please\n", status_code=401, headers=challenge)
+            return PlainTextResponse("user name and password required\n", status_code=401, headers=challenge)
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
         return Response(encode(registry), headers={"content-type": content_type})
 
@@ -69,7 +69,7 @@ def build_app(registry: CollectorRegistry, is_ready: Callable[[], bool], user: U
 
 
 def bind(address: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes a free one. Raises UsageError: the port is in use, the address is not ours."""
+    """A listening socket; port 0 takes a free one. Raises UsageError: port in use, address not of this machine."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -85,9 +85,9 @@ def bind(address: str, port: int) -> socket.socket:
 
 
 class Server:
-    """Serves an application in a thread of its own, until closed.
+    """Serves an application in a thread of its own until closed: over TLS with a `certificate`, else over plain HTTP.
 
-    `certificate` and `key` are PEM files, the key's `key_password` None where it is not encrypted; without them HTTP.
+    `certificate` and `key` are PEM files; `key_password` is None if the key is not encrypted.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Server:
             access_log=False,
             lifespan="off",
             server_header=False,
-            timeout_graceful_shutdown=1,  # streams of events have no end of their own
+            timeout_graceful_shutdown=1,  # seconds; streams of events never end by themselves
             ssl_certfile=certificate,
             ssl_keyfile=None if certificate is None else key or certificate,
             ssl_keyfile_password=key_password,
@@ -119,11 +119,11 @@ class Server:
         )
 
     def start(self) -> None:
-        """Start to answer."""
+        """Start to serve."""
         self._thread.start()
 
     def close(self) -> None:
-        """Stop to answer and give the port back."""
+        """Stop to serve and free the port."""
         if self._thread.is_alive():
             self._server.should_exit = True
             self._thread.join(timeout=5)
@@ -131,7 +131,7 @@ class Server:
 
 
 def open_server(settings: ServerSettings, registry: CollectorRegistry, is_ready: Callable[[], bool]) -> Server:
-    """The server that the settings describe. Raises UsageError: certificate, password file, port or address."""
+    """The server that the settings describe. Raises UsageError: bad certificate, password file, port or address."""
     credentials.certificate(settings)
     password = credentials.password(settings)
     user = None

@@ -279,7 +279,7 @@ def test_check_names_everything_that_would_not_work(model_path: Path, tmp_path: 
     done = andon("check", "--model", model_path, "--source", small, *sets, "--set", "server.port=0")
     assert done.returncode == 1
     assert "3 of 7 checks passed" in done.stdout
-    assert re.search(r"FAILED +provider +CPUExecutionProvider, asked for another", done.stdout)
+    assert re.search(r"FAILED +provider +CPUExecutionProvider, cuda is not available here", done.stdout)
     assert re.search(r"FAILED +source .*its first frame is wrong_shape: 64 x 40 pixels", done.stdout)
     assert re.search(r"FAILED +output.summary .*cannot be written", done.stdout)
     assert re.search(r"FAILED +kafka .*'b' is not host:port", done.stdout)
