@@ -5,7 +5,7 @@ READY := .venv/.ready
 # GPU libraries are installed where there is an NVIDIA GPU (auto), always (make GPU=1 ...) or never (make GPU=0 ...).
 GPU ?= auto
 
-.PHONY: demo kafka faults bench bench-peers bench-clients bench-quality test check docs format clean
+.PHONY: demo kafka faults bench bench-peers bench-clients bench-quality test coverage wheel check docs format clean
 
 # The main job on one machine, with nothing but Python: train on a rendered sample part, then watch its recorded stream.
 demo: $(READY)
@@ -32,6 +32,15 @@ kafka: $(READY)
 test: $(READY)
 	tests/components
 	$(BIN)/python -m pytest -n auto --maxprocesses 4
+
+# The same, with the lines and branches that no test runs.
+coverage: $(READY)
+	tests/components
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --cov --cov-report term:skip-covered --cov-report html:build/coverage
+
+# Wheel and source archive in build/dist.
+wheel: $(READY)
+	$(BIN)/python -m build --outdir build/dist
 
 # Hundreds of faults against a real Kafka, in both delivery modes, and the account of every frame: five minutes.
 faults: $(READY)
