@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from andon_monitor.common.html import environment
+from andon_monitor.compare.facts import INTERVAL_WORDS, chance_words, describe_sides
 from andon_monitor.compare.limits import LimitResult
 from andon_monitor.compare.results import (
     CHANGES,
@@ -20,7 +21,6 @@ from andon_monitor.compare.results import (
     SideResult,
 )
 from andon_monitor.compare.sides import Judgement, ModelSide, Side
-from andon_monitor.compare.table import INTERVAL_WORDS, chance_words, rows
 from andon_monitor.errors import ImageError
 from andon_monitor.inspection.frames import Frame, rfc3339
 from andon_monitor.model import imaging
@@ -60,14 +60,14 @@ def render(
     comparison: Comparison, after: Side, before: Side | None, limits: Sequence[LimitResult], damage: str | None
 ) -> str:
     """The page's HTML. Models compute anomaly maps of the frames shown."""
-    sides = [tally for tally in (comparison.before, comparison.after) if tally is not None]
+    sides = [side for side in (comparison.before, comparison.after) if side is not None]
     return (
         environment("andon_monitor.compare")
         .get_template("page.html.jinja")
         .render(
             comparison=comparison,
             sides=sides,
-            rows=rows(comparison, sides),
+            rows=describe_sides(sides),
             limits=limits,
             damage=damage,
             interval=INTERVAL_WORDS,

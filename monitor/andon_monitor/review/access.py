@@ -1,4 +1,4 @@
-"""Who a visitor is, what that visitor may do, and what a browser is told to refuse."""
+"""Who a visitor is and what that visitor may do, and the security headers of every answer."""
 
 import hmac
 import ipaddress
@@ -10,14 +10,14 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from andon_monitor.review.users import NAME_LENGTH, Users
+from andon_monitor.review.users import MAX_NAME_LENGTH, Users
 from andon_monitor.settings.groups import ReviewSettings
 
-ANYBODY = "anybody"  # who labels where nobody is asked for a name
+ANYBODY = "anybody"  # the name of visitors if nobody has to sign in
 CSRF_COOKIE, CSRF_FIELD = "andon-form", "token"
-FORM_BYTES = 4096
-# Nothing but what this server sends: no script, style or image from elsewhere or from within a page.
-POLICY = "; ".join(
+MAX_FORM_BYTES = 4096
+# Only what this server sends as a file: no scripts, styles or images from elsewhere or inside a page.
+CONTENT_SECURITY_POLICY = "; ".join(
     [
         "default-src 'none'",
         "script-src 'self'",
@@ -30,7 +30,7 @@ POLICY = "; ".join(
     ]
 )
 HEADERS = {
-    "content-security-policy": POLICY,
+    "content-security-policy": CONTENT_SECURITY_POLICY,
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
@@ -40,14 +40,14 @@ HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """A person, or anybody."""
+    """Who looks at a page."""
 
     name: str
     may_label: bool
 
 
 class Access:
-    """Tells visitors from their requests, by the settings. Raises UsageError: the file of users."""
+    """Identifies visitors as the settings say. Raises UsageError if the users file is wrong."""
 
     def __init__(self, settings: ReviewSettings) -> None:
         self._settings = settings
@@ -55,42 +55,42 @@ class Access:
 
     @property
     def open_to_all(self) -> bool:
-        """Whether nobody is asked who they are, and the address can be reached from other machines."""
-        asked = self._users or self._settings.user_header
-        return not asked and not _is_loopback(self._settings.address)
+        """Whether visitors from other machines get in without signing in."""
+        signs_in = self._users or self._settings.user_header
+        return not signs_in and not _is_loopback(self._settings.address)
 
     def visitor(self, request: Request) -> Visitor | None:
-        """Who asks; None where that has to be said first."""
+        """Who sends a request, None if they have to sign in first."""
         settings = self._settings
         if self._users is not None:
             name = self._users.name(request.headers.get("authorization", ""))
         elif settings.user_header is not None:
-            # Anybody can send a header: only a proxy's is believed.
+            # Anybody can send this header, so only a proxy's is believed.
             trusted = request.client is not None and request.client.host in settings.proxies
             name = request.headers.get(settings.user_header) if trusted else None
         else:
             name = ANYBODY
-        if not name or len(name) > NAME_LENGTH or not name.isprintable():
+        if not name or len(name) > MAX_NAME_LENGTH or not name.isprintable():
             return None
         return Visitor(name, not settings.labellers or name in settings.labellers)
 
     @property
     def challenge(self) -> dict[str, str]:
-        """Headers of an answer to somebody who has to say who they are."""
+        """Headers that make a browser ask for name and password."""
         return {"www-authenticate": 'Basic realm="andon", charset="UTF-8"'} if self._users else {}
 
 
 def form_token(request: Request) -> str:
-    """What a page's forms carry: the visitor's cookie, or a new one."""
+    """The token in a page's forms: that of the visitor's cookie, or a new one."""
     return request.cookies.get(CSRF_COOKIE) or secrets.token_urlsafe(32)
 
 
 async def read_form(request: Request) -> dict[str, str] | None:
-    """The fields of a form that one of our own pages sent, None for any other: another site knows no cookie of ours."""
+    """The fields of a form sent by one of our pages, else None: other sites do not know the token in our cookie."""
     body = b""
     async for chunk in request.stream():
         body += chunk
-        if len(body) > FORM_BYTES:
+        if len(body) > MAX_FORM_BYTES:
             return None
     if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         return None
@@ -110,7 +110,7 @@ class SafeHeaders:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on, with headers."""
+        """Pass the request on, and add the headers to the answer."""
 
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -18,7 +18,7 @@ from andon_monitor.common import html
 from andon_monitor.errors import EvidenceError, OutputError, UsageError
 from andon_monitor.formats.evidence_package import Kind, unpack
 from andon_monitor.inspection.frames import rfc3339
-from andon_monitor.review import drawing, figures, labels, live
+from andon_monitor.review import card_words, drawing, figures, labels, live
 from andon_monitor.review.access import CSRF_COOKIE, Access, SafeHeaders, Visitor, form_token, read_form
 from andon_monitor.review.filters import Filters, parse_number, to_minute
 from andon_monitor.review.news import News
@@ -45,7 +45,8 @@ class Review:
         self._access = Access(settings)
         self._news = News(store)
         self._templates = html.environment("andon_monitor.review", "templates")
-        self._templates.globals.update(prefix=settings.prefix, LABELS=LABELS, PICTURES=PICTURES)
+        self._templates.globals.update(prefix=settings.prefix, LABELS=LABELS)
+        self._templates.globals.update(ENDINGS=card_words.ENDINGS, THRESHOLD_METHODS=card_words.THRESHOLD_METHODS)
         self._templates.filters.update(rfc3339=rfc3339, minute=to_minute)
 
     def close(self) -> None:
@@ -211,7 +212,9 @@ class Review:
                 "outcomes": figures.compare_thresholds(decided, chosen.card),
                 "typed": None if typed is None else figures.apply_threshold(decided, typed),
                 "plot": drawing.histogram(chosen.card.calibration.scores, chosen.card.threshold),
+                "cameras": self._store.frames.cameras(),
                 "examples": figures.find_examples(self._store, chosen.sha256),
+                "metrics": card_words.describe_metrics(chosen.card),
             }
         return self._render(request, visitor, "model.html.jinja", **values)
 

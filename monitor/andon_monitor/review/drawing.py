@@ -1,29 +1,29 @@
-"""Curves and histograms as numbers for the templates' SVG, whose attributes no content security policy minds."""
+"""Curves and histograms as numbers for the SVG in templates; its attributes are allowed by the security policy."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-WIDTH, HEIGHT = 300, 130
-TOP_RATIO = 2.0  # of a camera's curve, in thresholds; what is above is drawn at the top
+CURVE_WIDTH, CURVE_HEIGHT = 300, 130  # SVG units
+MAX_RATIO = 2.0  # score / threshold at the top of a curve; higher ones are drawn there too
 BINS = 48
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Scores over their threshold. `lines` are point lists of an SVG polyline, `dots` (x, y) of defects."""
+    """Score / threshold over time. `lines` are the points of SVG polylines, `dots` (x, y) of defects."""
 
     lines: tuple[str, ...]
     dots: tuple[tuple[float, float], ...]
-    threshold: float  # height of the line
-    width: int = WIDTH
-    height: int = HEIGHT
+    threshold: float  # y of its line
+    width: int = CURVE_WIDTH
+    height: int = CURVE_HEIGHT
 
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Bars (x, y, width, height), the threshold's place, and ticks (x, text)."""
+    """Bars (x, y, width, height), the threshold's x, and ticks (x, text)."""
 
     bars: tuple[tuple[float, float, float, float], ...]
     threshold: float
@@ -33,14 +33,14 @@ class Histogram:
 
 
 def curve(ratios: Sequence[float | None], slots: int) -> Curve:
-    """Draw up to `slots` scores in thresholds, the newest at the right; None (uninspectable) is a gap."""
+    """Up to `slots` ratios of score to threshold, the newest at the right; None (uninspectable) is a gap."""
     lines: list[list[str]] = [[]]
     dots = []
     for i, ratio in enumerate(ratios, start=slots - len(ratios)):
         if ratio is None:
             lines.append([])
             continue
-        x, y = round(i * WIDTH / max(1, slots - 1), 1), _height(ratio)
+        x, y = round(i * CURVE_WIDTH / max(1, slots - 1), 1), _height(ratio)
         lines[-1].append(f"{x},{y}")
         if ratio > 1:
             dots.append((x, y))
@@ -48,7 +48,7 @@ def curve(ratios: Sequence[float | None], slots: int) -> Curve:
 
 
 def histogram(scores: Sequence[float], threshold: float) -> Histogram:
-    """Calibration scores and where the threshold lies; the heights are square roots, so that a few are seen too."""
+    """Calibration scores and the threshold; heights are square roots, so that rare scores stay visible."""
     low, high = min(scores), max(max(scores), threshold)
     margin = 0.04 * (high - low) or 1.0
     counts, edges = np.histogram(scores, BINS, (low - margin, high + margin))
@@ -68,4 +68,4 @@ def histogram(scores: Sequence[float], threshold: float) -> Histogram:
 
 
 def _height(ratio: float) -> float:
-    return round(HEIGHT * (1 - min(max(ratio, 0.0), TOP_RATIO) / TOP_RATIO), 1)
+    return round(CURVE_HEIGHT * (1 - min(max(ratio, 0.0), MAX_RATIO) / MAX_RATIO), 1)

@@ -1,4 +1,4 @@
-"""Pictures of evidence, drawn anew: no byte of a camera's file reaches a browser."""
+"""Pictures for the pages, always encoded here: no byte of a camera's file reaches a browser."""
 
 import cv2
 import numpy as np
@@ -8,22 +8,22 @@ from andon_monitor.formats.evidence_package import Evidence
 from andon_monitor.model import heatmap, imaging
 from andon_monitor.model.imaging import DEFAULT_MAX_PIXELS, Pixels
 
-LONGEST_SIDE = 1600  # pixels of the frame as it is shown: more than a tablet has
-THUMBNAIL_SIDE = 320
+MAX_FRAME_SIDE = 1600  # pixels: more than a tablet shows
+MAX_THUMBNAIL_SIDE = 320  # pixels
 JPEG_QUALITY = 88
-# What |frame - reconstruction| is multiplied with: a difference of a quarter of the range is white.
+# |frame - reconstruction| is multiplied by this: a quarter of the range and more is white.
 DIFFERENCE_GAIN = 4
 PICTURES = ("frame", "heat", "reconstruction", "difference")
 
 
 def draw(evidence: Evidence, name: str) -> tuple[bytes, str]:
-    """One of `PICTURES` as (bytes, content type). Raises EvidenceError where the frame cannot be decoded.
+    """One of `PICTURES` as (bytes, content type). Raises EvidenceError if the frame cannot be decoded.
 
-    `frame` is the region that was inspected, in the frame's own resolution; `heat` is the anomaly map alone, to be
-    laid over it, transparent below half the threshold; the others are as large as the model's input.
+    `frame` is the inspected region in the frame's own resolution; `heat` is the anomaly map to show over it,
+    transparent below half of the threshold; the others have the size of the model's input.
     """
     if name == "frame":
-        return _jpeg(_shrunk(_region(evidence), LONGEST_SIDE)), "image/jpeg"
+        return _jpeg(_shrunk(_region(evidence), MAX_FRAME_SIDE)), "image/jpeg"
     if name == "heat":
         return _png(heat(evidence)), "image/png"
     if name == "reconstruction":
@@ -32,20 +32,20 @@ def draw(evidence: Evidence, name: str) -> tuple[bytes, str]:
 
 
 def heat(evidence: Evidence) -> Pixels:
-    """The anomaly map in colour and opacity: uint8 [H, W, 4], of the size of the model's input."""
+    """The anomaly map as RGBA, uint8 [H, W, 4], in the size of the model's input."""
     height, width, _ = evidence.reconstruction.shape
     colour, opacity = heatmap.colours(evidence.anomaly_map, (height, width), evidence.verdict.threshold)
     return np.concatenate([colour, 255 * opacity], axis=2).round().astype(np.uint8)
 
 
 def thumbnail(evidence: Evidence) -> bytes:
-    """The heatmap over the frame as the model took it, JPEG of at most `THUMBNAIL_SIDE`. Raises EvidenceError."""
+    """The model's input with the heatmap over it, JPEG, sides up to `MAX_THUMBNAIL_SIDE`. Raises EvidenceError."""
     spec = evidence.about.input
     try:
         frame = imaging.prepare(_decoded(evidence), spec)
     except ImageError as error:
         raise EvidenceError(f"frame: {error}") from None
-    return _jpeg(_shrunk(heatmap.heatmap(frame, evidence.anomaly_map, evidence.verdict.threshold), THUMBNAIL_SIDE))
+    return _jpeg(_shrunk(heatmap.heatmap(frame, evidence.anomaly_map, evidence.verdict.threshold), MAX_THUMBNAIL_SIDE))
 
 
 def _difference(evidence: Evidence) -> Pixels:

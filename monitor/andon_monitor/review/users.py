@@ -1,6 +1,6 @@
-"""The file of users: a line for each, with the password as a scrypt hash (RFC 7914).
+"""The users file: one line per user, with the password as a scrypt hash (RFC 7914).
 
-ann:scrypt:SALT:KEY       both in base64; `andon-monitor user ann` makes it
+ann:scrypt:SALT:KEY       salt and key in base64; `andon-monitor user ann` prints this line
 """
 
 import base64
@@ -15,49 +15,50 @@ from pathlib import Path
 from andon_monitor.errors import UsageError
 from andon_monitor.telemetry.server import read_basic
 
-# One of the settings that OWASP's password storage cheat sheet names: 16 MiB and about a fifth of a second.
-N, R, P = 2**14, 8, 5
+# Cost, block size and parallelism of scrypt, as OWASP's password storage cheat sheet recommends: 16 MiB, about 0.2 s.
+SCRYPT_N, SCRYPT_R, SCRYPT_P = 2**14, 8, 5
+SCRYPT_MAX_BYTES = 2**26
 SALT_BYTES, KEY_BYTES = 16, 32
 NAME = re.compile(r"[^:#\s][^:]*")
-NAME_LENGTH = 100
-REMEMBERED = 1000  # headers that were right
+MAX_NAME_LENGTH = 100
+MAX_CACHED = 1000  # correct headers
 
 
 class Users:
-    """Those who may look. Raises UsageError where the file is none."""
+    """The users in a file. Raises UsageError if it is not a users file."""
 
     def __init__(self, path: Path) -> None:
         self._keys = _read(path)
-        self._nobody = (bytes(SALT_BYTES), bytes(KEY_BYTES))
-        # A browser sends its password with every picture; what was right once is known by a hash that is quickly made.
+        self._unknown = (bytes(SALT_BYTES), bytes(KEY_BYTES))
+        # A browser sends its password with every picture, so correct headers are cached under a fast hash.
         self._secret = secrets.token_bytes(32)
-        self._right: dict[bytes, str] = {}
-        self._one_at_a_time = threading.Lock()  # guesses take one core and 16 MiB, however many come
+        self._names: dict[bytes, str] = {}
+        self._lock = threading.Lock()  # one scrypt at a time, so that many guesses take only one core and 16 MiB
 
     def name(self, authorization: str) -> str | None:
-        """Whose password the header `Authorization` gives (basic auth, RFC 7617), None where it is nobody's."""
+        """The user whose name and password are in an `Authorization` header (basic auth, RFC 7617), else None."""
         header = hmac.digest(self._secret, authorization.encode(), "sha256")
-        if header in self._right:
-            return self._right[header]
+        if header in self._names:
+            return self._names[header]
         given = read_basic(authorization)
         if given is None:
             return None
         name, password = given
-        salt, key = self._keys.get(name, self._nobody)  # a name that is not there takes as long as one that is
-        with self._one_at_a_time:
+        salt, key = self._keys.get(name, self._unknown)  # an unknown name takes as long as a known one
+        with self._lock:
             same = hmac.compare_digest(_derive(password, salt), key)
         if not same or name not in self._keys:
             return None
-        if len(self._right) < REMEMBERED:
-            self._right[header] = name
+        if len(self._names) < MAX_CACHED:
+            self._names[header] = name
         return name
 
 
 def line(name: str, password: str) -> str:
-    """A user's line of the file. Raises UsageError: a name or password that cannot be one."""
-    if not NAME.fullmatch(name) or not name.isprintable() or len(name) > NAME_LENGTH:
+    """A user's line for the file. Raises UsageError for a name or password that is not allowed."""
+    if not NAME.fullmatch(name) or not name.isprintable() or len(name) > MAX_NAME_LENGTH:
         raise UsageError(
-            f"name {name[:NAME_LENGTH]!r}: give printable characters without a colon, at most {NAME_LENGTH}"
+            f"name {name[:MAX_NAME_LENGTH]!r}: give printable characters without a colon, at most {MAX_NAME_LENGTH}"
         )
     if not password:
         raise UsageError("no password; give one")
@@ -67,7 +68,9 @@ def line(name: str, password: str) -> str:
 
 
 def _derive(password: str, salt: bytes) -> bytes:
-    return hashlib.scrypt(password.encode(), salt=salt, n=N, r=R, p=P, maxmem=2**26, dklen=KEY_BYTES)
+    return hashlib.scrypt(
+        password.encode(), salt=salt, n=SCRYPT_N, r=SCRYPT_R, p=SCRYPT_P, maxmem=SCRYPT_MAX_BYTES, dklen=KEY_BYTES
+    )
 
 
 def _read(path: Path) -> dict[str, tuple[bytes, bytes]]:
@@ -83,13 +86,13 @@ def _read(path: Path) -> dict[str, tuple[bytes, bytes]]:
             continue
         name, *rest = text.split(":")
         key = _key(rest)
-        if not name or key is None:  # the line is not repeated: it may hold a password
+        if not name or key is None:  # the message does not repeat the line, which may hold a password
             raise UsageError(
-                f"review.users_file: {path} line {number}: right is NAME:scrypt:SALT:KEY from andon-monitor user"
+                f"review.users_file: {path} line {number}: expected NAME:scrypt:SALT:KEY from andon-monitor user"
             )
         users[name] = key
     if not users:
-        raise UsageError(f"review.users_file: {path}: names nobody; andon-monitor user makes a line")
+        raise UsageError(f"review.users_file: {path}: has no users; add lines that andon-monitor user prints")
     return users
 
 

@@ -1,8 +1,8 @@
 """What labels tell about the difference is said in few digits."""
 
 import pytest
+from andon_monitor.compare.facts import chance_words
 from andon_monitor.compare.results import FALSE_ALARM_GONE, NEWLY_CAUGHT, NEWLY_MISSED, Comparison, SideResult
-from andon_monitor.compare.table import chance_words
 
 
 @pytest.mark.parametrize(

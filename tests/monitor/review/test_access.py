@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 from andon_monitor.errors import UsageError
-from andon_monitor.review.access import POLICY, Access
+from andon_monitor.review.access import CONTENT_SECURITY_POLICY, Access
 from andon_monitor.review.serving import serve
 from andon_monitor.review.store import Store
 from andon_monitor.review.users import line
@@ -30,7 +30,7 @@ def test_every_answer_tells_the_browser_what_to_refuse(store: Store, url: str) -
         "/nothing",
     ):
         _, body, headers = Client(url).ask(path)
-        assert headers["content-security-policy"] == POLICY
+        assert headers["content-security-policy"] == CONTENT_SECURITY_POLICY
         assert headers["x-content-type-options"] == "nosniff"
         text = body.decode(errors="replace")
         if headers["content-type"].startswith("text/html"):

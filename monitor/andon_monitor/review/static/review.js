@@ -1,10 +1,10 @@
 "use strict";
-// Without this script every page works as it was sent. With it: news arrives, the heatmap fades, keys and swipes work.
+// Every page works without this script. It adds news, the heatmap's slider, keys and swipes.
 
 const $ = (selector, root = document) => root.querySelector(selector);
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
-// Times in the reader's own zone; ages that go on.
+// Times in the reader's own time zone; ages that count on.
 function showTimes(root = document) {
   for (const time of all("time", root)) time.textContent = new Date(time.dateTime).toLocaleString();
   showAges(root);
@@ -20,7 +20,7 @@ function showAges(root = document) {
   }
 }
 
-// News: what is marked data-live is fetched anew and put in place of the old, one request at a time.
+// News: parts marked data-live are fetched again and replaced, one request at a time.
 let refreshing = false, again = false;
 async function refresh() {
   if (refreshing || document.hidden) { again = true; return; }
@@ -37,7 +37,7 @@ async function refresh() {
       old.replaceWith(document.adoptNode(fresh));
     }
     if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
-  } catch { /* the server is away: the stream of news comes back with it */ } finally {
+  } catch { /* the server is away; the event stream reconnects when it is back */ } finally {
     refreshing = false;
     if (again && !document.hidden) setTimeout(refresh, 250);
   }
@@ -51,7 +51,7 @@ if ($("[data-live]")) {
   document.addEventListener("visibilitychange", () => { if (again) refresh(); });
 }
 
-// Filters: folded away on a phone, with times in the reader's own zone, and without what is empty in the address.
+// Filters: folded on a phone, times in the reader's own time zone, no empty fields in the address.
 const filters = $(".fold form");
 if (filters) {
   if (innerWidth <= 800 && !("stay" in filters.parentElement.dataset)) filters.parentElement.open = false;
@@ -68,7 +68,7 @@ if (filters) {
   });
 }
 
-// The heatmap's opacity, which is kept from one frame to the next.
+// The heatmap's opacity is kept for the next frame.
 const slider = $("#opacity"), heat = $("#heat");
 if (slider && heat) {
   const show = () => { heat.style.opacity = slider.value / 100; };
@@ -77,7 +77,7 @@ if (slider && heat) {
   show();
 }
 
-// Keys: those that a page names, and arrows from tile to tile.
+// Keys: the ones that a page marks with data-key, and arrows between tiles.
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea")) return;
   const named = all("[data-key]").find((element) => element.dataset.key.toLowerCase() === event.key.toLowerCase());
@@ -90,7 +90,7 @@ addEventListener("keydown", (event) => {
   if (next) { event.preventDefault(); next.focus(); }
 });
 
-// Swipes across the frame turn to the next one.
+// Swipes across the frame lead to the next one.
 const stage = $(".stage");
 if (stage) {
   let start = null;
