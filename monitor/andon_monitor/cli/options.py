@@ -1,4 +1,4 @@
-"""Options that several commands share, and the settings that flags, environment and file amount to."""
+"""Options that several commands share, and the settings from flags, environment and file."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any

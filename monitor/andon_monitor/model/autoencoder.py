@@ -46,7 +46,7 @@ class Autoencoder:
         """Open a model file that `andon-trainer fit` wrote, and run its self-test.
 
         `provider`: execution provider, one of auto (cuda where there is a GPU), cpu, cuda, tensorrt; `threads`: frames
-        worked on side by side on a CPU, 0 for one per core.
+        scored in parallel on a CPU, 0 for one per core.
 
         Raises UsageError (no such file or provider) and ModelError (not a model file, damaged, self-test failed).
 

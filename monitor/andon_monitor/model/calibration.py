@@ -87,7 +87,7 @@ def calibrate(good_scores: ArrayLike, false_alarm_rate: float) -> Calibration:
     """Set the threshold that a share `false_alarm_rate` (a) of good parts will exceed.
 
     With n >= 1/a - 1 scores: the ceil((n + 1)(1 - a))-th smallest, which a further good part exceeds with probability
-    at most a, for any the distribution (split conformal prediction, Papadopoulos et al. 2002). With fewer: the
+    at most a, for any distribution (split conformal prediction, Papadopoulos et al. 2002). With fewer: the
     quantile of a generalised Pareto tail, see `fit_tail`.
 
     `good_scores`: float [n], n >= 3, finite. Raises ValueError otherwise.

@@ -65,7 +65,7 @@ def test_an_operator_may_set_a_threshold_for_a_camera(model: Model) -> None:
     assert inspector.threshold("station-2") == model.card.threshold
 
 
-def test_a_stale_live_frame_is_let_go_by_and_a_recorded_one_never(model: Model) -> None:
+def test_a_stale_live_frame_is_skipped_and_a_recorded_one_never(model: Model) -> None:
     inspector = Inspector(model, Rules(max_staleness=2.0))
     fresh, old = encode(draw(1)), encode(draw(2))
     frames = [make_frame(fresh, offset=10), make_frame(old, offset=0)]
@@ -100,7 +100,7 @@ def test_a_failure_of_one_frame_is_its_verdict_and_the_others_are_inspected(mode
     assert verdicts[2].detail == "the model's score is nan"
 
 
-def test_a_surprise_while_preparing_is_a_verdict_too(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_while_preparing_is_a_verdict_too(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     def surprise(*_: object) -> None:
         raise MemoryError
 

@@ -127,7 +127,7 @@ def test_an_unknown_provider_is_refused(model_bytes: bytes) -> None:
         (lambda: build_model(golden=lambda g: Golden(g.frames[:, :8], g.scores)), "golden frames are damaged"),
     ],
 )
-def test_a_file_that_is_not_a_sound_model_of_ours_is_refused_in_one_line(content: Any, message: str) -> None:
+def test_a_damaged_or_unknown_file_is_refused_in_one_line(content: Any, message: str) -> None:
     with pytest.raises(ModelError, match=message) as caught:
         Model.from_bytes(content(), "part.onnx", "cpu")
     assert str(caught.value).startswith("part.onnx: ")

@@ -44,7 +44,7 @@ def test_every_candidate_is_valid_and_has_frames_for_all_threads(model_path: Pat
     assert taken == sorted(taken)
 
 
-def test_of_equal_candidates_the_one_that_takes_least_is_best(
+def test_of_equal_candidates_the_smallest_is_best(
     model_path: Path, recording: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = [{"model.threads": threads} for threads in (1, 2, 4)]

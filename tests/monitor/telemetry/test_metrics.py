@@ -184,7 +184,7 @@ def test_latency_of_live_frames_counts_from_their_capture(model: Model) -> None:
     assert run(model, [old]).registry.get_sample_value("andon_end_to_end_seconds_bucket", {"le": "60.0"}) == 1
 
 
-def test_exemplars_name_the_frame_where_openmetrics_is_spoken(model: Model, frames: list[Frame]) -> None:
+def test_exemplars_name_the_frame_in_openmetrics(model: Model, frames: list[Frame]) -> None:
     metrics = run(model, frames)
     assert re.search(
         r'andon_score_ratio_bucket{.*} \d+\.0 # {frame_id="[0-9a-f]{32}"}',

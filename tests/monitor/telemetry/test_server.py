@@ -53,7 +53,7 @@ def test_it_is_ready_when_the_monitor_is(server: Server) -> None:
     assert get(f"{server.url}/readyz")[0] == 200
 
 
-def test_openmetrics_is_given_to_who_asks_for_it(server: Server) -> None:
+def test_openmetrics_is_served_on_request(server: Server) -> None:
     _, plain, text = get(f"{server.url}/metrics")
     assert plain.startswith("text/plain")
     assert "# TYPE andon_ready gauge" in text
@@ -138,7 +138,7 @@ def test_metrics_ask_for_user_and_password_and_probes_do_not(serve: Callable[...
 
 
 @pytest.mark.parametrize(("name", "password"), [("good", None), ("secret", "hush")])
-def test_tls_is_spoken_with_the_certificate(
+def test_the_server_uses_tls_with_the_certificate(
     serve: Callable[..., Server], keys: Path, name: str, password: str | None
 ) -> None:
     server = serve(certificate_file=keys / f"{name}.pem", key_file=keys / f"{name}.key", key_password=password)
