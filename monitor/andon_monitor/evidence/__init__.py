@@ -1,4 +1,4 @@
-"""What people need to judge a verdict: which frames are shown to them, packed into one message or file each.
+"""Evidence: the frames that people are shown, each with its verdict, anomaly map and reconstruction.
 
-`sampling` chooses the frames, `sink` explains them on the way out of the pipeline, `package` is the format.
+`sampling` chooses the frames, `sink` explains and sends them. The format is `andon_monitor.formats.evidence_package`.
 """

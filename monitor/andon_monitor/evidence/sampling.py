@@ -1,4 +1,4 @@
-"""Which frames are shown to people: every defect up to a rate, and a few of those just under the threshold or good."""
+"""Which frames people are shown: every defect up to a rate, and samples of borderline and good frames."""
 
 import time
 from collections.abc import Callable
@@ -7,18 +7,18 @@ from andon_monitor.formats.evidence_package import KINDS, Kind
 from andon_monitor.inspection.frames import Verdict
 from andon_monitor.settings.groups import EvidenceSettings
 
-MAX_CAMERAS = 1000  # whose samples are timed; names come from messages
+MAX_CAMERAS = 1000  # with samples; names come from messages, which may invent any number
 
 
 class Bucket:
-    """A token bucket: `burst` at once, `rate` a second in the long run."""
+    """A token bucket: `burst` at once, `rate` per second in the long run."""
 
     def __init__(self, rate: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._rate, self._burst, self._clock = rate, burst, clock
         self._tokens, self._filled = float(burst), clock()
 
     def take(self) -> bool:
-        """Whether there is one left, which is then gone."""
+        """Take a token; whether there was one."""
         now = self._clock()
         self._tokens = min(self._burst, self._tokens + self._rate * (now - self._filled))
         self._filled = now
@@ -29,22 +29,22 @@ class Bucket:
 
 
 class Sampler:
-    """Names the kind of evidence that a verdict is, and says whether it is within the rate.
+    """Decides which kind of evidence a verdict is, and whether it is within the rate.
 
-    Each kind has a rate of its own: what is sampled never takes the place of defects, nor the good that of borderline.
+    Each kind has a rate of its own, so that samples never take the place of defects.
     """
 
     def __init__(self, settings: EvidenceSettings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
         self._buckets = {kind: Bucket(settings.rate, settings.burst, clock) for kind in KINDS}
-        self._last: dict[tuple[str, Kind], float] = {}  # capture times
+        self._last: dict[tuple[str, Kind], float] = {}  # capture time of the last sample
 
     def kind(self, verdict: Verdict, alarm_rate: float) -> Kind | None:
-        """Defects, frames just under the threshold, and a good one of each camera now and then; None: not shown.
+        """The kind of evidence, None for a frame that is not shown.
 
-        `alarm_rate` is the share of good parts expected above the threshold: the next `borderline` of them are those
-        just under it, whatever the scale of a model's scores.
-        Time is the frames' own, so that a recording is sampled alike however fast it is read.
+        `alarm_rate`: the share of good parts expected above the threshold. The `borderline` share of good parts with
+        the next lower scores is borderline, whatever the scale of a model's scores. Intervals are between capture
+        times, so that a recording gives the same samples however fast it is read.
         """
         if verdict.score is None or verdict.p_value is None:
             return None
@@ -53,7 +53,7 @@ class Sampler:
         kind: Kind = "borderline" if verdict.p_value <= alarm_rate + self._settings.borderline else "good"
         interval = self._settings.good_interval if kind == "good" else self._settings.borderline_interval
         last = self._last.get((verdict.camera, kind))
-        # A clock that was set back must not end the samples.
+        # A clock that was set back must not stop the samples.
         if last is not None and abs(verdict.captured_at - last) < interval:
             return None
         if last is None and len(self._last) >= 2 * MAX_CAMERAS:
@@ -62,5 +62,5 @@ class Sampler:
         return kind
 
     def within_rate(self, kind: Kind) -> bool:
-        """Whether one more of this kind may be sent now."""
+        """Whether one more frame of this kind may be sent now."""
         return self._buckets[kind].take()

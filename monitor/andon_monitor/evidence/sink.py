@@ -1,4 +1,4 @@
-"""The sink of evidence: explains the frames that people are to see and hands them on, within a rate."""
+"""The sink of evidence: explains the frames that people are shown, and sends them."""
 
 import logging
 from collections.abc import Sequence
@@ -19,21 +19,21 @@ Packages = Sequence[tuple[Inspection, bytes]]
 
 
 class Destination(Protocol):
-    """Where evidence goes."""
+    """Where evidence goes: a topic, or the store of a review page."""
 
-    limit: int  # bytes of one package, at most
+    limit: int  # bytes of the largest package
 
     def send(self, inspections: Sequence[Inspection], packages: Packages) -> None:
-        """Return once the packages are durable. `inspections` are all of the group. Raises OutputError."""
+        """Send the packages; return once they are durable. `inspections`: all of the group. Raises OutputError."""
 
     def close(self) -> None:
-        """Let go."""
+        """Close the destination."""
 
 
 class EvidenceSink:
-    """Sends a package for each frame that `Sampler` chooses. What is left out is counted, by kind and reason.
+    """Sends a package for each frame that `Sampler` chooses, and counts those left out by kind and reason.
 
-    The model computes its other outputs for these frames alone, on this thread.
+    The model computes anomaly maps and reconstructions for these frames only, on this thread.
     """
 
     def __init__(self, destination: Destination, settings: EvidenceSettings, metrics: Metrics) -> None:
@@ -42,18 +42,18 @@ class EvidenceSink:
         self._metrics = metrics
 
     def write(self, inspections: Sequence[Inspection]) -> None:
-        """Send what is to be seen of `inspections`, and return once it is durable."""
-        packages = [(inspection, data) for inspection in inspections for data in self._packed(inspection)]
+        """Send the evidence of `inspections`; return once it is durable. Raises OutputError."""
+        packages = [(inspection, data) for inspection in inspections for data in self._pack(inspection)]
         self._destination.send(inspections, packages)
 
     def close(self, complete: bool) -> None:
-        """Let go of the destination."""
+        """Close the destination."""
         self._destination.close()
 
-    def _packed(self, inspection: Inspection) -> list[bytes]:
-        """The package, or nothing."""
+    def _pack(self, inspection: Inspection) -> list[bytes]:
+        """A list of the package, empty where the frame is not sent."""
         model, pixels = inspection.model, inspection.prepared.pixels
-        assert model is not None  # the pipeline says which one
+        assert model is not None  # set by the pipeline
         kind = self._sampler.kind(inspection.verdict, model.card.calibration.p_value(inspection.verdict.threshold))
         if kind is None:
             return []
@@ -63,9 +63,9 @@ class EvidenceSink:
             return []
         assert pixels is not None  # it has a score
         try:
-            said = model.explain(pixels[np.newaxis])
-        except Exception as error:  # one frame's surprise must not end the stream; its verdict stands
-            log.warning("no evidence of %s: %s: %s", inspection.verdict.id, type(error).__name__, error)
+            explanation = model.explain(pixels[np.newaxis])
+        except Exception as error:  # one frame must not end the run; it has its verdict
+            log.warning("no evidence for verdict %s: %s: %s", inspection.verdict.id, type(error).__name__, error)
             skipped("failed").inc()
             return []
         data = pack(
@@ -73,8 +73,8 @@ class EvidenceSink:
             inspection.verdict.to_json(),
             model.card.input,
             inspection.frame.data,
-            said.anomaly_map[0],
-            said.reconstruction[0],
+            explanation.anomaly_map[0],
+            explanation.reconstruction[0],
         )
         if len(data) > self._destination.limit:
             skipped("too_large").inc()

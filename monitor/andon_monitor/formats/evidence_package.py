@@ -1,8 +1,8 @@
-"""Evidence as bytes: a ZIP archive that any language reads, never unpacked to disk.
+"""Packages of evidence: ZIP archives that any language reads, never unpacked to disk.
 
-evidence.json         the verdict as on the verdicts' topic, the kind, the model's input, the size of the map
-frame                 the original bytes of the image, as the camera sent them
-anomaly_map.f32       float32 [h, w], little-endian, rows first, in the units of the score
+evidence.json         the verdict as in the topic of verdicts, the kind, the model's input, the size of the map
+frame                 the unchanged image file of the camera
+anomaly_map.f32       float32 [h, w], little-endian, row by row, in the unit of the score
 reconstruction.png    uint8 [H, W, C]
 """
 
@@ -29,33 +29,34 @@ Kind = Literal["defect", "borderline", "good"]
 KINDS: tuple[Kind, ...] = ("defect", "borderline", "good")
 
 ABOUT, FRAME, MAP, RECONSTRUCTION = "evidence.json", "frame", "anomaly_map.f32", "reconstruction.png"
-MAX_ABOUT = 2**16  # bytes of JSON
-MAX_MAP_SIDE = 2048  # four times that of the largest model's map
-MAX_FRAME = 2**26  # bytes: eight times what a topic takes by default
-ID = r"[0-9a-f]{32}"  # as `inspection.frames.verdict_id` makes them; nothing else comes near a file's name
+MAX_ABOUT_BYTES = 2**16
+MAX_MAP_SIDE = 2048  # pixels: four times the largest model's map
+MAX_FRAME_BYTES = 2**26  # eight times the default limit of a topic
+MAX_ERROR_LENGTH = 200  # characters
+ID = r"[0-9a-f]{32}"  # as `inspection.frames.verdict_id` makes them; it is used as a file name
 
 
 def _time(value: object) -> float:
     seconds = parse_time(value) if isinstance(value, str) else math.nan
-    rfc3339(seconds)  # refuses what no clock shows
+    rfc3339(seconds)  # raises for times outside of the calendar
     return seconds
 
 
 class _Read(BaseModel):
-    """Read from a stranger's message: sizes are bounded, unknown keys are left aside."""
+    """Part of a message that anybody may have sent: sizes are limited, unknown keys are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class ModelName(_Read):
-    """Which model gave a verdict."""
+    """The model that gave a verdict."""
 
     alias: str = Field(max_length=200)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
 class Place(_Read):
-    """Where the frame came from."""
+    """The topic, partition and offset of a frame."""
 
     topic: str = Field(max_length=500)
     partition: int = Field(ge=0, lt=2**31)
@@ -64,7 +65,7 @@ class Place(_Read):
 
 
 class VerdictRecord(_Read):
-    """A verdict as it is read back from JSON (`Verdict.to_json`). `captured_at`: seconds since 1970."""
+    """A verdict read from JSON (`Verdict.to_json`). `captured_at`: seconds since 1970."""
 
     id: Annotated[str, StringConstraints(pattern=f"^{ID}$")]
     camera: str = Field(min_length=1, max_length=200)
@@ -80,7 +81,7 @@ class VerdictRecord(_Read):
 
 
 class About(_Read):
-    """What `evidence.json` holds."""
+    """The content of `evidence.json`."""
 
     kind: Kind
     verdict: VerdictRecord
@@ -93,9 +94,9 @@ class About(_Read):
 
 @dataclass(frozen=True)
 class Evidence:
-    """One frame that people are shown.
+    """One frame that people are shown, with what explains its verdict.
 
-    `frame`: the image file's bytes; `anomaly_map`: float32 [h, w]; `reconstruction`: uint8 [H, W, C].
+    `frame`: the bytes of the image file; `anomaly_map`: float32 [h, w]; `reconstruction`: uint8 [H, W, C].
     """
 
     about: About
@@ -105,14 +106,17 @@ class Evidence:
 
     @property
     def verdict(self) -> VerdictRecord:
-        """What the monitor said."""
+        """The verdict of the monitor."""
         return self.about.verdict
 
 
 def pack(
     kind: Kind, verdict_json: str, spec: InputSpec, frame: bytes, anomaly_map: NDArray[np.float32], rebuilt: Pixels
 ) -> bytes:
-    """One archive, the same bytes for the same arguments. The images are compressed already, so it is not."""
+    """Make a package from an image file, `anomaly_map` float32 [h, w] and `rebuilt` uint8 [H, W, C].
+
+    The same arguments give the same bytes. Nothing is compressed: the images are already.
+    """
     about = {
         "kind": kind,
         "verdict": json.loads(verdict_json),
@@ -135,16 +139,14 @@ def pack(
 
 
 def unpack(data: bytes) -> Evidence:
-    """The reverse of `pack`, for bytes that anybody may have sent. Raises EvidenceError, one line; never more memory
-    than the format allows.
-    """
+    """Read a package, which anybody may have sent. Raises EvidenceError; never takes more memory than the limits."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            about = About.model_validate_json(_member(archive, ABOUT, MAX_ABOUT))
+            about = About.model_validate_json(_member(archive, ABOUT, MAX_ABOUT_BYTES))
             height, width = about.anomaly_map
-            frame = _member(archive, FRAME, MAX_FRAME)
+            frame = _member(archive, FRAME, MAX_FRAME_BYTES)
             values = _member(archive, MAP, 4 * height * width)
-            png = _member(archive, RECONSTRUCTION, MAX_FRAME)
+            png = _member(archive, RECONSTRUCTION, MAX_FRAME_BYTES)
         if about.verdict.score is None:
             raise EvidenceError("evidence of a frame without a score")
         if len(values) != 4 * height * width:
@@ -159,27 +161,27 @@ def unpack(data: bytes) -> Evidence:
         raise EvidenceError(f"not a package of evidence ({_one_line(error)})") from None
     anomaly_map = np.frombuffer(values, "<f4").reshape(height, width).astype(np.float32)
     if not np.isfinite(anomaly_map).all():
-        raise EvidenceError("an anomaly map with values that are no numbers")
+        raise EvidenceError("an anomaly map with NaN or infinite values")
     return Evidence(about, frame, anomaly_map, rebuilt)
 
 
 def read_verdict(data: bytes) -> VerdictRecord:
-    """A verdict from its JSON. Raises EvidenceError."""
+    """Read a verdict from its JSON. Raises EvidenceError."""
     try:
-        return VerdictRecord.model_validate_json(data[:MAX_ABOUT])
+        return VerdictRecord.model_validate_json(data[:MAX_ABOUT_BYTES])
     except ValidationError as error:
         raise EvidenceError(f"a verdict: {describe(error)}") from None
 
 
 def describe(error: ValidationError) -> str:
-    """The first thing wrong, in one line; what was sent is not repeated."""
+    """The first error in one line, without the value that was sent."""
     first: Any = error.errors(include_input=False)[0]
     place = ".".join(str(part) for part in first["loc"])
     return _one_line(f"{place}: {first['msg']}" if place else first["msg"])
 
 
 def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
-    """A member's bytes, of which an archive may claim any number."""
+    """The bytes of a member. Raises EvidenceError beyond `limit`: an archive may claim any size."""
     with archive.open(name) as file:
         content = file.read(limit + 1)
     if len(content) > limit:
@@ -188,4 +190,4 @@ def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
 
 
 def _one_line(text: object) -> str:
-    return re.sub(r"\s+", " ", str(text))[:200]
+    return re.sub(r"\s+", " ", str(text))[:MAX_ERROR_LENGTH]

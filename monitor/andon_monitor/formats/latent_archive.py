@@ -1,12 +1,12 @@
-"""Archives of images as latent vectors: a model's decoder and a few dozen bytes give each picture back.
+"""Archives of images as latent vectors: from a few dozen bytes the model's decoder restores each picture.
 
-A latent vector's numbers are rounded to steps, and zstandard codes what is left of a few hundred of them at once. The
-steps are chosen so that rounding any one of the numbers changes a picture equally little: for a given number of bits
-that is the least change altogether (Gersho & Gray, "Vector Quantization and Signal Compression", 1992, section 8.3).
+The numbers of a latent vector are rounded to steps, and zstandard compresses a few hundred vectors at once. The steps
+are chosen so that rounding any of the numbers changes a picture equally little: for a given number of bits that is the
+least change altogether (Gersho & Gray, "Vector Quantization and Signal Compression", 1992, section 8.3).
 
     MAGIC, length and JSON of the header
     for each chunk: its length, its crc32, zstandard of (length and JSON of the names, byte planes of the numbers)
-    a length of zero, the sha256 of all before it
+    a length of zero, the sha256 of everything before it
 """
 
 import base64
@@ -31,20 +31,23 @@ from andon_monitor.model.autoencoder import Autoencoder
 from andon_monitor.model.imaging import Pixels
 
 MAGIC = b"ANDON-LATENTS-1\n"
-CHUNK = 256  # images coded at once: enough for the coder to learn their spread, few enough to keep in memory
-LEVEL = 19  # of zstandard; slower ones save less than one per cent here
-LARGEST_CHUNK = 64 * 2**20  # bytes that a chunk may unpack to: a damaged length must not fill the memory
-MOVED = 2.0  # grey levels that a number must move the picture by for its step to be measured
-FARTHEST = 1e4  # a number that moves no picture at this distance is not looked at by the decoder
+CHUNK_IMAGES = 256  # compressed at once: enough for zstandard to learn their statistics, few enough for the memory
+ZSTANDARD_LEVEL = 19  # slower levels save less than one per cent here
+MAX_CHUNK_BYTES = 64 * 2**20  # after decompression: a damaged length must not fill the memory
+# How many grey levels a number must change the picture by for its step to be measured.
+MIN_CHANGE = 2.0
+# The decoder does not use a number that changes no picture at this distance.
+MAX_DISTANCE = 1e4
+FIRST_DISTANCE, DISTANCE_FACTOR = 0.25, 4
 
 
 class ArchiveError(AndonError):
-    """An archive that is damaged or cut short."""
+    """An archive that is damaged or incomplete."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What an archive needs to be read: the model, by the sha256 of its weights, and the steps float32 [D]."""
+    """What is needed to read an archive: the model, by the sha256 of its weights, and the steps of its D numbers."""
 
     model: str
     weights_sha256: str
@@ -53,7 +56,7 @@ class Header:
 
     @classmethod
     def of(cls, part: Autoencoder, grain: float) -> "Header":
-        """For a model and a `grain`, the grey levels by which one step of any number changes a picture."""
+        """The header for a model; `grain`: the grey levels by which one step of any number changes a picture."""
         steps = (grain * sensitivity(part)).astype("<f4")
         return cls(part.card.name, part.card.weights_sha256, grain, base64.b64encode(steps.tobytes()).decode())
 
@@ -71,28 +74,28 @@ class Header:
 
 
 def sensitivity(part: Autoencoder) -> NDArray[np.float64]:
-    """How far each number of a latent vector goes to change the picture by one grey level: float64 [D].
+    """How far each number of a latent vector must change to change the picture by one grey level: float64 [D].
 
-    The change is the root of the mean square over the pixels, around the latent vector of a typical good part.
+    The change of a picture is the root mean square over its pixels, around the latent vector of a typical good part.
     """
     size = part.latent_size
     base = part.encode(part.model.golden_frames[:1])
     before = part.decode(base)[0].astype(np.float64)
-    distance = np.full(size, 0.25)
-    moved = np.zeros(size)
+    distance = np.full(size, FIRST_DISTANCE)
+    change = np.zeros(size)
     waiting = np.arange(size)
     while len(waiting):
         shifted = np.repeat(base, len(waiting), axis=0)
         shifted[np.arange(len(waiting)), waiting] += distance[waiting]
         after = part.decode(shifted).astype(np.float64)
-        moved[waiting] = np.sqrt(np.square(after - before).mean(axis=(1, 2, 3)))
-        waiting = waiting[(moved[waiting] < MOVED) & (distance[waiting] < FARTHEST)]
-        distance[waiting] *= 4
-    return distance / np.maximum(moved, MOVED / 4)
+        change[waiting] = np.sqrt(np.square(after - before).mean(axis=(1, 2, 3)))
+        waiting = waiting[(change[waiting] < MIN_CHANGE) & (distance[waiting] < MAX_DISTANCE)]
+        distance[waiting] *= DISTANCE_FACTOR
+    return distance / np.maximum(change, MIN_CHANGE / 4)
 
 
 class ArchiveWriter:
-    """Writes an archive to an open file; `finish` makes it whole."""
+    """Writes an archive to an open file; it is complete after `finish`."""
 
     def __init__(self, file: BinaryIO, header: Header) -> None:
         self.count = 0
@@ -110,22 +113,22 @@ class ArchiveWriter:
         self._names.append(name)
         self._latents.append(latent)
         self.count += 1
-        if len(self._names) == CHUNK:
+        if len(self._names) == CHUNK_IMAGES:
             self.flush()
 
     def flush(self) -> None:
-        """Write the images that wait for a chunk to fill."""
+        """Write the images that wait for a full chunk."""
         if self._names:
             names = json.dumps(self._names, ensure_ascii=False).encode()
             rounded = np.rint(np.stack(self._latents) / self._steps).astype(np.int32)
             content = struct.pack("<I", len(names)) + names + _planes(rounded)
-            coded = zstandard.ZstdCompressor(level=LEVEL).compress(content)
+            coded = zstandard.ZstdCompressor(level=ZSTANDARD_LEVEL).compress(content)
             self._put(struct.pack("<II", len(coded), zlib.crc32(coded)) + coded)
             self._file.flush()
             self._names, self._latents = [], []
 
     def finish(self) -> None:
-        """Write the end, without which an archive counts as cut short."""
+        """Write the end, without which an archive counts as incomplete."""
         self.flush()
         self._put(struct.pack("<I", 0))
         self._file.write(self._digest.digest())
@@ -138,7 +141,7 @@ class ArchiveWriter:
 
 
 class Archive:
-    """An archive to be read. Raises UsageError (no such file, no archive) and ArchiveError (damaged, cut short)."""
+    """An archive to read. Raises UsageError (no such file, no archive) and ArchiveError (damaged, incomplete)."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -149,17 +152,17 @@ class Archive:
         if not self._content.startswith(MAGIC):
             raise UsageError(f"{path}: not an archive of latent vectors; give one made by andon-trainer compress")
         whole, digest = self._content[:-32], self._content[-32:]
-        # What a crash left of a monitor's history has no end yet: chunk after chunk is checked instead.
+        # A crash leaves a history without its end: then the checksum of each chunk is checked instead.
         self.unfinished = path.suffix == PART
         if not self.unfinished and hashlib.sha256(whole).digest() != digest:
-            raise ArchiveError(f"{path}: damaged or cut short: its checksum does not hold; nothing was unpacked")
+            raise ArchiveError(f"{path}: damaged or cut short: its checksum does not match; nothing was unpacked")
         self._file = io.BytesIO(self._content if self.unfinished else whole)
         self._file.seek(len(MAGIC))
         self.header = Header(**json.loads(self._take(self._number())))
         self._start = self._file.tell()
 
     def __iter__(self) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
-        """Names [N] and latents float32 [N, D], one chunk after the other, as far as an unfinished archive goes."""
+        """Names [N] and latent vectors float32 [N, D], chunk by chunk; of an unfinished archive the complete chunks."""
         try:
             yield from self._chunks()
         except ArchiveError:
@@ -173,8 +176,8 @@ class Archive:
             crc = self._number()
             coded = self._take(length)
             if zlib.crc32(coded) != crc:
-                raise ArchiveError(f"{self.path}: damaged: a chunk's checksum does not hold")
-            content = zstandard.ZstdDecompressor().decompress(coded, max_output_size=LARGEST_CHUNK)
+                raise ArchiveError(f"{self.path}: damaged: the checksum of a chunk does not match")
+            content = zstandard.ZstdDecompressor().decompress(coded, max_output_size=MAX_CHUNK_BYTES)
             (size,) = struct.unpack_from("<I", content)
             names = json.loads(content[4 : 4 + size])
             yield names, _from_planes(content[4 + size :], len(names)) * steps
@@ -186,15 +189,15 @@ class Archive:
     def _take(self, size: int) -> bytes:
         data = self._file.read(size)
         if len(data) != size:
-            raise ArchiveError(f"{self.path}: damaged: {size} bytes should follow, {len(data)} do")
+            raise ArchiveError(f"{self.path}: damaged: {size} bytes expected, {len(data)} found")
         return data
 
 
 def compress(part: Autoencoder, images: Iterable[tuple[str, Pixels]], file: BinaryIO, grain: float) -> ArchiveWriter:
-    """Write frames uint8 [H, W, C], each under a name, to an open file. Returns the finished writer, for figures."""
+    """Write frames uint8 [H, W, C], each under a name, to an open file. Returns the finished writer, for its counts."""
     writer = ArchiveWriter(file, Header.of(part, grain))
     waiting = iter(images)
-    while chunk := list(islice(waiting, CHUNK)):
+    while chunk := list(islice(waiting, CHUNK_IMAGES)):
         latents = part.encode(np.stack([frame for _, frame in chunk]))
         for (name, _), latent in zip(chunk, latents, strict=True):
             writer.add(name, latent)
@@ -203,9 +206,9 @@ def compress(part: Autoencoder, images: Iterable[tuple[str, Pixels]], file: Bina
 
 
 def picture_paths(names: Sequence[str], taken: set[str], path: Path) -> list[PurePosixPath]:
-    """Where the pictures of an archive go, below a folder; names that come again are numbered.
+    """Paths for the pictures of an archive, relative to a folder; repeated names are numbered.
 
-    `taken` grows by them. Raises ArchiveError for a name that leads out of the folder.
+    They are added to `taken`. Raises ArchiveError for a name that leads out of the folder.
     """
     places = []
     for name in names:
@@ -222,7 +225,7 @@ def picture_paths(names: Sequence[str], taken: set[str], path: Path) -> list[Pur
 
 
 def _planes(numbers: NDArray[np.int32]) -> bytes:
-    """Integers [N, D] column by column, low bytes first: what is alike lies together. Signs go into the lowest bit."""
+    """Integers [N, D] column by column, low bytes first: similar bytes are neighbours. The lowest bit is the sign."""
     folded = ((numbers << 1) ^ (numbers >> 31)).astype("<u4")
     return np.ascontiguousarray(folded.T).view(np.uint8).reshape(-1, 4).T.tobytes()
 

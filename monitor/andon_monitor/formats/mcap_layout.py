@@ -1,10 +1,10 @@
-"""What lies in a recording, message by message.
+"""The messages in a recording.
 
-    /cameras/NAME     foxglove.CompressedImage (protobuf): the image as it came, which common viewers show
-    /andon/frames     JSON, right before each image and with its log time and sequence: all else known about the frame
-    /andon/verdicts   JSON: the verdicts that the line gave
+    /cameras/NAME     foxglove.CompressedImage (protobuf): the unchanged image file, which common viewers show
+    /andon/frames     JSON, right before each image, with its log time and sequence: everything else about the frame
+    /andon/verdicts   JSON: the verdicts of the monitor
 
-Log time is capture time, in nanoseconds since 1970; the order in the file is the order in which frames came.
+Log time is capture time, in nanoseconds since 1970. Messages are in the order in which the frames arrived.
 """
 
 import base64
@@ -17,6 +17,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from mcap.records import Channel, Schema
 from mcap.well_known import MessageEncoding
 
+from andon_monitor.common.image_formats import detect
 from andon_monitor.inspection.frames import Frame, Position
 
 SUFFIX = ".mcap"
@@ -26,22 +27,14 @@ FRAMES = "/andon/frames"
 VERDICTS = "/andon/verdicts"
 IMAGE = "foxglove.CompressedImage"
 
-# As Foxglove calls them; it shows the first three.
-FORMATS = (
-    (b"\xff\xd8\xff", "jpeg"),
-    (b"\x89PNG\r\n\x1a\n", "png"),
-    (b"RIFF", "webp"),
-    (b"BM", "bmp"),
-    (b"II*\x00", "tiff"),
-    (b"MM\x00*", "tiff"),
-)
-LATEST_NS = 2**64 - 1
+UNKNOWN_FORMAT = "unknown"
+MAX_TIME_NS = 2**64 - 1
 SECOND_NS = 1_000_000_000
 
 FRAME_SCHEMA = {
     "type": "object",
     "title": "andon.Frame",
-    "description": "What is known about the image that follows; key and header values are base64.",
+    "description": "Everything about the image that follows; key and header values are base64.",
     "properties": {
         "camera": {"type": "string"},
         "captured_at": {"type": "number", "description": "seconds since 1970-01-01 UTC"},
@@ -59,17 +52,17 @@ VERDICT_SCHEMA = {"type": "object", "title": "andon.Verdict"}
 
 
 def is_image(channel: Channel, schema: Schema | None) -> bool:
-    """Whether a channel's messages are images that we read; other programs also write them as JSON or ROS messages."""
+    """Whether a channel has images that we read; other programs also write them as JSON or ROS messages."""
     return schema is not None and schema.name == IMAGE and channel.message_encoding == MessageEncoding.Protobuf
 
 
 def log_time(captured_at: float) -> int:
-    """Seconds since 1970 in nanoseconds, as far as MCAP can say them: from 1970 to 2554."""
-    return min(max(0, round(captured_at * SECOND_NS)), LATEST_NS)
+    """Seconds since 1970 in nanoseconds, limited to what MCAP can hold: from 1970 to 2554."""
+    return min(max(0, round(captured_at * SECOND_NS)), MAX_TIME_NS)
 
 
 def pack_facts(frame: Frame) -> bytes:
-    """All that is known about a frame but its image, as JSON; the reverse of `unpack_frame`, exactly."""
+    """Everything about a frame but its image, as JSON. `unpack_frame` restores it exactly."""
     place = frame.position
     facts: dict[str, Any] = {
         "camera": frame.camera,
@@ -88,10 +81,11 @@ def pack_facts(frame: Frame) -> bytes:
 
 def pack_image(frame: Frame) -> bytes:
     """The image as a foxglove.CompressedImage."""
-    kind = next((name for start, name in FORMATS if frame.data.startswith(start)), "unknown")
+    known = detect(frame.data)
+    name = known.name if known else UNKNOWN_FORMAT
     nanoseconds = log_time(frame.captured_at)
     stamp = Timestamp(seconds=nanoseconds // SECOND_NS, nanos=nanoseconds % SECOND_NS)
-    image = CompressedImage(timestamp=stamp, frame_id=frame.camera, data=frame.data, format=kind)
+    image = CompressedImage(timestamp=stamp, frame_id=frame.camera, data=frame.data, format=name)
     return image.SerializeToString()
 
 
@@ -109,12 +103,12 @@ def unpack_frame(facts: bytes, image: bytes) -> Frame:
             key=base64.b64decode(known["key"]) if "key" in known else None,
             headers=tuple((name, base64.b64decode(value)) for name, value in known["headers"]),
         )
-    except Exception as error:  # json, protobuf and base64 each raise their own
-        raise ValueError(f"not a frame as andon records it ({error})") from None
+    except Exception as error:  # json, protobuf and base64 raise different ones
+        raise ValueError(f"not a frame that andon recorded ({error})") from None
 
 
 def unpack_foreign(topic: str, position: Position, log_time_ns: int, data: bytes) -> Frame:
-    """The frame in an image that another program recorded: its camera is the topic. Raises ValueError."""
+    """The frame of an image that another program recorded; its camera is named by the topic. Raises ValueError."""
     try:
         image = CompressedImage.FromString(data)
     except Exception as error:  # protobuf's DecodeError differs between its implementations
@@ -125,5 +119,5 @@ def unpack_foreign(topic: str, position: Position, log_time_ns: int, data: bytes
 
 
 def _text(data: bytes) -> str:
-    """Bytes as base64, as a key or header need not be text."""
+    """Bytes in base64: a key or header need not be text."""
     return base64.b64encode(data).decode("ascii")

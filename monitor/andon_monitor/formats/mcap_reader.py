@@ -1,4 +1,4 @@
-"""Recordings read however damaged: every chunk that is whole comes back, and nothing that is not."""
+"""Reading of recordings, damaged ones too: every intact chunk is read, and nothing else."""
 
 import io
 import re
@@ -21,10 +21,11 @@ from andon_monitor.formats.mcap_layout import is_image
 
 HEAD = struct.Struct("<BQ")  # opcode and length of a record's body
 CHUNK_HEAD = struct.Struct("<QQQII")  # first and last time, size, checksum, length of the compression's name
-MAX_RECORD = 2**30  # a longer one is a length that was damaged; ours are about a mebibyte
-FOOTER_BYTES = HEAD.size + 20
-# What may stand between the header and the end of the data, chunks apart.
-PLAIN = (
+MAX_RECORD_BYTES = 2**30  # ours have about a mebibyte: a greater length is damaged
+FOOTER_BODY_BYTES = 20
+FOOTER_BYTES = HEAD.size + FOOTER_BODY_BYTES
+# Records that may stand between the header and the end of the data, in addition to chunks.
+OUTSIDE_CHUNKS = (
     Opcode.HEADER,
     Opcode.SCHEMA,
     Opcode.CHANNEL,
@@ -33,32 +34,32 @@ PLAIN = (
     Opcode.ATTACHMENT,
 )
 DATA_END_BYTES = 4
-# The beginning of a chunk: its opcode, a length below 2**40, times, size, checksum, the name of a compression.
+# The start of a chunk: its opcode, a length below 2**40, times, size, checksum, the name of a compression.
 CHUNK_START = re.compile(rb"\x06.{5}\x00{3}.{28}(?:\x00{4}|\x04\x00{3}zstd|\x03\x00{3}lz4)", re.DOTALL)
-WINDOW = 2**22  # bytes looked through at once for the next chunk
-OVERLAP = 64  # more than CHUNK_START can match
+WINDOW_BYTES = 2**22  # searched at once for the next chunk
+OVERLAP_BYTES = 64  # of two windows: more than CHUNK_START can match
 
 
 @dataclass
 class Damage:
-    """What of a file cannot be read: `stretches` of `size` bytes in all.
+    """What of a file cannot be read.
 
-    `unfinished`: its end is missing, as after a crash. `beside`: something outside the chunks has changed, such as the
-    index. `lost` is the number of frames in the stretches, None where the index that would say it is lost too.
-    `unreadable` counts messages in whole chunks that are not what their channel says.
+    `stretches`, `size`: the number of damaged parts and their bytes; `lost`: the frames in them, None where the index
+    is lost too. `unfinished`: the end is missing, as after a crash. `outside_chunks`: something other than chunks has
+    changed, such as the index. `unreadable`: messages in intact chunks that are not what their channel says.
     """
 
     stretches: int = 0
     size: int = 0
     unfinished: bool = False
-    beside: bool = False
+    outside_chunks: bool = False
     lost: int | None = None
     unreadable: int = 0
 
     @property
     def found(self) -> bool:
-        """Whether there is any."""
-        return bool(self.stretches or self.unfinished or self.beside or self.unreadable)
+        """Whether there is any damage."""
+        return bool(self.stretches or self.unfinished or self.outside_chunks or self.unreadable)
 
     def __str__(self) -> str:
         parts = []
@@ -68,7 +69,7 @@ class Damage:
             parts.append(f"{self.stretches} stretch{plural} of {self.size} bytes with {lost} cannot be read")
         if self.unfinished:
             parts.append("its end is missing, as after a crash")
-        if self.beside:
+        if self.outside_chunks:
             parts.append("bytes outside of chunks have changed")
         if self.unreadable:
             parts.append(f"{self.unreadable} messages are not what they should be")
@@ -77,7 +78,7 @@ class Damage:
 
 @dataclass(frozen=True)
 class Index:
-    """What the end of a file says about it, where its checksum holds; times in nanoseconds since 1970."""
+    """The number of frames and the times of the first and last message (ns since 1970), from the end of a file."""
 
     frames: int
     first: int
@@ -86,17 +87,17 @@ class Index:
 
 @dataclass
 class Content:
-    """What came out of one chunk, or stood outside of chunks, in its order."""
+    """Messages and metadata of one chunk, or between chunks, in their order."""
 
     messages: list[tuple[Channel, Schema | None, Message]] = field(default_factory=list)
     metadata: list[Metadata] = field(default_factory=list)
 
 
 class RecordingFile:
-    """An MCAP file, read from its beginning to its end in constant memory.
+    """An MCAP file, read from start to end in constant memory.
 
-    `damage` is complete once `contents` has been read to its end. Raises UsageError (not there, not an MCAP file) and,
-    while it is read, SourceError (the medium fails).
+    `damage` is complete once `contents` has ended. Raises UsageError (no such file, not an MCAP file) and, during
+    reading, SourceError (the medium fails).
     """
 
     def __init__(self, path: Path) -> None:
@@ -115,17 +116,17 @@ class RecordingFile:
             if self.index is None and self._next_chunk(0) is None:
                 self._file.close()
                 raise UsageError(f"{path}: not an MCAP recording")
-            self.damage.beside = True
+            self.damage.outside_chunks = True
         self._checksum = zlib.crc32(start)
         self._schemas: dict[int, Schema] = {}
         self._channels: dict[int, Channel] = {}
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
     def contents(self) -> Iterator[Content]:
-        """What the file holds, chunk by chunk."""
+        """The content of the file, chunk by chunk. Raises SourceError."""
         try:
             yield from self._contents()
         except OSError as error:
@@ -149,11 +150,14 @@ class RecordingFile:
             opcode, body, parsed = record
             if opcode == Opcode.DATA_END:
                 checksum = int.from_bytes(body, "little")
-                # With a stretch lost, it must differ; without, something has changed that nothing else checks.
+                # Where a part is lost it must differ; otherwise something has changed that has no checksum of its own.
                 if not self.damage.stretches and checksum not in (0, self._checksum):
-                    self.damage.beside = True
+                    self.damage.outside_chunks = True
                 if not self._whole_end:
-                    self.damage.unfinished, self.damage.beside = not self._closed, self.damage.beside or self._closed
+                    self.damage.unfinished, self.damage.outside_chunks = (
+                        not self._closed,
+                        self.damage.outside_chunks or self._closed,
+                    )
                 break
             self._checksum = zlib.crc32(body, zlib.crc32(HEAD.pack(opcode, len(body)), self._checksum))
             place += HEAD.size + len(body)
@@ -183,13 +187,13 @@ class RecordingFile:
         return content
 
     def _record_at(self, place: int) -> tuple[int, bytes, list[McapRecord]] | None:
-        """The record at a place, taken apart; None where there is none, or none that is whole."""
+        """Opcode, body and parsed records of the record at a place; None where there is no intact one."""
         self._file.seek(place)
         head = self._file.read(HEAD.size)
         if len(head) < HEAD.size:
             return None
         opcode, length = HEAD.unpack(head)
-        if length > min(MAX_RECORD, self._size - place - HEAD.size):
+        if length > min(MAX_RECORD_BYTES, self._size - place - HEAD.size):
             return None
         body = self._file.read(length)
         if len(body) < length:
@@ -198,8 +202,8 @@ class RecordingFile:
             records = _open_chunk(body)
             self._chunked = self._chunked or records is not None
         elif opcode == Opcode.MESSAGE and not self._chunked and not self.damage.stretches:
-            records = _parse_plain(opcode, body)  # by a program that makes no chunks: only their sum is checked
-        elif opcode in PLAIN:
+            records = _parse_plain(opcode, body)  # of a file without chunks: one checksum covers all of them
+        elif opcode in OUTSIDE_CHUNKS:
             records = _parse_plain(opcode, body)
         elif opcode == Opcode.DATA_END and length == DATA_END_BYTES:
             records = []
@@ -208,26 +212,26 @@ class RecordingFile:
         return None if records is None else (opcode, body, records)
 
     def _next_chunk(self, place: int) -> int | None:
-        """Where the next whole chunk begins, at `place` or later."""
+        """Where the next intact chunk starts, at `place` or later."""
         while place < self._size:
             self._file.seek(place)
-            window = self._file.read(WINDOW)
+            window = self._file.read(WINDOW_BYTES)
             for match in CHUNK_START.finditer(window):
                 if self._record_at(place + match.start()) is not None:
                     return place + match.start()
-            if len(window) < WINDOW:
+            if len(window) < WINDOW_BYTES:
                 return None
-            place += WINDOW - OVERLAP
+            place += WINDOW_BYTES - OVERLAP_BYTES
         return None
 
     @property
     def _closed(self) -> bool:
-        """Whether the file ends as one that was written to its end does."""
+        """Whether the file ends like one that was closed."""
         self._file.seek(max(0, self._size - len(MCAP0_MAGIC)))
         return self._file.read() == MCAP0_MAGIC
 
     def _read_end(self) -> tuple[bool, Index | None]:
-        """Whether the file's end is whole, and what its summary says, where its writer made one."""
+        """Whether the end of the file is intact, and its summary where it has one."""
         tail = FOOTER_BYTES + len(MCAP0_MAGIC)
         if self._size < tail:
             return False, None
@@ -236,8 +240,8 @@ class RecordingFile:
         opcode, length = HEAD.unpack_from(footer)
         start, _, checksum = struct.unpack_from("<QQI", footer, HEAD.size)
         start = start or self._size - tail  # no summary
-        whole = opcode == Opcode.FOOTER and length == 20 and footer.endswith(MCAP0_MAGIC)
-        if not whole or not 0 < start <= self._size - tail or self._size - start > MAX_RECORD:
+        whole = opcode == Opcode.FOOTER and length == FOOTER_BODY_BYTES and footer.endswith(MCAP0_MAGIC)
+        if not whole or not 0 < start <= self._size - tail or self._size - start > MAX_RECORD_BYTES:
             return False, None
         self._file.seek(start)
         summary = self._file.read(self._size - tail - start)
@@ -250,19 +254,19 @@ class RecordingFile:
 
 
 def _open_chunk(body: bytes) -> list[McapRecord] | None:
-    """The records of a chunk whose lengths fit together and whose checksum holds, else None."""
+    """The records of a chunk whose lengths and checksum are right, else None."""
     try:
         stream = ReadDataStream(io.BytesIO(body))
         chunk = Chunk.read(stream)
         if stream.count != len(body) or len(chunk.data) != len(body) - CHUNK_HEAD.size - len(chunk.compression) - 8:
             return None
         return breakup_chunk(chunk, validate_crc=True)
-    except Exception:  # each decompressor has errors of its own, and damaged bytes can raise nearly anything
+    except Exception:  # each decompressor has errors of its own, and damaged bytes may raise nearly any
         return None
 
 
 def _parse_plain(opcode: int, body: bytes) -> list[McapRecord] | None:
-    """A record outside of chunks: whole where writing what was read gives the same bytes again, else None."""
+    """A record outside of chunks. It is intact where writing it gives the same bytes, else None."""
     try:
         record = next(StreamReader(io.BytesIO(HEAD.pack(opcode, len(body)) + body), skip_magic=True).records)
         builder = RecordBuilder()

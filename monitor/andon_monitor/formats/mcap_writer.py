@@ -1,4 +1,4 @@
-"""Recordings written so that a crash costs a second of them at most."""
+"""Writing of recordings: a crash loses one second of them at most."""
 
 import json
 import os
@@ -29,23 +29,24 @@ from andon_monitor.formats.mcap_layout import (
 )
 from andon_monitor.inspection.frames import Frame
 
-# What a flipped byte costs is a chunk, what a crash costs is the chunk begun: a few frames, or a second of them.
+# A changed byte loses a chunk, a crash the chunk that is open: a few frames, or those of a second.
 CHUNK_BYTES = 2**18
 CHUNK_SECONDS = 1.0
-SYNC_SECONDS = 5.0  # a power cut costs as much; a kill costs no more than the chunk begun
-UNBOUNDED = 2**62  # chunks are ended here and not by the library, so that a frame is never apart from its facts
-MAX_CAMERAS = 1000  # a camera's name comes from a message: invented ones must not fill the file with channels
-OTHERS = f"{CAMERAS}other"
+SYNC_SECONDS = 5.0  # a power cut loses this much; the end of the process only the open chunk
+# We end the chunks and not the library, so that a frame is in the same chunk as its facts.
+UNLIMITED_BYTES = 2**62
+MAX_CAMERAS = 1000  # names come from messages: invented ones must not fill the file with channels
+OTHER_CAMERAS = f"{CAMERAS}other"
 
 
 class McapFile:
-    """An MCAP file that is being written: chunks with checksums, each of which can be read without the others.
+    """An MCAP file to write: chunks with checksums, each of which can be read without the others.
 
-    It is written as `<name>.part`, or `part`, and gets its name when it is closed. What `flush` has handed to the
-    system survives the process; `andon_monitor.formats.mcap_reader` reads it with or without its end. Chunks are not
-    compressed: images are.
+    It is written as `<name>.part`, or `part`, and renamed when it is closed. What `flush` has written survives the end
+    of the process; `andon_monitor.formats.mcap_reader` also reads files without their end. Chunks are not compressed:
+    images are already.
 
-    Raises UsageError (there is such a file already) and OutputError (cannot be written).
+    Raises UsageError (the file exists) and OutputError (it cannot be written).
     """
 
     def __init__(self, path: Path, part: Path | None = None) -> None:
@@ -54,37 +55,39 @@ class McapFile:
         self._part = part or part_of(path)
         for taken in (path, self._part):
             if taken.exists():
-                raise UsageError(f"{taken}: is there already, and a recording is never overwritten; give another name")
+                raise UsageError(f"{taken}: exists, and a recording is never overwritten; give another name")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._part.open("xb")
         except OSError as error:
             raise UsageError(f"{path}: cannot be written ({error.strerror})") from None
-        self._writer = Writer(self._file, chunk_size=UNBOUNDED, compression=CompressionType.NONE, enable_data_crcs=True)
+        self._writer = Writer(
+            self._file, chunk_size=UNLIMITED_BYTES, compression=CompressionType.NONE, enable_data_crcs=True
+        )
         self._chunk = OpenChunk(self._writer)
         self._schemas: list[Schema] = []
         self._channels: list[Channel] = []
         self._written = 0
-        self._began = self._synced = time.monotonic()
+        self._chunk_began = self._synced = time.monotonic()
         self._guarded(lambda: self._writer.start(PROFILE))
 
     @property
     def size(self) -> int:
-        """Bytes in the file, those of the chunk begun included; its index comes on top when it is closed."""
+        """Bytes in the file and the open chunk; closing adds the index."""
         return self._written + self._chunk.size
 
     def add_metadata(self, name: str, facts: Mapping[str, str]) -> None:
-        """A record of facts about the whole file."""
+        """Add a record of facts about the whole file."""
         self._guarded(lambda: self._writer.add_metadata(name, dict(facts)))
 
     def add_schema(self, name: str, encoding: str, data: bytes) -> int:
-        """Make a schema known; its id."""
+        """Add a schema; returns its id."""
         number = self._writer.register_schema(name, encoding, data)
         self._schemas.append(Schema(id=number, name=name, encoding=encoding, data=data))
         return number
 
     def add_channel(self, topic: str, encoding: str, schema: int, facts: Mapping[str, str] | None = None) -> int:
-        """Make a channel known; its id."""
+        """Add a channel of a schema; returns its id."""
         number = self._writer.register_channel(topic, encoding, schema, dict(facts or {}))
         self._channels.append(
             Channel(id=number, topic=topic, message_encoding=encoding, schema_id=schema, metadata=dict(facts or {}))
@@ -92,19 +95,19 @@ class McapFile:
         return number
 
     def add(self, channel: int, data: bytes, time_ns: int, sequence: int = 0, published_ns: int | None = None) -> None:
-        """A message; it is written with its chunk."""
+        """Add a message to the open chunk; times in nanoseconds since 1970."""
         published = time_ns if published_ns is None else published_ns
         self._writer.add_message(channel, time_ns, data, published, sequence % 2**32)
         self.messages += 1
 
     def flush_if_due(self) -> None:
-        """End the chunk where it is large or old enough."""
-        if self._chunk.size >= CHUNK_BYTES or time.monotonic() - self._began >= CHUNK_SECONDS:
+        """Write the open chunk where it is large or old enough."""
+        if self._chunk.size >= CHUNK_BYTES or time.monotonic() - self._chunk_began >= CHUNK_SECONDS:
             self.flush()
 
     def flush(self) -> None:
-        """End the chunk: what has been added so far can be read from now on, whatever happens to this process."""
-        self._began = time.monotonic()
+        """Write the open chunk: its messages can be read from now on, whatever happens to this process."""
+        self._chunk_began = time.monotonic()
         if not self._chunk.messages:
             return
         self._guarded(self._writer.flush)
@@ -113,12 +116,12 @@ class McapFile:
         for channel in self._channels:
             self._chunk.add_channel(channel)
         self._written = self._file.tell()
-        if self._began - self._synced >= SYNC_SECONDS:
+        if self._chunk_began - self._synced >= SYNC_SECONDS:
             self._guarded(lambda: os.fsync(self._file.fileno()))
-            self._synced = self._began
+            self._synced = self._chunk_began
 
     def close(self) -> None:
-        """Write the index, make all of it durable and give the file its name."""
+        """Write the index, make the file durable and give it its name."""
         self.flush()
 
         def finish() -> None:
@@ -143,7 +146,7 @@ class McapFile:
 
 
 class RecordingWriter:
-    """Frames and verdicts into one file; see `layout`. `origin` says where they come from, for people."""
+    """Writes frames and verdicts into one file, see `mcap_layout`. `origin`: for people, where they come from."""
 
     def __init__(self, path: Path, origin: Mapping[str, str]) -> None:
         self.file = McapFile(path)
@@ -165,7 +168,7 @@ class RecordingWriter:
         self.file.flush_if_due()
 
     def write_verdict(self, verdict: bytes, given_at: float) -> None:
-        """Add a verdict as it was sent; `given_at` in seconds since 1970. Raises OutputError."""
+        """Add the JSON of a verdict; `given_at` in seconds since 1970. Raises OutputError."""
         if self._verdicts is None:
             self._verdicts = self._json_channel(VERDICTS, VERDICT_SCHEMA)
         self.file.add(self._verdicts, verdict, log_time(given_at))
@@ -174,7 +177,7 @@ class RecordingWriter:
     def _channel(self, camera: str) -> int:
         topic = f"{CAMERAS}{camera}"
         if topic not in self._cameras and len(self._cameras) >= MAX_CAMERAS:
-            topic = OTHERS
+            topic = OTHER_CAMERAS
         if topic not in self._cameras:
             self._cameras[topic] = self.file.add_channel(topic, MessageEncoding.Protobuf, self._image)
         return self._cameras[topic]

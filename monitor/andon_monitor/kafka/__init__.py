@@ -1,5 +1,5 @@
-"""Apache Kafka: frames in, verdicts and dead letters out (contracts 3 and 4).
+"""Apache Kafka: frames in, verdicts and dead letters out.
 
-`address` and `connection` say whom to talk to, `messages` what is said, `ledger` which frames are whose, `source`,
-`delivery` and `sinks` move them, `topics` makes topics, `checking` tries it all, `publishing` puts cameras' frames in.
+In: `source` in a consumer group (`membership`, `ledger`, `commits`, `lag`), `tap` without one. Out: `sinks` at least
+once, `transactions` exactly once, `publishing` for cameras. `endpoints` opens what the settings name.
 """

@@ -1,4 +1,4 @@
-"""What `andon-monitor check` finds out about Kafka: it connects, looks, and changes nothing."""
+"""The Kafka part of `andon-monitor check`: it connects, reads, and changes nothing."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,11 +14,11 @@ from andon_monitor.kafka.diagnosis import diagnose
 from andon_monitor.kafka.endpoints import check_exactly_once, dead_letters_of
 from andon_monitor.settings.groups import KafkaSettings, Settings
 
-Finding = tuple[str, bool, str]  # what was tried, whether it would work, one line
+Finding = tuple[str, bool, str]  # what was checked, whether it passed, one line
 
 
 def check_kafka(settings: Settings) -> Iterator[Finding]:
-    """The connection, then each topic: is it there, may we use it, do its limits fit ours and each other."""
+    """Check the connection, then each topic: whether it exists, we may use it, and its limits fit the settings."""
     roles = {"source": settings.source.uri, "output.verdicts": settings.output.verdicts}
     try:
         check_exactly_once(settings)
@@ -37,8 +37,8 @@ def check_kafka(settings: Settings) -> Iterator[Finding]:
         yield (
             "kafka.sizes",
             False,
-            f"{addresses['output.dead_letters'].topic} takes {letters} bytes a message, {addresses['source'].topic} "
-            f"{frames}: a dead letter must fit where its frame did; raise max.message.bytes of the former",
+            f"{addresses['output.dead_letters'].topic} takes messages of {letters} bytes, {addresses['source'].topic} "
+            f"of {frames}: a dead letter is as large as its frame; raise max.message.bytes of the former",
         )
 
 
@@ -71,7 +71,7 @@ def _check_topic(
         topic = admin.describe_topics([address.topic])[0]
         error = kafka_errors.for_code(topic["error_code"])
         if error is kafka_errors.UnknownTopicOrPartitionError:
-            return role, False, f"{address}: no such topic; andon-monitor topics makes it"
+            return role, False, f"{address}: no such topic; create it with andon-monitor topics"
         if issubclass(error, kafka_errors.AuthorizationError):
             return role, False, f"{address}: no permission to see this topic; the user needs {wanted} and DESCRIBE"
         operations = {getattr(operation, "name", str(operation)) for operation in topic["authorized_operations"] or ()}
@@ -79,10 +79,10 @@ def _check_topic(
             return role, False, f"{address}: no permission; the user needs {wanted} on this topic"
         limit = _max_message_bytes(admin, address.topic)
     except kafka_errors.KafkaError as error:
-        return role, False, f"{address}: cannot be looked at ({describe(error)})"
-    said = f"{address}, {len(topic['partitions'])} partitions"
+        return role, False, f"{address}: cannot be checked ({describe(error)})"
+    detail = f"{address}, {len(topic['partitions'])} partitions"
     if limit is None:
-        return role, True, said + ", its size limit may not be read"
+        return role, True, detail + ", no permission to read its size limit"
     limits[role] = limit
     if role == "source" and limit > settings.max_message_bytes:
         return (
@@ -91,7 +91,7 @@ def _check_topic(
             f"{address}: takes messages of {limit} bytes, kafka.max_message_bytes is {settings.max_message_bytes}: "
             f"set that to {limit}",
         )
-    return role, True, f"{said}, messages up to {limit} bytes"
+    return role, True, f"{detail}, messages up to {limit} bytes"
 
 
 def _max_message_bytes(admin: KafkaAdminClient, topic: str) -> int | None:
@@ -113,5 +113,5 @@ def _check_group(admin: KafkaAdminClient, settings: KafkaSettings) -> Finding:
     except kafka_errors.GroupAuthorizationFailedError:
         return "kafka.group_id", False, f"{settings.group_id}: no permission; the user needs READ on this group"
     except kafka_errors.KafkaError as error:
-        return "kafka.group_id", False, f"{settings.group_id}: cannot be looked at ({describe(error)})"
+        return "kafka.group_id", False, f"{settings.group_id}: cannot be checked ({describe(error)})"
     return "kafka.group_id", True, settings.group_id

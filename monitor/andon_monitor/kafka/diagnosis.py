@@ -1,4 +1,4 @@
-"""Why a cluster cannot be reached: address, TLS, user. kafka-python says `Unable to bootstrap` to all of it."""
+"""Why a cluster cannot be reached: address, TLS or user. kafka-python says `Unable to bootstrap` in every case."""
 
 import logging
 import re
@@ -14,40 +14,40 @@ from andon_monitor.kafka.connection import client_options, tls_context, uses_sas
 from andon_monitor.settings.groups import KafkaSettings
 
 CONNECT_SECONDS = 3.0
-LOGIN_MS = (2_000, 4_000, 8_000)
-# The client's log of a server that told its version, as only a Kafka does, and cut the connection while it logged in.
-HUNG_UP = re.compile(r"broker_version=\(\d.*socket disconnected", re.DOTALL)
+LOGIN_TIMEOUTS_MS = (2_000, 4_000, 8_000)  # one attempt each
+# The client's log about a server that sent its version, as only Kafka does, and closed the connection during the login.
+DISCONNECTED_AT_LOGIN = re.compile(r"broker_version=\(\d.*socket disconnected", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One line; `may_pass` where waiting may help."""
+    """What is wrong, in one line; `may_pass` where waiting may help."""
 
     message: str
     may_pass: bool
 
 
 def diagnose(address: Address, settings: KafkaSettings) -> Fault | None:
-    """What stands between us and the cluster, None where nothing does. Raises UsageError for a wrong setting."""
+    """Try to connect; returns what prevents it, None where it works. Raises UsageError for a wrong setting."""
     options = client_options(settings, address)
     faults = [_try_server(server, settings) for server in address.servers]
     if all(faults):
         return next((fault for fault in faults if fault and not fault.may_pass), faults[0])
-    # A client that is refused keeps trying until its time is up, and only its log says why.
-    hung_up = uses_sasl(settings)
-    for milliseconds in LOGIN_MS:
-        with _Listening() as said:
+    # A client whose login is refused retries until its timeout, and only its log says why.
+    disconnected = uses_sasl(settings)
+    for milliseconds in LOGIN_TIMEOUTS_MS:
+        with _CapturedLog() as captured:
             try:
                 KafkaAdminClient(**options, bootstrap_timeout_ms=milliseconds).close()
                 return None
             except kafka_errors.KafkaError as error:
-                text = " ".join([*said.lines, str(error)])
+                text = " ".join([*captured.lines, str(error)])
         if fault := _refusal(address, settings, text):
             return fault
-        hung_up = hung_up and HUNG_UP.search(text) is not None
-    # A server that hangs up right after its refusal may be faster than the client, which then never reads it. One that
-    # is only starting does not do so every time.
-    if hung_up:
+        disconnected = disconnected and DISCONNECTED_AT_LOGIN.search(text) is not None
+    # A server may close the connection before the client has read the refusal. A server that is just starting does not
+    # do that every time.
+    if disconnected:
         return _refused(address, settings)
     return Fault(f"{address}: no Kafka answers as kafka.security {settings.security} expects", True)
 
@@ -58,7 +58,7 @@ def _refusal(address: Address, settings: KafkaSettings, text: str) -> Fault | No
     if "Authentication failed" in text or "SaslAuthentication" in text:
         return _refused(address, settings)
     if "UnsupportedSaslMechanism" in text or "not enabled" in text or "mechanism" in text:
-        return Fault(f"{address}: kafka.sasl_mechanism {settings.sasl_mechanism} is not offered there", False)
+        return Fault(f"{address}: kafka.sasl_mechanism {settings.sasl_mechanism} is not offered by the broker", False)
     return None
 
 
@@ -91,8 +91,8 @@ def _try_server(server: str, settings: KafkaSettings) -> Fault | None:
         return Fault(f"{server}: no broker there ({error.strerror or error})", True)
 
 
-class _Listening(logging.Handler):
-    """What the client logs meanwhile: the reason is there, its exception says only that it gave up."""
+class _CapturedLog(logging.Handler):
+    """The client's warnings meanwhile: they have the reason, while its exception says only that it gave up."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -101,7 +101,7 @@ class _Listening(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         self.lines.append(record.getMessage())
 
-    def __enter__(self) -> "_Listening":
+    def __enter__(self) -> "_CapturedLog":
         self._logger = logging.getLogger("kafka")
         self._before = (self._logger.level, self._logger.propagate)
         self._logger.setLevel(logging.WARNING)

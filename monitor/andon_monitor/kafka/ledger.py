@@ -1,4 +1,4 @@
-"""Which frames were taken from which partition, and whether that partition is still ours."""
+"""The frames in flight of each partition, which of them are answered, and whether the partition is still ours."""
 
 import threading
 from collections import deque
@@ -11,18 +11,18 @@ P = TypeVar("P", bound=Hashable)
 
 @dataclass(slots=True)
 class Claim:
-    """A partition from the moment it was assigned to the moment it is taken away: its frames share one fate."""
+    """One assignment of a partition to us, until it is revoked. `pending`: its frames in flight."""
 
     held: bool = True
     pending: int = 0
     first: int | None = None  # the offset of its first frame
-    done: int | None = None  # the offset to commit: the next frame to be inspected
-    committed: int | None = None  # the last offset that the broker took
+    done: int | None = None  # the offset to commit: that of the first frame not answered
+    committed: int | None = None  # the last offset that the broker confirmed
 
 
 @dataclass(frozen=True, slots=True)
 class Entry(Generic[P]):
-    """One frame, and the claim it came under."""
+    """One frame, and the claim under which it was polled."""
 
     partition: P
     offset: int
@@ -30,27 +30,27 @@ class Entry(Generic[P]):
 
 
 class Ledger(Generic[P]):
-    """Frames in the order they were polled. Safe to use from several threads.
+    """Frames in the order in which they were polled. Safe to use from several threads.
 
-    A partition that was taken away and given back is a new claim: frames of the old one are the new owner's to
-    inspect, and what becomes of them here must move no offset.
+    A partition that was revoked and assigned again is a new claim. Frames of the old claim are inspected by the new
+    owner, and their answers here change no offset. `delivers`: whether a sink calls `next_to_deliver`.
     """
 
     def __init__(self, delivers: bool = False) -> None:
-        self._delivers = delivers  # whether `next_to_deliver` will be called
+        self._delivers = delivers
         self._lock = threading.Lock()
         self._claims: dict[P, Claim] = {}
         self._unanswered: deque[Entry[P]] = deque()
         self._undelivered: deque[Entry[P]] = deque()
 
     def assign(self, partitions: Iterable[P]) -> None:
-        """These are ours now; those we had already stay as they are."""
+        """These partitions are ours from now on; claims that we have already stay."""
         with self._lock:
             for partition in partitions:
                 self._claims.setdefault(partition, Claim())
 
     def revoke(self, partitions: Iterable[P]) -> int:
-        """These are no longer ours. Gives how many of their frames were still in flight."""
+        """These partitions are no longer ours. Returns how many of their frames were in flight."""
         dropped = 0
         with self._lock:
             for partition in partitions:
@@ -61,7 +61,7 @@ class Ledger(Generic[P]):
         return dropped
 
     def renew(self, partition: P) -> int:
-        """Ours still, but from another offset on: gives how many frames under the old claim were in flight."""
+        """Replace the claim, as the partition continues from another offset. Returns how many frames were in flight."""
         with self._lock:
             claim = self._claims.get(partition)
             if claim is None:
@@ -71,17 +71,17 @@ class Ledger(Generic[P]):
             return claim.pending
 
     def pending(self, partitions: Iterable[P]) -> int:
-        """Frames of these partitions that are in flight."""
+        """How many frames of these partitions are in flight."""
         with self._lock:
             return sum(self._claims[partition].pending for partition in partitions if partition in self._claims)
 
     def claim(self, partition: P) -> Claim | None:
-        """What a frame fetched now comes under, None where its partition is not ours."""
+        """The claim for a record fetched now, None where its partition is not ours."""
         with self._lock:
             return self._claims.get(partition)
 
     def polled(self, partition: P, offset: int, claim: Claim) -> bool:
-        """A frame goes into the pipeline. False where its claim is over: then it must not."""
+        """Note that a frame enters the pipeline. False where its claim is over: then it must not enter."""
         with self._lock:
             if not claim.held:
                 return False
@@ -94,18 +94,18 @@ class Ledger(Generic[P]):
             return True
 
     def next_to_deliver(self, count: int) -> list[Entry[P]]:
-        """The next `count` frames, for a sink that commits offsets itself."""
+        """Take the next `count` frames, for a sink that commits their offsets itself."""
         with self._lock:
             return [self._undelivered.popleft() for _ in range(count)]
 
     def held(self, entries: Sequence[Entry[P]]) -> tuple[list[bool], dict[P, int]]:
-        """Which of these frames are still ours, and the offsets to commit with them."""
+        """For each of these frames whether it is still ours, and the offsets to commit with those that are."""
         with self._lock:
             ours = [entry.claim.held for entry in entries]
             return ours, {entry.partition: entry.offset + 1 for entry in entries if entry.claim.held}
 
     def acknowledge(self, count: int) -> None:
-        """The next `count` frames are answered."""
+        """Note that the next `count` frames are answered."""
         with self._lock:
             for _ in range(count):
                 entry = self._unanswered.popleft()
@@ -114,7 +114,7 @@ class Ledger(Generic[P]):
                     entry.claim.done = entry.offset + 1
 
     def uncommitted(self, partitions: Iterable[P]) -> dict[P, int]:
-        """The offset to commit for each of these that is ours and where it is another than the last one."""
+        """The offset to commit of each of these partitions that is ours and has a new one."""
         offsets: dict[P, int] = {}
         with self._lock:
             for partition in partitions:
@@ -124,26 +124,26 @@ class Ledger(Generic[P]):
         return offsets
 
     def committed(self, offsets: Mapping[P, int]) -> None:
-        """The broker took these."""
+        """Note that the broker confirmed these offsets."""
         with self._lock:
             for partition, offset in offsets.items():
                 if partition in self._claims:
                     self._claims[partition].committed = offset
 
     def done(self, partition: P) -> int | None:
-        """The offset after the last frame answered, None where there was none yet."""
+        """The offset after the last answered frame, None without one."""
         with self._lock:
             claim = self._claims.get(partition)
             return None if claim is None else claim.done
 
     def resume(self, partition: P) -> int | None:
-        """The offset from which on frames are unanswered, None where there were none."""
+        """The offset of the first frame that is not answered, None where no frame was polled."""
         with self._lock:
             claim = self._claims.get(partition)
             return None if claim is None else claim.first if claim.done is None else claim.done
 
     @property
     def partitions(self) -> list[P]:
-        """What is ours."""
+        """The partitions that are ours."""
         with self._lock:
             return list(self._claims)

@@ -1,32 +1,26 @@
-"""What is said over Kafka: CloudEvents 1.0 in binary mode, the value untouched, attributes as `ce_` headers."""
+"""The Kafka messages: CloudEvents 1.0 in binary mode, with the value unchanged and attributes as `ce_` headers."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from andon_monitor.common.image_formats import detect
 from andon_monitor.inspection.frames import Frame, Position, Verdict, parse_time, rfc3339
 
 FRAME_TYPE = "andon.frame"
 VERDICT_TYPE = "andon.verdict"
 EVIDENCE_TYPE = "andon.defect"
 LABEL_TYPE = "andon.label"
-IMAGE_TYPES = (
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"BM", "image/bmp"),
-    (b"RIFF", "image/webp"),
-    (b"II*\x00", "image/tiff"),
-    (b"MM\x00*", "image/tiff"),
-)
-# Kafka refuses times before 1970, and a frame's time comes from whoever sent it.
-EARLIEST_MS = 0
+UNKNOWN_CONTENT_TYPE = "application/octet-stream"
+# Kafka refuses times before 1970, and any sender may have set a frame's time.
+MIN_TIMESTAMP_MS = 0
 
 Headers = tuple[tuple[str, bytes], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A record to be sent. `timestamp_ms` is the capture time, in milliseconds since 1970."""
+    """A record to send. `timestamp_ms`: the capture time, in milliseconds since 1970."""
 
     topic: str
     key: bytes | None
@@ -36,25 +30,26 @@ class Message:
 
 
 def frame_message(frame: Frame, topic: str, event_id: str) -> Message:
-    """A camera's frame on its way in; headers of its own stay, but for those of an earlier event."""
+    """A camera's frame for the topic of frames. It keeps its own headers, except those of an earlier event."""
     attributes = {
         "id": event_id,
         "source": f"/andon/cameras/{frame.camera}",
         "type": FRAME_TYPE,
         "time": rfc3339(frame.captured_at),
     }
+    found = detect(frame.data)
     own = tuple((name, value) for name, value in frame.headers if not name.startswith(("ce_", "content-type")))
     return Message(
         topic,
         frame.camera.encode(),
         frame.data,
-        _headers(attributes, image_type(frame.data)) + own,
+        _headers(attributes, found.media_type if found else UNKNOWN_CONTENT_TYPE) + own,
         _milliseconds(frame.captured_at),
     )
 
 
 def recorded_message(frame: Frame, topic: str, now: float | None) -> Message:
-    """A frame that came from a topic, with the key and headers it had there; where `now` is given captured then."""
+    """A recorded frame with the key and headers of its topic. `now`: its new capture time, in seconds since 1970."""
     captured_at, headers = frame.captured_at, frame.headers
     if now is not None:
         time = rfc3339(now).encode()
@@ -63,9 +58,10 @@ def recorded_message(frame: Frame, topic: str, now: float | None) -> Message:
 
 
 def read_frame(record: Any, cluster: str) -> Frame:
-    """The frame in a consumed record (kafka-python's ConsumerRecord); any record at all makes one. Never raises.
+    """The frame in a record (kafka-python's ConsumerRecord). Never raises: every record makes a frame.
 
-    The camera is the key, else the topic and partition. The capture time is the attribute `time`, else the record's.
+    The camera is the key, without one topic and partition. The capture time is the attribute `time`, without one the
+    record's timestamp.
     """
     headers: Headers = tuple((name, value or b"") for name, value in record.headers or ())
     attributes = dict(headers)
@@ -81,17 +77,17 @@ def read_frame(record: Any, cluster: str) -> Frame:
 
 
 def verdict_message(verdict: Verdict, key: bytes | None, topic: str) -> Message:
-    """A verdict on its way out; its key is its frame's, so that both sort into partitions alike."""
+    """A verdict, with the key of its frame, so that both are partitioned in the same way."""
     return _about(verdict, key, VERDICT_TYPE, verdict.to_json().encode(), "application/json", topic)
 
 
 def evidence_message(verdict: Verdict, key: bytes | None, data: bytes, topic: str) -> Message:
-    """A package of evidence (`formats.evidence_package`) under the verdict's id, so that a duplicate is known."""
+    """An evidence package (`formats.evidence_package`) with the verdict's id, by which duplicates are recognised."""
     return _about(verdict, key, EVIDENCE_TYPE, data, "application/zip", topic)
 
 
 def label_message(event_id: str, camera: str, at: float, value: bytes, topic: str) -> Message:
-    """What a person said of a frame, at a time in seconds since 1970; JSON, see `andon_monitor.review.publishing`."""
+    """A person's label of a frame as JSON, see `andon_monitor.review.publishing`; `at`: seconds since 1970."""
     attributes = {
         "id": event_id,
         "source": "/andon/review",
@@ -103,7 +99,7 @@ def label_message(event_id: str, camera: str, at: float, value: bytes, topic: st
 
 
 def dead_letter(frame: Frame, verdict: Verdict, topic: str) -> Message:
-    """A frame that could not be inspected: bytes, key and headers as they came; `andon_` headers say why and whence."""
+    """A frame that could not be inspected, with its bytes, key, headers; `andon_` headers say why, and where from."""
     place = frame.position
     why = {
         "andon_reason": verdict.reason or "",
@@ -144,21 +140,16 @@ def _headers(attributes: dict[str, str], content_type: str) -> Headers:
     return (*events, ("content-type", content_type.encode()))
 
 
-def image_type(data: bytes) -> str:
-    """The content type of an image file, by how it begins."""
-    return next((name for start, name in IMAGE_TYPES if data.startswith(start)), "application/octet-stream")
-
-
 def _captured_at(time: bytes | None, timestamp_ms: int | None) -> float:
     if time is not None:
         try:
             seconds = parse_time(time.decode())
-            rfc3339(seconds)  # what cannot be written into a verdict is no time either
+            rfc3339(seconds)  # a time that cannot be written into a verdict does not count
         except (ValueError, OverflowError, OSError):
             pass
         else:
             return seconds
-    seconds = max(timestamp_ms or 0, EARLIEST_MS) / 1000
+    seconds = max(timestamp_ms or 0, MIN_TIMESTAMP_MS) / 1000
     try:
         rfc3339(seconds)
     except (ValueError, OverflowError, OSError):
@@ -167,4 +158,4 @@ def _captured_at(time: bytes | None, timestamp_ms: int | None) -> float:
 
 
 def _milliseconds(seconds: float) -> int:
-    return max(EARLIEST_MS, round(seconds * 1000))
+    return max(MIN_TIMESTAMP_MS, round(seconds * 1000))

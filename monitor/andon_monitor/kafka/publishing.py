@@ -125,7 +125,7 @@ def _submit(producer: KafkaProducer, message: Message, address: Address, health:
         try:
             return submit(producer, message)
         except kafka_errors.KafkaTimeoutError as error:
-            # No metadata: the brokers are away, or the topic is not there.
+            # No metadata: the brokers are away, or the topic does not exist.
             health.failing(f"{address}: no metadata ({describe(error)}); does the topic exist?")
 
 

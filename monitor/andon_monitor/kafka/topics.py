@@ -1,4 +1,4 @@
-"""Topics made with sound settings, where they are not there."""
+"""Creates the topics of a line, with settings that suit what they hold."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from andon_monitor.kafka.connection import client_options, describe
 from andon_monitor.kafka.diagnosis import diagnose
 from andon_monitor.settings.groups import KafkaSettings
 
-LOOK_MS = 5_000  # for a cluster to answer whether it has a topic
+LOOKUP_TIMEOUT_MS = 5_000  # for a cluster to answer whether it has a topic
 HOUR_MS = 3_600_000
-# Frames are large and answered within seconds: a day outlasts an outage of the monitors. Verdicts are small and are
-# evidence; dead letters wait for a person who may be on holiday. Defects are large, and the review page keeps its own
-# copy; labels are people's work, and few.
+# Frames are large and answered within seconds: a day is longer than an outage of the monitors. Verdicts are small and
+# serve as records; dead letters wait for a person who may be on holiday. Defects are large, and the review page keeps a
+# copy; labels are few, and people's work.
 RETENTION_MS = {
     "frames": 24 * HOUR_MS,
     "verdicts": 30 * 24 * HOUR_MS,
@@ -25,15 +25,16 @@ RETENTION_MS = {
     "defects": 3 * 24 * HOUR_MS,
     "labels": 3650 * 24 * HOUR_MS,
 }
-# What a partition of defects may hold: a burst must not fill the brokers' disks.
-DEFECTS_BYTES = 2**31
-HEADROOM = 2**16  # a dead letter is its frame and headers: it must fit where the frame did
-VERDICT_BYTES = 2**20
+# The most that a partition of defects holds: a burst must not fill the brokers' disks.
+MAX_DEFECTS_BYTES = 2**31
+# A dead letter has more headers than its frame, and a package of evidence more files.
+HEADROOM_BYTES = 2**16
+MAX_VERDICT_BYTES = 2**20
 
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic to be: what it is for says how long it keeps what."""
+    """A topic to create. `purpose`: a key of `RETENTION_MS`; `retention_bytes`: of a partition, -1 without a limit."""
 
     name: str
     purpose: str
@@ -43,7 +44,7 @@ class Topic:
     retention_bytes: int = -1
 
     def describe(self) -> str:
-        """In words."""
+        """Its settings in words."""
         return (
             f"{self.partitions} partitions, kept for {self.retention_ms // HOUR_MS} h, messages up to "
             f"{self.max_message_bytes} bytes"
@@ -59,19 +60,19 @@ def plan(
     defects: str = "andon.defects",
     labels: str = "andon.labels",
 ) -> list[Topic]:
-    """The topics of a line; verdicts have as many partitions as frames, so that cameras are ordered alike."""
+    """The topics of a line. Verdicts have as many partitions as frames, so that each camera's verdicts are in order."""
     size = settings.max_message_bytes
     return [
         Topic(frames, "frames", partitions, size, RETENTION_MS["frames"]),
-        Topic(verdicts, "verdicts", partitions, VERDICT_BYTES, RETENTION_MS["verdicts"]),
-        Topic(dead_letters, "dead-letters", 1, size + HEADROOM, RETENTION_MS["dead-letters"]),
-        Topic(defects, "defects", partitions, size + HEADROOM, RETENTION_MS["defects"], DEFECTS_BYTES),
-        Topic(labels, "labels", 1, VERDICT_BYTES, RETENTION_MS["labels"]),
+        Topic(verdicts, "verdicts", partitions, MAX_VERDICT_BYTES, RETENTION_MS["verdicts"]),
+        Topic(dead_letters, "dead-letters", 1, size + HEADROOM_BYTES, RETENTION_MS["dead-letters"]),
+        Topic(defects, "defects", partitions, size + HEADROOM_BYTES, RETENTION_MS["defects"], MAX_DEFECTS_BYTES),
+        Topic(labels, "labels", 1, MAX_VERDICT_BYTES, RETENTION_MS["labels"]),
     ]
 
 
 def create(address: Address, topics: list[Topic], settings: KafkaSettings) -> Iterator[tuple[Topic, bool]]:
-    """Make those that are missing; each with whether it is new. Raises UsageError."""
+    """Create the topics that are missing; yields each topic with whether it is new. Raises UsageError."""
     fault = diagnose(address, settings)
     if fault is not None:
         raise UsageError(fault.message)
@@ -84,9 +85,9 @@ def create(address: Address, topics: list[Topic], settings: KafkaSettings) -> It
 
 
 def must_exist(address: Address, settings: KafkaSettings) -> None:
-    """Raise UsageError where the cluster answers and has no such topic: a typing mistake is no outage to wait out."""
+    """Raise UsageError where the cluster has no such topic or forbids its use; an outage raises nothing."""
     try:
-        admin = KafkaAdminClient(**client_options(settings, address), bootstrap_timeout_ms=LOOK_MS)
+        admin = KafkaAdminClient(**client_options(settings, address), bootstrap_timeout_ms=LOOKUP_TIMEOUT_MS)
         try:
             topic = admin.describe_topics([address.topic])[0]
         finally:
@@ -95,7 +96,7 @@ def must_exist(address: Address, settings: KafkaSettings) -> None:
         return
     error = kafka_errors.for_code(topic["error_code"])
     if error is kafka_errors.UnknownTopicOrPartitionError:
-        raise UsageError(f"{address}: no such topic; andon-monitor topics makes it")
+        raise UsageError(f"{address}: no such topic; create it with andon-monitor topics")
     if issubclass(error, kafka_errors.AuthorizationError):
         raise UsageError(f"{address}: no permission to use this topic")
 
@@ -110,7 +111,7 @@ def _create(admin: KafkaAdminClient, topic: Topic) -> bool:
             "retention.bytes": str(topic.retention_bytes),
             "max.message.bytes": str(topic.max_message_bytes),
             "cleanup.policy": "delete",
-            # A camera with a clock that is off must not have its frames deleted at once, or kept for ever.
+            # A message's time is the capture time of its frame, not the time at which the broker received it.
             "message.timestamp.type": "CreateTime",
         },
     )

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from andon_monitor.common import image_formats
 from andon_monitor.errors import ImageError
 from andon_monitor.model.card import InputSpec
 
@@ -20,17 +21,8 @@ Pixels = NDArray[np.uint8]
 # The formats that are decoded; the header is read first, so that a decompression bomb costs nothing.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".pgm", ".ppm")
-JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"  # signatures, the first bytes of a file
+JPEG, PNG = image_formats.JPEG.signatures, image_formats.PNG.signatures
 JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # markers of segments with the size: SOF0 to SOF15
-SUFFIX_BY_SIGNATURE = {
-    JPEG: ".jpg",
-    PNG: ".png",
-    b"BM": ".bmp",
-    b"II*\0": ".tif",
-    b"MM\0*": ".tif",
-    b"P5": ".pgm",
-    b"P6": ".ppm",
-}
 DEFAULT_MAX_PIXELS = 50_000_000  # more than the largest area-scan cameras in use have; 150 MB in colour
 
 # OpenCV's flags by channels and reduction; libjpeg then computes fewer pixels of each block of 8 x 8.
@@ -134,13 +126,6 @@ def load(data: bytes, spec: InputSpec, max_pixels: int = DEFAULT_MAX_PIXELS) -> 
     """
     reduction = spec.reduction if data.startswith(JPEG) else 1
     return prepare(decode(data, spec.channels, spec.white_level, max_pixels, reduction), spec, reduction)
-
-
-def suffix_of(data: bytes) -> str | None:
-    """The file name suffix for an image, from its signature; None for an unknown format."""
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return ".webp"
-    return next((suffix for signature, suffix in SUFFIX_BY_SIGNATURE.items() if data.startswith(signature)), None)
 
 
 def brightness(frame: Pixels) -> float:

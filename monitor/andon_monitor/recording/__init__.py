@@ -1,5 +1,5 @@
-"""Recordings of the line as MCAP files (contract 6): write, read however damaged, mend, and put back on the line.
+"""Recordings of the line as MCAP files: record them, repair damaged ones, replay them into a topic.
 
-`layout` says what lies in a file, `writing` and `reading` move it, `source` makes it a source of frames like any other,
-`selection` narrows one down; `record`, `repair` and `replay` are the commands.
+`record` writes the frames of any source (`job` is the command without Kafka, `topics` the one with it); `repair` copies
+what is intact; `replay` sends frames. The format is in `andon_monitor.formats`, reading in `andon_monitor.sources`.
 """

@@ -1,4 +1,4 @@
-"""`andon-monitor repair`: what is whole of a damaged recording, as a sound one."""
+"""`andon-monitor repair`: copies the intact part of a damaged recording into a new file."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,13 +8,13 @@ from mcap.records import Channel, Schema
 from andon_monitor.formats.mcap_reader import Damage, RecordingFile
 from andon_monitor.formats.mcap_writer import McapFile
 
-# While it is written: what a crash of the recorder left may be called like the file to be made, with `.part`.
-MENDED = ".mended"
+# Suffix while it is written: NAME.part may be the damaged recording itself, as a crash leaves it.
+UNFINISHED_SUFFIX = ".repaired"
 
 
 @dataclass(frozen=True)
 class Repaired:
-    """How many frames and messages in all came over, and what was found damaged."""
+    """How many frames, and messages of any kind, were copied, and the damage that was found."""
 
     frames: int
     messages: int
@@ -22,13 +22,13 @@ class Repaired:
 
 
 def repair(path: Path, to: Path) -> Repaired:
-    """Copy every message that is whole, chunk by chunk, and the facts about the file.
+    """Copy every intact message, chunk by chunk, and the metadata of the file.
 
-    Raises UsageError (not a recording, `to` is there already), SourceError and OutputError; then `to` is not there.
+    Raises UsageError (not a recording, `to` exists), SourceError and OutputError; then `to` is not written.
     """
     source = RecordingFile(path)
     try:
-        part = to.with_name(f"{to.name}{MENDED}")
+        part = to.with_name(f"{to.name}{UNFINISHED_SUFFIX}")
         part.unlink(missing_ok=True)
         target = McapFile(to, part)
         try:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from andon_monitor.formats.evidence_package import MAX_FRAME
+from andon_monitor.formats.evidence_package import MAX_FRAME_BYTES
 from andon_monitor.inspection.inspector import Inspection
 from andon_monitor.review.store import Store
 from andon_monitor.settings.groups import ReviewSettings
@@ -15,7 +15,7 @@ log = logging.getLogger("andon")
 class StoreDestination:
     """Adds evidence packages, every verdict and the model's card to a store. See `evidence.sink.Destination`."""
 
-    limit = MAX_FRAME
+    limit = MAX_FRAME_BYTES
 
     def __init__(self, folder: Path, limits: ReviewSettings) -> None:
         self._store = Store(folder, limits)

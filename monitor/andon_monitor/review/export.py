@@ -14,18 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from andon_monitor.common.files import part_of, write_whole
+from andon_monitor.common.image_formats import suffix_of
 from andon_monitor.errors import UsageError
 from andon_monitor.formats.evidence_package import unpack
 from andon_monitor.inspection.frames import rfc3339
-from andon_monitor.kafka.messages import image_type
 from andon_monitor.review import figures
 from andon_monitor.review.labels import truth
 from andon_monitor.review.store import Store, must_exist
 from andon_monitor.review.store.rows import FrameQuery
 
 LABELS_FILE, LINE_FILE = "labels.jsonl", "line.json"
-SUFFIXES = {"image/jpeg": ".jpg", "image/png": ".png", "image/bmp": ".bmp", "image/webp": ".webp", "image/tiff": ".tif"}
-OTHER_SUFFIX = ".ppm"  # the one other format that `andon_monitor.model.imaging` decodes
+OTHER_SUFFIX = ".ppm"  # the rarer kinds of the one other format that `andon_monitor.model.imaging` decodes
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ def _write(store: Store, folder: Path) -> Exported:
             without_image += 1
         else:
             data = unpack(package).frame
-            line["file"] = f"{label}/{frame.id}{SUFFIXES.get(image_type(data), OTHER_SUFFIX)}"
+            line["file"] = f"{label}/{frame.id}{suffix_of(data, OTHER_SUFFIX)}"
             write_whole(folder / line["file"], data)
             images[label] = images.get(label, 0) + 1
         lines.append(json.dumps(line, ensure_ascii=False) + "\n")

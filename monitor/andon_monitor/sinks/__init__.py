@@ -1,4 +1,4 @@
-"""Where verdicts go: JSON lines, a folder of dead letters, a history, a summary, the log. Kafka: `andon_monitor.kafka`.
+"""Where inspections go: JSON lines, a folder of dead letters, a history, a summary, the log.
 
-`base` says what a sink is, `uri` opens the one that a name stands for.
+`base` is the protocol of a sink, `uri` opens the one that a name stands for. Kafka topics: `andon_monitor.kafka.sinks`.
 """

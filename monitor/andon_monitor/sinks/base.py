@@ -1,4 +1,4 @@
-"""What a sink of verdicts is."""
+"""The protocol that every sink of inspections follows."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,10 +7,10 @@ from andon_monitor.inspection.inspector import Inspection
 
 
 class Sink(Protocol):
-    """Takes inspections in the order of their frames. One thread alone calls `write`; `close` comes after the last."""
+    """Takes inspections in the order of their frames. A single thread calls `write`, and `close` after the last one."""
 
     def write(self, inspections: Sequence[Inspection]) -> None:
-        """Return once what this sink keeps of `inspections` is durable. Raises OutputError; then the run ends."""
+        """Write `inspections`; return once everything written is durable. Raises OutputError, which ends the run."""
 
     def close(self, complete: bool) -> None:
-        """Finish the output, or where the run failed (`complete` is false) let go of it. Raises OutputError."""
+        """Finish the output; where the run failed (`complete` is false) discard or leave it. Raises OutputError."""

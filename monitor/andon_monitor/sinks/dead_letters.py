@@ -1,16 +1,18 @@
-"""Frames that could not be inspected, kept as they came so that a person can find out why."""
+"""Dead letters: frames that could not be inspected, kept unchanged so that a person can find out why."""
 
 import base64
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
+from andon_monitor.common import image_formats
 from andon_monitor.common.files import whole_file
 from andon_monitor.inspection.frames import Frame
 from andon_monitor.inspection.inspector import Inspection
 from andon_monitor.model import imaging
 
-# A stale frame is skipped on purpose and nothing is wrong with it.
+UNKNOWN_SUFFIX = ".bin"
+# A stale frame is skipped on purpose: nothing is wrong with it.
 NOT_KEPT = ("stale",)
 
 
@@ -21,10 +23,10 @@ def needs_letter(inspection: Inspection) -> bool:
 
 
 class DeadLetterFolder:
-    """For each uninspectable frame its original bytes, and beside them a JSON file: the verdict, the key, the headers.
+    """For each uninspectable frame its original bytes, and next to them a JSON file: the verdict, the key, the headers.
 
-    The names are the verdict's id, so a frame that comes again is written over itself. `on_written` is called with
-    the reason of each. Raises OutputError where one cannot be written, which ends the run rather than lose it.
+    Both are named after the verdict's id, so a frame that is delivered again replaces its files. `on_written` is called
+    with the reason of each. Raises OutputError where one cannot be written: the run ends, so that no frame is lost.
     """
 
     def __init__(self, folder: Path, on_written: Callable[[str], None] = lambda reason: None) -> None:
@@ -32,14 +34,14 @@ class DeadLetterFolder:
         self._on_written = on_written
 
     def write(self, inspections: Sequence[Inspection]) -> None:
-        """Keep those that are uninspectable."""
+        """Keep the frames that need it."""
         for inspection in inspections:
             if needs_letter(inspection):
                 self._keep(inspection)
                 self._on_written(inspection.verdict.reason or "")
 
     def close(self, complete: bool) -> None:
-        """Nothing to do: every file is whole."""
+        """Does nothing: every file is complete."""
 
     def _keep(self, inspection: Inspection) -> None:
         frame, verdict = inspection.frame, inspection.verdict
@@ -57,11 +59,11 @@ class DeadLetterFolder:
 
 
 def suffix_of(frame: Frame) -> str:
-    """The ending of the file a frame came from, else what its bytes begin like, else .bin."""
+    """The suffix of the file that a frame came from, otherwise of its image format; .bin where that is unknown."""
     suffix = PurePosixPath(frame.file or "").suffix.lower()
-    return suffix if suffix in imaging.SUFFIXES else imaging.suffix_of(frame.data) or ".bin"
+    return suffix if suffix in imaging.SUFFIXES else image_formats.suffix_of(frame.data, UNKNOWN_SUFFIX)
 
 
 def _text(data: bytes) -> str:
-    """Bytes as base64, as a key or header need not be text."""
+    """Bytes in base64: a key or header need not be text."""
     return base64.b64encode(data).decode("ascii")

@@ -1,4 +1,4 @@
-"""A cheap history of the line: good frames as latent vectors, a few dozen bytes each, and defects as they came."""
+"""A small history of the line: good frames as latent vectors of a few dozen bytes, and defects unchanged."""
 
 import logging
 from collections.abc import Sequence
@@ -16,8 +16,9 @@ from andon_monitor.model.autoencoder import Autoencoder
 from andon_monitor.model.file import Model
 from andon_monitor.sinks.dead_letters import suffix_of
 
-GRAIN = 0.25  # grey levels that rounding one number may move a picture by
-FRAMES = 50_000  # of one archive, which is then a few megabytes
+GRAIN = 0.25  # grey levels by which rounding one number of a latent vector may change a picture
+MAX_ARCHIVE_FRAMES = 50_000  # a few megabytes
+BATCH_SIZE = 1
 
 log = logging.getLogger("andon")
 
@@ -25,9 +26,9 @@ log = logging.getLogger("andon")
 class History:
     """Writes `FOLDER/TIME.andon` with the good frames from that time on, and `FOLDER/defects/ID.jpg` for each defect.
 
-    An archive is made with one model: a swap begins another. It has its name once it is whole; a crash leaves
-    `TIME.andon.part`, which `andon-trainer decompress` reads as far as it goes, to the last 256 frames at least.
-    Raises OutputError.
+    An archive belongs to one model: a model swap starts a new one. A complete archive is renamed; a crash leaves
+    `TIME.andon.part`, of which `andon-trainer decompress` reads all but the last 256 frames. Raises
+    OutputError.
     """
 
     def __init__(self, folder: Path, provider: str) -> None:
@@ -39,7 +40,7 @@ class History:
         self._open = ExitStack()
 
     def write(self, inspections: Sequence[Inspection]) -> None:
-        """Keep them."""
+        """Add good frames to the archive, and keep defects."""
         for inspection in inspections:
             outcome, model = inspection.verdict.outcome, inspection.model
             if outcome == "defect":
@@ -51,13 +52,13 @@ class History:
                     raise cannot_write(self._folder, error) from None
 
     def close(self, complete: bool) -> None:
-        """Finish the archive; what was written is whole even where the run failed."""
+        """Finish the archive, also where the run failed: what it has is complete."""
         self._finish()
 
     def _add(self, inspection: Inspection, model: Model) -> None:
         verdict, pixels = inspection.verdict, inspection.prepared.pixels
         assert pixels is not None  # it has a score
-        if model is not self._model or (self._writer is not None and self._writer.count >= FRAMES):
+        if model is not self._model or (self._writer is not None and self._writer.count >= MAX_ARCHIVE_FRAMES):
             self._finish()
             self._begin(model, verdict.captured_at)
         if self._part is None or self._writer is None:
@@ -67,11 +68,11 @@ class History:
         self._writer.add(f"{verdict.camera}/{rfc3339(verdict.captured_at)}", latent)
 
     def _begin(self, model: Model, captured_at: float) -> None:
-        self._model, self._part = model, Autoencoder(model, self._provider, 1)
+        self._model, self._part = model, Autoencoder(model, self._provider, BATCH_SIZE)
         try:
             header = Header.of(self._part, GRAIN)
         except ModelError as error:
-            log.warning("history: %s; good frames are kept as they came", error)
+            log.warning("history: %s; good frames are kept as image files", error)
             self._part = None
             return
         name = rfc3339(captured_at).replace(":", "")

@@ -10,16 +10,16 @@ from andon_monitor.common.files import cannot_write, is_device, part_of, remove_
 from andon_monitor.errors import OutputError, UsageError
 from andon_monitor.inspection.inspector import Inspection
 
-BLOCK = 65536  # bytes looked at in one go for the last end of line; a verdict has about 500
+SEARCH_BYTES = 65536  # read at once to find the last end of line; a verdict has about 500
 
 
 class JsonLines:
     """A file of verdicts.
 
-    A recording's is written as `<name>.part` and gets its name when the run is done: it is complete or not there. A
-    live source's is appended to: each group of verdicts is on disk (fsync) before it counts as written, half a line
-    left by a crash is cut off at the next start, and no second program may write to the file. Either way lines are
-    written whole, so the file can be read while it grows.
+    Without `append`, for a recording, it is written as `<name>.part` and renamed at the end of the run: the file is
+    complete or does not exist. With `append`, for a live source, each group of verdicts is on disk (fsync) before
+    `write` returns; the next start removes half a line that a crash left; a second program cannot write to the file.
+    Lines are always written completely, so that the file can be read while it grows.
 
     Raises UsageError (cannot be opened, in use by another run) and OutputError (cannot be written).
     """
@@ -43,7 +43,7 @@ class JsonLines:
             raise UsageError(f"{path}: cannot be written ({error.strerror})") from None
 
     def write(self, inspections: Sequence[Inspection]) -> None:
-        """Add a line for each. Raises OutputError, and then leaves no half line."""
+        """Add a line for each. Raises OutputError, and leaves no half line then."""
         before = os.lseek(self._file, 0, os.SEEK_CUR) if self._is_file else 0
         try:
             _write_all(self._file, inspections)
@@ -55,7 +55,7 @@ class JsonLines:
             raise cannot_write(self.path, error) from None
 
     def close(self, complete: bool) -> None:
-        """Give the file its name, or remove what was written where the run failed."""
+        """Give the file its name; where the run failed remove what was written."""
         try:
             if self._is_file and complete:
                 os.fsync(self._file)
@@ -77,10 +77,10 @@ class JsonLines:
 
 
 class StandardOutput:
-    """Verdicts to standard output, which carries nothing else."""
+    """Verdicts to standard output, and nothing else there."""
 
     def write(self, inspections: Sequence[Inspection]) -> None:
-        """Write a line for each. Raises OutputError where nobody reads any more."""
+        """Write a line for each. Raises OutputError where the reader has closed the pipe."""
         try:
             sys.stdout.flush()
             _write_all(sys.stdout.fileno(), inspections)
@@ -88,7 +88,7 @@ class StandardOutput:
             raise OutputError(f"standard output: cannot be written ({error.strerror})") from None
 
     def close(self, complete: bool) -> None:
-        """Nothing to do: every line has been written."""
+        """Does nothing: every line is written."""
 
 
 def _write_all(file: int, inspections: Sequence[Inspection]) -> None:
@@ -98,10 +98,10 @@ def _write_all(file: int, inspections: Sequence[Inspection]) -> None:
 
 
 def _whole_lines(file: int) -> int:
-    """How many bytes of an open file belong to whole lines."""
+    """How many bytes of an open file belong to complete lines."""
     end = os.fstat(file).st_size
     while end > 0:
-        start = max(0, end - BLOCK)
+        start = max(0, end - SEARCH_BYTES)
         last = os.pread(file, end - start, start).rfind(b"\n")
         if last >= 0:
             return start + last + 1

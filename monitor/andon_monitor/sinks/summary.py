@@ -1,4 +1,4 @@
-"""What a run amounted to, counted while it runs: outcomes, latencies and, where labels are known, what was missed."""
+"""Counts of a run: outcomes, latencies and, with labels, missed defects and false alarms."""
 
 import json
 import math
@@ -14,12 +14,12 @@ from andon_monitor.inspection.frames import OUTCOMES
 from andon_monitor.inspection.inspector import Inspection
 
 GOOD = "good"
-MAX_NAMES = 1000  # cameras or kinds counted apart; memory must not grow with what a stream invents
-OTHERS = "other"
+MAX_NAMES = 1000  # of cameras or kinds of defects; a stream may have any number, and memory must not grow with it
+OTHER_NAMES = "other"
 
 
 class Quantiles:
-    """Quantiles of positive values in constant memory: a histogram whose buckets are 5 % wide, from 1 us to 3 hours."""
+    """Quantiles of positive values in constant memory: a histogram from 1e-6 to 1e4 with buckets 5 % wide."""
 
     _GROWTH = math.log(1.05)
     _SMALLEST = 1e-6
@@ -36,7 +36,7 @@ class Quantiles:
         self._total += 1
 
     def at(self, share: float) -> float | None:
-        """The value that this share of the values does not exceed, within 2.5 %; None where there are none."""
+        """The value that this share of the values does not exceed, within 2.5 %; None without values."""
         seen = 0
         for bucket, count in enumerate(self._counts):
             seen += count
@@ -47,9 +47,9 @@ class Quantiles:
 
 @dataclass
 class Summary:
-    """Counts inspections; a sink like any other, the last one, so that what it counts has been written."""
+    """A sink that counts inspections. It is the last one, so that it counts only what the others have written."""
 
-    false_alarm_rate: float | None = None  # what the model was set for
+    false_alarm_rate: float | None = None  # that the model's threshold was set for
     cameras: dict[str, Counter[str]] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
     kinds: dict[str, Counter[str]] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class Summary:
     )
     started: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
-    damage: str | None = None  # what of the recording could not be read
+    damage: str | None = None  # see `Source.damage`
 
     def write(self, inspections: Sequence[Inspection]) -> None:
         """Count them."""
@@ -78,15 +78,15 @@ class Summary:
                 self.stages["total"].add(now - inspection.arrived)
 
     def close(self, complete: bool) -> None:
-        """Nothing to do."""
+        """Does nothing."""
 
     @property
     def outcomes(self) -> Counter[str]:
-        """How many frames had which outcome, over all cameras."""
+        """The number of frames by outcome, over all cameras."""
         return sum(self.cameras.values(), Counter())
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, as JSON has it; times in seconds. `truth` is there where the recording carries labels."""
+        """All counts as JSON; times in seconds. It has `truth` where frames have labels."""
         outcomes = self.outcomes
         frames = outcomes.total()
         return {
@@ -130,7 +130,7 @@ class Summary:
 
 def _counter(counters: dict[str, Counter[str]], name: str) -> Counter[str]:
     if name not in counters and len(counters) >= MAX_NAMES:
-        name = OTHERS
+        name = OTHER_NAMES
     return counters.setdefault(name, Counter())
 
 

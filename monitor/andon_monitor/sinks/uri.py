@@ -1,4 +1,4 @@
-"""From the name of a sink to the sink."""
+"""Opens the sink that a path or URI names."""
 
 from pathlib import Path
 
@@ -10,9 +10,8 @@ from andon_monitor.sinks.jsonl import JsonLines, StandardOutput
 def open_sink(target: str, append: bool) -> Sink:
     """Open the sink that `target` names: `-` for standard output, or a path.
 
-    `append`: add to a file that is there, as a service does, instead of replacing it. Raises UsageError.
+    `append`: add to an existing file, as a service does, instead of replacing it. Raises UsageError.
     """
-
     if target == "-":
         return StandardOutput()
     if "://" in target:

@@ -1,5 +1,5 @@
-"""Where frames come from: a folder of images, one image, a video file, a camera, a recording, a topic of Kafka.
+"""Where frames come from: a folder of images, one image, a video file, a camera, a recording.
 
-`base` says what a source is, `uri` opens the one that a name stands for; `pacing` and `selection` wrap one. Topics of
-Kafka, which need settings and metrics, are opened in `andon_monitor.kafka`.
+`base` is the protocol of a source, `uri` opens the one that a name stands for, `pacing` and `selection` wrap one. Kafka
+topics are sources too: `andon_monitor.kafka.source`, `andon_monitor.kafka.tap`.
 """

@@ -1,4 +1,4 @@
-"""A folder of images as a recording, with or without a manifest; one image as the smallest recording."""
+"""A folder of images as a source, with or without a manifest; and a single image."""
 
 import json
 from collections.abc import Generator, Sequence
@@ -12,12 +12,12 @@ from andon_monitor.inspection.frames import Frame, Position, parse_time
 from andon_monitor.model.imaging import SUFFIXES
 
 MANIFEST = "manifest.jsonl"
-GOOD = "good"
+GOOD = "good"  # a subfolder and a label
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One frame of a recording, not yet read: its path inside the folder and what is known about it."""
+    """One image that is not read yet: its path inside the folder, and what is known about it."""
 
     file: str
     camera: str
@@ -26,23 +26,23 @@ class Entry:
 
 
 class FolderSource:
-    """The images of a folder, as the manifest orders them, else sorted by path, folders within folders included.
+    """The images of a folder and its subfolders: in the order of the manifest, without one sorted by path.
 
     A line of `manifest.jsonl`: {"file": "frames/000000.jpg", "camera": "station-1",
-    "captured_at": "2026-01-05T06:00:00.000Z", "label": "good"}; only `file` must be there, `label` is "good" or a kind
-    of defect. Without a manifest, or where a line does not say, the camera is the given one or the folder's name and
-    the capture time is the file's time of modification. Where a subfolder is called `good`, as in the data sets that
-    the trainer reads, the subfolders' names are the labels.
+    "captured_at": "2026-01-05T06:00:00.000Z", "label": "good"}. Only `file` is required; `label` is "good" or a kind of
+    defect. Where a line does not say, or there is no manifest, the camera is `camera` or the folder's name, and the
+    capture time is the file's modification time. Where a subfolder is called `good`, as in the data sets of the
+    trainer, the names of the subfolders are the labels.
 
-    The listing is read twice, to check it and to follow it, so that memory does not grow with its length. A hash over
-    it names the recording in its frames' positions: another recording's frames get other verdict ids.
+    The listing is read twice, first to check it, so that memory does not grow with its length. A hash of it is the
+    cluster in the frames' positions, so that frames of another folder get other verdict ids.
 
-    Raises UsageError: no images, a line of the manifest that is damaged or names a file that is not there.
+    Raises UsageError: no images, a damaged line of the manifest, or one that names a missing file.
     """
 
     live = False
     ready = True
-    damage: str | None = None  # a damaged manifest is refused when it is opened
+    damage: str | None = None  # a damaged manifest raises UsageError
 
     def __init__(self, root: Path, camera: str | None = None) -> None:
         self.name = str(root)
@@ -60,24 +60,25 @@ class FolderSource:
         self._cluster = f"folder-{digest.hexdigest()[:16]}"
         self._topic = root.resolve().name or "folder"
         self.length: int | None = count
-        self._given = 0
+        self._read_count = 0
         self._listing = self._entries()
         self._upcoming = enumerate(self._listing)
 
     def poll(self, capacity: int, timeout: float) -> list[Frame] | None:
         """The next `capacity` images; None after the last. Raises SourceError where the folder has changed."""
         frames = [self._read(offset, entry) for offset, entry in islice(self._upcoming, capacity)]
-        self._given += len(frames)
+        self._read_count += len(frames)
         if frames or capacity == 0:
             return frames
-        if self._given != self.length:
+        if self._read_count != self.length:
             raise SourceError(
-                f"{self.name}: changed while it was read: {self.length} images at the start, {self._given} at the end"
+                f"{self.name}: changed while it was read: {self.length} images at the start, "
+                f"{self._read_count} at the end"
             )
         return None
 
     def acknowledge(self, frames: Sequence[Frame]) -> None:
-        """Nothing to note: a folder is always read from its beginning."""
+        """Does nothing: a folder is always read from its start."""
 
     def close(self) -> None:
         """Close the manifest."""
@@ -129,13 +130,13 @@ class FolderSource:
         except ValueError:
             raise UsageError(f"{place}: not a line of JSON: {line[:60].decode(errors='replace').strip()}") from None
         if not isinstance(fields, dict) or not isinstance(fields.get("file"), str):
-            raise UsageError(f'{place}: names no file; right is {{"file": "frames/000000.jpg", ...}}')
+            raise UsageError(f'{place}: has no file; right is {{"file": "frames/000000.jpg", ...}}')
         file = fields["file"]
         if PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts or "\0" in file:
-            raise UsageError(f"{place}: file {file!r} is outside the folder")
+            raise UsageError(f"{place}: file {file!r} is outside of the folder")
         path = self._root / file
         if not path.is_file():
-            raise UsageError(f"{place}: file {file!r} is not there")
+            raise UsageError(f"{place}: file {file!r} does not exist")
         for key in ("camera", "label"):
             if not isinstance(fields.get(key, ""), str | None) or fields.get(key) == "":
                 raise UsageError(f"{place}: {key} {fields[key]!r} is not a name")
@@ -161,8 +162,8 @@ class ImageSource(FolderSource):
 
 
 def _modified_at(path: Path) -> float:
-    """A file's time of modification in seconds, to the millisecond, as capture times are kept. Raises SourceError."""
+    """A file's modification time in seconds since 1970, to the millisecond as capture times are. Raises SourceError."""
     try:
         return path.stat().st_mtime_ns // 1_000_000 / 1000
-    except OSError as error:  # a dangling link, or removed since it was listed
+    except OSError as error:  # a broken link, or removed since it was listed
         raise SourceError(f"{path}: cannot be read ({error.strerror})") from None

@@ -1,4 +1,4 @@
-"""A recording played at the tempo it was captured in."""
+"""A recording played at the speed at which it was captured."""
 
 import time
 from collections.abc import Sequence
@@ -8,9 +8,9 @@ from andon_monitor.sources.base import Source
 
 
 class PacedSource:
-    """Holds each frame of a recording back until as much time has passed as between its capture and the first one's.
+    """Delays each frame by the time between its capture and that of the first frame.
 
-    `speed` is how many times faster: 2 for half the time.
+    `speed`: how many times faster than captured; 2 takes half the time.
     """
 
     def __init__(self, source: Source, speed: float = 1.0) -> None:
@@ -20,7 +20,7 @@ class PacedSource:
         self.source = source
         self._speed = speed
         self._next: Frame | None = None
-        self._offset: float | None = None  # between the clock and the capture times
+        self._offset: float | None = None  # seconds from capture times to the monotonic clock
 
     @property
     def ready(self) -> bool:
@@ -33,7 +33,7 @@ class PacedSource:
         return self.source.damage
 
     def poll(self, capacity: int, timeout: float) -> list[Frame] | None:
-        """The next frame when its time has come; see `Source.poll`."""
+        """The next frame when it is due; see `Source.poll`."""
         if capacity == 0:
             return self.source.poll(0, 0)
         if self._next is None:

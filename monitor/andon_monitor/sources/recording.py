@@ -1,4 +1,4 @@
-"""A recording as a source of frames like any other."""
+"""Recordings as a source of frames, and the verdicts in them."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -15,19 +15,20 @@ from andon_monitor.formats.mcap_reader import Content, RecordingFile
 from andon_monitor.inspection.frames import Frame, Position
 
 NO_FRAMES = f"no frames in it; right are messages of {IMAGE} in protobuf"
-HEAD_BYTES = 2**16  # of a file of another program, which name it together with its size
+# So much of the start of another program's file is hashed, with its size, for the cluster in its frames' positions.
+HASHED_BYTES = 2**16
 
 log = logging.getLogger("andon")
 
 
 class RecordingSource:
-    """The frames of one recording, or of several that follow each other, in the order in which they were recorded.
+    """The frames of one recording, or of several in a row, in the order in which they were recorded.
 
-    They keep the cluster, topic, partition and offset they were recorded with, so that the same model gives a frame the
-    same verdict, id included, as on the line. Images that another program recorded as foxglove.CompressedImage are
-    frames too. Damaged files give what is whole; `damage` then says what is lost, once all frames have been given.
+    They keep their cluster, topic, partition and offset, so that the same model gives a frame the same verdict as on
+    the line, with the same id. Images that another program recorded as foxglove.CompressedImage are frames too. Of
+    damaged files the intact part is read; `damage` then says what is lost.
 
-    Raises UsageError: a file that is not there or not MCAP, no frames in it (SourceError where only reading it tells).
+    Raises UsageError: no such file, not MCAP, no frames in it (SourceError where only reading it tells).
     """
 
     live = False
@@ -35,7 +36,7 @@ class RecordingSource:
 
     def __init__(self, paths: Sequence[Path], name: str) -> None:
         self.name = name
-        self.given = 0
+        self.read_count = 0
         self._damaged: list[str] = []
         self._files = [RecordingFile(path) for path in paths]
         indexes = [file.index for file in self._files]
@@ -48,19 +49,19 @@ class RecordingSource:
 
     @property
     def damage(self) -> str | None:
-        """One line about what is lost, None where nothing is."""
+        """See `Source.damage`."""
         if not self._damaged:
             return None
-        return "; ".join([*self._damaged, f"{self.given} frames recovered"])
+        return "; ".join([*self._damaged, f"{self.read_count} frames recovered"])
 
     def poll(self, capacity: int, timeout: float) -> list[Frame] | None:
         """The next `capacity` frames; None after the last. Raises SourceError where the medium fails."""
         frames = list(islice(self._frames, capacity))
-        self.given += len(frames)
+        self.read_count += len(frames)
         return frames if frames or capacity == 0 else None
 
     def acknowledge(self, frames: Sequence[Frame]) -> None:
-        """Nothing to note: a recording is always read from its beginning."""
+        """Does nothing: a recording is always read from its start."""
 
     def close(self) -> None:
         """Close the files."""
@@ -103,23 +104,23 @@ def open_recording(uri: str) -> RecordingSource:
 
 
 def recording_paths(path: Path) -> list[Path]:
-    """The files of a recording in their order: rotated files are numbered."""
+    """The files of a recording in their order: rotated files are numbered. Raises UsageError where there are none."""
     if not path.is_dir():
         return [path]
-    paths = sorted(path.glob(f"*{SUFFIX}")) + sorted(path.glob(f"*{SUFFIX}.part"))  # what a crash left is the newest
+    paths = sorted(path.glob(f"*{SUFFIX}")) + sorted(path.glob(f"*{SUFFIX}.part"))  # an unfinished file is the newest
     if not paths:
         raise UsageError(f"{path}: no recordings (*{SUFFIX}) in it")
     return paths
 
 
 def is_recording(uri: str) -> bool:
-    """Whether a source's name is one of a recording: a .mcap file, unfinished ones included, or a folder of them."""
+    """Whether a path names a recording: a .mcap file, also an unfinished one, or a folder of them."""
     path = Path(uri)
     return uri.lower().endswith((SUFFIX, f"{SUFFIX}.part")) or (path.is_dir() and any(path.glob(f"*{SUFFIX}*")))
 
 
 def recorded_verdicts(paths: Sequence[Path]) -> Iterator[bytes]:
-    """The verdicts in recordings, JSON each. Raises UsageError, SourceError."""
+    """The verdicts in recordings, as JSON. Raises UsageError, SourceError."""
     for path in paths:
         file = RecordingFile(path)
         try:
@@ -137,5 +138,5 @@ def _verdicts(content: Content) -> Iterator[bytes]:
 
 def _name(path: Path) -> str:
     with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
+        head = file.read(HASHED_BYTES)
     return "mcap-" + sha256(head + str(path.stat().st_size).encode()).hexdigest()[:16]

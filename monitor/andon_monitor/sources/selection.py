@@ -1,4 +1,4 @@
-"""Part of a recording: a window of time, some of its cameras."""
+"""Part of a recording: a period of time, some of its cameras."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,33 +7,33 @@ from andon_monitor.errors import UsageError
 from andon_monitor.inspection.frames import Frame, parse_time, rfc3339
 from andon_monitor.sources.base import Source
 
-MAX_CAMERAS = 1000  # remembered to name them; a stream may invent any number
-RIGHT = "right is 2026-01-05T06:00:00Z, or +90 for 90 seconds after the first frame"
+MAX_CAMERAS = 1000  # listed in an error; a stream may have any number of names
+EXPECTED = "right is 2026-01-05T06:00:00Z, or +90 for 90 seconds after the first frame"
 
 
 @dataclass(frozen=True)
 class Moment:
-    """A time: in seconds since 1970, or where `relative` after a recording's first frame."""
+    """A time in seconds since 1970, or with `relative` in seconds after the first frame of a recording."""
 
     seconds: float
     relative: bool = False
 
     def after(self, first: float) -> float:
-        """In seconds since 1970, given when the first frame was captured."""
+        """The time in seconds since 1970; `first`: when the first frame was captured."""
         return first + self.seconds if self.relative else self.seconds
 
 
 def parse_moment(option: str, text: str) -> Moment:
-    """A time as the command line takes it. Raises UsageError."""
+    """Parse a time of the command line; `option` is named in errors. Raises UsageError."""
     try:
         return Moment(float(text[1:]), relative=True) if text.startswith("+") else Moment(parse_time(text))
     except ValueError:
-        raise UsageError(f"{option}: {text!r} is not a time; {RIGHT}") from None
+        raise UsageError(f"{option}: {text!r} is not a time; {EXPECTED}") from None
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Frames captured from `start` on and before `end`, of these `cameras`; () for all."""
+    """Frames captured at `start` or later and before `end`, from these `cameras`; () for all."""
 
     start: Moment | None = None
     end: Moment | None = None
@@ -41,15 +41,15 @@ class Selection:
 
 
 class SelectedSource:
-    """The frames of a source that a selection lets through."""
+    """The frames of a source that are in a selection."""
 
-    length: int | None = None  # known only once all have been seen
+    length: int | None = None  # not known before all frames have been read
 
     def __init__(self, source: Source, selection: Selection) -> None:
         self.source = source
         self.name = source.name
         self.live = source.live
-        self.given = 0
+        self.selected_count = 0
         self._cameras: set[str] = set()
         self._selection = selection
         self._first: float | None = None
@@ -65,13 +65,13 @@ class SelectedSource:
         return self.source.damage
 
     def poll(self, capacity: int, timeout: float) -> list[Frame] | None:
-        """See `Source.poll`; [] where none of the frames that came is wanted."""
+        """See `Source.poll`; [] where none of the frames polled is selected."""
         frames = self.source.poll(capacity, timeout)
         if frames is None:
             return None
-        wanted = [frame for frame in frames if self._wanted(frame)]
-        self.given += len(wanted)
-        return wanted
+        selected = [frame for frame in frames if self._is_selected(frame)]
+        self.selected_count += len(selected)
+        return selected
 
     def acknowledge(self, frames: Sequence[Frame]) -> None:
         """As the source itself."""
@@ -82,22 +82,24 @@ class SelectedSource:
         self.source.close()
 
     def check(self) -> None:
-        """Once all frames have come: raise UsageError where a camera was asked for in vain, or no frame was wanted."""
+        """After the last frame: raise UsageError where a selected camera had no frame, or no frame was selected."""
         for camera in self._selection.cameras:
             if camera not in self._cameras:
                 known = ", ".join(sorted(self._cameras)) or "none"
                 raise UsageError(f"--camera {camera}: not in {self.name}; its cameras are {known}")
-        if not self.given and self._first is not None:
-            raise UsageError(f"{self.name}: no frame in that window; its first was captured at {rfc3339(self._first)}")
+        if not self.selected_count and self._first is not None:
+            raise UsageError(
+                f"{self.name}: no frame between --from and --until; the first was captured at {rfc3339(self._first)}"
+            )
 
-    def _wanted(self, frame: Frame) -> bool:
-        wanted = self._selection
+    def _is_selected(self, frame: Frame) -> bool:
+        selection = self._selection
         if self._first is None:
             self._first = frame.captured_at
         if len(self._cameras) < MAX_CAMERAS:
             self._cameras.add(frame.camera)
         return (
-            (not wanted.cameras or frame.camera in wanted.cameras)
-            and (wanted.start is None or frame.captured_at >= wanted.start.after(self._first))
-            and (wanted.end is None or frame.captured_at < wanted.end.after(self._first))
+            (not selection.cameras or frame.camera in selection.cameras)
+            and (selection.start is None or frame.captured_at >= selection.start.after(self._first))
+            and (selection.end is None or frame.captured_at < selection.end.after(self._first))
         )

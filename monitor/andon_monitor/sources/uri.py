@@ -1,4 +1,4 @@
-"""From the name of a source to the source."""
+"""Opens the source that a path or URI names."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from andon_monitor.model.imaging import SUFFIXES
 from andon_monitor.sources.base import Source
 from andon_monitor.sources.folder import FolderSource, ImageSource
 from andon_monitor.sources.recording import is_recording, open_recording
+from andon_monitor.sources.video import open_camera, open_video
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg")
 
@@ -15,16 +16,12 @@ VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg")
 def open_source(uri: str, camera: str | None = None) -> Source:
     """Open the source that `uri` names; `camera` names its camera where the source itself does not.
 
-    Raises UsageError: no such path, no frames in it, a damaged manifest, a kind of source this version does not have.
+    Raises UsageError: no such path, no frames in it, a damaged manifest, an unknown kind of source.
     """
-    # Imported where needed: a folder needs no OpenCV, and `andon-monitor --help` needs neither.
-
     scheme = uri.split("://", 1)[0].lower() if "://" in uri else ""
     if scheme == "kafka":
-        raise UsageError(f"{hide_password(uri)}: a topic is a source of andon-monitor run alone")
+        raise UsageError(f"{hide_password(uri)}: a topic is not a source of this command")
     if scheme in ("rtsp", "rtsps", "http", "https") or uri.startswith("camera:"):
-        from andon_monitor.sources.video import open_camera
-
         return open_camera(uri, camera)
     if scheme:
         raise UsageError(
@@ -34,7 +31,6 @@ def open_source(uri: str, camera: str | None = None) -> Source:
     path = Path(uri)
     if not path.exists():
         raise UsageError(f"{uri}: no such folder or file")
-
     if is_recording(uri):
         return open_recording(uri)
     if path.is_dir():
@@ -42,8 +38,6 @@ def open_source(uri: str, camera: str | None = None) -> Source:
     if path.suffix.lower() in SUFFIXES:
         return ImageSource(path, camera)
     if path.suffix.lower() in VIDEO_SUFFIXES:
-        from andon_monitor.sources.video import open_video
-
         return open_video(path, camera)
     known = ", ".join(suffix[1:] for suffix in SUFFIXES + VIDEO_SUFFIXES)
-    raise UsageError(f"{uri}: neither an image nor a video nor a recording that is known (mcap, {known})")
+    raise UsageError(f"{uri}: not a file that can be read; known formats: mcap, {known}")

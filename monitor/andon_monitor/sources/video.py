@@ -1,4 +1,4 @@
-"""Video files and cameras through OpenCV. Frames are passed on as PNG, so that a frame always has bytes."""
+"""Video files and cameras through OpenCV. Frames are encoded as PNG, as every frame has the bytes of an image file."""
 
 import time
 from collections.abc import Sequence
@@ -11,15 +11,19 @@ from andon_monitor.common.redaction import hide_password
 from andon_monitor.errors import SourceError, UsageError
 from andon_monitor.inspection.frames import Frame, Position
 
-# Lossless, so that the model sees what the camera gave; level 1 costs a third of the default's time.
-PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
-# A camera that does not answer must not hold up the pipeline: neither for ever at the start nor between two frames.
+# Lossless, so that the model gets the camera's own pixels; level 1 takes a third of the default's time.
+PNG_OPTIONS = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+# A camera that does not answer must not block the pipeline, neither at the start nor between two frames.
 OPEN_TIMEOUT_MS = 10_000
 READ_TIMEOUT_MS = 5_000
 
 
 class VideoSource:
-    """The frames of an opened capture. A video file's are captured at its start time plus their time in the video."""
+    """The frames of an OpenCV capture.
+
+    `start`: when a video file starts, in seconds since 1970, to which its frames' times are added; None for a camera,
+    whose frames are captured now.
+    """
 
     ready = True
     damage: str | None = None  # OpenCV does not report any
@@ -38,16 +42,16 @@ class VideoSource:
         self._offset = 0
 
     def poll(self, capacity: int, timeout: float) -> list[Frame] | None:
-        """The next frame, waiting for it as long as the camera takes. Raises SourceError where a camera fails."""
+        """The next frame, however long the camera takes. Raises SourceError where a camera fails."""
         if capacity == 0:
             return []
         ok, image = self._capture.read()
         seconds = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000  # of the frame just read
         if not ok:
             if self.live:
-                raise SourceError(f"{self.name}: the camera gives no more frames")
+                raise SourceError(f"{self.name}: the camera sends no more frames")
             return None
-        _, png = cv2.imencode(".png", image, PNG)
+        _, png = cv2.imencode(".png", image, PNG_OPTIONS)
         place = self._position
         frame = Frame(
             camera=self._camera,
@@ -59,15 +63,15 @@ class VideoSource:
         return [frame]
 
     def acknowledge(self, frames: Sequence[Frame]) -> None:
-        """Nothing to note: what a camera has shown cannot be asked for again."""
+        """Does nothing: a frame cannot be read a second time."""
 
     def close(self) -> None:
-        """Let go of the file or the camera."""
+        """Close the file or the camera."""
         self._capture.release()
 
 
 def open_video(path: Path, camera: str | None) -> VideoSource:
-    """Open a video file; it started when the file was last modified. Raises UsageError."""
+    """Open a video file. Its modification time counts as its start. Raises UsageError."""
     capture = cv2.VideoCapture(str(path))
     if not capture.isOpened():
         raise UsageError(f"{path}: not a video that OpenCV can read")
@@ -83,13 +87,13 @@ def open_camera(uri: str, camera: str | None) -> VideoSource:
     if uri.startswith("camera:"):
         number = uri.removeprefix("camera:")
         if not number.isdecimal():
-            raise UsageError(f"{uri}: not the number of a camera; right is camera:0")
+            raise UsageError(f"{uri}: not a number of a camera; right is camera:0")
         capture = cv2.VideoCapture(int(number))
     else:
         timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_TIMEOUT_MS]
         capture = cv2.VideoCapture(uri, cv2.CAP_FFMPEG, timeouts)
     if not capture.isOpened():
-        raise UsageError(f"{name}: no camera answers there")
-    # A camera's frames are numbered anew at each start: the time of the start keeps their ids apart.
+        raise UsageError(f"{name}: no camera answers at this address")
+    # Offsets of a camera's frames start at 0 with each run: the time of the start keeps their verdict ids apart.
     position = Position(f"{name}@{time.time_ns()}", camera or name, 0, 0)
     return VideoSource(capture, position, name, camera or name, None)

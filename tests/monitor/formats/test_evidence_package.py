@@ -55,7 +55,7 @@ def test_an_id_that_is_not_ours_is_refused(model: Model, name: str) -> None:
         (lambda data: changed(data, evidence__json=b" " * 1_000_000), "more than 65536 bytes"),
         (lambda data: changed(data, anomaly_map__f32=bytes(4)), "anomaly map of 4 bytes"),
         (lambda data: changed(data, anomaly_map__f32=bytes(50_000_000)), "more than 4096 bytes"),
-        (lambda data: changed(data, anomaly_map__f32=b"\xff" * 4 * SIDE * SIDE), "no numbers"),
+        (lambda data: changed(data, anomaly_map__f32=b"\xff" * 4 * SIDE * SIDE), "NaN or infinite"),
         (lambda data: changed(data, reconstruction__png=b"<svg onload=alert(1)>"), "reconstruction.png"),
         (lambda data: changed(data, reconstruction__png=encode(np.zeros((4000, 4000), np.uint8))), "pixels"),
         (lambda data: about(data, anomaly_map=[10**9, 10**9]), "anomaly_map"),

@@ -142,13 +142,13 @@ def results(line: Line, **flags: Any) -> dict[str, tuple[bool, str]]:
 def test_check_passes_a_sound_line_and_names_topics_and_sizes_that_do_not_fit(line: Line) -> None:
     assert all(passed for passed, _ in results(line).values()), results(line)
     missing = results(line, output__verdicts=line.uri("no.such.topic"))["output.verdicts"]
-    assert missing == (False, f"{line.uri('no.such.topic')}: no such topic; andon-monitor topics makes it")
+    assert missing == (False, f"{line.uri('no.such.topic')}: no such topic; create it with andon-monitor topics")
     passed, detail = results(line, kafka__max_message_bytes=1_000_000)["source"]
     assert not passed
     assert "kafka.max_message_bytes is 1000000: set that to 8388608" in detail
     passed, detail = results(line, output__dead_letters=line.uri(line.verdicts))["kafka.sizes"]
     assert not passed
-    assert "a dead letter must fit where its frame did" in detail
+    assert "a dead letter is as large as its frame" in detail
 
 
 def test_check_names_a_topic_that_the_user_may_not_use(cluster: Any, authority: Authority, line: Line) -> None:

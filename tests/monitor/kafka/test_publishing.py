@@ -117,7 +117,7 @@ def test_a_camera_that_hangs_up_is_called_again(line: Line, tmp_path: Path) -> N
         records = line.read(line.frames, 25)
         assert len(records) >= 25, log.read_text()
         assert {record.key for record in records} == {b"left"}
-        assert "gives no more frames; trying again" in log.read_text()
+        assert "sends no more frames; trying again" in log.read_text()
         publishing.send_signal(signal.SIGINT)
         assert publishing.wait(20) == 0, log.read_text()
     finally:

@@ -100,7 +100,7 @@ def test_what_cannot_be_replayed_is_one_line(line: Line, recording: Path, tmp_pa
         (
             [path, "--to", target, "--from", "+90000"],
             2,
-            "no frame in that window; its first was captured at 2026-01-05",
+            "no frame between --from and --until; the first was captured at 2026-01-05",
         ),
         ([path, "--to", line.uri("no.such")], 2, "no such topic"),
         ([tmp_path / "none.mcap", "--to", target], 2, "no such folder or file"),

@@ -86,7 +86,7 @@ def test_what_was_recorded_before_kill_9_is_read(tmp_path: Path) -> None:
     assert read(line)[0] == found
     refused = andon("record", "--source", source, "-o", line)
     assert refused.returncode == 2
-    assert "is there already, and a recording is never overwritten" in refused.stderr
+    assert "exists, and a recording is never overwritten" in refused.stderr
 
 
 def read_folder(path: Path) -> list[object]:

@@ -23,5 +23,5 @@ def test_a_stream_of_bad_frames_is_a_line_now_and_then(model: Model, caplog: pyt
     assert [record.getMessage() for record in caplog.records] == [
         "station-1: f.png: uninspectable, empty: empty: 0 bytes",
         "station-1: f.png: uninspectable, undecodable: not an image in a known format (8 bytes)",
-        "station-1: f.png: uninspectable, empty: empty: 0 bytes (and 99 more like it before)",
+        "station-1: f.png: uninspectable, empty: empty: 0 bytes (and 99 more since the last line)",
     ]

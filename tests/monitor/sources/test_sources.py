@@ -82,12 +82,12 @@ def test_a_manifest_gives_order_camera_time_and_label(tmp_path: Path) -> None:
     ("line", "message"),
     [
         ("{", "not a line of JSON: {"),
-        ("[]", "names no file"),
-        ('{"camera": "x"}', "names no file"),
-        ('{"file": 3}', "names no file"),
-        ('{"file": "../secret.png"}', "file '../secret.png' is outside the folder"),
-        ('{"file": "/etc/hostname"}', "file '/etc/hostname' is outside the folder"),
-        ('{"file": "gone.png"}', "file 'gone.png' is not there"),
+        ("[]", "has no file"),
+        ('{"camera": "x"}', "has no file"),
+        ('{"file": 3}', "has no file"),
+        ('{"file": "../secret.png"}', "file '../secret.png' is outside of the folder"),
+        ('{"file": "/etc/hostname"}', "file '/etc/hostname' is outside of the folder"),
+        ('{"file": "gone.png"}', "file 'gone.png' does not exist"),
         ('{"file": "frames/000000.png", "captured_at": "noon"}', "captured_at 'noon' is not a time; right is 2026"),
         ('{"file": "frames/000000.png", "captured_at": 17}', "captured_at 17 is not a time"),
         ('{"file": "frames/000000.png", "camera": ""}', "camera '' is not a name"),
@@ -151,11 +151,11 @@ def test_a_name_that_is_not_utf8_becomes_one_that_is(tmp_path: Path) -> None:
     [
         ("no/such/folder", "no/such/folder: no such folder or file"),
         ("ftp://host/x", "unknown kind of source ftp://"),
-        ("kafka://broker:9092/andon.frames", "a topic is a source of andon-monitor run alone"),
+        ("kafka://broker:9092/andon.frames", "a topic is not a source of this command"),
         ("night.mcap", "night.mcap: no such folder or file"),
-        ("camera:front", "not the number of a camera; right is camera:0"),
-        ("camera:77", "camera:77: no camera answers there"),
-        ("rtsp://user:secret@127.0.0.1:1/x", r"rtsp://user:\*\*\*@127.0.0.1:1/x: no camera answers there"),
+        ("camera:front", "not a number of a camera; right is camera:0"),
+        ("camera:77", "camera:77: no camera answers at this address"),
+        ("rtsp://user:secret@127.0.0.1:1/x", r"rtsp://user:\*\*\*@127.0.0.1:1/x: no camera answers at this address"),
     ],
 )
 def test_a_source_that_cannot_be_opened_is_one_clear_line(uri: str, message: str) -> None:
@@ -170,7 +170,7 @@ def test_an_empty_folder_and_an_unknown_file_are_refused(tmp_path: Path) -> None
     (tmp_path / "manifest.jsonl").write_text("")
     with pytest.raises(UsageError, match="no images in it"):
         open_source(str(tmp_path))
-    with pytest.raises(UsageError, match="neither an image nor a video"):
+    with pytest.raises(UsageError, match="not a file that can be read; known formats: mcap, jpg"):
         open_source(str(tmp_path / "manifest.jsonl"))
     (tmp_path / "broken.mp4").write_text("no video")
     with pytest.raises(UsageError, match="not a video that OpenCV can read"):
