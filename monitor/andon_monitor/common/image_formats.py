@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ImageFormat:
-    """One format. `name` is the one that recordings carry, as Foxglove spells it; a file starts with one of `signatures`."""
+    """One format. `name`: as Foxglove spells it, for recordings; a file starts with one of `signatures`."""
 
     name: str
     suffix: str
