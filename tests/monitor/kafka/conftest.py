@@ -14,6 +14,7 @@ import pytest
 from tests.fixtures.broker import Authority, load_broker, node
 from tests.fixtures.components import skip_or_fail
 from tests.fixtures.kafka_line import Line
+from tests.fixtures.kafka_members import join_group
 
 USERS = {"line": "line-secret", "guest": "guest-secret"}
 
@@ -64,3 +65,9 @@ def line(servers: str, request: pytest.FixtureRequest, model_path: Path, tmp_pat
     """Topics of this test's own."""
     name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[:60] + f"-{uuid.uuid4().hex[:8]}"
     return Line(servers, name, model_path, tmp_path)
+
+
+@pytest.fixture
+def members(line: Line) -> Iterator[Any]:
+    """Makes sources of one group, see `join_group`."""
+    yield from join_group(line)

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.fixtures.commands import andon
 from tests.fixtures.components import skip_or_fail
-from tests.fixtures.kafka_line import Line
+from tests.fixtures.kafka_line import Line, Monitor
 from tests.fixtures.preloaded import Process
 from tests.fixtures.small_model import draw, encode
 
@@ -80,7 +80,7 @@ def test_publishing_waits_out_a_broker_that_went_away(
     try:
         line.read(line.frames, 5)
         fragile.signal_node(1, signal.SIGKILL)
-        time.sleep(2)
+        Monitor(publishing, log).wait_for("; waiting")
         fragile.start_node(1)
         assert publishing.wait(60) == 0, log.read_text()
     finally:

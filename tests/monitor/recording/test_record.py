@@ -9,13 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
-from andon_monitor.common.progress import Rate
 from andon_monitor.sources.recording import open_recording
 from mcap.reader import NonSeekingReader, make_reader
 
 from tests.fixtures.commands import andon
 from tests.fixtures.components import skip_or_fail
-from tests.fixtures.mcap_recordings import frames, read
+from tests.fixtures.mcap_recordings import read
 from tests.fixtures.small_model import parts, write_recording
 
 PROGRAM = [sys.executable, "-m", "andon_monitor"]
@@ -120,21 +119,6 @@ def test_it_stops_before_the_disk_is_full(recording: Path, tmp_path: Path) -> No
     assert not list(tmp_path.glob("*.mcap*"))  # a file without frames is no recording
 
 
-def test_the_rate_is_that_of_the_last_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([0, 2, 10, 14, 18, 24, 34, 36])
-    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
-    rate = Rate()
-    assert [rate.at(count) for count in (40, 200, 240, 240, 240, 240, 260)] == [
-        20,
-        20,
-        200 / 12,
-        200 / 16,
-        0,
-        0,
-        20 / 12,
-    ]
-
-
 def test_a_full_disk_leaves_what_was_written(tmp_path: Path) -> None:
     """A disk of 1 MB, where the check of the free space comes too late."""
     disk = tmp_path / "disk"
@@ -209,20 +193,3 @@ def test_the_reference_reader_in_another_language_finds_it_sound(recording: Path
     assert found["schemas"] == ["andon.Frame", "foxglove.CompressedImage"]
     assert found["metadata"]["andon.origin"]["source"] == str(recording)
     assert (found["streamed"], found["whole"]) == (80, True)
-
-
-def test_cameras_without_end_do_not_fill_the_file_with_channels(tmp_path: Path) -> None:
-    from andon_monitor.formats import mcap_writer as writing
-    from andon_monitor.formats.mcap_writer import RecordingWriter
-
-    frame = frames(1)[0]
-    writer = RecordingWriter(tmp_path / "line.mcap", {})
-    for i in range(writing.MAX_CAMERAS + 5):
-        writer.write(type(frame)(f"camera-{i}", frame.captured_at, b"x", frame.position))
-    writer.file.close()
-    found, _ = read(tmp_path / "line.mcap")
-    assert [frame.camera for frame in found] == [f"camera-{i}" for i in range(writing.MAX_CAMERAS + 5)]
-    with (tmp_path / "line.mcap").open("rb") as file:
-        summary = make_reader(file).get_summary()
-    assert summary is not None
-    assert len(summary.channels) == writing.MAX_CAMERAS + 2

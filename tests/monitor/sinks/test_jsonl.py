@@ -1,15 +1,13 @@
-import base64
-import json
+"""Verdicts as JSON lines: complete, or as far as they were written, never half a line."""
+
 import os
 from pathlib import Path
 
 import pytest
 from andon_monitor.errors import OutputError, UsageError
-from andon_monitor.inspection.frames import REASONS
-from andon_monitor.inspection.inspector import Inspection, Prepared
+from andon_monitor.inspection.inspector import Inspection
 from andon_monitor.model.file import Model
 from andon_monitor.sinks.base import Sink
-from andon_monitor.sinks.dead_letters import DeadLetterFolder
 from andon_monitor.sinks.jsonl import JsonLines
 from andon_monitor.sinks.uri import open_sink
 
@@ -94,62 +92,8 @@ def test_a_full_disk_is_one_line_and_a_device_is_left_alone(some: list[Inspectio
     assert Path("/dev/full").exists()
 
 
-def test_what_cannot_be_opened_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    for target, message in [
-        (str(tmp_path / "file" / "verdicts.jsonl"), "cannot be written"),
-        (str(tmp_path), "a folder; give the name of a file"),
-        ("ftp://broker/verdicts", "unknown kind of sink"),
-    ]:
-        with pytest.raises(UsageError, match=message):
-            open_sink(target, append=False)
-
-
 def test_standard_output_gets_one_line_for_each(some: list[Inspection], capfd: pytest.CaptureFixture[str]) -> None:
     sink: Sink = open_sink("-", append=False)
     sink.write(some)
     sink.close(complete=True)
     assert capfd.readouterr().out.splitlines() == [inspection.verdict.to_json() for inspection in some]
-
-
-def test_dead_letters_keep_the_bytes_and_say_why(model: Model, tmp_path: Path) -> None:
-    good = make_frame(encode(draw(1)), 0)
-    broken = make_frame(b"broken", 1, key=b"\xff\x00", headers=(("trace", b"abc"),))
-    dark = make_frame(encode(draw(1) // 20), 2, file="frames/2.PNG")
-    counted: list[str] = []
-    sink = DeadLetterFolder(tmp_path / "dead", counted.append)
-    inspections = inspect(model, [good, broken, dark])
-    sink.write(inspections)
-    sink.write(inspections)  # delivered again, it is written over itself
-    assert counted == ["undecodable", "too_dark"] * 2
-    ids = [inspection.verdict.id for inspection in inspections]
-    names = {f"{ids[1]}.bin", f"{ids[1]}.json", f"{ids[2]}.png", f"{ids[2]}.json"}
-    assert {path.name for path in (tmp_path / "dead").iterdir()} == names
-    assert (tmp_path / "dead" / f"{ids[1]}.bin").read_bytes() == b"broken"
-    assert (tmp_path / "dead" / f"{ids[2]}.png").read_bytes() == dark.data
-    letter = json.loads((tmp_path / "dead" / f"{ids[1]}.json").read_text())
-    assert letter["verdict"]["reason"] == "undecodable"
-    assert base64.b64decode(letter["key"]) == b"\xff\x00"
-    assert letter["headers"] == [["trace", base64.b64encode(b"abc").decode()]]
-    assert letter["file"] == f"{ids[1]}.bin"
-
-
-def test_stale_frames_are_no_dead_letters(model: Model, tmp_path: Path) -> None:
-    (inspection,) = inspect(model, [make_frame(b"")])
-    kept = {}
-    for reason in REASONS:
-        folder = tmp_path / reason
-        verdict = type(inspection.verdict)(**{**_fields(inspection.verdict), "reason": reason})
-        DeadLetterFolder(folder).write([Inspection(Prepared(inspection.frame), verdict)])
-        kept[reason] = folder.exists()
-    assert [reason for reason, there in kept.items() if not there] == ["stale"]
-
-
-def test_a_dead_letter_that_cannot_be_written_ends_the_run(model: Model, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="cannot be written"):
-        DeadLetterFolder(tmp_path / "file" / "dead").write(inspect(model, [make_frame(b"")]))
-
-
-def _fields(verdict: object) -> dict[str, object]:
-    return {name: getattr(verdict, name) for name in verdict.__slots__}  # type: ignore[attr-defined]
