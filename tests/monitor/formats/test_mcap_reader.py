@@ -151,7 +151,7 @@ def test_repair_never_overwrites_and_leaves_nothing_behind(whole: Path, tmp_path
     (tmp_path / "there.mcap").write_bytes(b"mine")
     (tmp_path / "other.mcap").write_bytes(b"no recording at all" * 50)
     for source, target, message in [
-        (whole, tmp_path / "there.mcap", "is there already"),
+        (whole, tmp_path / "there.mcap", "exists, and a recording is never overwritten"),
         (tmp_path / "other.mcap", tmp_path / "new.mcap", "not an MCAP recording"),
         (tmp_path / "none.mcap", tmp_path / "new.mcap", "cannot be read (No such file or directory)"),
     ]:

@@ -61,7 +61,7 @@ def test_of_equal_candidates_the_smallest_is_best(
     [
         ([], "source.uri: not given"),
         (["--source", "nowhere"], "nowhere: no such folder or file"),
-        (["--source", "kafka://host:1/frames"], "a topic is a source of andon-monitor run alone"),
+        (["--source", "kafka://host:1/frames"], "a topic is not a source of this command"),
     ],
 )
 def test_a_mistake_is_one_line(model_path: Path, options: list[str], message: str) -> None:
