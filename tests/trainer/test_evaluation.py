@@ -1,6 +1,5 @@
 """The metrics, against cases worked by hand and other formulations of them; then on files, by the line's path."""
 
-import io
 import json
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +12,6 @@ from andon_monitor.model import imaging
 from andon_monitor.model.file import Model
 from andon_trainer.data.dataset import Sample, open_dataset
 from andon_trainer.evaluation import (
-    Evaluation,
     Judged,
     PixelCounts,
     area_below,
@@ -22,10 +20,8 @@ from andon_trainer.evaluation import (
     evaluate,
     f1_max,
     measure,
-    to_table,
 )
 from numpy.typing import NDArray
-from rich.console import Console
 
 from tests.fixtures.small_model import FRAME, build_model, draw
 
@@ -162,26 +158,13 @@ def test_a_score_at_the_threshold_is_good() -> None:
 
 
 @pytest.mark.parametrize("only", ["good", "scratch"])
-def test_what_is_undefined_is_null_in_json_and_a_dash_in_the_table(only: str) -> None:
+def test_what_is_undefined_is_null_in_json(only: str) -> None:
     evaluation = measure(judged(**{only: [1.0, 2.0]}), threshold=1.5)
     fields = json.loads(json.dumps(evaluation.to_dict(), allow_nan=False))
     assert fields["image_auroc"] is None
     assert fields["pixels"] is None
     assert (fields["false_alarms"] is None) == (only != "good")
-    assert "–" in printed(evaluation)
     assert "image_auroc" not in evaluation.headline()
-
-
-def test_the_table_shows_a_folder_named_like_markup_as_it_is() -> None:
-    evaluation = measure(judged(**{"good": [1.0], "[red]x[/nonsense]": [2.0]}), threshold=1.5)
-    assert "[red]x[/nonsense]" in printed(evaluation)
-
-
-def printed(evaluation: Evaluation) -> str:
-    console = Console(file=io.StringIO(), width=120)
-    console.print(to_table(evaluation))
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""How good a model is on labelled images: ranking metrics, and rates at the threshold stored in the model."""
+"""Measure a model on labelled images: ranking metrics, and the rates at the threshold stored in the model."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,23 +11,20 @@ from andon_monitor.common.intervals import INTERVAL, Rate, rate
 from andon_monitor.errors import ModelError, UsageError
 from andon_monitor.model.file import Model
 from numpy.typing import ArrayLike, NDArray
-from rich.console import Group
-from rich.table import Table
-from rich.text import Text
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
-from andon_trainer.data.dataset import GOOD, Sample, load_image, load_mask
+from andon_trainer.data.dataset import GOOD, Dataset, Sample, load_image, load_mask
 from andon_trainer.progress import Progress, quiet
 
 PRO_LIMIT = 0.3  # AU-PRO is integrated up to this false-positive rate, as Bergmann et al. (2021) do
-# Pixels are counted in bins of the first 20 bits of a float32: sign, exponent and 11 bits of mantissa. Values that
-# agree to 1 part in 2,000 count as ties, and memory is the same for ten images and for a million.
-KEY_BITS = 20
+# Pixels are counted in bins by the first 20 bits of their float32 value: sign, exponent and 11 bits of mantissa. Values
+# that agree to 1 part in 2,000 count as ties, and the memory needed does not grow with the number of images.
+HISTOGRAM_BITS = 20
 
 
 @dataclass(frozen=True)
 class Judged:
-    """One image and what the model said about it; `label` is "good" or the kind of defect."""
+    """One image and the model's verdict; `label` is "good" or the kind of defect."""
 
     path: Path
     label: str
@@ -48,7 +45,7 @@ class KindResult:
 
 @dataclass(frozen=True)
 class PixelResult:
-    """Localisation at the model's input resolution, over good images and defects that have a mask."""
+    """How well defects are located, at the model's input resolution, over good images and defects with a mask."""
 
     images: int
     regions: int
@@ -58,7 +55,7 @@ class PixelResult:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured. What needs good images, defects or masks that are not there is None."""
+    """All figures. A figure that needs good images, defects or masks is None where there are none."""
 
     threshold: float
     images: tuple[Judged, ...]
@@ -71,7 +68,7 @@ class Evaluation:
     kinds: tuple[KindResult, ...]
 
     def headline(self) -> dict[str, float]:
-        """The figures as the model card keeps them, without those that are undefined."""
+        """The defined figures by the names that the model card uses."""
         figures = {
             "image_auroc": self.image_auroc,
             "average_precision": self.average_precision,
@@ -84,7 +81,7 @@ class Evaluation:
         return {name: value for name, value in figures.items() if value is not None}
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON takes it: every figure, what the intervals are, and the scores of all images."""
+        """Every figure, the kind of intervals, and the scores of all images, ready for JSON."""
         fields = asdict(self)
         images = fields.pop("images")
         for image in images:
@@ -94,67 +91,70 @@ class Evaluation:
 
 
 class PixelCounts:
-    """Pixel AUROC and AU-PRO in bounded memory: maps are counted into bins and forgotten."""
+    """Pixel AUROC and AU-PRO in bounded memory: anomaly maps are counted into histograms and not kept."""
 
     def __init__(self) -> None:
         self.images = 0
         self.regions = 0
-        self._good = np.zeros(1 << KEY_BITS, np.int64)
-        self._defect = np.zeros(1 << KEY_BITS, np.int64)
-        self._overlap = np.zeros(1 << KEY_BITS, np.float64)
+        self._good = np.zeros(1 << HISTOGRAM_BITS, np.int64)
+        self._defect = np.zeros(1 << HISTOGRAM_BITS, np.int64)
+        self._overlap = np.zeros(1 << HISTOGRAM_BITS, np.float64)
 
     def add(self, anomaly_map: NDArray[np.float32], mask: NDArray[np.bool_]) -> None:
-        """Count one image: its map float32 [h, w], upsampled bilinearly to its mask bool [H, W]."""
+        """Count one image: its anomaly map float32 [h, w], upsampled bilinearly to its mask bool [H, W]."""
         height, width = mask.shape
-        keys = _keys(cv2.resize(anomaly_map, (width, height), interpolation=cv2.INTER_LINEAR))
+        bins = _bins(cv2.resize(anomaly_map, (width, height), interpolation=cv2.INTER_LINEAR))
         self.images += 1
-        self._good += np.bincount(keys[~mask], minlength=1 << KEY_BITS)
+        self._good += np.bincount(bins[~mask], minlength=1 << HISTOGRAM_BITS)
         if not mask.any():
             return
         regions, numbers = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
         areas = np.bincount(numbers.ravel())
-        inside = keys[mask]
-        self.regions += regions - 1  # number 0 is what lies outside
-        self._defect += np.bincount(inside, minlength=1 << KEY_BITS)
-        self._overlap += np.bincount(inside, weights=1 / areas[numbers[mask]], minlength=1 << KEY_BITS)
+        inside = bins[mask]
+        self.regions += regions - 1  # number 0 is the background
+        self._defect += np.bincount(inside, minlength=1 << HISTOGRAM_BITS)
+        self._overlap += np.bincount(inside, weights=1 / areas[numbers[mask]], minlength=1 << HISTOGRAM_BITS)
 
     def auroc(self) -> float | None:
-        """Area under the ROC of all pixels, None where there are no defect pixels or only such."""
+        """Area under the ROC curve of all pixels; None without good pixels or without defect pixels."""
         if not self._good.any() or not self._defect.any():
             return None
-        return area_below(_falling(self._good), _falling(self._defect))
+        return area_below(_cumulative(self._good), _cumulative(self._defect))
 
     def au_pro(self, limit: float = PRO_LIMIT) -> float | None:
-        """Area under the mean overlap of regions over the false-positive rate, up to `limit`, divided by it.
+        """Area under the mean overlap of regions over the false-positive rate, up to `limit`, divided by `limit`.
 
-        Bergmann et al., "The MVTec Anomaly Detection Dataset", IJCV 2021: a region (8-connected) weighs the same
-        whatever its size. A pixel of a region of area A thus counts 1 / A, which makes it a weighted ROC.
+        Bergmann et al., "The MVTec Anomaly Detection Dataset", IJCV 2021: every 8-connected region has the same weight
+        whatever its size, so a pixel of a region of area A counts 1 / A: a weighted ROC curve.
         """
         if not self._good.any() or not self._defect.any():
             return None
-        return area_below(_falling(self._good), _falling(self._overlap), limit) / limit
+        return area_below(_cumulative(self._good), _cumulative(self._overlap), limit) / limit
 
 
-def evaluate(model: Model, samples: Sequence[Sample], progress: Progress = quiet) -> Evaluation:
-    """Score labelled images one at a time, by the path that frames take on the line, and measure.
+def evaluate(model: Model, images: Dataset | Sequence[Sample], progress: Progress = quiet) -> Evaluation:
+    """Score labelled images one at a time, exactly as the monitor scores frames, and measure the results.
 
-    Raises UsageError: no images, or one that cannot be decoded or has another size than the model was trained for.
+    `images`: samples, or a dataset, whose test images are used (its training images where it has no test images).
+    Raises UsageError (no images, or one that cannot be decoded or has another size than those the model was fitted on)
+    and ModelError (a score that is no number).
     """
+    samples = (images.test or images.train) if isinstance(images, Dataset) else images
     if not samples:
         raise UsageError("no images to evaluate; give a folder with test/good and test/<kind of defect>")
     threshold = model.card.threshold
     counts = PixelCounts() if any(sample.mask and sample.label != GOOD for sample in samples) else None
-    images = []
+    judged = []
     for i, sample in enumerate(samples):
         frame = load_image(sample.path, model.card.input)[None]  # [1, H, W, C]
         score = float(model.score(frame)[0])
         if not np.isfinite(score):
             raise ModelError(f"{sample.path}: the model's score is {score}; fit the model again")
-        images.append(Judged(sample.path, sample.label, score, score > threshold, sample.mask))
+        judged.append(Judged(sample.path, sample.label, score, score > threshold, sample.mask))
         if counts is not None and (mask := _mask(sample, model)) is not None:
             counts.add(model.explain(frame).anomaly_map[0], mask)
         progress("evaluating", (i + 1) / len(samples))
-    return measure(images, threshold, counts)
+    return measure(judged, threshold, counts)
 
 
 def measure(images: Sequence[Judged], threshold: float, counts: PixelCounts | None = None) -> Evaluation:
@@ -168,7 +168,7 @@ def measure(images: Sequence[Judged], threshold: float, counts: PixelCounts | No
         of_kind = labels == kind
         one = good | of_kind
         found = rate(int(flagged[of_kind].sum()), int(of_kind.sum()))
-        assert found is not None  # as every kind comes from an image
+        assert found is not None  # every kind has at least one image
         kinds.append(KindResult(kind, found.count, auroc(of_kind[one], scores[one]), found))
     return Evaluation(
         threshold=threshold,
@@ -184,17 +184,17 @@ def measure(images: Sequence[Judged], threshold: float, counts: PixelCounts | No
 
 
 def auroc(is_defect: NDArray[np.bool_], scores: ArrayLike) -> float | None:
-    """P(a defect scores above a good part), ties counting half; None where one of the two is absent."""
+    """The chance that a defect scores above a good part, ties counting half; None without good parts or defects."""
     return float(roc_auc_score(is_defect, scores)) if _has_both(is_defect) else None
 
 
 def average_precision(is_defect: NDArray[np.bool_], scores: ArrayLike) -> float | None:
-    """Precision averaged over the steps of recall; None where good parts or defects are absent."""
+    """Precision averaged over the steps of recall; None without good parts or defects."""
     return float(average_precision_score(is_defect, scores)) if _has_both(is_defect) else None
 
 
 def f1_max(is_defect: NDArray[np.bool_], scores: ArrayLike) -> float | None:
-    """The largest F1 over all thresholds: what a threshold chosen in hindsight would reach; None as above."""
+    """The largest F1 score over all thresholds; None without good parts or defects."""
     if not _has_both(is_defect):
         return None
     precision, recall, _ = precision_recall_curve(is_defect, scores)
@@ -202,7 +202,7 @@ def f1_max(is_defect: NDArray[np.bool_], scores: ArrayLike) -> float | None:
 
 
 def area_below(x: NDArray[np.float64], y: NDArray[np.float64], limit: float = 1.0) -> float:
-    """Trapezoidal area under a curve with ascending `x` from 0 to 1, cut at `x = limit` by interpolation."""
+    """Trapezoidal area under a curve with `x` rising from 0 to 1, cut at `x = limit` by interpolation."""
     kept = int(np.searchsorted(x, limit, side="right"))
     if x[kept - 1] < limit:
         step = (limit - x[kept - 1]) / (x[kept] - x[kept - 1])
@@ -213,29 +213,8 @@ def area_below(x: NDArray[np.float64], y: NDArray[np.float64], limit: float = 1.
     return float(np.trapezoid(y, x))
 
 
-def to_table(evaluation: Evaluation) -> Group:
-    """The figures for the console; what is undefined is a dash."""
-    pixels = evaluation.pixels
-    figures = Table(title="Ranking", title_justify="left")
-    for heading in ("image AUROC", "average precision", "F1-max", "pixel AUROC", "AU-PRO"):
-        figures.add_column(heading, justify="right")
-    ranking = (evaluation.image_auroc, evaluation.average_precision, evaluation.f1_max)
-    localisation = (pixels.auroc, pixels.au_pro) if pixels else (None, None)
-    figures.add_row(*(_figure(value) for value in (*ranking, *localisation)))
-
-    rates = Table(title=f"At the stored threshold {evaluation.threshold:.4g}", title_justify="left")
-    for heading in ("images", "count", "AUROC", "called defect", INTERVAL):
-        rates.add_column(heading, justify="left" if heading == "images" else "right")
-    rates.add_row("good: false alarms", *_rate_cells(evaluation.false_alarms, None))
-    rates.add_row("defects: detection", *_rate_cells(evaluation.detection, evaluation.image_auroc), end_section=True)
-    for result in evaluation.kinds:
-        # As text: a folder's name must not be read as console markup.
-        rates.add_row(Text(f"  {result.kind}"), *_rate_cells(result.detection, result.auroc))
-    return Group(figures, rates)
-
-
 def _mask(sample: Sample, model: Model) -> NDArray[np.bool_] | None:
-    """Where the defect is, bool [H, W]; None where that is not known, or too small to be seen at this resolution."""
+    """The pixels of the defect, bool [H, W]; None where there is no mask, or it vanishes at this resolution."""
     spec = model.card.input
     if sample.label == GOOD:
         return np.zeros((spec.height, spec.width), np.bool_)
@@ -245,30 +224,19 @@ def _mask(sample: Sample, model: Model) -> NDArray[np.bool_] | None:
     return mask if mask.any() else None
 
 
-def _keys(values: NDArray[Any]) -> NDArray[np.uint32]:
-    """Bin numbers in the order of the values: float32 bits, made monotonic and cut to the first `KEY_BITS`."""
+def _bins(values: NDArray[Any]) -> NDArray[np.uint32]:
+    """Bin numbers that rise with the values: float32 bits, made monotonic and cut to the first `HISTOGRAM_BITS`."""
     bits = np.ascontiguousarray(values + np.float32(0), np.float32).view(np.uint32)  # -0 becomes 0
     ordered = np.where(bits >> 31 == 1, ~bits, bits | np.uint32(1 << 31))
-    keys: NDArray[np.uint32] = ordered >> np.uint32(32 - KEY_BITS)
-    return keys
+    bins: NDArray[np.uint32] = ordered >> np.uint32(32 - HISTOGRAM_BITS)
+    return bins
 
 
-def _falling(counts: NDArray[Any]) -> NDArray[np.float64]:
-    """The share of the total at or above each bin, from the highest bin down, starting at 0."""
+def _cumulative(counts: NDArray[Any]) -> NDArray[np.float64]:
+    """The share of the total at or above each bin, from the highest bin down; the first value is 0."""
     total = np.cumsum(counts[::-1], dtype=np.float64)
     return np.concatenate([[0.0], total / total[-1]])
 
 
 def _has_both(is_defect: NDArray[np.bool_]) -> bool:
     return bool(is_defect.any() and not is_defect.all())
-
-
-def _figure(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
-
-
-def _rate_cells(found: Rate | None, ranking: float | None) -> tuple[str, ...]:
-    if found is None:
-        return "0", "–", "–", "–"
-    interval = f"{100 * found.low:.1f} to {100 * found.high:.1f} %"
-    return str(found.count), _figure(ranking), f"{found.flagged} ({100 * found.share:.1f} %)", interval

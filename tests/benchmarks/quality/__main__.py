@@ -9,8 +9,8 @@ import torch
 import typer
 from andon_monitor.common.console import console
 from andon_monitor.common.files import write_whole
+from andon_monitor.common.units import parse_duration
 from andon_monitor.errors import AndonError, UsageError
-from andon_trainer.cli.console import parse_duration
 from andon_trainer.cli.main import INTERRUPTED, fail
 from andon_trainer.options import check_range
 from andon_trainer.training.timing import use_fastest_threads

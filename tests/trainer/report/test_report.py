@@ -22,8 +22,9 @@ from andon_trainer.data.near_duplicates import find_twins
 from andon_trainer.data.splits import split
 from andon_trainer.evaluation import Evaluation, Judged, evaluate, measure
 from andon_trainer.network.conv_dense import Autoencoder
-from andon_trainer.report import write_report
-from andon_trainer.report.words import duration, how_set, percent, remarks, warnings
+from andon_trainer.report.advice import explain_threshold, remarks, warnings
+from andon_trainer.report.page import write_report
+from andon_trainer.report.words import duration, percent
 from andon_trainer.training.schedule import Fitted, Look
 
 from tests.fixtures.components import skip_or_fail
@@ -321,13 +322,13 @@ def card_with(model: Model, count: int = 1200, **training: Any) -> Any:
     ("count", "training", "said"),
     [
         (1200, {}, None),
-        (120, {}, "999 held-out good images, here there are 120"),
-        (1200, {"ended": "budget", "iterations": 1500}, "time budget ended the training after 1,500 iterations"),
+        (120, {}, "takes 999 held-out good images, and there are 120"),
+        (1200, {"ended": "budget", "iterations": 1500}, "cut short by the time budget after 1,500 iterations"),
         (1200, {"ended": "interrupted", "iterations": 70}, "interrupted after 70 iterations"),
         (1200, {"validation_is_calibration": True}, "too few to hold some out twice"),
-        (1200, {"suspects": 3}, "score like no good part: 3. A defect may have slipped in"),
-        (1200, {"left_out": 1}, "threshold was set without them: 1."),
-        (1200, {"tested_twins": 4}, "near-twins of images in the training folder: 4."),
+        (1200, {"suspects": 3}, "3 of the good images score far above all others. They may show defects"),
+        (1200, {"left_out": 1}, "1 held-out images score so high"),
+        (1200, {"tested_twins": 4}, "4 good test images show the same parts as images in the training folder."),
     ],
 )
 def test_it_warns_of_what_weakens_the_threshold(
@@ -359,8 +360,8 @@ def test_it_warns_of_what_the_test_images_say(model: Model, scores: dict[str, li
     ("networks", "common", "said"),
     [
         (1, 0, "quantile)."),
-        (3, 0, "mean flags fewer, as a rule."),
-        (3, 60, "going by 60 images that none of them saw."),
+        (3, 0, "mean usually calls fewer good parts defects."),
+        (3, 60, "by 60 images that none was trained on."),
     ],
 )
 def test_it_says_what_the_threshold_of_several_networks_promises(
@@ -369,17 +370,17 @@ def test_it_says_what_the_threshold_of_several_networks_promises(
     training = model.card.training.model_copy(update={"networks": networks, "common_images": common})
     calibration = calibrate(np.linspace(0.5, 1.5, 200), 0.01)
     card = model.card.model_copy(update={"training": training, "calibration": calibration})
-    assert how_set(card).endswith(said)
+    assert explain_threshold(card).endswith(said)
     held_out = training.calibration_images if networks == 1 else common
-    assert any(f"With {training.images + held_out} images there" in text for text in warnings(card, None))
+    assert any(text.startswith(f"{training.images + held_out} images are too few") for text in warnings(card, None))
 
 
 def test_twins_and_an_early_end_are_remarks_not_warnings(model: Model) -> None:
-    card = card_with(model, twin_groups=12, ended="early")
+    card = card_with(model, twin_groups=12, ended="early", iterations=150)
     assert warnings(card, None) == []
-    assert [remark.split(",")[0] for remark in remarks(card)] == [
-        "Near-twins found: 12 groups of images that show the same part or nearly so. Each group was kept together",
-        "The training ended early",
+    assert [remark.split(".")[0] for remark in remarks(card)] == [
+        "12 groups of images show the same part or nearly so",
+        "Training stopped early after 150 iterations: it no longer improved",
     ]
 
 

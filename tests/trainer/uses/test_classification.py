@@ -1,5 +1,6 @@
 """Kinds of defects: the encoder comes back as it was, a head learns kinds, and the file and the monitor tell them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,14 +13,13 @@ from andon_monitor.inspection.inspector import Inspection, Inspector, Rules
 from andon_monitor.model.autoencoder import Autoencoder
 from andon_monitor.model.file import Model
 from andon_monitor.telemetry.metrics import Metrics
-from andon_trainer.uses import classification
+from andon_trainer.uses import learner as learning
 from andon_trainer.uses.certainty import calibration_error, fit_temperature
-from andon_trainer.uses.classification import Labelled, Learner, fit_head, labelled
-from andon_trainer.uses.curve import draw_shots, folds, learning_curve, split
-from andon_trainer.uses.encoder import Backbone, Views, mirror
-from andon_trainer.uses.kinds import add, make, worst_difference
-
-from tests.fixtures.commands import call
+from andon_trainer.uses.classification import fit_classifier
+from andon_trainer.uses.classifier_graph import add_classifier, max_difference
+from andon_trainer.uses.encoder import Backbone, Views, flip
+from andon_trainer.uses.learner import LabelledDefects, Learner, fit_head, label_defects
+from andon_trainer.uses.learning_curve import draw_shots, folds, measure_learning_curve, split
 
 EACH = 12
 
@@ -30,7 +30,7 @@ def part(model_file: Path) -> Autoencoder:
 
 
 @pytest.fixture(scope="module")
-def data(part: Autoencoder, sample_folder: Path) -> Labelled:
+def data(part: Autoencoder, sample_folder: Path) -> LabelledDefects:
     """Good parts with a bright blob, a dark bar or a coarse checker on them: three kinds that anybody can tell."""
     rng = np.random.default_rng(0)
     paths = sorted((sample_folder / "train/good").iterdir())
@@ -47,15 +47,15 @@ def data(part: Autoencoder, sample_folder: Path) -> Labelled:
             frame[y : y + 16, x : x + 16] = 255 * (np.indices((16, 16)).sum(axis=0) // 2 % 2)[:, :, None]
         frames.append(frame)
         labels.append(kind)
-    return labelled(part, np.stack(frames), labels, np.arange(3 * EACH))
+    return label_defects(part, np.stack(frames), labels, np.arange(3 * EACH))
 
 
 @pytest.fixture(scope="module")
-def learner(part: Autoencoder, data: Labelled) -> Learner:
-    return Learner(part, data, data.rebuilt)
+def learner(part: Autoencoder, data: LabelledDefects) -> Learner:
+    return Learner(part, data, data.reconstructions)
 
 
-def test_the_encoder_comes_back_from_the_file_as_it_was(part: Autoencoder, data: Labelled) -> None:
+def test_the_encoder_comes_back_from_the_file_as_it_was(part: Autoencoder, data: LabelledDefects) -> None:
     """Its last features, through the file's own dense layer, are the file's own latent vector."""
     import onnx
     from onnx import numpy_helper
@@ -81,14 +81,14 @@ def test_the_encoder_comes_back_from_the_file_as_it_was(part: Autoencoder, data:
 
 
 def test_a_frozen_head_tells_kinds_and_the_monitor_says_and_counts_them(
-    part: Autoencoder, data: Labelled, learner: Learner
+    part: Autoencoder, data: LabelledDefects, learner: Learner
 ) -> None:
-    told = make(learner, "frozen", lambda what, share: None)
-    assert told.card.accuracy > 0.7
-    assert told.confusion.sum() == len(data.kinds)
-    assert told.card.temperature > 0
-    content = add(part, told)
-    assert worst_difference(told, content, data.frames[:3]) < 1e-4
+    fitted = fit_classifier(learner, "frozen")
+    assert fitted.kinds.accuracy > 0.7
+    assert fitted.confusion.sum() == len(data.kinds)
+    assert fitted.kinds.temperature > 0
+    content = add_classifier(part, fitted.classifier, fitted.kinds)
+    assert max_difference(fitted.classifier, content, data.frames[:3]) < 1e-4
     model = Model.from_bytes(content, "kinds.onnx", "cpu")
     assert model.kinds == ("bar", "blob", "checker")
     assert np.array_equal(model.score(data.frames[:3]), part.score(data.frames[:3])), "scores stay as they are"
@@ -114,7 +114,7 @@ def test_a_frozen_head_tells_kinds_and_the_monitor_says_and_counts_them(
     assert set(counts) == set(model.kinds), "all are there from the start"
     assert sum(counts.values()) == 6
 
-    again = add(Autoencoder(model, "cpu"), told)
+    again = add_classifier(Autoencoder(model, "cpu"), fitted.classifier, fitted.kinds)
     assert abs(len(again) - len(content)) < 1000, "a new classifier takes the old one's place"
 
 
@@ -127,7 +127,7 @@ def test_a_good_part_has_no_kind(part: Autoencoder, sample_folder: Path) -> None
 
 
 def test_fine_tuning_fits_its_images_and_leaves_the_first_stages_as_they_were(
-    part: Autoencoder, data: Labelled, learner: Learner
+    part: Autoencoder, data: LabelledDefects, learner: Learner
 ) -> None:
     chosen = np.arange(12)
     network = learner.fine_tuned(chosen, seed=0)
@@ -139,64 +139,38 @@ def test_fine_tuning_fits_its_images_and_leaves_the_first_stages_as_they_were(
     assert [torch.equal(a, b) for a, b in zip(before, after, strict=True)] == [True] * 3 + [False] * 2
 
 
-def test_the_curve_has_every_way_at_every_number_of_labels(learner: Learner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(classification, "FROM_NOTHING", (3, 1e-3))  # the others are quick
-    told: list[str] = []
-    curve = learning_curve(learner, draws=2, progress=lambda what, share: told.append(what))
+def test_the_curve_has_every_method_at_every_number_of_labels(
+    learner: Learner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learning, "FROM_SCRATCH", (3, 1e-3))  # the others are quick
+    shown: list[str] = []
+    curve = measure_learning_curve(learner, draws=2, progress=lambda what, share: shown.append(what))
     assert curve.shots == ("1", "5", "all")
     assert list(curve.accuracy) == ["frozen", "fine-tuned", "untrained", "PCA"]
     assert {values.shape for values in curve.accuracy.values()} == {(2, 3)}
-    assert len(told) == 2 * 3 * 4
+    assert len(shown) == 2 * 3 * 4
     assert curve.accuracy["frozen"][:, -1].mean() > 0.6
 
 
-def test_the_command_writes_a_model_that_tells_kinds_and_says_what_each_way_is_worth(
-    model_file: Path, sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(classification, "FROM_NOTHING", (2, 1e-3))
-    for i, path in enumerate(sorted((sample_folder / "train/good").iterdir())[:10]):
-        image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-        cv2.circle(image, (150 + 10 * i, 200), 40, 255 if i % 2 else 0, -1)
-        folder = tmp_path / "defects" / ("bright" if i % 2 else "dark")
-        folder.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(folder / f"{i}.png"), image)
-    kinds, curve = tmp_path / "kinds.onnx", tmp_path / "curve.png"
-    done = call(
-        *("classify", model_file, tmp_path / "defects", "-o", kinds, "--picture", curve),
-        *("--draws", "1", "--way", "frozen", "--threads", "1"),
-    )
-    assert done.exception is None, done.exception
-    for text in ("untrained", "fine-tuned", "PCA", "10 defects of 2 kinds", "calibration error"):
-        assert text in done.output
-    assert curve.read_bytes().startswith(b"\x89PNG")
-    model = Model.load(kinds, "cpu")
-    assert model.kinds == ("bright", "dark")
-    paths = sorted((tmp_path / "defects").rglob("*.png"))
-    frames = np.stack([Autoencoder(model, "cpu").read(path) for path in paths])
-    told = [model.kinds[i] for i in model.classify(frames).argmax(axis=1)]
-    assert told == [path.parent.name for path in paths]
-
-
-def test_mirror_images_are_four_and_each_is_its_own_reverse(data: Labelled) -> None:
+def test_flipped_images_are_four_and_each_is_its_own_reverse(data: LabelledDefects) -> None:
     frames = data.frames[:2]
-    views = [mirror(frames, view).numpy() for view in range(Views.COUNT)]
+    views = [flip(frames, view).numpy() for view in range(Views.COUNT)]
     assert np.array_equal(views[0], frames)
     assert len({view.tobytes() for view in views}) == 4
-    assert all(np.array_equal(mirror(view, i).numpy(), frames) for i, view in enumerate(views))
+    assert all(np.array_equal(flip(view, i).numpy(), frames) for i, view in enumerate(views))
 
 
-def test_splits_and_folds_keep_twins_together_and_every_kind_on_both_sides(data: Labelled) -> None:
-    twins = Labelled(
-        data.frames, data.rebuilt, data.kinds, np.arange(3 * EACH) // 6 * 3 + np.arange(3 * EACH) % 3, data.names
-    )
-    train, test = split(twins, np.random.default_rng(0))
-    assert not set(twins.groups[train]) & set(twins.groups[test])
-    assert set(twins.kinds[train]) == set(twins.kinds[test]) == {0, 1, 2}
+def test_splits_and_folds_keep_images_of_a_part_together_and_every_kind_on_both_sides(data: LabelledDefects) -> None:
+    groups = np.arange(3 * EACH) // 6 * 3 + np.arange(3 * EACH) % 3
+    grouped = replace(data, groups=groups)
+    train, test = split(grouped, np.random.default_rng(0))
+    assert not set(grouped.groups[train]) & set(grouped.groups[test])
+    assert set(grouped.kinds[train]) == set(grouped.kinds[test]) == {0, 1, 2}
     assert sorted([*train, *test]) == list(range(3 * EACH))
-    fold_of = folds(twins)
-    assert all(len(set(fold_of[twins.groups == group])) == 1 for group in set(twins.groups))
-    shots = draw_shots(twins.kinds, train, 2, np.random.default_rng(0))
-    assert np.bincount(twins.kinds[shots]).tolist() == [2, 2, 2]
+    fold_of = folds(grouped)
+    assert all(len(set(fold_of[grouped.groups == group])) == 1 for group in set(grouped.groups))
+    shots = draw_shots(grouped.kinds, train, 2, np.random.default_rng(0))
+    assert np.bincount(grouped.kinds[shots]).tolist() == [2, 2, 2]
 
 
 def test_two_kinds_have_two_logits() -> None:
@@ -222,20 +196,20 @@ def test_a_temperature_makes_an_overconfident_classifier_honest() -> None:
 def test_too_few_images_or_kinds_are_named(part: Autoencoder) -> None:
     frames = np.zeros((9, 8, 8, 1), np.uint8)
     with pytest.raises(UsageError, match="dent: 2 images, at least 4"):
-        labelled(part, frames, ["dent"] * 2 + ["scratch"] * 7, np.arange(9))
+        label_defects(part, frames, ["dent"] * 2 + ["scratch"] * 7, np.arange(9))
     with pytest.raises(UsageError, match="at least two are needed"):
-        labelled(part, frames, ["dent"] * 9, np.arange(9))
+        label_defects(part, frames, ["dent"] * 9, np.arange(9))
 
 
-def test_features_of_a_frame_do_not_depend_on_its_batch(part: Autoencoder, data: Labelled) -> None:
+def test_features_of_a_frame_do_not_depend_on_its_batch(part: Autoencoder, data: LabelledDefects) -> None:
     backbone = Backbone.of(part)
-    frames, rebuilt = mirror(data.frames[:5], 0), mirror(data.rebuilt[:5], 0)
+    frames, rebuilt = flip(data.frames[:5], 0), flip(data.reconstructions[:5], 0)
     with torch.no_grad():
         together, alone = backbone(frames, rebuilt)[2], backbone(frames[2:3], rebuilt[2:3])[0]
     torch.testing.assert_close(alone, together, rtol=1e-3, atol=1e-4)
 
 
-def test_a_frame_that_is_as_the_model_expects_has_no_features(part: Autoencoder, data: Labelled) -> None:
-    rebuilt = mirror(data.rebuilt[:2], 0)
+def test_a_frame_that_is_as_the_model_expects_has_no_features(part: Autoencoder, data: LabelledDefects) -> None:
+    rebuilt = flip(data.reconstructions[:2], 0)
     with torch.no_grad():
         assert Backbone.of(part)(rebuilt, rebuilt).abs().max() == 0

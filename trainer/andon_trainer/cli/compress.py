@@ -1,23 +1,13 @@
-"""`compress` and `decompress`: images into an archive of latent vectors and back, beside JPEG and WebP."""
+"""`compress` and `decompress`: images into an archive of latent vectors, and back."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from andon_monitor.common.files import check_writable, whole_file, write_whole
-from andon_monitor.errors import UsageError
+from andon_monitor.common.files import check_writable
 
-from andon_trainer.cli.console import ModelFile, Output, progress_bar, say
-from andon_trainer.cli.images import (
-    Images,
-    Picture,
-    check_targets,
-    encode_image,
-    find_images,
-    print_table,
-    say_picture,
-    spread,
-)
+from andon_trainer.cli.arguments import Images, ModelFile, Output, Picture, check_all_writable
+from andon_trainer.cli.console import progress_bar, say, say_picture
 from andon_trainer.options import check_range
 
 
@@ -25,79 +15,64 @@ def compress(
     model_file: ModelFile,
     images: Images,
     output: Output,
-    grain: Annotated[float, typer.Option(help="Grey levels that rounding one number may move a picture by.")] = 0.25,
-    compare: Annotated[bool, typer.Option("--compare", help="Measure the pictures beside JPEG and WebP.")] = False,
+    grain: Annotated[
+        float,
+        typer.Option(
+            help="Precision: how far rounding one number may change an image, in grey levels. Larger values give "
+            "smaller archives."
+        ),
+    ] = 0.25,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Compare the images with JPEG and WebP images of the same size in bytes.")
+    ] = False,
     picture: Picture = None,
 ) -> None:
-    """Write images into one archive of latent vectors, from which the model gives the pictures back."""
+    """Write images into one archive of latent vectors, from which the model restores them."""
     check_range("--grain", grain, 0.001, 64)
-    check_targets(output, picture)
-    from andon_monitor.formats import latent_archive as archive
+    check_all_writable(output, picture)
     from andon_monitor.model.autoencoder import Autoencoder
 
-    from andon_trainer.uses import compression, pictures, quality
+    from andon_trainer.cli.tables import print_table
+    from andon_trainer.data.image_files import find_images
+    from andon_trainer.uses import compression
 
-    part = Autoencoder.load(model_file)
+    autoencoder = Autoencoder.load(model_file)
     found = find_images(images)
-    with progress_bar() as show:
-        with whole_file(output) as file:
-            frames = found.frames(part.card.input, show)
-            written = archive.compress(part, zip(found.names(), frames, strict=True), file, grain)
-        each = written.size / len(found)
+    with progress_bar() as progress:
+        compressed = compression.compress(autoencoder, found, output, grain, progress)
         say(
-            f"{output}: {len(found)} images, {written.size} bytes, {each:.0f} an image, "
-            f"{sum(found.sizes()) / written.size:.0f} times smaller than their files"
+            f"{output}: {compressed.images} images, {compressed.size} bytes, {compressed.bytes_per_image:.0f} an "
+            f"image, {compressed.ratio:.0f} times smaller than their files"
         )
         if not compare and picture is None:
             return
-        shown = spread(len(found), 64)  # both codecs are tried at dozens of settings for each
-        originals = found.some(shown).load(part.card.input, show)
-        latents = [latent for _, chunk in archive.Archive(output) for latent in chunk]
-        ours = compression.measure("archive", each, part.decode([latents[i] for i in shown]), originals)
-        show("JPEG and WebP", 0.5)
-        rivals = [
-            compression.rival(name, suffix, originals, each) for name, suffix in (("JPEG", ".jpg"), ("WebP", ".webp"))
-        ]
-    coded = [ours, *rivals]
-    rows = [(item.name, f"{item.size:.0f}", f"{item.psnr:.2f}", f"{item.ssim:.3f}") for item in coded]
+        comparison = compression.compare_with_codecs(autoencoder, found, output, progress)
+    rows = [(item.name, f"{item.size:.0f}", f"{item.psnr:.2f}", f"{item.ssim:.3f}") for item in comparison.coded]
     print_table(
-        f"{len(shown)} images; JPEG and WebP at their best scale and quality within these bytes, or their least",
+        f"{len(comparison.originals)} images; JPEG and WebP at the best settings that fit the same number of bytes, "
+        "or their smallest",
         ("", "bytes an image", "PSNR, dB", "SSIM"),
         rows,
     )
     if picture is not None:
-        chosen = spread(len(shown), 4)
-        headings = ["original", *(f"{item.name}, {item.size:.0f} bytes" for item in coded)]
-        drawn = [[originals[i], *(item.pictures[i] for item in coded)] for i in chosen]
-        notes = [["", *(f"{quality.psnr(item.pictures[i], originals[i]):.1f} dB" for item in coded)] for i in chosen]
-        pictures.sheet(picture, headings, drawn, notes)
+        compression.draw_comparison(picture, comparison)
     say_picture(picture)
 
 
 def decompress(
     model_file: ModelFile,
     archive_file: Annotated[
-        Path, typer.Argument(metavar="ARCHIVE", help="An archive made by compress, or by a monitor.")
+        Path, typer.Argument(metavar="ARCHIVE", help="An archive written by compress or by andon-monitor.")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="A new folder for the pictures.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="A new folder for the images.")],
 ) -> None:
-    """Give the pictures of an archive back, as PNG files of the model's input size."""
-    from andon_monitor.formats.latent_archive import Archive, picture_paths
+    """Restore the images of an archive as PNG files of the model's input size."""
     from andon_monitor.model.autoencoder import Autoencoder
 
-    part = Autoencoder.load(model_file)
-    packed = Archive(archive_file)
-    packed.header.check(part, archive_file)
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise UsageError(f"{output}: is there already; give a new folder")
-    check_writable(output / "picture.png")
-    count = 0
-    taken: set[str] = set()
-    with progress_bar() as show:
-        for names, latents in packed:
-            targets = picture_paths(names, taken, archive_file)
-            for target, frame in zip(targets, part.decode(latents), strict=True):
-                write_whole(output / target, encode_image(frame, Path("x.png")))
-                count += 1
-            show(f"{count} pictures", 0.0)
-    say(f"{output}: {count} pictures")
+    from andon_trainer.uses import compression
+
+    autoencoder = Autoencoder.load(model_file)
+    check_writable(output / "image.png")
+    with progress_bar() as progress:
+        count = compression.decompress(autoencoder, archive_file, output, progress)
+    say(f"{output}: {count} images")

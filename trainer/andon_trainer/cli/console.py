@@ -1,4 +1,4 @@
-"""What the commands share: arguments, what they print, progress, and what a wrong value is told."""
+"""What the commands print: lines, notes, and progress."""
 
 import signal
 import time
@@ -7,10 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 from types import FrameType
-from typing import Annotated
 
-import typer
-from andon_monitor.errors import UsageError
 from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
@@ -20,42 +17,33 @@ from andon_trainer.progress import Progress
 out = Console()
 err = Console(stderr=True)
 
-SECONDS_A_LINE = 30.0  # between lines of progress where there is no terminal for a bar
-
-Data = Annotated[Path, typer.Argument(help="MVTec AD layout (train/good, test/*), or a plain folder of good parts.")]
-ModelFile = Annotated[Path, typer.Argument(help="A model file made by fit.")]
-FalseAlarmRate = Annotated[
-    float, typer.Option("--false-alarm-rate", help="The share of good parts that may be flagged, between 0 and 0.5.")
-]
-Output = Annotated[Path, typer.Option("--output", "-o", help="The file to write.")]
+LOG_INTERVAL_S = 30.0  # between lines of progress where there is no terminal for a bar
 
 
 def say(text: str) -> None:
-    """Print a line as it is: a path may hold what rich would take for markup, or would break."""
+    """Print a line on standard output as it is: rich must not read a path as markup, nor wrap it."""
     out.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def parse_duration(option: str, text: str) -> float:
-    """`90s`, `10m`, `1h` or a number of seconds, in seconds. Raises UsageError."""
-    units = {"s": 1, "m": 60, "h": 3600}
-    number, unit = (text[:-1], units[text[-1]]) if text and text[-1] in units else (text, 1)
-    try:
-        seconds = float(number) * unit
-    except ValueError:
-        seconds = 0.0
-    if not 1 <= seconds < float("inf"):
-        raise UsageError(f"{option} {text}: give a time of at least a second, as 90s, 10m or 1h")
-    return seconds
+def note(text: str) -> None:
+    """Print a line on standard error as it is."""
+    err.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def say_picture(picture: Path | None) -> None:
+    """Print where the picture is, if one was drawn."""
+    if picture is not None:
+        say(f"{picture}: the picture")
 
 
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
-    """A bar on standard error that says what is being done, gone when it is done.
+    """A bar on standard error that shows what is being done and disappears at the end.
 
-    Where standard error is no terminal, a line is printed every half a minute.
+    Where standard error is no terminal, a line is printed every `LOG_INTERVAL_S`.
     """
     if not err.is_terminal:
-        yield LinesOfProgress()
+        yield ProgressLines()
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Bar(*columns, console=err, transient=True) as bar:
@@ -63,17 +51,17 @@ def progress_bar() -> Iterator[Progress]:
         yield lambda what, share: bar.update(task, description=what, completed=share)
 
 
-class LinesOfProgress:
-    """Progress for a log: a line every `SECONDS_A_LINE`."""
+class ProgressLines:
+    """Progress for a log: a line every `LOG_INTERVAL_S`."""
 
     def __init__(self) -> None:
-        self._due = time.monotonic() + SECONDS_A_LINE
+        self._next_line_at = time.monotonic() + LOG_INTERVAL_S
 
     def __call__(self, what: str, share: float) -> None:
         now = time.monotonic()
-        if now >= self._due:
-            self._due = now + SECONDS_A_LINE
-            err.print(f"{what}: {share:.0%}", highlight=False, markup=False, soft_wrap=True)
+        if now >= self._next_line_at:
+            self._next_line_at = now + LOG_INTERVAL_S
+            note(f"{what}: {share:.0%}")
 
 
 @contextmanager
@@ -85,7 +73,7 @@ def graceful_interrupt() -> Iterator[Event]:
         if interrupted.is_set():
             raise KeyboardInterrupt
         interrupted.set()
-        err.print("ending with the best model so far; again to stop at once")
+        note("stopping the training and keeping the best model so far; press Ctrl-C again to stop without a model")
 
     previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -1,4 +1,4 @@
-"""`denoise`: cleaned images, beside common filters."""
+"""`denoise`: noisy images cleaned."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,91 +7,66 @@ import typer
 from andon_monitor.common.files import check_writable, write_whole
 from andon_monitor.errors import UsageError
 
-from andon_trainer.cli.console import ModelFile, progress_bar, say
-from andon_trainer.cli.images import (
-    Images,
-    ImageSet,
-    Picture,
-    check_targets,
-    encode_image,
-    find_images,
-    print_table,
-    say_picture,
-    spread,
-)
+from andon_trainer.cli.arguments import Images, ModelFile, Picture, check_all_writable
+from andon_trainer.cli.console import progress_bar, say, say_picture
 from andon_trainer.options import check_range
 
 
 def denoise(
     model_file: ModelFile,
     noisy: Images,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The cleaned image, or a folder for them.")],
-    clean: Annotated[Path | None, typer.Option(help="The clean images, by the same names, to measure with.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The cleaned image, or a folder for several.")],
+    clean: Annotated[
+        Path | None, typer.Option(help="The same images without noise, under the same names, to compare with.")
+    ] = None,
     add_noise: Annotated[
         float,
-        typer.Option(help="Grey levels of Gaussian noise to add first: the images given are then the clean ones."),
+        typer.Option(
+            help="Add Gaussian noise of this many grey levels to the images first, and compare with the images given."
+        ),
     ] = 0.0,
-    seed: Annotated[int, typer.Option(help="Of the noise added.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the noise added.")] = 0,
     picture: Picture = None,
 ) -> None:
-    """Write cleaned images; where the clean ones are known, say how near they are, beside common filters."""
+    """Write cleaned images; where the clean ones are known, compare the result with that of common filters."""
     check_range("--add-noise", add_noise, 0, 128)
     if clean is not None and add_noise:
         raise UsageError(f"--clean {clean}: with --add-noise the images given are the clean ones; give one of the two")
     if picture is not None and clean is None and not add_noise:
-        raise UsageError("--picture: draws what --clean or --add-noise compare; give one of the two")
-    check_targets(picture)
+        raise UsageError("--picture: draws the comparison that --clean or --add-noise make; give one of the two")
+    check_all_writable(picture)
     from andon_monitor.model.autoencoder import Autoencoder
 
-    from andon_trainer.uses import denoising, pictures, quality
+    from andon_trainer.cli.tables import print_table
+    from andon_trainer.data.image_files import encode_image, find_images
+    from andon_trainer.uses import denoising
 
-    part = Autoencoder.load(model_file)
+    autoencoder = Autoencoder.load(model_file)
     images = find_images(noisy)
-    originals = None if clean is None else find_clean(clean, images)
+    clean_images = None if clean is None else denoising.match_names(find_images(clean), images)
     is_one_file = images.root == noisy.parent
     targets = [output] if is_one_file else [output / Path(name).with_suffix(".png") for name in images.names()]
     if len(set(targets)) < len(targets):
-        raise UsageError(f"{noisy}: two images that differ in their endings alone would become one")
+        raise UsageError(f"{noisy}: two images differ only in the suffix of their names; their results would be one")
     check_writable(targets[0])
-    with progress_bar() as show:
-        frames = images.load(part.card.input, show)
-        truth = frames if add_noise else originals.load(part.card.input, show) if originals else None
-        if add_noise:
-            frames = denoising.add_noise(frames, add_noise, seed)
-        show("cleaning", 0.0)
-        results = [] if truth is None else denoising.compare(part, frames, truth)
-        cleaned = results[-1].pictures if results else denoising.clean_up(part, frames)
-        for i, (target, frame) in enumerate(zip(targets, cleaned, strict=True)):
+    with progress_bar() as progress:
+        denoised = denoising.denoise(autoencoder, images, clean_images, add_noise, seed, progress)
+        for i, (target, frame) in enumerate(zip(targets, denoised.images, strict=True)):
             write_whole(target, encode_image(frame, target))
-            show("writing", (i + 1) / len(targets))
-    if results:
+            progress("writing", (i + 1) / len(targets))
+    if denoised.comparison:
         rows = [
             (
-                result.name,
-                "" if result.setting is None else f"{result.setting:g}",
-                f"{result.psnr:.2f}",
-                f"{result.ssim:.3f}",
+                cleaned.name,
+                "" if cleaned.setting is None else f"{cleaned.setting:g}",
+                f"{cleaned.psnr:.2f}",
+                f"{cleaned.ssim:.3f}",
             )
-            for result in results
+            for cleaned in denoised.comparison
         ]
-        print_table(f"{len(images)} images, filters at their best settings", ("", "setting", "PSNR, dB", "SSIM"), rows)
-    if picture is not None and truth is not None:
-        shown = spread(len(images), 4)
-        headings = ["clean", *(result.name for result in results)]
-        drawn = [[truth[i], *(result.pictures[i] for result in results)] for i in shown]
-        notes = [["", *(f"{quality.psnr(result.pictures[i], truth[i]):.1f} dB" for result in results)] for i in shown]
-        pictures.sheet(picture, headings, drawn, notes)
+        title = f"{len(images)} images, compared with the clean ones; filters at their best settings"
+        print_table(title, ("", "setting", "PSNR, dB", "SSIM"), rows)
+    if picture is not None:
+        denoising.draw_comparison(picture, denoised)
     say(f"{output}: {len(images)} cleaned image{'s' if len(images) > 1 else ''}")
     say_picture(picture)
-
-
-def find_clean(clean: Path, noisy: ImageSet) -> ImageSet:
-    """The clean images that belong to noisy ones: of the same names, or one to one. Raises UsageError."""
-    found = find_images(clean)
-    if len(found) == len(noisy) == 1:
-        return found
-    known = dict(zip(found.names(), found.paths, strict=True))
-    for name in noisy.names():
-        if name not in known:
-            raise UsageError(f"--clean {clean}: there is no {name} in it, which {noisy.root} has")
-    return ImageSet(found.root, tuple(known[name] for name in noisy.names()))

@@ -1,8 +1,5 @@
-"""The report: one HTML file that an engineer can mail, with pictures, curves and plain words.
+"""The report: one HTML file with pictures, curves and plain words, which an engineer can mail.
 
-`page` gathers what is shown, `words` says it, `heat` and `plots` draw it, `report.html.jinja` lays it out.
+`page` gathers what is shown and writes the file; `advice` and `words` say it; `learned` and `gallery` prepare the
+pictures; `plots` draws the curves; `report.html.jinja` puts it on the page.
 """
-
-from andon_trainer.report.page import write_report
-
-__all__ = ["write_report"]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from andon_trainer.data.audit import Audit
 from andon_trainer.data.dataset import GOOD, load_image, load_mask
 from andon_trainer.evaluation import Evaluation, Judged
-from andon_trainer.report import heat, plots, words
+from andon_trainer.report import advice, heat, plots, words
 from andon_trainer.report.learned import learned
 from andon_trainer.training.schedule import Fitted
 
@@ -93,9 +93,9 @@ def render(
         model=model,
         fitted=fitted,
         evaluation=evaluation,
-        warnings=words.warnings(card, evaluation),
-        remarks=words.remarks(card),
-        how_set=words.how_set(card),
+        warnings=advice.warnings(card, evaluation),
+        remarks=advice.remarks(card),
+        threshold_explained=advice.explain_threshold(card),
         ending=words.ENDINGS[fitted.ended] if fitted else None,
         kept=" and ".join(f"{look.iteration:,}" for look in fitted.kept) if fitted else None,
         histogram=plots.score_histogram(scores, evaluation, card.threshold, card.calibration.count),

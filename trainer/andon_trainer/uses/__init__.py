@@ -1,1 +1,4 @@
-"""What else an autoencoder is good for: reduce, denoise, compress, classify. `commands` are their command lines."""
+"""What else a model file is good for: `reduction`, `denoising`, `compression` and `classification`.
+
+These four hold the functions that the commands of the same names call; the other modules are their parts.
+"""

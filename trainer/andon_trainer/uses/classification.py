@@ -1,224 +1,128 @@
-"""Kinds of defects from a few labelled images: a linear head on the encoder, and four ways to train it.
+"""A model file that also names the kind of a defect, fitted on a few labelled images."""
 
-frozen          on what the trained encoder says, the encoder as it is
-fine-tuned      head and the encoder's last stages trained on, from there (head first: Kumar et al., ICLR 2022)
-untrained       the same network without the training on good parts, all of it trained on the labelled images
-PCA             a linear head on principal components of good parts
-"""
-
-import copy
-from collections import Counter
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from andon_monitor.errors import UsageError
 from andon_monitor.model.autoencoder import Autoencoder
-from andon_monitor.model.imaging import Pixels
-from numpy.typing import ArrayLike, NDArray
-from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
-from torch import Tensor, nn
+from andon_monitor.model.card import Kinds
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
-from andon_trainer.uses.encoder import BATCH, Backbone, Untrained, Views, architecture_of, mirror
+from andon_trainer.data.dataset import GOOD, Dataset, load_images
+from andon_trainer.data.near_duplicates import find_twins
+from andon_trainer.errors import ExportError
+from andon_trainer.progress import Progress, quiet
+from andon_trainer.uses.certainty import calibration_error, fit_temperature
+from andon_trainer.uses.classifier_graph import add_classifier, max_difference
+from andon_trainer.uses.learner import Classifier, Learner, label_defects
+from andon_trainer.uses.learning_curve import (
+    FOLDS,
+    LearningCurve,
+    balanced_accuracy,
+    folds,
+    measure_learning_curve,
+)
 
-PCA_NUMBERS = 64
-# Steps of training, whatever the number of images (few are seen often), and the highest learning rate. Fine-tuning goes
-# slowly, so that few images do not undo what many taught; from nothing there is farther to go, and a third of this rate
-# told fewer kinds right.
-FINE_TUNING = (80, 2e-4)
-FROM_NOTHING = (200, 3e-3)
-WEIGHT_DECAY = 1e-2
-
-Indices = NDArray[np.int64]
-Logits = NDArray[np.float32]
-Predict = Callable[[Indices], Logits]  # which of the images: their logits [n, K]
+Method = Literal["frozen", "fine-tuned"]
+MAX_PROBABILITY_DIFFERENCE = 1e-3  # between onnxruntime and torch
+CHECKED_FRAMES = 4  # that both runtimes classify
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """Defects: frames and what the model makes of them, uint8 [N, H, W, C], their kinds as numbers int [N].
+class FittedClassifier:
+    """A classifier fitted on all labelled images, and its figures from cross-validation.
 
-    `groups`, int [N], are those of near-twins.
+    `confusion`, int [K, K]: how often each kind (row) was taken for each kind (column) when it was held out.
     """
 
-    frames: Pixels
-    rebuilt: Pixels
-    kinds: NDArray[np.int64]
-    groups: NDArray[np.int64]
-    names: tuple[str, ...]
+    classifier: Classifier
+    kinds: Kinds
+    confusion: NDArray[np.int64]
 
 
-class Head(nn.Module):
-    """Standardised features to logits of K kinds, divided by a temperature."""
+@dataclass(frozen=True)
+class Classification:
+    """The content of the new model file, its classifier, and the learning curve of all methods."""
 
-    mean: Tensor
-    scale: Tensor
-    temperature: Tensor
-
-    def __init__(self, mean: ArrayLike, scale: ArrayLike, weight: ArrayLike, bias: ArrayLike) -> None:
-        """`mean`, `scale`: [F]; `weight`: [K, F]; `bias`: [K]."""
-        super().__init__()
-        self.register_buffer("mean", torch.as_tensor(np.asarray(mean), dtype=torch.float32))
-        self.register_buffer("scale", torch.as_tensor(np.asarray(scale), dtype=torch.float32))
-        self.register_buffer("temperature", torch.ones(()))
-        self.linear = nn.Linear(len(self.mean), len(np.asarray(bias)))
-        with torch.no_grad():
-            self.linear.weight.copy_(torch.as_tensor(np.asarray(weight)))
-            self.linear.bias.copy_(torch.as_tensor(np.asarray(bias)))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Features [N, F] to logits [N, K]."""
-        logits: Tensor = self.linear((features - self.mean) / self.scale)
-        return logits / self.temperature
+    content: bytes
+    fitted: FittedClassifier
+    curve: LearningCurve
+    images: int
 
 
-class Classifier(nn.Module):
-    """The exported graph: frames and their reconstructions, uint8 [N, H, W, C], to probabilities of kinds [N, K]."""
+def classify(
+    autoencoder: Autoencoder,
+    dataset: Dataset,
+    method: Method | Literal["auto"] = "auto",
+    draws: int = 3,
+    progress: Progress = quiet,
+) -> Classification:
+    """Fit a classifier of kinds of defects and add it to the model.
 
-    def __init__(self, backbone: Backbone, head: Head) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.head = head
-
-    def forward(self, frames: Tensor, reconstruction: Tensor) -> Tensor:
-        return torch.softmax(self.head(self.backbone(frames, reconstruction)), dim=1)
-
-
-class Learner:
-    """Trains each way on some of the labelled images; what does not change from training to training is kept.
-
-    `good`: uint8 [M, H, W, C], good parts for the principal components. Raises UsageError for a model without the
-    convolutional encoder.
+    `dataset`: defects with their kinds as labels; its good images, if any, serve the comparison with PCA. `method`:
+    auto takes the better of frozen and fine-tuned. `draws`: how often each point of the learning curve is repeated.
+    Raises UsageError (no defects, one kind, too few images of a kind, another architecture) and ExportError.
     """
-
-    def __init__(self, part: Autoencoder, data: Labelled, good: Pixels) -> None:
-        self.data = data
-        self._arch = architecture_of(part)
-        self._backbone = Backbone.of(part)
-        self._views = Views(self._backbone, data.frames, data.rebuilt)
-        self._features = self._encode(self._backbone, np.arange(len(data.kinds)))
-        self._components = principal(data.frames, good)
-        self.ways: dict[str, Callable[[Indices, int], Predict]] = {
-            "frozen": lambda chosen, seed: self.predictor(self.frozen(chosen)),
-            "fine-tuned": lambda chosen, seed: self.predictor(self.fine_tuned(chosen, seed)),
-            "untrained": self._untrained,
-            "PCA": self._principal,
-        }
-
-    def frozen(self, chosen: Indices) -> Classifier:
-        """A head on the encoder as it is."""
-        return Classifier(self._backbone, fit_head(self._features[chosen], self.data.kinds[chosen])).eval()
-
-    def fine_tuned(self, chosen: Indices, seed: int) -> Classifier:
-        """Head first, then head and the encoder's last stages together."""
-        network = copy.deepcopy(self.frozen(chosen))
-        self._train(
-            network,
-            chosen,
-            lambda batch, view: network.head(network.backbone.finish(self._views.take(batch, view))),
-            *FINE_TUNING,
-            seed,
-        )
-        return network
-
-    @torch.no_grad()
-    def predictor(self, network: Classifier) -> Predict:
-        """Its logits of images."""
-        return lambda chosen: network.head(torch.from_numpy(self._encode(network.backbone, chosen))).detach().numpy()
-
-    def _untrained(self, chosen: Indices, seed: int) -> Predict:
-        torch.manual_seed(seed)
-        body = Untrained(self._arch)
-        network = nn.Sequential(body, nn.Linear(body.size, len(self.data.names)))
-        network.train()
-        self._train(
-            network, chosen, lambda batch, view: network(mirror(self.data.frames[batch], view)), *FROM_NOTHING, seed
-        )
-        network.eval()
-
-        @torch.no_grad()
-        def predict(test: Indices) -> Logits:
-            return np.concatenate([network(mirror(self.data.frames[rows], 0)).numpy() for rows in batches(test)])
-
-        return predict
-
-    def _principal(self, chosen: Indices, seed: int) -> Predict:
-        head = fit_head(self._components[chosen], self.data.kinds[chosen])
-        return lambda test: head(torch.from_numpy(self._components[test])).detach().numpy()
-
-    @torch.no_grad()
-    def _encode(self, backbone: Backbone, chosen: Indices) -> NDArray[np.float32]:
-        return np.concatenate([backbone.finish(self._views.take(rows)).numpy() for rows in batches(chosen)])
-
-    def _train(
-        self,
-        network: nn.Module,
-        chosen: Indices,
-        logits: Callable[[Indices, int], Tensor],
-        steps: int,
-        rate: float,
-        seed: int,
-    ) -> None:
-        """Minimise the cross-entropy, every kind weighing the same, on images mirrored and upside down at random."""
-        rng = np.random.default_rng(seed)
-        kinds = self.data.kinds
-        optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=WEIGHT_DECAY)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-        counts = np.bincount(kinds[chosen], minlength=len(self.data.names))
-        weight = torch.as_tensor(len(chosen) / (len(counts) * np.maximum(counts, 1)), dtype=torch.float32)
-        size = min(BATCH, len(chosen))
-        waiting = chosen[:0]
-        for _ in range(steps):
-            if len(waiting) < size:
-                waiting = rng.permutation(chosen)
-            batch, waiting = waiting[:size], waiting[size:]
-            loss = F.cross_entropy(
-                logits(batch, int(rng.integers(Views.COUNT))), torch.from_numpy(kinds[batch]), weight
-            )
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            schedule.step()
+    defects = [sample for sample in dataset.test or dataset.train if sample.label != GOOD]
+    if not defects:
+        raise UsageError(f"{dataset.root}: no defects in it; give a folder for each kind")
+    spec = autoencoder.card.input
+    # The regressions are small: with more threads each, they would mostly wait for each other.
+    with threadpool_limits(1, user_api="blas"):
+        frames = load_images(defects, spec, progress)
+        good = load_images([sample for sample in dataset.train if sample.label == GOOD], spec, progress)
+        progress("encoding", 0.0)
+        data = label_defects(autoencoder, frames, [sample.label for sample in defects], find_twins(frames))
+        learner = Learner(autoencoder, data, good if len(good) > 1 else frames)
+        curve = measure_learning_curve(learner, draws, progress)
+        fitted = fit_classifier(learner, choose_method(curve) if method == "auto" else method, progress)
+        content = add_classifier(autoencoder, fitted.classifier, fitted.kinds)
+        difference = max_difference(fitted.classifier, content, frames[:CHECKED_FRAMES])
+    if difference > MAX_PROBABILITY_DIFFERENCE:
+        raise ExportError(f"onnxruntime's probabilities differ from torch's by {difference:.1e}; nothing was written")
+    return Classification(content, fitted, curve, len(defects))
 
 
-def batches(chosen: Indices) -> list[Indices]:
-    """Indices in pieces of `BATCH`."""
-    return [chosen[i : i + BATCH] for i in range(0, len(chosen), BATCH)]
+def choose_method(curve: LearningCurve) -> Method:
+    """The method that classified more images right when fitted on all labelled ones."""
+
+    def accuracy(method: Method) -> float:
+        return float(curve.accuracy[method][:, -1].mean())
+
+    return "frozen" if accuracy("frozen") >= accuracy("fine-tuned") else "fine-tuned"
 
 
-def principal(frames: Pixels, good: Pixels) -> NDArray[np.float32]:
-    """Codes of frames by principal components of good parts, [N, K]."""
-    pca = PCA(min(PCA_NUMBERS, len(good) - 1), svd_solver="randomized", random_state=0)
-    pca.fit(good.reshape(len(good), -1).astype(np.float32))
-    codes: NDArray[np.float32] = pca.transform(frames.reshape(len(frames), -1).astype(np.float32))
-    return codes
-
-
-def fit_head(features: NDArray[np.float32], kinds: NDArray[np.int64], strength: float = 0.1) -> Head:
-    """A linear head by regularised logistic regression, every kind weighing the same whatever its number of images."""
-    mean, spread = features.mean(axis=0), features.std(axis=0)
-    scale = np.maximum(spread, 1e-3 * spread.max() + 1e-6)
-    regression = LogisticRegression(C=strength, max_iter=2000, class_weight="balanced")
-    regression.fit((features - mean) / scale, kinds)
-    weight, bias = regression.coef_, regression.intercept_
-    if len(bias) == 1:  # two kinds are one difference to scikit-learn
-        weight, bias = np.concatenate([-weight / 2, weight / 2]), np.concatenate([-bias / 2, bias / 2])
-    return Head(mean, scale, weight, bias)
-
-
-def labelled(
-    part: Autoencoder, frames: Pixels, labels: Sequence[str], groups: NDArray[np.int64], least: int = 4
-) -> Labelled:
-    """Defects and their kinds. Raises UsageError: one kind alone, or one with too few images to hold any out."""
-    counts = Counter(labels)
-    names = tuple(sorted(counts))
-    if len(names) < 2:
-        raise UsageError(f"kinds of defects: {', '.join(names) or 'none'}; at least two are needed, a folder for each")
-    for name, count in counts.items():
-        if count < least:
-            raise UsageError(f"{name}: {count} images, at least {least} are needed to try some that were not learned")
-    kinds = np.array([names.index(label) for label in labels])
-    return Labelled(frames, part.reconstruct(frames), kinds, groups, names)
+def fit_classifier(learner: Learner, method: Method, progress: Progress = quiet) -> FittedClassifier:
+    """Cross-validate a method for its figures and temperature, then fit it on all images."""
+    data = learner.data
+    fold_of = folds(data)
+    logits = np.zeros((len(data.kinds), len(data.names)), np.float32)
+    for fold in range(FOLDS):
+        progress("cross-validating", fold / (FOLDS + 1))
+        others, held_out = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
+        logits[held_out] = learner.methods[method](others, 0)(held_out)
+    progress("fitting on all images", FOLDS / (FOLDS + 1))
+    everything = np.arange(len(data.kinds))
+    classifier = learner.frozen(everything) if method == "frozen" else learner.fine_tuned(everything, seed=0)
+    temperature = fit_temperature(logits, data.kinds)
+    classifier.head.temperature.fill_(temperature)
+    predicted = logits.argmax(axis=1)
+    confusion = np.zeros((len(data.names),) * 2, np.int64)
+    np.add.at(confusion, (data.kinds, predicted), 1)
+    # Each fold's error is measured with the temperature of the other folds: with its own it would be too low.
+    scaled = logits.copy()
+    for fold in range(FOLDS):
+        others = fold_of != fold
+        scaled[~others] /= fit_temperature(logits[others], data.kinds[others])
+    kinds = Kinds(
+        names=data.names,
+        way=method,
+        images=len(data.kinds),
+        accuracy=balanced_accuracy(data.kinds, predicted),
+        temperature=temperature,
+        calibration_error=calibration_error(scaled, data.kinds),
+        calibration_error_before=calibration_error(logits, data.kinds),
+    )
+    return FittedClassifier(classifier.eval(), kinds, confusion)

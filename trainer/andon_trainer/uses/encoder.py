@@ -1,4 +1,4 @@
-"""The encoder of a model file as a torch module again, to tell kinds of defects with and to train on from."""
+"""The encoder of a model file as a torch module, to classify kinds of defects with and to fine-tune."""
 
 from dataclasses import dataclass
 
@@ -16,26 +16,26 @@ from andon_trainer.architecture import Architecture
 from andon_trainer.network.conv_dense import Encoder
 from andon_trainer.network.tensors import normalise, pool, to_unit
 
-FIRST = "members.0."  # of several networks; what has the latent vector is the first
+FIRST_NETWORK = "members.0."  # of several networks, the first one gives the latent vector
 PREFIX = "network.encoder."
-KEPT = 3  # stages that stay as they are; the other two have two thirds of the weights and a tenth of the work
-BATCH = 16
+FROZEN_STAGES = 3  # the other two have two thirds of the weights and take a tenth of the time
+BATCH = 16  # images
 
 
 @dataclass(frozen=True)
-class Halfway:
-    """What the stages that stay say of N frames: features [N, P], and their last maps of frame and reconstruction."""
+class FrozenOutput:
+    """Output of the frozen stages for N frames: features [N, P], and their last maps of frames and reconstructions."""
 
     features: Tensor
-    seen: Tensor  # [N, w3, H/8, W/8]
-    rebuilt: Tensor
+    frames: Tensor  # [N, w3, H/8, W/8]
+    reconstructions: Tensor  # the same
 
 
 class Backbone(nn.Module):
-    """Frames and what the model makes of them, uint8 [N, H, W, C] each, to features [N, F].
+    """Features [N, F] of frames and their reconstructions, uint8 [N, H, W, C] each.
 
-    They say how the encoder's answers to the two differ: the largest and the smallest difference of each channel of
-    the last four scales. The latent vector is of no use here: the network learned to leave defects out of it.
+    They are the differences between the encoder's maps of the two: the largest and the smallest difference of each
+    channel at the last four scales. The latent vector is of no use here: the network learned to ignore defects in it.
     """
 
     def __init__(self, arch: Architecture) -> None:
@@ -43,39 +43,39 @@ class Backbone(nn.Module):
         self.encoder = Encoder(arch)
         self.pooling = arch.pooling
 
-    def forward(self, frames: Tensor, reconstruction: Tensor) -> Tensor:
-        return self.finish(self.begin(frames, reconstruction))
+    def forward(self, frames: Tensor, reconstructions: Tensor) -> Tensor:
+        return self.finish(self.begin(frames, reconstructions))
 
-    def begin(self, frames: Tensor, reconstruction: Tensor) -> Halfway:
-        """The stages that stay as they are."""
-        seen, rebuilt = (normalise(pool(to_unit(pictures), self.pooling))[0] for pictures in (frames, reconstruction))
-        found = []
-        for i, stage in enumerate(self.encoder.stages[:KEPT]):
-            seen, rebuilt = stage(seen), stage(rebuilt)
+    def begin(self, frames: Tensor, reconstructions: Tensor) -> FrozenOutput:
+        """Run the frozen stages."""
+        ours, theirs = (normalise(pool(to_unit(images), self.pooling))[0] for images in (frames, reconstructions))
+        features = []
+        for i, stage in enumerate(self.encoder.stages[:FROZEN_STAGES]):
+            ours, theirs = stage(ours), stage(theirs)
             if i:
-                found.append(extremes(seen - rebuilt))
-        return Halfway(torch.cat(found, dim=1), seen, rebuilt)
+                features.append(extremes(ours - theirs))
+        return FrozenOutput(torch.cat(features, dim=1), ours, theirs)
 
-    def finish(self, half: Halfway) -> Tensor:
-        """The others: features [N, F]."""
-        found, seen, rebuilt = [half.features], half.seen, half.rebuilt
-        for stage in self.encoder.stages[KEPT:]:
-            seen, rebuilt = stage(seen), stage(rebuilt)
-            found.append(extremes(seen - rebuilt))
-        return torch.cat(found, dim=1)
+    def finish(self, frozen: FrozenOutput) -> Tensor:
+        """Run the other stages: features [N, F]."""
+        features, ours, theirs = [frozen.features], frozen.frames, frozen.reconstructions
+        for stage in self.encoder.stages[FROZEN_STAGES:]:
+            ours, theirs = stage(ours), stage(theirs)
+            features.append(extremes(ours - theirs))
+        return torch.cat(features, dim=1)
 
     @classmethod
-    def of(cls, part: Autoencoder) -> "Backbone":
+    def of(cls, autoencoder: Autoencoder) -> "Backbone":
         """A model's encoder with its weights. Raises UsageError for another architecture.
 
-        Export folds batch normalisation into the convolutions before it: theirs becomes the identity, with the bias.
+        Export folds batch normalisation into the convolutions: here it becomes the identity, apart from the bias.
         """
-        backbone = cls(architecture_of(part))
-        graph = onnx.load_from_string(part.model.content).graph
+        backbone = cls(architecture_of(autoencoder))
+        graph = onnx.load_from_string(autoencoder.model.content).graph
         weights = {
             name.removeprefix(PREFIX): torch.from_numpy(numpy_helper.to_array(tensor).copy())
             for tensor in graph.initializer
-            if (name := tensor.name.removeprefix(FIRST)).startswith(PREFIX)
+            if (name := tensor.name.removeprefix(FIRST_NETWORK)).startswith(PREFIX)
         }
         for name, module in backbone.encoder.named_modules():
             if not isinstance(module, nn.Sequential) or len(module) != 3 or not isinstance(module[0], nn.Conv2d):
@@ -90,9 +90,9 @@ class Backbone(nn.Module):
 
 
 class Untrained(nn.Module):
-    """The same network with random weights. It has seen no good parts, so it has the frames alone to go by.
+    """The same network with random weights, which has no reconstructions to compare with.
 
-    Frames uint8 [N, H, W, C] to features [N, F]: mean and largest value of each channel of the last four scales.
+    Frames uint8 [N, H, W, C] to features [N, F]: mean and largest value of each channel at the last four scales.
     """
 
     def __init__(self, arch: Architecture) -> None:
@@ -107,32 +107,35 @@ class Untrained(nn.Module):
 
 
 class Views:
-    """What the stages that stay say of images and of their mirror images, computed once for all trainings.
+    """Output of the frozen stages for images and their flipped copies, computed once for all trainings.
 
-    `frames`, `rebuilt`: uint8 [N, H, W, C]. In half precision: 0.2 to 0.8 MB an image of 128 to 256 pixels a side.
+    `frames`, `reconstructions`: uint8 [N, H, W, C]. It is kept in half precision, which takes 0.2 to 0.8 MB for an
+    image of 128 to 256 pixels a side.
     """
 
     COUNT = 4
 
     @torch.no_grad()
-    def __init__(self, backbone: Backbone, frames: Pixels, rebuilt: Pixels) -> None:
+    def __init__(self, backbone: Backbone, frames: Pixels, reconstructions: Pixels) -> None:
         self._views = []
         for view in range(self.COUNT):
-            halves = [
-                backbone.begin(*(mirror(pictures[i : i + BATCH], view) for pictures in (frames, rebuilt)))
+            batches = [
+                backbone.begin(*(flip(images[i : i + BATCH], view) for images in (frames, reconstructions)))
                 for i in range(0, len(frames), BATCH)
             ]
-            columns = zip(*((half.features, half.seen.half(), half.rebuilt.half()) for half in halves), strict=True)
-            self._views.append(Halfway(*(torch.cat(column) for column in columns)))
+            columns = zip(
+                *((batch.features, batch.frames.half(), batch.reconstructions.half()) for batch in batches), strict=True
+            )
+            self._views.append(FrozenOutput(*(torch.cat(column) for column in columns)))
 
-    def take(self, chosen: NDArray[np.int64], view: int = 0) -> Halfway:
-        """Some of the images; view 0 is the images as they are."""
-        half, rows = self._views[view], torch.from_numpy(chosen)
-        return Halfway(half.features[rows], half.seen[rows].float(), half.rebuilt[rows].float())
+    def take(self, chosen: NDArray[np.int64], view: int = 0) -> FrozenOutput:
+        """The output for the images at these indices; view 0 is the images as they are, see `flip`."""
+        output, rows = self._views[view], torch.from_numpy(chosen)
+        return FrozenOutput(output.features[rows], output.frames[rows].float(), output.reconstructions[rows].float())
 
 
-def mirror(frames: Pixels, view: int) -> Tensor:
-    """Frames [N, H, W, C] as a tensor: as they are, mirrored, upside down, or both, for `view` 0 to 3."""
+def flip(frames: Pixels, view: int) -> Tensor:
+    """Frames [N, H, W, C] as a tensor; `view` 0: as they are, 1: mirrored, 2: upside down, 3: both."""
     flipped = frames[:, :: -1 if view & 2 else 1, :: -1 if view & 1 else 1]
     return torch.from_numpy(np.ascontiguousarray(flipped))
 
@@ -142,10 +145,10 @@ def extremes(difference: Tensor) -> Tensor:
     return torch.cat([difference.amax(dim=(2, 3)), difference.amin(dim=(2, 3))], dim=1)
 
 
-def architecture_of(part: Autoencoder) -> Architecture:
-    """The sizes that a model's card gives. Raises UsageError for another architecture."""
-    fields = dict(part.card.architecture)
+def architecture_of(autoencoder: Autoencoder) -> Architecture:
+    """The architecture in a model's card. Raises UsageError where it is not conv-dense."""
+    fields = dict(autoencoder.card.architecture)
     if fields.pop("name") != "conv-dense":
-        raise UsageError(f"{part.model.path}: classify needs the conv-dense architecture, this is dense")
+        raise UsageError(f"{autoencoder.model.path}: classify needs the conv-dense architecture, this is dense")
     known = Architecture.__dataclass_fields__
     return Architecture(**{name: value for name, value in fields.items() if name in known})

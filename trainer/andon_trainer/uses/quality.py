@@ -1,4 +1,4 @@
-"""How like its original a picture is: PSNR and SSIM."""
+"""How similar an image is to its original: PSNR and SSIM."""
 
 import math
 
@@ -7,24 +7,24 @@ import numpy as np
 from andon_monitor.model.imaging import Pixels
 from numpy.typing import NDArray
 
-# Of Wang et al., "Image quality assessment: from error visibility to structural similarity", 2004.
+# From Wang et al., "Image quality assessment: from error visibility to structural similarity", 2004.
 WINDOW, SIGMA = 11, 1.5
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
 def squared_error(a: Pixels, b: Pixels) -> float:
-    """Mean squared difference of two pictures uint8 [H, W, C], in squared grey levels."""
+    """Mean squared difference of two images uint8 [H, W, C], in squared grey levels."""
     return float(np.square(a.astype(np.float64) - b).mean())
 
 
 def psnr(a: Pixels, b: Pixels) -> float:
-    """Peak signal-to-noise ratio in dB; infinite for equal pictures."""
+    """Peak signal-to-noise ratio in dB; infinite for equal images."""
     error = squared_error(a, b)
     return 10 * math.log10(255**2 / error) if error else math.inf
 
 
 def ssim(a: Pixels, b: Pixels) -> float:
-    """Mean structural similarity of two pictures uint8 [H, W, C], as Wang et al. (2004) define it, over channels."""
+    """Mean structural similarity of two images uint8 [H, W, C] over all channels (Wang et al. 2004)."""
     x, y = a.astype(np.float64), b.astype(np.float64)
     mean_x, mean_y = _blur(x), _blur(y)
     var_x, var_y = _blur(x * x) - mean_x**2, _blur(y * y) - mean_y**2
@@ -34,6 +34,17 @@ def ssim(a: Pixels, b: Pixels) -> float:
     return float((luminance * structure).mean())
 
 
-def _blur(picture: NDArray[np.float64]) -> NDArray[np.float64]:
-    blurred: NDArray[np.float64] = cv2.GaussianBlur(picture, (WINDOW, WINDOW), SIGMA).reshape(picture.shape)  # type: ignore[assignment]
+def mean_psnr(images: Pixels, originals: Pixels, highest: float = math.inf) -> float:
+    """The mean PSNR in dB of images uint8 [N, H, W, C], each counting `highest` at most."""
+    pairs = zip(images, originals, strict=True)
+    return float(np.mean([min(psnr(image, original), highest) for image, original in pairs]))
+
+
+def mean_ssim(images: Pixels, originals: Pixels) -> float:
+    """The mean SSIM of images uint8 [N, H, W, C]."""
+    return float(np.mean([ssim(image, original) for image, original in zip(images, originals, strict=True)]))
+
+
+def _blur(image: NDArray[np.float64]) -> NDArray[np.float64]:
+    blurred: NDArray[np.float64] = cv2.GaussianBlur(image, (WINDOW, WINDOW), SIGMA).reshape(image.shape)  # type: ignore[assignment]
     return blurred

@@ -1,7 +1,7 @@
-"""Pictures of results as PNG files: sheets of images, maps of points, curves."""
+"""Results drawn as PNG files: sheets of images, maps of points, curves."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +11,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from andon_trainer.uses.quality import psnr
+
 DPI = 110
+COMPARED_ROWS = 4  # of the sheets
 PALETTE = ("#2f6fb0", "#d1495b", "#3c9d6b", "#e3a018", "#7b5ea7", "#4fb3bf", "#8c5a3c", "#d977b0", "#6b7280", "#a3b02f")
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as a PNG file, wholly or not at all. Raises OutputError."""
+    """Write a figure as a PNG file, completely or not at all. Raises OutputError."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
     write_whole(path, buffer.getvalue())
@@ -25,7 +28,7 @@ def save(figure: Figure, path: Path) -> None:
 def sheet(
     path: Path, headings: Sequence[str], rows: Sequence[Sequence[Pixels]], notes: Sequence[Sequence[str]]
 ) -> None:
-    """Images uint8 [H, W, C] in rows and columns, a heading over each column and a note under each image."""
+    """Draw images uint8 [H, W, C] in rows and columns, with a heading over each column and a note under each image."""
     height, width = rows[0][0].shape[:2]
     inches = 1.75
     size = (inches * len(headings), len(rows) * (inches * height / width + 0.25) + 0.35)
@@ -45,14 +48,28 @@ def sheet(
     save(figure, path)
 
 
+def comparison(path: Path, heading: str, originals: Pixels, results: Mapping[str, Pixels]) -> None:
+    """Draw a few originals next to each result's version of them, with its PSNR; all uint8 [N, H, W, C]."""
+    rows, notes = [], []
+    for i in pick_evenly(len(originals), COMPARED_ROWS):
+        rows.append([originals[i], *(images[i] for images in results.values())])
+        notes.append(["", *(f"{psnr(images[i], originals[i]):.1f} dB" for images in results.values())])
+    sheet(path, [heading, *results], rows, notes)
+
+
+def pick_evenly(count: int, most: int) -> list[int]:
+    """At most `most` of `count` indices, evenly spread."""
+    return sorted({round(i * (count - 1) / max(1, most - 1)) for i in range(most)})
+
+
 def maps(
     path: Path,
     titles: Sequence[str],
     points: Sequence[NDArray[np.float64]],
-    colours: Sequence[str] | NDArray[np.float64],
+    colours: Sequence[str] | NDArray[np.floating],
     legend: str,
 ) -> None:
-    """Maps of points, float [N, 2] each, side by side; coloured by label where `colours` are words, else by value."""
+    """Draw maps of points, float [N, 2] each, side by side; `colours` are labels, or values float [N]."""
     figure = Figure(figsize=(4.3 * len(titles) + 1.3, 4.2), layout="constrained")
     panels = figure.subplots(1, len(titles), squeeze=False)[0]
     words = not isinstance(colours, np.ndarray)
@@ -80,13 +97,13 @@ def curves(
     labels: tuple[str, str],
     chance: float,
 ) -> None:
-    """Lines over the same places `x`, each (mean, deviation) as float [X], shares in per cent; `chance` is dashed."""
+    """Draw lines over the same `x`, each a (mean, deviation) of shares float [X], in per cent; `chance` is dashed."""
     figure = Figure(figsize=(6.2, 4), layout="constrained")
     axes = figure.subplots()
     places = np.arange(len(x))
     for i, (name, (mean, deviation)) in enumerate(lines.items()):
-        beside = 0.06 * (i - (len(lines) - 1) / 2)  # or bars of deviation would hide each other
-        axes.errorbar(places + beside, 100 * mean, 100 * deviation, marker="o", capsize=3, color=PALETTE[i], label=name)
+        offset = 0.06 * (i - (len(lines) - 1) / 2)  # keeps the error bars apart
+        axes.errorbar(places + offset, 100 * mean, 100 * deviation, marker="o", capsize=3, color=PALETTE[i], label=name)
     axes.axhline(100 * chance, color="#6b7280", linestyle=(0, (4, 3)), linewidth=1, label="chance")
     axes.set_xticks(places, list(x))
     axes.set(xlabel=labels[0], ylabel=labels[1], ylim=(0, 102))

@@ -1,0 +1,125 @@
+"""What the report says about the threshold, and what it warns of."""
+
+from andon_monitor.model.calibration import needed_for
+from andon_monitor.model.card import Card, Training
+
+from andon_trainer.evaluation import Evaluation
+from andon_trainer.report.words import number_of, percent
+
+# The report warns of a kind of defect where a smaller share than this is found.
+MIN_DETECTION_RATE = 0.5
+
+
+def explain_threshold(card: Card) -> str:
+    """How the threshold was set and what its false-alarm rate means."""
+    calibration = card.calibration
+    rate = percent(calibration.false_alarm_rate)
+    images = f"{number_of(calibration.count, 'good image')} that the network was not trained on"
+    if calibration.method == "tail":
+        return (
+            f"It was estimated from {images}. These are too few to count a false-alarm rate of {rate}, so the "
+            "threshold is where their highest scores, extended to higher values, say that the rate is reached "
+            "(generalised Pareto tail)."
+        )
+    return (
+        f"It was counted on {images}: at most {rate} of good parts are called defects, as long as the line makes "
+        "parts like these (conformal quantile)." + _promise_of_several(card.training)
+    )
+
+
+def _promise_of_several(training: Training) -> str:
+    """What the false-alarm rate means for the mean of several networks."""
+    if training.networks == 1:
+        return ""
+    if not training.common_images:
+        return " The rate holds for each network alone; their mean usually calls fewer good parts defects."
+    return (
+        " With several networks the rate holds nearly: each image was scored by the network that was trained without "
+        f"it, corrected to what the mean of all would say by {training.common_images:,} images that none was trained "
+        "on."
+    )
+
+
+def warnings(card: Card, evaluation: Evaluation | None) -> list[str]:
+    """What users of this model should know first, the most serious at the top."""
+    calibration = card.calibration
+    found = []
+    if evaluation is not None and (alarms := evaluation.false_alarms) and alarms.low > calibration.false_alarm_rate:
+        found.append(
+            f"{alarms.flagged} of {alarms.count} good test images were called defects ({percent(alarms.share)}). The "
+            f"threshold was set for {percent(calibration.false_alarm_rate)}, and this is too many to be chance. "
+            "These images seem to differ from those that the threshold was set on: fit on images of both, or set a "
+            "new threshold on good images from the line with “andon-trainer calibrate”."
+        )
+    if evaluation is not None:
+        missed = [kind for kind in evaluation.kinds if kind.detection.share < MIN_DETECTION_RATE]
+        if missed:
+            names = ", ".join(f"{kind.kind} ({kind.detection.flagged} of {kind.count} found)" for kind in missed)
+            found.append(
+                f"Missed more often than found at this threshold: {names}. A higher --false-alarm-rate lowers the "
+                "threshold."
+            )
+    if calibration.method == "tail":
+        needed = needed_for(calibration.false_alarm_rate)
+        found.append(
+            f"Too few images: to count a false-alarm rate of {percent(calibration.false_alarm_rate)} takes {needed:,} "
+            f"held-out good images, and there are {calibration.count:,}. The threshold is estimated from their "
+            "highest scores. Take the rate as an estimate, and calibrate again when there are more good images."
+        )
+    training = card.training
+    found += data_warnings(training)
+    if training.ended == "budget":
+        found.append(
+            f"Training was cut short by the time budget after {number_of(training.iterations, 'iteration')}; "
+            "a longer --budget may give a better model."
+        )
+    if training.ended == "interrupted":
+        found.append(
+            f"Training was interrupted after {number_of(training.iterations, 'iteration')}; this is the best network "
+            "up to then."
+        )
+    if training.validation_is_calibration:
+        unseen = training.calibration_images if training.networks == 1 else training.common_images
+        count = training.images + unseen
+        found.append(
+            f"{count} images are too few to hold some out twice: the same ones decided when to stop the training and "
+            "where to set the threshold, which makes it a little too low."
+        )
+    return found
+
+
+def data_warnings(training: Training) -> list[str]:
+    """What a person should check in the images that the model was fitted on."""
+    found = []
+    if training.suspects:
+        found.append(
+            f"{training.suspects:,} of the good images score far above all others. They may show defects: check them, "
+            "remove those that are no good parts, and fit again."
+        )
+    if training.left_out:
+        found.append(
+            f"{training.left_out:,} held-out images score so high that they were not used for the threshold. If they "
+            "are good parts, fit again with --keep-outliers; otherwise such parts will be called defects."
+        )
+    if training.tested_twins:
+        found.append(
+            f"{training.tested_twins:,} good test images show the same parts as images in the training folder. "
+            "The figures measured on them are better than they would be on new parts."
+        )
+    return found
+
+
+def remarks(card: Card) -> list[str]:
+    """What is good to know, and no reason to worry."""
+    found = []
+    training = card.training
+    if training.twin_groups:
+        found.append(
+            f"{number_of(training.twin_groups, 'group')} of images show the same part or nearly so. Each group was "
+            "used either for training or for testing, never for both."
+        )
+    if training.ended == "early":
+        found.append(
+            f"Training stopped early after {number_of(training.iterations, 'iteration')}: it no longer improved."
+        )
+    return found
