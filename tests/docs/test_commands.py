@@ -61,7 +61,7 @@ NOT_RUN = {
 # What takes too long for a test, and what is run instead.
 SHORTER = (
     (r"^(andon-trainer fit .*--architecture dense.*)$", r"\1 --iterations 20 --threads 1"),
-    (r"^(andon-trainer fit (?!.*dense).*)$", r"\1 --iterations 6 --side 96 --networks 1 --budget 10m --threads 1"),
+    (r"^(andon-trainer fit (?!.*dense).*)$", r"\1 --iterations 6 --side 64 --size small --threads 1"),
     (r"^(andon-trainer classify .*)$", r"\1 --draws 1 --threads 1"),
     (r"^(andon-monitor tune .*)$", r"\1 --seconds 0.1 --rounds 1"),
     (r"^(andon-monitor record .*) --duration 8h(.*)$", r"\1 --start earliest --until-end\2"),
@@ -181,21 +181,22 @@ def lay_out(folder: Path, sample: Path, model: Path) -> None:
     shutil.copytree(sample / "stream", folder / "frames")
     for name in ("part.onnx", "new.onnx", "sharper.onnx", "demo/part.onnx"):
         shutil.copy(model, folder / name)
-    good = sorted((sample / "train" / "good").iterdir())
+    good = sorted((sample / "train" / "good").iterdir())[:12]
     for name in ("images/good", "more/good", "noisy"):
         (folder / name).mkdir(parents=True)
         for i, path in enumerate(good, 1):
             shutil.copy(path, folder / name / f"{i:04d}{path.suffix}")
-    for kind in sorted(path for path in (sample / "test").iterdir() if path.name != "good"):
+    for kind in sorted(path for path in (sample / "test").iterdir() if path.name != "good")[:3]:
         (folder / "defects" / kind.name).mkdir(parents=True)
         picture = np.asarray(cv2.imread(str(next(kind.iterdir()))))
-        for i in range(3):  # photographs of other parts: shifted far enough to be no near-duplicates
+        for i in range(5):  # photographs of other parts: shifted far enough to be no near-duplicates
             cv2.imwrite(str(folder / "defects" / kind.name / f"{i}.png"), np.roll(picture, 40 * i, axis=1))
     digits = np.random.default_rng(0).integers(0, 256, (64, 8, 8), np.uint8)
     np.savez(folder / "digits.npz", images=digits)
     record = run_command("andon-monitor", "record", "--source", folder / "frames", "-o", folder / "night.mcap")
     assert record.returncode == 0, record.stderr
     fill_review(folder)
+    shutil.copytree(folder / "review", folder / "demo" / "review")
 
 
 def fill_review(folder: Path) -> None:
