@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from andon_monitor.inspection.frames import rfc3339
 from andon_monitor.model.file import Model
@@ -67,11 +69,10 @@ def test_the_slider_fades_the_heatmap_and_is_remembered(store: Store, url: str, 
 
     def redness() -> int:
         """The sum of red over green in the stage, as it is seen."""
-        import cv2
-        import numpy as np
-
         shot = browser.locator(".stage").screenshot()
-        seen = cv2.imdecode(np.frombuffer(shot, np.uint8), cv2.IMREAD_COLOR).astype(int)
+        decoded = cv2.imdecode(np.frombuffer(shot, np.uint8), cv2.IMREAD_COLOR)
+        assert decoded is not None
+        seen = decoded.astype(int)
         return int((seen[:, :, 2] - seen[:, :, 1]).clip(0).sum())
 
     before = redness()
@@ -241,6 +242,5 @@ def test_hostile_names_run_no_script(model: Model, tmp_path: Path, chromium: Any
     store = fill(tmp_path / "hostile", inspect(model, frames(5, camera=name)))
     with serving(store) as url, tab(chromium) as browser:
         for path in PAGES:
-            browser.goto(url + path.format(id=newest(store)))
-            browser.wait_for_timeout(300)
+            browser.goto(url + path.format(id=newest(store)))  # until all has loaded, or failed to
             assert browser.title() != "taken"
