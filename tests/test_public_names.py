@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import andon_monitor
-import andon_monitor.model.autoencoder
+import andon_trainer
 import pytest
 
 MONITOR = [
@@ -30,7 +30,26 @@ MONITOR = [
 ]
 
 
-@pytest.mark.parametrize(("package", "names"), [(andon_monitor, MONITOR)], ids=["monitor"])
+TRAINER = [
+    "Dataset",
+    "Evaluation",
+    "ExportError",
+    "FitOptions",
+    "FitResult",
+    "FittingError",
+    "Sample",
+    "__version__",
+    "evaluate",
+    "fit",
+    "open_dataset",
+    "write_report",
+    "write_sample",
+]
+
+
+@pytest.mark.parametrize(
+    ("package", "names"), [(andon_monitor, MONITOR), (andon_trainer, TRAINER)], ids=["monitor", "trainer"]
+)
 def test_the_public_names_are_these(package: ModuleType, names: list[str]) -> None:
     assert package.__all__ == names
     assert dir(package) == sorted(names)
@@ -54,7 +73,7 @@ def test_a_model_file_is_used_without_torch(model_file: Path) -> None:
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "False"
 
 
-@pytest.mark.parametrize("module", ["andon_monitor", "andon_monitor.model.autoencoder"])
+@pytest.mark.parametrize("module", ["andon_monitor", "andon_monitor.model.autoencoder", "andon_trainer"])
 def test_the_examples_in_docstrings_run(
     module: str, model_file: Path, sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
