@@ -68,10 +68,10 @@ def _try(what: str, action: Callable[[], str]) -> Check:
 
 def _describe(model: Model) -> str:
     calibration, spec = model.card.calibration, model.card.input
-    basis = "extrapolated" if calibration.method == "tail" else "counted"
+    basis = "extrapolated from" if calibration.method == "tail" else "counted on"
     return (
         f"{model.card.name} {model.sha256[:12]}, {spec.width} x {spec.height} x {spec.channels}, threshold "
-        f"{calibration.threshold:.4g} for {calibration.false_alarm_rate:.2%} false alarms ({basis} from "
+        f"{calibration.threshold:.4g} for {calibration.false_alarm_rate:.2%} false alarms ({basis} "
         f"{calibration.count} good images); self-test passed"
     )
 

@@ -22,7 +22,7 @@ Mark = tuple[int, int, int]  # inode, modification time, size: one of them chang
 class Swapper:
     """Watches the path of the model, a file that is replaced or a link that is changed.
 
-    A new file is read once it did not change between two checks, so that a half-copied file is not refused. The new
+    A new file is read once it has not changed between two checks, so that a half-copied file is not refused. The new
     model is loaded and verified while the old one scores. If it is refused, the old one stays in use. Frames keep the
     model that prepared them, so none is lost or delayed. `accept` may refuse a model by raising AndonError.
     """
@@ -44,11 +44,11 @@ class Swapper:
         self._thread = threading.Thread(target=self._watch, name="swapper", daemon=True)
 
     def start(self) -> None:
-        """Start to watch."""
+        """Start watching."""
         self._thread.start()
 
     def close(self) -> None:
-        """Stop to watch."""
+        """Stop watching."""
         self._closed.set()
         self._thread.join()
 

@@ -55,7 +55,7 @@ class Workers:
         self._batcher: threading.Thread | None = None
 
     def submit(self, inspector: Inspector, frame: Frame) -> Future[Inspection]:
-        """Start to inspect a frame. Only one thread may call this, and afterwards `close`."""
+        """Start inspecting a frame. Only one thread may call this, and afterwards `close`."""
         arrived = time.monotonic()
         if not inspector.model.batched:
             return self._pool.submit(self._inspect_alone, inspector, frame, arrived)

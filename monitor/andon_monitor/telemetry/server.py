@@ -119,11 +119,11 @@ class Server:
         )
 
     def start(self) -> None:
-        """Start to serve."""
+        """Start serving."""
         self._thread.start()
 
     def close(self) -> None:
-        """Stop to serve and free the port."""
+        """Stop serving and free the port."""
         if self._thread.is_alive():
             self._server.should_exit = True
             self._thread.join(timeout=5)
