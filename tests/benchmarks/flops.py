@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
-from andon_monitor.common.process import available_cores
+from andon_monitor.common.cores import available_cores
 from onnx import TensorProto, helper, shape_inference
 
 SIDE = 2048  # of the matrices: 3 x 16 MB, far more arithmetic than memory traffic

@@ -23,7 +23,7 @@ from tests.benchmarks.workloads import WORKLOADS
 RATE = 200  # samples a second
 # What a frame of the stack says of the whole sample: its file, and what the line that it is at has.
 PARTS = {
-    "decoding": ("andon_monitor/model/imaging.py", "cv2.imdecode("),
+    "decoding": ("andon_monitor/image_files/", ""),
     "resizing": ("andon_monitor/model/imaging.py", "cv2.resize("),
     "network": ("andon_monitor/model/session.py", "_session.run("),
     "Kafka client": ("site-packages/kafka/", ""),

@@ -8,11 +8,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 import onnxruntime
-from andon_monitor.common.process import available_cores
+from andon_monitor.common.cores import available_cores
 from andon_monitor.inspection.frames import Frame
 from andon_monitor.model.card import CARD_KEY, InputSpec, parse_card
-from andon_monitor.model.imaging import REDUCED_FLAGS
 
+REDUCED_FLAGS = {
+    (1, 2): cv2.IMREAD_REDUCED_GRAYSCALE_2,
+    (1, 4): cv2.IMREAD_REDUCED_GRAYSCALE_4,
+    (1, 8): cv2.IMREAD_REDUCED_GRAYSCALE_8,
+    (3, 2): cv2.IMREAD_REDUCED_COLOR_2,
+    (3, 4): cv2.IMREAD_REDUCED_COLOR_4,
+    (3, 8): cv2.IMREAD_REDUCED_COLOR_8,
+}  # by channels and reduction
 # (frames side by side, threads of one call, frames in one call): which is best depends on the machine and the model.
 SETTINGS = [(cores := available_cores(), 1, 1), (1, cores, 1), (1, cores, 8)]
 

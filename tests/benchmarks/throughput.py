@@ -17,7 +17,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from andon_monitor.common.process import available_cores
+from andon_monitor.common.cores import available_cores
 from andon_monitor.formats.mcap_writer import RecordingWriter
 from andon_monitor.kafka.address import parse_address
 from andon_monitor.kafka.topics import create, plan

@@ -1,4 +1,4 @@
-"""This process: signals that stop it, CPU cores that it may use, priority of its threads."""
+"""This process: signals that stop it, priority of its threads."""
 
 import os
 import signal
@@ -28,11 +28,6 @@ def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-def available_cores() -> int:
-    """Number of CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def lower_priority() -> None:

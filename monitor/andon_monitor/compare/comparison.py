@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from statistics import median
 
-from andon_monitor.common.process import available_cores
+from andon_monitor.common.cores import available_cores
 from andon_monitor.compare.frame_labels import label_of
 from andon_monitor.compare.results import (
     FALSE_ALARM_GONE,

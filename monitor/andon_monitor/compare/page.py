@@ -22,6 +22,7 @@ from andon_monitor.compare.results import (
 )
 from andon_monitor.compare.sides import Judgement, ModelSide, Side
 from andon_monitor.errors import ImageError
+from andon_monitor.image_files.decoding import decode
 from andon_monitor.inspection.frames import Frame, rfc3339
 from andon_monitor.model import imaging
 from andon_monitor.model.heatmap import data_uri, heatmap
@@ -98,7 +99,7 @@ def _picture(change: Change, frame: Frame, after: Side, before: Side | None) -> 
         if not isinstance(side, ModelSide):
             continue
         try:
-            pixels = imaging.load(frame.data, side.model.card.input, side.inspector.rules.max_pixels)
+            pixels = imaging.load(frame.data, side.model.card.input, side.inspector.rules.limits)
         except ImageError:
             continue
         image = data_uri(pixels)
@@ -120,7 +121,7 @@ def _picture(change: Change, frame: Frame, after: Side, before: Side | None) -> 
 def _without_model(frame: Frame) -> str | None:
     """The image itself, None if it cannot be decoded."""
     try:
-        return data_uri(imaging.decode(frame.data, 3))
+        return data_uri(decode(frame.data, 3))
     except ImageError:
         return None
 

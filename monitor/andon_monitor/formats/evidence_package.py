@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, StringConstraints, ValidationError
 
 from andon_monitor.errors import EvidenceError, ImageError
+from andon_monitor.image_files.decoding import DecodingLimits, decode
 from andon_monitor.inspection.frames import Outcome, parse_time, rfc3339
-from andon_monitor.model import imaging
 from andon_monitor.model.card import InputSpec
 from andon_monitor.model.imaging import Pixels
 
@@ -152,7 +152,7 @@ def unpack(data: bytes) -> Evidence:
         if len(values) != 4 * height * width:
             raise EvidenceError(f"an anomaly map of {len(values)} bytes, {height} x {width} are {4 * height * width}")
         spec = about.input
-        rebuilt = imaging.decode(png, spec.channels, max_pixels=spec.height * spec.width)
+        rebuilt = decode(png, spec.channels, limits=DecodingLimits(spec.height * spec.width))
     except ValidationError as error:
         raise EvidenceError(f"{ABOUT}: {describe(error)}") from None
     except ImageError as error:

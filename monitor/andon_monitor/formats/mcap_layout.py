@@ -17,7 +17,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from mcap.records import Channel, Schema
 from mcap.well_known import MessageEncoding
 
-from andon_monitor.common.image_formats import detect
+from andon_monitor.image_files.signatures import detect
 from andon_monitor.inspection.frames import Frame, Position
 
 SUFFIX = ".mcap"

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from andon_monitor.errors import ImageError, first_line
+from andon_monitor.image_files.decoding import DEFAULT_LIMITS, DecodingLimits, Pixels
 from andon_monitor.inspection.frames import Frame, Latency, Outcome, Verdict, verdict_id
 from andon_monitor.model import imaging
 from andon_monitor.model.file import Model
-from andon_monitor.model.imaging import DEFAULT_MAX_PIXELS, Pixels
 from andon_monitor.settings.groups import Settings
 
 
@@ -29,7 +29,7 @@ class Rules:
     thresholds: Mapping[str, float] = field(default_factory=dict)
     too_dark: float = 0.2
     too_blurred: float = 0.1
-    max_pixels: int = DEFAULT_MAX_PIXELS
+    limits: DecodingLimits = DEFAULT_LIMITS
     max_staleness: float | None = None
 
     @classmethod
@@ -41,7 +41,7 @@ class Rules:
             thresholds=inspection.thresholds,
             too_dark=inspection.too_dark,
             too_blurred=inspection.too_blurred,
-            max_pixels=inspection.max_pixels,
+            limits=DecodingLimits(inspection.max_pixels, inspection.max_decoding_bytes),
             max_staleness=inspection.max_staleness,
         )
 
@@ -103,7 +103,7 @@ class Inspector:
         """Decode, crop and resize, and check light and focus. Never raises."""
         rules, reference = self.rules, self.model.card.reference
         try:
-            pixels = imaging.load(frame.data, self.model.card.input, rules.max_pixels)
+            pixels = imaging.load(frame.data, self.model.card.input, rules.limits)
             brightness, sharpness = imaging.brightness(pixels), imaging.sharpness(pixels)
         except ImageError as error:
             return Prepared(frame, rejection=Rejection(error.reason, str(error)))

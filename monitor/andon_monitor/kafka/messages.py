@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from andon_monitor.common.image_formats import detect
+from andon_monitor.image_files.signatures import detect
 from andon_monitor.inspection.frames import Frame, Position, Verdict, parse_time, rfc3339
 
 FRAME_TYPE = "andon.frame"

@@ -22,9 +22,9 @@ class InputSpec(_Part):
     """The model's input, uint8 [N, height, width, channels], and how a camera frame becomes one.
 
     `frame_size` (width, height in pixels) is the size of all training images, None if they varied. `region` (left, top,
-    width, height in pixels of the frame) is the region of interest, None for the whole frame. `white_level` is the
-    value of a 16-bit image that becomes 255. JPEG frames are decoded at 1 / `reduction` of their width and height, see
-    `andon_monitor.model.imaging.load`.
+    width, height in pixels of the frame) is the region of interest, None for the whole frame. `black_level` and
+    `white_level` are the values of a 16-bit image that become 0 and 255, see `levels`. JPEG frames are decoded at
+    1 / `reduction` of their width and height, see `andon_monitor.model.imaging.load`.
     """
 
     height: int = Field(ge=4)
@@ -32,8 +32,14 @@ class InputSpec(_Part):
     channels: Literal[1, 3]
     frame_size: tuple[int, int] | None = None
     region: tuple[int, int, int, int] | None = None
-    white_level: int = Field(default=255, ge=255, le=65535)
+    black_level: int = Field(default=0, ge=0, le=65534)
+    white_level: int = Field(default=255, ge=1, le=65535)
     reduction: Literal[1, 2, 4, 8] = 1
+
+    @property
+    def levels(self) -> tuple[int, int] | None:
+        """Values of a 16-bit image that become 0 and 255; None for a model of 8-bit images."""
+        return None if (self.black_level, self.white_level) == (0, 255) else (self.black_level, self.white_level)
 
 
 class Spread(_Part):

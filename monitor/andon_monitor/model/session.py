@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from andon_monitor.common.process import available_cores
+from andon_monitor.common.cores import available_cores
 from andon_monitor.errors import ModelError, UsageError, first_line
 from andon_monitor.model.runtime import onnxruntime
 

@@ -5,8 +5,8 @@ import numpy as np
 
 from andon_monitor.errors import EvidenceError, ImageError
 from andon_monitor.formats.evidence_package import Evidence
+from andon_monitor.image_files.decoding import Pixels, decode
 from andon_monitor.model import heatmap, imaging
-from andon_monitor.model.imaging import DEFAULT_MAX_PIXELS, Pixels
 
 MAX_FRAME_SIDE = 1600  # pixels: more than a tablet shows
 MAX_THUMBNAIL_SIDE = 320  # pixels
@@ -66,7 +66,7 @@ def _region(evidence: Evidence) -> Pixels:
 def _decoded(evidence: Evidence) -> Pixels:
     spec = evidence.about.input
     try:
-        return imaging.decode(evidence.frame, spec.channels, spec.white_level, DEFAULT_MAX_PIXELS)
+        return decode(evidence.frame, spec.channels, spec.levels)
     except ImageError as error:
         raise EvidenceError(f"frame: {error}") from None
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
+from andon_monitor.common.cores import available_cores
 from andon_monitor.common.files import write_whole
-from andon_monitor.common.process import available_cores
 from andon_monitor.inspection.frames import Frame
 from andon_monitor.inspection.inspector import Inspector
 from andon_monitor.model.runtime import onnxruntime

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from andon_monitor.common.process import available_cores
+from andon_monitor.common.cores import available_cores
 from andon_monitor.inspection.frames import Frame, Latency
 from andon_monitor.inspection.inspector import Inspection, Inspector, Prepared
 from andon_monitor.telemetry.metrics import Metrics

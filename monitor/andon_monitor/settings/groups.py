@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from andon_monitor.model.imaging import DEFAULT_MAX_PIXELS
+from andon_monitor.image_files.decoding import DEFAULT_MAX_BYTES, DEFAULT_MAX_PIXELS
 
 PREFIX = "ANDON_"  # of environment variables
 
@@ -82,6 +82,10 @@ class InspectionSettings(_Group):
     max_pixels: Count = Field(
         default=DEFAULT_MAX_PIXELS,
         description="Frames with more pixels are not decoded; their verdict is uninspectable (too_large)",
+    )
+    max_decoding_bytes: Count = Field(
+        default=DEFAULT_MAX_BYTES,
+        description="Frames that need more memory for decoding are not decoded; uninspectable (too_large)",
     )
     max_staleness: Seconds | None = Field(
         default=None,

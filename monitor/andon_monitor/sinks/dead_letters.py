@@ -5,11 +5,11 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
-from andon_monitor.common import image_formats
 from andon_monitor.common.files import whole_file
+from andon_monitor.image_files import signatures
+from andon_monitor.image_files.decoding import SUFFIXES
 from andon_monitor.inspection.frames import Frame
 from andon_monitor.inspection.inspector import Inspection
-from andon_monitor.model import imaging
 
 UNKNOWN_SUFFIX = ".bin"
 # A stale frame is skipped on purpose: nothing is wrong with it.
@@ -61,7 +61,7 @@ class DeadLetterFolder:
 def suffix_of(frame: Frame) -> str:
     """The suffix of the file that a frame came from, otherwise of its image format; .bin where that is unknown."""
     suffix = PurePosixPath(frame.file or "").suffix.lower()
-    return suffix if suffix in imaging.SUFFIXES else image_formats.suffix_of(frame.data, UNKNOWN_SUFFIX)
+    return suffix if suffix in SUFFIXES else signatures.suffix_of(frame.data, UNKNOWN_SUFFIX)
 
 
 def _text(data: bytes) -> str:

@@ -8,8 +8,8 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from andon_monitor.errors import SourceError, UsageError
+from andon_monitor.image_files.decoding import SUFFIXES
 from andon_monitor.inspection.frames import Frame, Position, parse_time
-from andon_monitor.model.imaging import SUFFIXES
 
 MANIFEST = "manifest.jsonl"
 GOOD = "good"  # a subfolder and a label

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from andon_monitor.common.redaction import hide_password
 from andon_monitor.errors import UsageError
-from andon_monitor.model.imaging import SUFFIXES
+from andon_monitor.image_files.decoding import SUFFIXES
 from andon_monitor.sources.base import Source
 from andon_monitor.sources.folder import FolderSource, ImageSource
 from andon_monitor.sources.recording import is_recording, open_recording

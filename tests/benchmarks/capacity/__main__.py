@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from andon_monitor.common.process import available_cores
+from andon_monitor.common.cores import available_cores
 
 from tests.benchmarks.capacity.formula import CERTAINTY, Terms, imbalance, mean_wait, plan, wait_quantile
 from tests.benchmarks.capacity.simulation import busiest, periodic_waits, waits

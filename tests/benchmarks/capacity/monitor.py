@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from andon_monitor.common.process import available_cores
+from andon_monitor.common.cores import available_cores
 from andon_monitor.inspection.frames import Frame
 from andon_monitor.inspection.inspector import Inspector
 from andon_monitor.model.file import Model

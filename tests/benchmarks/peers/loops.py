@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import onnxruntime
-from andon_monitor.common.process import available_cores
+from andon_monitor.common.cores import available_cores
 
 from tests.benchmarks.ways import Measurement, peak
 

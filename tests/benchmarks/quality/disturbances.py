@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from andon_monitor.model import imaging
+from andon_monitor.image_files.decoding import decode
 from andon_monitor.model.card import InputSpec
 from andon_monitor.model.imaging import Pixels
 from andon_trainer.data.dataset import Sample, read_bytes
@@ -74,7 +74,7 @@ def disturb(samples: tuple[Sample, ...], spec: InputSpec, name: str, folder: Pat
     """Disturbed copies of images in a folder, at the size that the camera gave, without their masks."""
     copies = []
     for i, sample in enumerate(samples):
-        frame = imaging.decode(read_bytes(sample.path), spec.channels, spec.white_level)
+        frame = decode(read_bytes(sample.path), spec.channels, spec.levels)
         spoiled = DISTURBANCES[name](frame if spec.channels == 1 else cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
         path = folder / f"{i:05d}.png"
         cv2.imwrite(str(path), spoiled, [cv2.IMWRITE_PNG_COMPRESSION, 1])

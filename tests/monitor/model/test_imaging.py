@@ -5,9 +5,9 @@ import cv2
 import numpy as np
 import pytest
 from andon_monitor.errors import ImageError
-from andon_monitor.model import imaging
+from andon_monitor.image_files.decoding import DecodingLimits, decode, read_header
 from andon_monitor.model.card import InputSpec
-from andon_monitor.model.imaging import brightness, decode, load, prepare, read_header, sharpness
+from andon_monitor.model.imaging import brightness, load, prepare, sharpness
 from PIL import Image
 
 from tests.fixtures.images import bomb
@@ -37,7 +37,7 @@ def test_a_grey_file_fills_three_channels_and_a_colour_file_one() -> None:
 def test_16_bit_images_are_scaled_by_the_white_level(white_level: int, expected: int) -> None:
     image = np.full((20, 20), 4095, np.uint16)
     assert read_header(encode(image)).depth == 16
-    assert np.all(decode(encode(image), 1, white_level) == expected)
+    assert np.all(decode(encode(image), 1, (0, white_level)) == expected)
 
 
 def test_exif_rotation_is_applied() -> None:
@@ -76,16 +76,11 @@ def test_the_size_of_a_frame_is_known_before_it_is_decoded(kind: str, mode: str,
         options = {"exif": b"Exif\0\0" + thumbnail.getvalue()}
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
-    assert imaging._size(buffer.getvalue()) == read_header(buffer.getvalue())[:2] == (321, 123)
+    header = read_header(buffer.getvalue())
+    assert (header.width, header.height) == (321, 123)
     with pytest.raises(ImageError, match="321 x 123 pixels") as caught:
-        decode(buffer.getvalue(), 1, max_pixels=321 * 123 - 1)
+        decode(buffer.getvalue(), 1, limits=DecodingLimits(321 * 123 - 1))
     assert caught.value.reason == "too_large"
-
-
-@pytest.mark.parametrize("end", range(2, 400, 7))
-def test_of_half_a_header_no_size_is_guessed(end: int) -> None:
-    data = encode(draw(0), ".jpg")
-    assert imaging._size(data[:end]) in (None, read_header(data)[:2])
 
 
 @pytest.mark.parametrize(

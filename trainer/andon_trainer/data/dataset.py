@@ -1,6 +1,5 @@
 """Folders of images: which are good, what size the model should take, and their pixels."""
 
-import io
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -12,11 +11,12 @@ from typing import Literal
 import cv2
 import numpy as np
 from andon_monitor.errors import ImageError, UsageError
+from andon_monitor.image_files.decoding import SUFFIXES, decode, read_header
+from andon_monitor.image_files.header import Header
 from andon_monitor.model import imaging
 from andon_monitor.model.card import InputSpec
 from andon_monitor.model.imaging import Pixels
 from numpy.typing import NDArray
-from PIL import Image
 
 from andon_trainer.architecture import STRIDE
 from andon_trainer.data.arrays import array_file, open_array, read_member
@@ -128,7 +128,7 @@ def choose_input(
     white_level = 255
     if deepest:
         brightest = max(_peak(samples[i].path) for i in deepest)
-        white_level = next(level for level in (255, 1023, 4095, 16383, 65535) if brightest <= level)
+        white_level = next(level for level in (1023, 4095, 16383, 65535) if brightest <= level)
     channels = _channels(samples, headers, colour)
     height, width = _input_size(sizes, side) if inputs is None else _size_of(inputs, channels, common)
     return InputSpec(
@@ -162,7 +162,7 @@ def load_image(path: Path, spec: InputSpec) -> Pixels:
 def load_mask(path: Path, spec: InputSpec) -> NDArray[np.bool_]:
     """A mask file as bool [spec.height, spec.width], cropped and resized as its image was. Raises UsageError."""
     try:
-        mask = imaging.decode(read_bytes(path), channels=1)
+        mask = decode(read_bytes(path), channels=1)
         as_image = replace_channels(spec, 1)
         resized = imaging.prepare(mask, as_image)
     except ImageError as error:
@@ -204,7 +204,7 @@ def _array_dataset(root: Path) -> Dataset:
 def _samples(folder: Path, label: str, masks: Path | None = None) -> list[Sample]:
     if not folder.is_dir():
         return []
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in imaging.SUFFIXES)
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     samples = [Sample(path, label) for path in paths]
     if masks is None or not masks.is_dir():
         return samples
@@ -212,22 +212,17 @@ def _samples(folder: Path, label: str, masks: Path | None = None) -> list[Sample
     return [replace(sample, mask=by_stem.get(sample.path.stem)) for sample in samples]
 
 
-def _header(path: Path) -> imaging.Header:
-    """The header of an image file, sizes as they are after EXIF rotation."""
+def _header(path: Path) -> Header:
+    """The header of an image file; its size is that once the picture is upright."""
     try:
-        data = read_bytes(path)
-        header = imaging.read_header(data)
+        header = read_header(read_bytes(path))
     except ImageError as error:
         raise UsageError(f"{path}: {error}") from None
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)  # the EXIF orientations that swap the sides
-    except (OSError, SyntaxError, ValueError):
-        raise UsageError(f"{path}: truncated or damaged image") from None
-    return header._replace(width=header.height, height=header.width) if turned else header
+    width, height = header.upright_size
+    return replace(header, width=width, height=height)
 
 
-def _channels(samples: Sequence[Sample], headers: Sequence[imaging.Header], colour: str) -> Literal[1, 3]:
+def _channels(samples: Sequence[Sample], headers: Sequence[Header], colour: str) -> Literal[1, 3]:
     if colour in ("grey", "rgb"):
         return 1 if colour == "grey" else 3
     counts = Counter(header.channels for header in headers)
@@ -247,7 +242,7 @@ def _channels(samples: Sequence[Sample], headers: Sequence[imaging.Header], colo
 def _is_grey(path: Path) -> bool:
     """Whether a colour file holds a grey image; JPEG may be off by a few levels."""
     try:
-        pixels = imaging.decode(read_bytes(path), channels=3).astype(np.int16)
+        pixels = decode(read_bytes(path), channels=3).astype(np.int16)
     except ImageError as error:
         raise UsageError(f"{path}: {error}") from None
     return int(np.ptp(pixels, axis=2).max()) <= 4
@@ -300,4 +295,4 @@ def _size_of(inputs: int, channels: int, own: tuple[int, int]) -> tuple[int, int
 
 
 def _formats() -> str:
-    return ", ".join(suffix[1:] for suffix in imaging.SUFFIXES)
+    return ", ".join(suffix[1:] for suffix in SUFFIXES)

@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 from andon_monitor.errors import UsageError
+from andon_monitor.image_files.decoding import SUFFIXES, Pixels
 from andon_monitor.model.card import InputSpec
-from andon_monitor.model.imaging import SUFFIXES, Pixels
 
 from andon_trainer.data.arrays import array_file, open_array
 from andon_trainer.data.dataset import load_image, read_bytes

@@ -4,6 +4,7 @@ import time
 from dataclasses import replace
 
 import torch
+from andon_monitor.common.cores import available_cores
 
 from andon_trainer.architecture import Architecture
 from andon_trainer.network.conv_dense import Autoencoder
@@ -41,7 +42,7 @@ def use_fastest_threads() -> int:
     Threads wait for each other many times in a step. Where another program has one of the cores they wait for it, and
     a step on all cores takes several times as long as on one. Returns how many.
     """
-    count = torch.get_num_threads()
+    count = min(torch.get_num_threads(), available_cores())
     seconds = {}
     while count:
         torch.set_num_threads(count)

@@ -16,15 +16,11 @@ class ImageFormat:
 JPEG = ImageFormat("jpeg", ".jpg", "image/jpeg", (b"\xff\xd8\xff",))
 PNG = ImageFormat("png", ".png", "image/png", (b"\x89PNG\r\n\x1a\n",))
 WEBP = ImageFormat("webp", ".webp", "image/webp", (b"RIFF",))
-FORMATS = (
-    JPEG,
-    PNG,
-    WEBP,
-    ImageFormat("bmp", ".bmp", "image/bmp", (b"BM",)),
-    ImageFormat("tiff", ".tif", "image/tiff", (b"II*\0", b"MM\0*")),
-    ImageFormat("pgm", ".pgm", "image/x-portable-graymap", (b"P5",)),
-    ImageFormat("ppm", ".ppm", "image/x-portable-pixmap", (b"P6",)),
-)
+BMP = ImageFormat("bmp", ".bmp", "image/bmp", (b"BM",))
+TIFF = ImageFormat("tiff", ".tif", "image/tiff", (b"II*\0", b"MM\0*"))
+PGM = ImageFormat("pgm", ".pgm", "image/x-portable-graymap", (b"P5",))
+PPM = ImageFormat("ppm", ".ppm", "image/x-portable-pixmap", (b"P6",))
+FORMATS = (JPEG, PNG, WEBP, BMP, TIFF, PGM, PPM)
 # Other files than WebP are RIFF containers too: the kind stands behind the container's length.
 WEBP_KIND = slice(8, 12)
 

@@ -1,0 +1,81 @@
+"""The segments of a JPEG file (ITU-T T.81)."""
+
+import re
+
+from andon_monitor.errors import ImageError
+from andon_monitor.image_files.header import Header, damaged, exif_orientation, unsupported
+
+EXIF = b"Exif\0\0"
+# Inside a scan 0xff is followed by 0x00 (a value), 0xd0 to 0xd7 (a restart) or 0xff (filling); else it is a marker.
+SCAN_END = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
+SOF, SOS, EOI, APP1 = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}, 0xDA, 0xD9, 0xE1
+NO_LENGTH = frozenset([0x01, *range(0xD0, 0xD8)])
+PROGRESSIVE = 0xC2
+PROCESSES = {0xC0, 0xC1, PROGRESSIVE}  # baseline, extended, progressive: Huffman coded, what cameras write
+# Each scan visits every block of the picture, which takes time even where the scan is a few bytes long. Encoders write
+# about ten; this many of a picture of 1,000 x 1,000 take a third of a second.
+MAX_SCANS = 64
+MAX_SCANNED_PIXELS = 600_000_000  # scans times pixels: about a second of one core
+
+
+def read_jpeg(data: bytes) -> Header:
+    """The header of a JPEG file whose segments are all there. Raises ImageError."""
+    size: tuple[int, int, int, int] | None = None
+    orientation, scans, place = 1, 0, 2
+    while True:
+        while data[place : place + 1] == b"\xff" and data[place + 1 : place + 2] == b"\xff":
+            place += 1  # filling
+        head = data[place : place + 4]
+        if len(head) < 2:
+            raise ImageError("undecodable", f"truncated image: its end is missing ({len(data)} bytes)")
+        marker = head[1]
+        if head[0] != 0xFF or marker == 0:
+            raise damaged(f"no JPEG marker at byte {place}")
+        if marker == EOI:
+            break
+        if marker in NO_LENGTH:
+            place += 2
+            continue
+        length = int.from_bytes(head[2:4])
+        body = place + 4
+        if len(head) < 4 or length < 2 or place + 2 + length > len(data):
+            raise ImageError("undecodable", f"truncated image: its end is missing ({len(data)} bytes)")
+        if marker in SOF:
+            if size is not None:
+                raise damaged("two pictures in one JPEG")
+            size = _read_frame(marker, data[body : place + 2 + length])
+        elif marker == APP1 and data.startswith(EXIF, body):
+            orientation = exif_orientation(data[body + len(EXIF) : place + 2 + length])
+        place += 2 + length
+        if marker == SOS:
+            scans += 1
+            if scans > MAX_SCANS:
+                raise ImageError("too_large", f"more than {MAX_SCANS} scans in a JPEG")
+            end = SCAN_END.search(data, place)
+            if end is None:
+                raise ImageError("undecodable", f"truncated image: its end is missing ({len(data)} bytes)")
+            place = end.start()
+    if size is None or scans == 0:
+        raise damaged("no picture in this JPEG")
+    process, width, height, components = size
+    if scans * width * height > MAX_SCANNED_PIXELS:
+        raise ImageError("too_large", f"{scans} scans of {width} x {height} pixels in a JPEG")
+    # Where a picture comes in several scans the decoder keeps all coefficients, 16 bits each.
+    working = 2 * width * height * components if process == PROGRESSIVE or scans > 1 else 0
+    return Header("JPEG", width, height, 1 if components == 1 else 3, orientation=orientation, working_bytes=working)
+
+
+def _read_frame(marker: int, body: bytes) -> tuple[int, int, int, int]:
+    """Process, width, height and components of a frame header."""
+    if len(body) < 6:
+        raise damaged("short frame header")
+    bits, height, width, components = body[0], int.from_bytes(body[1:3]), int.from_bytes(body[3:5]), body[5]
+    if marker not in PROCESSES:
+        raise unsupported("JPEG with arithmetic coding, lossless or hierarchical")
+    if bits != 8:
+        raise unsupported(f"JPEG with {bits} bits a channel")
+    if components == 4:
+        raise unsupported("JPEG in CMYK")
+    if components not in (1, 3) or not width or not height:
+        raise damaged(f"{width} x {height} pixels with {components} channels")
+    return marker, width, height, components

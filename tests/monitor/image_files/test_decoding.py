@@ -1,0 +1,216 @@
+"""Every kind of image file is read as what it is, or refused by name; damage is told; claims cost nothing."""
+
+import io
+import struct
+import subprocess
+import sys
+import zlib
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from andon_monitor.errors import ImageError
+from andon_monitor.image_files import jpeg
+from andon_monitor.image_files.decoding import DecodingLimits, decode, read_header
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from tests.monitor.image_files.bombs import COLOUR, RNG, bombs, png, progressive, saved
+
+GREY = cv2.cvtColor(COLOUR, cv2.COLOR_RGB2GRAY)
+DEEP = (20000 + RNG.random((64, 80, 3)) * 40000).astype(np.uint16)
+
+
+def encoded(suffix: str, pixels: NDArray[Any], *options: int) -> bytes:
+    """A file as OpenCV writes it; RGB, or one channel."""
+    ordered = pixels[:, :, ::-1] if pixels.ndim == 3 else pixels
+    return cv2.imencode(suffix, np.ascontiguousarray(ordered), options)[1].tobytes()
+
+
+def refusal(data: bytes, channels: int = 3, **options: Any) -> ImageError:
+    with pytest.raises(ImageError) as caught:
+        decode(data, channels, **options)
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+LOSSLESS = {
+    "PNG": saved("PNG"),
+    "PNG of OpenCV": encoded(".png", COLOUR),
+    "PNG, opaque alpha": saved("PNG", mode="RGBA"),
+    "BMP": saved("BMP"),
+    "BMP, 32 bits": saved("BMP", mode="RGBA"),
+    "TIFF": saved("TIFF"),
+    "TIFF, LZW": saved("TIFF", compression="tiff_lzw"),
+    "TIFF, deflate": saved("TIFF", compression="tiff_adobe_deflate"),
+    "TIFF, PackBits": saved("TIFF", compression="packbits"),
+    "TIFF, opaque alpha": saved("TIFF", mode="RGBA"),
+    "WebP": saved("WEBP", lossless=True),
+    "WebP, opaque alpha": saved("WEBP", mode="RGBA", lossless=True),
+    "PPM": saved("PPM"),
+}
+
+
+@pytest.mark.parametrize("data", LOSSLESS.values(), ids=LOSSLESS)
+def test_lossless_colour_is_read_as_it_is(data: bytes) -> None:
+    header = read_header(data)
+    assert (header.width, header.height, header.channels, header.depth) == (321, 123, 3, 8)
+    assert np.array_equal(decode(data, 3), COLOUR)
+    assert np.array_equal(decode(data, 1)[:, :, 0], GREY)
+
+
+GREY_FILES = {
+    "PNG": saved("PNG", GREY),
+    "PNG, opaque alpha": saved("PNG", GREY, "LA"),
+    "BMP": saved("BMP", GREY),
+    "TIFF": saved("TIFF", GREY),
+    "PGM": saved("PPM", GREY),
+}
+
+
+@pytest.mark.parametrize("data", GREY_FILES.values(), ids=GREY_FILES)
+def test_lossless_grey_is_read_as_it_is(data: bytes) -> None:
+    assert read_header(data).channels == 1
+    assert np.array_equal(decode(data, 1)[:, :, 0], GREY)
+    assert np.array_equal(decode(data, 3), np.repeat(GREY[:, :, None], 3, axis=2))
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}, {"restart_marker_blocks": 4}])
+def test_jpeg_is_read_as_other_decoders_do(options: dict[str, Any]) -> None:
+    data = saved("JPEG", quality=90, **options)
+    with Image.open(io.BytesIO(data)) as image:
+        assert np.abs(decode(data, 3).astype(int) - np.asarray(image)).max() <= 1
+    assert np.array_equal(decode(data, 1)[:, :, 0], cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff", ".ppm"])
+def test_16_bit_colour_and_grey_are_scaled_by_their_levels(suffix: str) -> None:
+    expected = np.clip((DEEP.astype(float) - 10000) / 40000 * 255, 0, 255)
+    assert np.abs(decode(encoded(suffix, DEEP), 3, (10000, 50000)) - expected).max() <= 0.51
+    grey = np.ascontiguousarray(DEEP[:, :, 0])
+    name = ".pgm" if suffix == ".ppm" else suffix
+    assert np.abs(decode(encoded(name, grey), 1, (10000, 50000))[:, :, 0] - expected[:, :, 0]).max() <= 0.51
+    assert read_header(encoded(suffix, DEEP)).depth == 16
+
+
+@pytest.mark.parametrize(("levels", "value"), [(100, 50), (1023, 512), (4095, 2048)])
+def test_pnm_with_any_largest_value(levels: int, value: int) -> None:
+    size = 1 if levels < 256 else 2
+    data = b"P5\n# a comment\n3 2\n%d\n" % levels + 6 * value.to_bytes(size)
+    assert read_header(data).levels == levels
+    assert np.all(np.abs(decode(data, 1, (0, levels)).astype(int) - 128) <= 1)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(
+    ("kind", "options"), [("JPEG", {"quality": 95}), ("PNG", {}), ("WEBP", {"lossless": True}), ("TIFF", {})]
+)
+def test_the_orientation_is_applied(kind: str, options: dict[str, Any], orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = saved(kind, exif=exif, **options)
+    with Image.open(io.BytesIO(data)) as image:
+        upright = np.asarray(ImageOps.exif_transpose(image))
+    assert read_header(data).upright_size == upright.shape[1::-1]
+    assert np.abs(decode(data, 3).astype(int) - upright).max() <= 1
+
+
+def several(kind: str) -> bytes:
+    return saved(kind, save_all=True, append_images=[Image.fromarray(255 - COLOUR)])
+
+
+RUN_LENGTH = b"BM" + struct.pack("<IHHIIiiHHIIiiII", 200, 0, 0, 54, 40, 8, 8, 1, 8, 1, 0, 0, 0, 0, 0) + bytes(100)
+HALF = np.dstack([COLOUR, np.full(COLOUR.shape[:2], 128, np.uint8)])
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (saved("JPEG", mode="CMYK"), "CMYK"),
+        (saved("TIFF", mode="CMYK"), "grey or RGB"),
+        (saved("GIF", mode="P"), "GIF"),
+        (saved("TIFF", GREY, "F"), "floating-point"),
+        (saved("TIFF", mode="1"), "1 bits"),
+        (saved("TIFF", compression="jpeg"), "compression 7"),
+        (several("TIFF"), "more than one page"),
+        (several("PNG"), "animated PNG"),
+        (several("WEBP"), "animated WebP"),
+        (saved("PNG", HALF), "transparent"),
+        (saved("WEBP", HALF, lossless=True), "transparent"),
+        (saved("TIFF", HALF), "transparent"),
+        (RUN_LENGTH, "run-length"),
+    ],
+)
+def test_what_is_not_read_is_refused_by_name(data: bytes, name: str) -> None:
+    error = refusal(data)
+    assert error.reason == "undecodable"
+    assert name in str(error)
+
+
+JPEG_FILE = saved("JPEG", quality=90)
+MIDDLE = len(JPEG_FILE) // 2
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        JPEG_FILE[:MIDDLE] + JPEG_FILE[MIDDLE + 300 :],
+        JPEG_FILE[:MIDDLE] + bytes(300) + JPEG_FILE[MIDDLE + 300 :],
+        JPEG_FILE[:MIDDLE] + b"\xff\xd9",
+        JPEG_FILE[:MIDDLE],
+        LOSSLESS["PNG"][:300] + bytes([LOSSLESS["PNG"][300] ^ 1]) + LOSSLESS["PNG"][301:],
+        png(zlib.compress(bytes(65 * 30))),
+        png(zlib.compress(bytes(65 * 30)), interlaced=1),
+        png(zlib.compress(bytes(65 * 65))),
+        LOSSLESS["TIFF"][: len(LOSSLESS["TIFF"]) // 2],
+        LOSSLESS["WebP"][:-40],
+        LOSSLESS["BMP"][:-1],
+        LOSSLESS["PPM"][:-1],
+    ],
+)
+def test_damage_is_told(data: bytes) -> None:
+    assert refusal(data).reason == "undecodable"
+
+
+@pytest.mark.parametrize("junk", [b"\0" * 3000, b"x" * 5000, JPEG_FILE])
+@pytest.mark.parametrize("data", [JPEG_FILE, *LOSSLESS.values()])
+def test_what_follows_the_end_is_no_damage(data: bytes, junk: bytes) -> None:
+    assert np.array_equal(decode(data + junk, 3), decode(data, 3))
+
+
+@pytest.mark.parametrize(("scans", "side"), [(jpeg.MAX_SCANS, 64), (40, 4000)])
+def test_scans_are_counted_before_they_are_decoded(scans: int, side: int) -> None:
+    assert refusal(progressive(scans, side)).reason == "too_large"
+
+
+def test_a_picture_that_takes_too_much_memory_is_too_large() -> None:
+    data = b"P6 8000 8000 65535 " + bytes(8000 * 8000 * 6)
+    assert refusal(data, limits=DecodingLimits(10**9)).reason == "too_large"
+    assert refusal(saved("PNG"), limits=DecodingLimits(321 * 123 - 1)).reason == "too_large"
+
+
+BOMBS = """
+import resource
+from andon_monitor.image_files.decoding import decode
+from andon_monitor.errors import ImageError
+from tests.monitor.image_files.bombs import bombs
+files = bombs()
+decode(files["sound"], 3)
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 350_000_000,) * 2)
+for name, data in files.items():
+    try:
+        print(name, decode(data, 3).shape)
+    except ImageError as error:
+        print(name, error.reason)
+"""
+
+
+def test_no_claim_costs_more_memory_than_its_bound() -> None:
+    """In a process that may take no more than 350 MB beyond what it has."""
+    done = subprocess.run([sys.executable, "-c", BOMBS], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    said = dict(line.rsplit(" ", 1) for line in done.stdout.splitlines() if line.endswith(("undecodable", "too_large")))
+    assert set(said) >= {*bombs()} - {"sound", "text", "profile"}, done.stdout
+    assert "text (64, 64, 3)" in done.stdout  # what is not pixels is never looked at
