@@ -106,8 +106,8 @@ def test_one_image_of_another_colour_is_named(tmp_path: Path) -> None:
 
 def test_damaged_image_is_named(tmp_path: Path) -> None:
     paths = [save(tmp_path / f"{i}.jpg") for i in range(9)]
-    paths[4].write_bytes(paths[4].read_bytes()[:400])
     spec = choose_input(samples(*paths), side=64)
+    paths[4].write_bytes(paths[4].read_bytes()[:400])
     with pytest.raises(UsageError, match=r"4\.jpg: truncated"):
         load_images(samples(*paths), spec)
     paths[5].write_bytes(b"not an image at all")
