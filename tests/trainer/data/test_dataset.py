@@ -110,8 +110,8 @@ def test_damaged_image_is_named(tmp_path: Path) -> None:
     paths[4].write_bytes(paths[4].read_bytes()[:400])
     with pytest.raises(UsageError, match=r"4\.jpg: truncated"):
         load_images(samples(*paths), spec)
-    paths[5].write_bytes(b"not an image at all")
-    with pytest.raises(UsageError, match=r"5\.jpg: not an image"):
+    paths[4].write_bytes(b"not an image at all")
+    with pytest.raises(UsageError, match=r"4\.jpg: not an image"):
         choose_input(samples(*paths), side=64)
 
 
