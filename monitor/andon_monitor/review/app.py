@@ -205,7 +205,7 @@ class Review:
         chosen = next((model for model in models if model.sha256 == wanted), models[0] if models else None)
         values: dict[str, Any] = {"models": models, "chosen": chosen, "weeks": figures.count_weeks(self._store)}
         if chosen is not None:
-            decided = figures.find_decided(self._store, chosen.sha256)
+            decided = self._store.frames.decided_scores(chosen.sha256)
             typed = _parse_threshold(request.query_params.get("threshold", ""))
             values |= {
                 "decided": decided,

@@ -11,7 +11,7 @@ from andon_monitor.formats.evidence_package import Kind
 from andon_monitor.model.calibration import calibrate
 from andon_monitor.model.card import Card, parse_card
 from andon_monitor.review.store import Store
-from andon_monitor.review.store.rows import FrameQuery, Label, StoredFrame
+from andon_monitor.review.store.rows import FrameQuery, Label, LabelledScore, StoredFrame
 
 WEEKS_SHOWN = 12
 MODELS_SHOWN = 20
@@ -91,15 +91,10 @@ def count_weeks(store: Store) -> list[Week]:
     ]
 
 
-def find_decided(store: Store, sha256: str) -> list[StoredFrame]:
-    """The frames of a model that people called a defect, a false alarm or good."""
-    return store.frames.find(FrameQuery(sha256=sha256, labels=("confirmed", "false alarm")))
-
-
 def apply_threshold(
-    frames: Sequence[StoredFrame], threshold: float, false_alarm_rate: float | None = None, is_current: bool = False
+    frames: Sequence[LabelledScore], threshold: float, false_alarm_rate: float | None = None, is_current: bool = False
 ) -> ThresholdOutcome:
-    """What a threshold does to frames as `find_decided` gives them."""
+    """What a threshold does to frames that are labelled as a defect or not; see `FrameTable.decided_scores`."""
     defects = [frame.score for frame in frames if frame.label == "confirmed"]
     good = [frame.score for frame in frames if frame.label != "confirmed"]
     found = sum(score > threshold for score in defects)
@@ -109,7 +104,7 @@ def apply_threshold(
     )
 
 
-def compare_thresholds(frames: Sequence[StoredFrame], card: Card) -> list[ThresholdOutcome]:
+def compare_thresholds(frames: Sequence[LabelledScore], card: Card) -> list[ThresholdOutcome]:
     """The thresholds for other false-alarm rates, by the model's calibration, and its own; the highest first.
 
     A rate that is counted and a lower one that is extrapolated can contradict each other. If a higher rate has the

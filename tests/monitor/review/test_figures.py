@@ -16,7 +16,7 @@ def test_precision_and_other_thresholds_are_counted(store: Store, model: Model) 
     assert (week.name, week.confirmed, week.false_alarms, week.unlabelled) == ("2026-W02", 6, 2, 4)
     assert week.precision is not None
     assert week.precision.share == 0.75
-    decided = figures.find_decided(store, model.sha256)
+    decided = store.frames.decided_scores(model.sha256)
     assert len(decided) == 8
     high = figures.apply_threshold(decided, 1e9)
     assert (high.defects_found, high.defects_missed, high.false_alarms, high.good_passed) == (0, 6, 0, 2)

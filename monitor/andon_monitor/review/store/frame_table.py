@@ -4,7 +4,7 @@ import sqlite3
 
 from andon_monitor.formats.evidence_package import Evidence
 from andon_monitor.review.store.database import Database
-from andon_monitor.review.store.rows import MIN_DIVISOR, AlarmCount, FrameQuery, StoredFrame
+from andon_monitor.review.store.rows import MIN_DIVISOR, AlarmCount, FrameQuery, LabelledScore, StoredFrame
 
 UNLIMITED = -1  # rows, as SQLite has it
 MAX_CAMERAS = 500  # in the list that filters offer
@@ -76,6 +76,11 @@ class FrameTable:
             "WHERE kind = 'defect' GROUP BY day, label"
         )
         return self._database.rows(AlarmCount, f"FROM ({query}) ORDER BY day DESC")
+
+    def decided_scores(self, sha256: str) -> list[LabelledScore]:
+        """Scores of a model's frames that people called a defect, a false alarm or good."""
+        where, values = _conditions(FrameQuery(sha256=sha256, labels=("confirmed", "false alarm")))
+        return self._database.rows(LabelledScore, f"FROM labelled_frames WHERE {where}", values)
 
     def ids_with_package(self) -> set[str]:
         """Ids of the frames whose files should be there."""

@@ -103,6 +103,14 @@ def test_a_store_from_before_versions_is_migrated_and_keeps_its_data(store: Stor
     assert not [f for f in read(again) if f.label]
 
 
+def test_processes_that_open_an_old_store_at_once_migrate_it_once(unversioned: Path) -> None:
+    code = "import sys, pathlib; from andon_monitor.review.store import Store; Store(pathlib.Path(sys.argv[1]))"
+    processes = [subprocess.Popen([sys.executable, "-c", code, str(unversioned)]) for _ in range(3)]
+    assert [process.wait(60) for process in processes] == [0, 0, 0]
+    assert version(unversioned) == len(MIGRATIONS)
+    assert len(read(Store(unversioned))) == 60
+
+
 CRASH_AT_THE_END = """
 import os, signal, sqlite3, sys
 from andon_monitor.review.store.schema import MIGRATIONS, migrate
