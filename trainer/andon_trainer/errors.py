@@ -1,11 +1,11 @@
-"""What can go wrong while training, on top of the monitor's errors."""
+"""Errors of the trainer, in addition to those of andon_monitor."""
 
 from andon_monitor.errors import AndonError
 
 
 class FittingError(AndonError):
-    """A training that gave no usable network."""
+    """The training gave no usable network."""
 
 
 class ExportError(AndonError):
-    """A network whose exported file does not give the scores that torch gives."""
+    """The exported file gives other scores than the network in torch."""

@@ -1,4 +1,4 @@
-"""How what takes long says how far it is."""
+"""Progress of long work, reported to whoever shows it."""
 
 from collections.abc import Callable
 
@@ -6,4 +6,4 @@ Progress = Callable[[str, float], None]  # (what is being done, share of it done
 
 
 def quiet(what: str, share: float) -> None:
-    """Say nothing."""
+    """Report nothing."""

@@ -158,7 +158,7 @@ def test_it_has_every_section_and_its_elements_nest(report: Path) -> None:
     assert page.open == []
     assert [name for name in page.ids if name in SECTIONS] == SECTIONS
     assert "learning" in page.ids
-    assert "Kept: iteration 210." in page.text
+    assert "Kept: the network at iteration 210." in page.text
     plots = [attrs["aria-label"] for tag, attrs in page.elements if attrs.get("class") == "plot"]
     assert plots == [
         "Histogram of scores",
@@ -173,7 +173,7 @@ def test_it_has_every_section_and_its_elements_nest(report: Path) -> None:
     for text in (
         "Threshold",
         "Image AUROC",
-        "Near-twins",
+        "Photographs of the same part",
         "Brightness",
         "Weights (sha256)",
         "Clopper-Pearson",
@@ -218,15 +218,15 @@ def test_the_gallery_shows_caught_missed_and_false_alarms_with_ratio_and_name(
     assert f"{false_alarm.score / model.card.threshold:.2f} ×" in page.text
 
 
-def test_it_shows_what_was_learned_from(report: Path) -> None:
+def test_it_shows_the_training_images(report: Path) -> None:
     page = Page(report)
     tags = [attrs["class"] for tag, attrs in page.elements if tag == "span" and "tag" in (attrs.get("class") or "")]
     assert [tag for tag in tags if tag in ("tag learned from", "tag held out")] in (
         ["tag learned from"],
         ["tag held out"],
     )
-    assert "2 groups with 4 images show the same part or nearly so; 2 images are copies of others" in page.text
-    assert "None of the 7 good test images is a near-twin of these" in page.text
+    assert "4 images in 2 groups show the same part or nearly so; 2 images are copies of others" in page.text
+    assert "None of the 7 good test images shows the same part as a training image" in page.text
     assert "1 far from the others: " + HOSTILE_FILE in page.text
 
 
@@ -275,7 +275,7 @@ def test_without_a_fit_good_test_images_are_shown_by_name(
     write_report(tmp_path / "part.html", model=model, evaluation=evaluation, good_frames=good_frames)
     page = Page(tmp_path / "part.html")
     assert "Good test images that passed" in page.text
-    assert "held-out frame" not in page.text
+    assert "held-out image" not in page.text
 
 
 def test_a_file_name_that_is_not_utf8_does_not_break_it(model: Model, tmp_path: Path) -> None:
@@ -375,7 +375,7 @@ def test_it_says_what_the_threshold_of_several_networks_promises(
     assert any(text.startswith(f"{training.images + held_out} images are too few") for text in warnings(card, None))
 
 
-def test_twins_and_an_early_end_are_remarks_not_warnings(model: Model) -> None:
+def test_images_of_the_same_part_and_an_early_end_are_remarks_not_warnings(model: Model) -> None:
     card = card_with(model, twin_groups=12, ended="early", iterations=150)
     assert warnings(card, None) == []
     assert [remark.split(".")[0] for remark in remarks(card)] == [

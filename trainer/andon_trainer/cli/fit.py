@@ -201,4 +201,4 @@ def fit(
 def name_outliers(suspects: "Sequence[Odd]") -> None:
     """Name the first of the images that may show no good part."""
     for odd in suspects[:OUTLIERS_NAMED]:
-        note(f"      {odd.sample.path}: its score is far above all others ({odd.deviations:.0f} deviations), {odd.use}")
+        note(f"      {odd.sample.path}: score far above all others ({odd.deviations:.0f} deviations), {odd.use}")

@@ -1,4 +1,4 @@
-"""The report's curves as SVG that stands in the page: text stays text, colours follow the page's light or dark."""
+"""The curves of the report as SVG in the page: text stays text, colours follow the light or dark page."""
 
 import io
 import re
@@ -19,7 +19,7 @@ from andon_trainer.data.dataset import GOOD
 from andon_trainer.evaluation import Evaluation
 from andon_trainer.training.schedule import Fitted
 
-# Colours that matplotlib writes and the page's style sheet replaces: one name each in `report.css`.
+# Placeholder colours that matplotlib writes; each becomes a variable of `report.css`.
 INK, MUTED, GRID = "#010101", "#010102", "#010103"
 CALIBRATION, GOOD_COLOUR, DEFECT = "#010104", "#010105", "#010106"
 VARIABLES = {
@@ -30,8 +30,8 @@ VARIABLES = {
     GOOD_COLOUR: "--good",
     DEFECT: "--defect",
 }
-WIDTH, HEIGHT = 460, 290  # points; about the width of a phone, where a wider drawing would shrink its text
-# Where scores reach further than this many times the threshold, equal steps would press the good ones into one bar.
+WIDTH, HEIGHT = 460, 290  # points; about the width of a phone: on it, a wider drawing would have smaller text
+# Where scores exceed this many times the threshold, a linear axis would squeeze the good parts into one bar.
 LOGARITHMIC_ABOVE = 3.0
 STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
@@ -59,7 +59,7 @@ STYLE: dict[str, Any] = {
 
 
 def learning_curve(fitted: Fitted) -> Markup:
-    """Training and validation loss over iterations, the looks kept marked, and the learning rate below."""
+    """Training and validation loss over iterations, with the networks kept, and the learning rate below."""
     with _style():
         figure = _figure()
         loss, rate = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
@@ -75,7 +75,7 @@ def learning_curve(fitted: Fitted) -> Markup:
             kept = zip(*((look.iteration, look.validation_loss) for look in fitted.kept), strict=True)
             loss.plot(*kept, "o", color=GOOD_COLOUR, markersize=7, label="kept")
         loss.set_ylabel("loss")
-        # The first looks may be many times the last ones, between which the difference matters.
+        # The first losses may be many times the last ones, whose differences matter.
         loss.set_yscale("log")
         loss.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
         loss.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -93,7 +93,7 @@ def learning_curve(fitted: Fitted) -> Markup:
 def score_histogram(
     calibration: NDArray[np.float64], evaluation: Evaluation | None, threshold: float, count: int
 ) -> Markup:
-    """How scores are spread, in units of the threshold, each group as shares of itself.
+    """The distribution of scores in units of the threshold, each group as shares of its own images.
 
     `calibration`: float [n], the scores the threshold was set on (n may be a grid of quantiles of `count` scores).
     """
@@ -130,13 +130,13 @@ def score_histogram(
         axes.set_xlabel("score ÷ threshold")
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} %"))
         axes.set_ylabel("share of images")
-        # Above the axes: inside there is no place that the line or a group may not need.
+        # Above the axes: inside, it could cover the threshold or a group.
         figure.legend(loc="outside upper center", ncols=4, columnspacing=1.1, handlelength=1.1, handletextpad=0.5)
         return _svg(figure, "Histogram of scores")
 
 
-def spread(values: NDArray[np.float64], odd: Sequence[float], label: str) -> Markup:
-    """How a quantity (float [N]) is spread over images; those that are odd are marked below."""
+def distribution(values: NDArray[np.float64], outliers: Sequence[float], label: str) -> Markup:
+    """The distribution of a quantity, float [N], over images, with the outliers marked on the axis."""
     with _style():
         figure = _figure(HEIGHT / 2)
         axes = figure.subplots()
@@ -144,7 +144,7 @@ def spread(values: NDArray[np.float64], odd: Sequence[float], label: str) -> Mar
         margin = 0.03 * (high - low) or 0.05 * abs(high) or 0.5
         counts, edges = np.histogram(values, np.linspace(low - margin, high + margin, 41))
         axes.stairs(counts, edges, fill=True, color=GOOD_COLOUR, alpha=0.45)
-        axes.plot(odd, [0] * len(odd), "^", color=DEFECT, markersize=8, clip_on=False, zorder=5)
+        axes.plot(outliers, [0] * len(outliers), "^", color=DEFECT, markersize=8, clip_on=False, zorder=5)
         axes.set_xlim(edges[0], edges[-1])
         axes.set_ylim(bottom=0)
         axes.grid(axis="x", visible=False)
@@ -154,7 +154,7 @@ def spread(values: NDArray[np.float64], odd: Sequence[float], label: str) -> Mar
 
 
 def roc(evaluation: Evaluation) -> Markup:
-    """Detection rate over false-alarm rate, with the stored threshold's place on it."""
+    """Detection rate over false-alarm rate, with the stored threshold marked."""
     scores, is_defect = _arrays(evaluation)
     false_alarms, detection, _ = roc_curve(is_defect, scores)
     flagged = scores > evaluation.threshold
@@ -164,13 +164,13 @@ def roc(evaluation: Evaluation) -> Markup:
         axes.plot([0, 1], [0, 1], color=GRID, linewidth=1.4, linestyle=(0, (4, 3)))
         axes.fill_between(false_alarms, detection, color=GOOD_COLOUR, alpha=0.12, linewidth=0)
         axes.plot(false_alarms, detection, color=GOOD_COLOUR, label=f"AUROC {evaluation.image_auroc:.4f}")
-        axes.plot(flagged[~is_defect].mean(), flagged[is_defect].mean(), **_here())
+        axes.plot(flagged[~is_defect].mean(), flagged[is_defect].mean(), **_threshold_marker())
         _unit_axes(axes, "false-alarm rate", "detection rate")
         return _svg(figure, "ROC curve")
 
 
 def precision_recall(evaluation: Evaluation) -> Markup:
-    """Precision over recall, with the stored threshold's place on it."""
+    """Precision over recall, with the stored threshold marked."""
     scores, is_defect = _arrays(evaluation)
     precision, recall, _ = precision_recall_curve(is_defect, scores)
     flagged = scores > evaluation.threshold
@@ -182,7 +182,7 @@ def precision_recall(evaluation: Evaluation) -> Markup:
         axes.fill_between(recall, precision, color=DEFECT, alpha=0.12, linewidth=0)
         axes.plot(recall, precision, color=DEFECT, label=f"average precision {evaluation.average_precision:.4f}")
         if flagged.any():
-            axes.plot(flagged[is_defect].mean(), is_defect[flagged].mean(), **_here())
+            axes.plot(flagged[is_defect].mean(), is_defect[flagged].mean(), **_threshold_marker())
         _unit_axes(axes, "recall (share of defects found)", "precision")
         return _svg(figure, "Precision-recall curve")
 
@@ -201,7 +201,7 @@ def _figure(height: float = HEIGHT) -> Figure:
     return Figure(figsize=(WIDTH / 72, height / 72), layout="constrained")
 
 
-def _here() -> dict[str, Any]:
+def _threshold_marker() -> dict[str, Any]:
     return {
         "marker": "o",
         "color": INK,
@@ -221,9 +221,9 @@ def _unit_axes(axes: Axes, x: str, y: str) -> None:
 
 
 def _svg(figure: Figure, title: str, height: float = HEIGHT) -> Markup:
-    """Matplotlib's SVG as an element of an HTML page, without the file's head and links to schemas."""
+    """A figure as an SVG element for an HTML page, without the head of a file and links to schemas."""
     buffer = io.StringIO()
-    # The salt names clip paths: it keeps those of two figures in one page apart, and the file the same from run to run.
+    # The salt names clip paths: different in each figure of the page, and the same in every run.
     with matplotlib.rc_context({"svg.hashsalt": title}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     svg = buffer.getvalue()
@@ -237,4 +237,4 @@ def _svg(figure: Figure, title: str, height: float = HEIGHT) -> Markup:
     svg = re.sub(r"<svg[^>]*>", head, svg, count=1)
     for colour, variable in VARIABLES.items():
         svg = svg.replace(colour, f"var({variable})")
-    return Markup(svg)  # our own drawing: no text in it comes from files
+    return Markup(svg)  # safe: no text in it comes from files
