@@ -11,7 +11,7 @@ import pytest
 from andon_monitor.errors import UsageError
 from andon_trainer.sample.defects import KINDS
 from andon_trainer.sample.photo import Photo, photograph
-from andon_trainer.sample.render import ALL_KINDS_FROM, STREAM_START, SampleSummary, plan_stream, write_sample
+from andon_trainer.sample.render import ALL_KINDS_MIN_PARTS, STREAM_START, SampleSummary, plan_stream, write_sample
 
 SMALL = {"train": 2, "test_good": 1, "test_defects": 1, "stream": 3}
 
@@ -115,7 +115,7 @@ def test_the_manifest_names_every_frame_in_the_order_of_capture(sample: tuple[Pa
 
 
 @pytest.mark.parametrize(
-    ("count", "defects"), [(0, 0), (10, 0), (100, 2), (ALL_KINDS_FROM, len(KINDS)), (600, 12), (5000, 100)]
+    ("count", "defects"), [(0, 0), (10, 0), (100, 2), (ALL_KINDS_MIN_PARTS, len(KINDS)), (600, 12), (5000, 100)]
 )
 def test_about_two_per_cent_of_the_stream_are_defects(count: int, defects: int) -> None:
     parts = plan_stream(3, count)
@@ -123,7 +123,7 @@ def test_about_two_per_cent_of_the_stream_are_defects(count: int, defects: int) 
     assert len(parts) == count
     assert len(labels) == defects
     assert set(labels) <= set(KINDS)
-    if count >= ALL_KINDS_FROM:
+    if count >= ALL_KINDS_MIN_PARTS:
         assert set(labels) == set(KINDS)
 
 

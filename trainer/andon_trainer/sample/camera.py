@@ -1,4 +1,4 @@
-"""The camera over the conveyor: where the part lies, what is under it, and what the sensor makes of the light."""
+"""The camera over the conveyor: the position of the part, the belt under it, optics and sensor."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,7 +11,7 @@ from andon_trainer.sample.geometry import IMAGE_SIZE, SCALE, Array, f32
 from andon_trainer.sample.part import Light
 
 BELT_SIZE = 1024
-SHADOW_REACH = 15.0  # how far the plate's shadow falls, in pixels: it lies on 24 px high supports
+SHADOW_REACH = 15.0  # pixels that the plate's shadow reaches: the plate is on supports of 24 pixels
 JPEG_QUALITY = 92
 TONE_STEPS = 4096
 WHITE = 1.5  # linear light beyond this is white whatever the exposure
@@ -19,18 +19,18 @@ WHITE = 1.5  # linear light beyond this is white whatever the exposure
 
 @dataclass(frozen=True)
 class View:
-    """How one part lies under the camera, and the camera's own moods."""
+    """Position of one part under the camera, and the settings of the camera for this image."""
 
     shift: tuple[float, float]  # pixels
     angle: float  # degrees
     exposure: float
-    defocus: float  # the blur's sigma in pixels
-    belt: tuple[int, int, int]  # corner of the belt's crop, and which way it is flipped
+    defocus: float  # standard deviation of the blur, in pixels
+    belt: tuple[int, int, int]  # left and top of the crop of the belt, and how it is flipped
     noise_seed: int
 
 
 def draw_view(rng: np.random.Generator) -> View:
-    """A part placed by hand into the fixture, and an exposure within 8 % of the set one."""
+    """Draw the position of a part placed by hand into the fixture, and an exposure within 8 % of the nominal one."""
     room = BELT_SIZE - IMAGE_SIZE
     return View(
         shift=(float(rng.uniform(-3, 3)), float(rng.uniform(-3, 3))),
@@ -44,7 +44,7 @@ def draw_view(rng: np.random.Generator) -> View:
 
 @lru_cache(maxsize=1)
 def belt() -> Array:
-    """The conveyor's matt, worn rubber, linear light around 0.03, float32 (BELT_SIZE, BELT_SIZE)."""
+    """Matt, worn rubber of the conveyor: linear light around 0.03, float32 [BELT_SIZE, BELT_SIZE]."""
     rng = np.random.default_rng(20260105)
     texture = np.zeros((BELT_SIZE, BELT_SIZE), np.float32)
     for cell, weight in ((1, 0.16), (2, 0.13), (4, 0.06), (24, 0.06), (160, 0.10)):
@@ -68,14 +68,14 @@ def belt() -> Array:
 
 @lru_cache(maxsize=1)
 def vignette() -> Array:
-    """What the lens leaves of the light towards the corners, float32 (IMAGE_SIZE, IMAGE_SIZE)."""
+    """The share of light that the lens passes, less towards the corners: float32 [IMAGE_SIZE, IMAGE_SIZE]."""
     axis = np.linspace(-1, 1, IMAGE_SIZE, dtype=np.float32)
     squared = axis[None, :] ** 2 + axis[:, None] ** 2
     return 1 - 0.11 * squared
 
 
 def placement(view: View) -> Array:
-    """The affine map (2, 3) from canvas samples to the picture's pixels."""
+    """The affine map [2, 3] from canvas samples to image pixels."""
     turn = np.deg2rad(view.angle)
     matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     middle = (IMAGE_SIZE * SCALE - 1) / 2
@@ -85,13 +85,13 @@ def placement(view: View) -> Array:
 
 
 def place(field: Array, view: View) -> Array:
-    """A canvas field as it lies in the picture, with the lens's blur, float32 (IMAGE_SIZE, IMAGE_SIZE)."""
+    """A canvas field in image coordinates, blurred by the lens: float32 [IMAGE_SIZE, IMAGE_SIZE]."""
     blurred = cv2.GaussianBlur(field, (0, 0), view.defocus * SCALE)
     return f32(cv2.warpAffine(blurred, placement(view), (IMAGE_SIZE, IMAGE_SIZE), flags=cv2.INTER_LINEAR))
 
 
 def on_belt(radiance: Array, coverage: Array, light: Light, view: View) -> Array:
-    """The part on the conveyor with its shadow, linear light before the sensor, float32 (IMAGE_SIZE, IMAGE_SIZE)."""
+    """The part with its shadow on the conveyor, linear light at the sensor: float32 [IMAGE_SIZE, IMAGE_SIZE]."""
     metal = place(radiance * coverage, view)
     covered = place(coverage, view)
     left, top, flip = view.belt
@@ -111,7 +111,7 @@ def on_belt(radiance: Array, coverage: Array, light: Light, view: View) -> Array
 
 @lru_cache(maxsize=1)
 def tone_curve() -> NDArray[np.float32]:
-    """Grey level (0..255) by linear light in `TONE_STEPS` steps up to `WHITE`: gamma 2.2 with a soft shoulder."""
+    """Grey levels (0..255) for `TONE_STEPS` steps of linear light up to `WHITE`: gamma 2.2 with a soft shoulder."""
     linear = np.linspace(0, WHITE, TONE_STEPS)
     return f32(255 * (linear / (1 + linear**4) ** 0.25) ** (1 / 2.2))
 
@@ -123,7 +123,7 @@ def develop(linear: Array) -> Array:
 
 
 def expose(scene: Array, view: View) -> NDArray[np.uint8]:
-    """The picture of `scene`: exposure, shot and read noise, tone curve, uint8 (IMAGE_SIZE, IMAGE_SIZE)."""
+    """The image of a scene after exposure, shot and read noise, and tone curve: uint8 [IMAGE_SIZE, IMAGE_SIZE]."""
     rng = np.random.default_rng(view.noise_seed)
     light = scene * np.float32(view.exposure)
     # A full well of 10,000 electrons, and ten electrons to read it.
@@ -133,7 +133,7 @@ def expose(scene: Array, view: View) -> NDArray[np.uint8]:
 
 
 def jpeg(image: NDArray[np.uint8]) -> bytes:
-    """The picture as the camera sends it."""
+    """The image as a JPEG file, as the camera sends it."""
     done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     if not done:
         raise RuntimeError(f"no JPEG of an array of shape {image.shape}")

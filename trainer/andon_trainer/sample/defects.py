@@ -1,8 +1,8 @@
-"""The ways a part is spoiled; each is drawn on the part itself, so it moves, lights and blurs with it.
+"""Kinds of defects. Each is drawn on the surface of the part, so it moves, shines and blurs with the part.
 
-A defect takes a good `Surface` and returns the spoiled one with its *support*: a float32 (CANVAS, CANVAS) field that
-is 1 where the part is changed and fades to 0 where it is untouched. Sizes are in part pixels. Size and contrast are
-drawn log-uniformly, so that faint and small ones are as frequent as plain and large ones.
+A function takes a good `Surface` and returns the damaged one with its *support*: a float32 [CANVAS, CANVAS] field that
+is 1 where the part is changed and falls to 0 where it is not. Sizes are in part pixels. Size and contrast are drawn
+log-uniformly, so that faint and small defects are as frequent as clear and large ones.
 """
 
 from collections.abc import Callable
@@ -33,14 +33,14 @@ from andon_trainer.sample.shapes import blob, free_point, log_uniform, noise, st
 
 @dataclass(frozen=True)
 class Damage:
-    """A spoiled surface and where it differs from the good one."""
+    """A damaged surface, and where it differs from the good one."""
 
     surface: Surface
     support: Array
 
 
 def scratch(part: Surface, rng: np.random.Generator) -> Damage:
-    """A groove with a raised burr, straight or bent, that starts and ends gently."""
+    """A groove with a raised burr, straight or bent, fading at both ends."""
     x, y = free_point(rng, 6)
     length, width = log_uniform(rng, 20, 130), log_uniform(rng, 0.7, 1.6)
     contrast = log_uniform(rng, 0.15, 0.65)
@@ -53,7 +53,7 @@ def scratch(part: Surface, rng: np.random.Generator) -> Damage:
     strength = np.clip(taper * (0.8 + 0.15 * rng.normal(0, 1, 47)), 0.15, 1)
     core = stroke(points, width, strength) * part.coverage
     side = stroke(points + width * np.array([-np.sin(heading), np.cos(heading)]), width, strength) * part.coverage
-    # A fresh groove gleams, unless the tool that made it left dirt in it.
+    # A fresh groove is bright, unless the tool left dirt in it.
     tint = contrast if rng.random() < 0.6 else -0.7 * contrast
     return Damage(
         replace(
@@ -64,7 +64,7 @@ def scratch(part: Surface, rng: np.random.Generator) -> Damage:
 
 
 def dent(part: Surface, rng: np.random.Generator) -> Damage:
-    """A smooth hollow from a blow: one flank turns to the lamp, the other away."""
+    """A smooth hollow from an impact: one side faces the lamp, the other does not."""
     radius = log_uniform(rng, 7, 22)
     x, y = free_point(rng, 0.6 * radius)
     field = blob(rng, x, y, radius, 0.025, rng.uniform(1.0, 1.25)) / np.float32(radius)
@@ -77,7 +77,7 @@ def dent(part: Surface, rng: np.random.Generator) -> Damage:
 
 
 def chip(part: Surface, rng: np.random.Generator) -> Damage:
-    """A piece broken out of the plate's edge or the bore's rim, with a rough break around it."""
+    """A piece broken out of the edge of the plate or the rim of the bore, with a rough fracture around it."""
     angle = rng.uniform(0, 2 * np.pi)
     radius = log_uniform(rng, 4, 17)
     if rng.random() < 0.7:
@@ -93,7 +93,7 @@ def chip(part: Surface, rng: np.random.Generator) -> Damage:
     gone = inside(field + np.float32(min(radius * rng.uniform(0.25, 0.5), 5.0)))
     broken = inside(field)
     rough = noise(rng, 2.0) * 0.5 + noise(rng, 4.5) * 0.6
-    # The break slopes down to where the piece is gone, and its grains glitter.
+    # The fracture slopes down to the missing piece, and its grains glitter.
     height = part.height - broken * (np.clip(-field, 0, 6) * 0.45 + 0.3 + 0.7 * rough)
     albedo = part.albedo * (1 + broken * (0.12 * rough - 0.08))
     return Damage(
@@ -103,7 +103,7 @@ def chip(part: Surface, rng: np.random.Generator) -> Damage:
 
 
 def crack(part: Surface, rng: np.random.Generator) -> Damage:
-    """A hairline that runs from a hole or the bore into the metal, sometimes forked."""
+    """A thin line from a hole or the bore into the metal, sometimes forked."""
     holes = (*HOLES[:4], BORE)
     hole = holes[int(rng.integers(len(holes)))]
     angle = rng.uniform(0, 2 * np.pi)
@@ -130,7 +130,7 @@ def crack(part: Surface, rng: np.random.Generator) -> Damage:
 
 
 def missing_hole(part: Surface, rng: np.random.Generator) -> Damage:
-    """A hole that was never drilled, or only spotted by the centre drill."""
+    """A hole that was not drilled, or only started with a centre drill."""
     skip = int(rng.integers(len(HOLES)))
     hole = HOLES[skip]
     solid = blank(skip)
@@ -143,7 +143,7 @@ def missing_hole(part: Surface, rng: np.random.Generator) -> Damage:
 
 
 def blocked_hole(part: Surface, rng: np.random.Generator) -> Damage:
-    """A hole with a lump of chips in it, from a curl at the wall to a full plug."""
+    """A hole with metal chips in it, from a few at the wall to a full plug."""
     hole = HOLES[int(rng.integers(len(HOLES)))]
     rim = circle(hole.x, hole.y, hole.radius)
     size = log_uniform(rng, 0.45, 1.3) * hole.radius
@@ -174,7 +174,7 @@ def blocked_hole(part: Surface, rng: np.random.Generator) -> Damage:
 
 
 def stain(part: Surface, rng: np.random.Generator) -> Damage:
-    """Oil or oxide: darker, duller metal with a soft, irregular outline and a slightly darker brim."""
+    """Oil or oxide: darker, duller metal with a soft, irregular outline and a slightly darker rim."""
     radius = log_uniform(rng, 7, 32)
     x, y = free_point(rng, 0.3 * radius)
     field = blob(rng, x, y, radius, 0.2, rng.uniform(1.0, 1.5))
@@ -191,7 +191,7 @@ def stain(part: Surface, rng: np.random.Generator) -> Damage:
 
 
 def wrong_finish(part: Surface, rng: np.random.Generator) -> Damage:
-    """A patch gone over with a grinder: coarse marks that cross those of the mill."""
+    """A patch treated with a grinder: coarse marks across those of the milling cutter."""
     radius = log_uniform(rng, 11, 34)
     x, y = free_point(rng, 0.4 * radius)
     gx, gy = grid()
@@ -200,7 +200,7 @@ def wrong_finish(part: Surface, rng: np.random.Generator) -> Damage:
     along = dx * np.float32(np.cos(lean)) + dy * np.float32(np.sin(lean))
     across = dy * np.float32(np.cos(lean)) - dx * np.float32(np.sin(lean))
     strip = rng.standard_normal((512, 24), dtype=np.float32) + 1.2 * rng.standard_normal((512, 1), dtype=np.float32)
-    # Every stroke of the grinder ends where it likes, so the patch is frayed along the strokes.
+    # The strokes of the grinder end at random places, so the outline is frayed along them.
     frayed = f32(
         cv2.remap(strip[:, :1], np.zeros_like(across), across / 1.6 + 256, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
     )

@@ -1,8 +1,8 @@
-"""The shape of the sample part: a milled plate with a turned boss, a bore, six holes, a pocket and its number.
+"""The shape of the sample part: a milled plate with a turned boss, a bore, six holes, a pocket and an engraved number.
 
-Lengths are in part pixels: one part pixel is one pixel of the finished picture. x points right, y down and z
-towards the camera; the origin is the middle of the plate's top face. Arrays cover the *canvas*, which samples the
-part at `SCALE` samples per part pixel.
+Lengths are in part pixels: one part pixel is one pixel of the finished image. x points right, y down, and z towards
+the camera; the origin is the centre of the plate's top face. Arrays cover the *canvas*, which has `SCALE` samples per
+part pixel.
 """
 
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 
 IMAGE_SIZE = 384
-# Finer than the picture, so that bevels and scratches of one pixel keep their shape when the part is turned.
+# Finer than the image, so that bevels and scratches of one pixel keep their shape when the part is turned.
 SCALE = 1.5
 CANVAS = int(IMAGE_SIZE * SCALE)
 
 PLATE_HALF = (156.0, 134.0)
 PLATE_CORNER = 34.0
 PLATE_CHAMFER = 4.0
-BEVEL_SLOPE = 0.6  # flatter than 45 degrees: broken with a file, and it catches the lamp
+BEVEL_SLOPE = 0.6  # flatter than 45 degrees, as after deburring with a file; it reflects the lamp
 BOSS_RADIUS = 80.0
 BOSS_HEIGHT = 5.0
 BORE_RADIUS = 41.0
@@ -34,10 +34,10 @@ POCKET_RADIUS = 12.0
 POCKET_DEPTH = 9.0
 NUMBER = "A-07"
 NUMBER_CENTRE = (117.0, 0.0)
-# The far end of a hole is seen smaller and nearer to the middle, by the plate's thickness over the camera's distance.
+# The far end of a hole appears smaller and nearer to the centre: plate thickness divided by camera distance.
 FAR_END = 0.965
-# Below this the holes are dark whatever their depth, and steeper walls would only alias.
-DEEPEST = -26.0
+# Below this depth holes are dark anyway, and steeper walls would cause aliasing.
+MAX_DEPTH = -26.0
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,10 @@ HOLES = (
 
 @dataclass(frozen=True)
 class Surface:
-    """What light falls on, sampled on the canvas; all four are float32 (CANVAS, CANVAS).
+    """The surface of the part, sampled on the canvas; all four fields are float32 [CANVAS, CANVAS].
 
     `height` in part pixels above the plate's top face, `albedo` relative to clean metal, `coverage` from 0 (the
-    conveyor shows) to 1 (metal), `finish` the machining marks' brightness around 0.
+    conveyor shows) to 1 (metal), `finish` the brightness of the machining marks around 0.
     """
 
     height: Array
@@ -73,13 +73,13 @@ class Surface:
 
 
 def f32(values: Any) -> Array:
-    """`values` as float32, without a copy where they are: numpy's scalars would widen whole fields unnoticed."""
+    """`values` as float32, copied only if needed. Scalars of numpy would otherwise turn whole fields into float64."""
     return np.asarray(values, np.float32)
 
 
 @lru_cache(maxsize=1)
 def grid() -> tuple[Array, Array]:
-    """Part coordinates x, y of every canvas sample, float32 (CANVAS, CANVAS) each."""
+    """Part coordinates x, y of every canvas sample, float32 [CANVAS, CANVAS] each."""
     axis = f32((np.arange(CANVAS) + 0.5) / SCALE - IMAGE_SIZE / 2)
     x, y = np.meshgrid(axis, axis)
     return x, y
@@ -91,7 +91,7 @@ def canvas_point(x: float, y: float) -> tuple[float, float]:
 
 
 def inside(distance: Array) -> Array:
-    """Anti-aliased membership (0..1) of a shape given its signed distance in part pixels (negative inside)."""
+    """Anti-aliased membership (0..1) of a shape from its signed distance in part pixels (negative inside)."""
     return f32(np.clip(0.5 - distance * SCALE, 0, 1))
 
 
@@ -119,7 +119,7 @@ def pocket() -> Array:
 
 
 def number_strokes() -> Array:
-    """The engraved number's strokes, 0..1, drawn four times finer than the canvas and averaged."""
+    """The strokes of the engraved number, 0..1, drawn four times finer than the canvas and averaged."""
     fine = 4
     picture = np.zeros((int(40 * SCALE) * fine, int(80 * SCALE) * fine), np.uint8)
     font, size, stroke = cv2.FONT_HERSHEY_SIMPLEX, 0.72 * SCALE * fine, round(1.7 * SCALE * fine)
@@ -135,15 +135,15 @@ def number_strokes() -> Array:
 
 
 def drill(surface: Surface, hole: Hole) -> Surface:
-    """`surface` with `hole` through it: the countersink, the wall seen in perspective and the open far end."""
+    """`surface` with `hole` drilled through it: countersink, wall in perspective, and open far end."""
     rim = circle(hole.x, hole.y, hole.radius)
     far = circle(hole.x * FAR_END, hole.y * FAR_END, hole.radius * FAR_END)
     countersink = -np.clip(hole.chamfer - rim, 0, hole.chamfer)
     wall = 3.0 * np.minimum(rim, 0)
-    height = np.maximum(surface.height + countersink + wall, DEEPEST)
+    height = np.maximum(surface.height + countersink + wall, MAX_DEPTH)
     return Surface(
         height,
-        # A wall sees half the hall and is oily from the drill.
+        # The wall gets half of the ambient light and has oil from the drill on it.
         surface.albedo * (1 - 0.55 * inside(rim)),
         surface.coverage * (1 - inside(np.maximum(far, rim + 0.6))),
         surface.finish,
@@ -152,16 +152,16 @@ def drill(surface: Surface, hole: Hole) -> Surface:
 
 @lru_cache(maxsize=len(HOLES) + 1)
 def blank(skip: int | None = None) -> Surface:
-    """The part without machining marks; `skip` is the index in `HOLES` of a hole that was never drilled.
+    """The part without machining marks; `skip` is the index in `HOLES` of a hole to leave out.
 
-    The arrays are shared by all parts: never write to them.
+    The arrays are shared by all parts: do not write to them.
     """
     edge = rounded_box(PLATE_HALF, PLATE_CORNER)
     boss = circle(0, 0, BOSS_RADIUS)
     slot = pocket()
-    # The chamfer is carried on beyond the edge, where coverage hides it, so that the slope at the edge is clean.
+    # The chamfer continues beyond the edge, where coverage hides it, so that the slope at the edge is exact.
     height = -BEVEL_SLOPE * np.clip(edge + PLATE_CHAMFER, 0, 3 * PLATE_CHAMFER)
-    # A steep shoulder with a bevelled rim.
+    # The steep side of the boss, with a bevelled rim.
     height = height + np.clip(-boss * 2.0, 0, BOSS_HEIGHT - 2) + np.clip(-boss - 1.5, 0, 3.5) * (2 / 3.5)
     height = height - np.clip(-slot * 3.0, 0, POCKET_DEPTH) - np.clip(1.2 - np.abs(slot), 0, 1.2) * 0.5
     height = height - 1.3 * number_strokes()
@@ -170,6 +170,6 @@ def blank(skip: int | None = None) -> Surface:
     for index, hole in enumerate((*HOLES, BORE)):
         if index != skip:
             surface = drill(surface, hole)
-    # No tool leaves a mathematically sharp edge.
+    # Real edges are slightly rounded.
     rounded = f32(cv2.GaussianBlur(surface.height, (0, 0), 0.55 * SCALE))
     return Surface(rounded, surface.albedo, surface.coverage, surface.finish)

@@ -1,7 +1,7 @@
-"""One good part: its machining marks, and how the light of the station falls on it.
+"""One good part: its machining marks, and its brightness under the lamp.
 
-Shading follows the slope: a small table holds the brightness of every slope under the lamp (what graphics calls a
-matcap), and a coarse field holds how machined metal, whose grooves all run one way, gleams across the plate.
+Brightness depends on the slope: a small table (a matcap) holds the brightness of every slope under the lamp, and a
+coarse field holds the reflection of machined metal, whose grooves all have one direction, over the plate.
 """
 
 from dataclasses import dataclass, replace
@@ -26,12 +26,12 @@ from andon_trainer.sample.geometry import (
     pocket,
 )
 
-# The cutter of the face mill leaves arcs of this radius, in part pixels.
+# Radius of the arcs that the face mill leaves, in part pixels.
 MILL_RADIUS = 330.0
 FEED = 6.5  # part pixels from one arc to the next
 TABLE_SIZE = 96  # slopes per axis in the shading table
-STEEPEST = 2.4  # slopes beyond this look alike
-COARSE = 96  # the gleam and the gradient are smooth: this many samples per axis suffice
+MAX_SLOPE = 2.4  # steeper ones have about the same brightness
+REFLECTION_SAMPLES = 96  # per axis; reflection and brightness change slowly over the plate
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Light:
     distance: float
 
     def position(self) -> tuple[float, float, float]:
-        """The lamp's place in part coordinates."""
+        """Position of the lamp in part coordinates."""
         flat = np.cos(self.elevation) * self.distance
         return (
             float(np.cos(self.azimuth) * flat),
@@ -53,7 +53,7 @@ class Light:
 
 
 def draw_light(rng: np.random.Generator) -> Light:
-    """The lamp over the station, upper left; parts see it from slightly different sides."""
+    """Draw the lamp over the station, at the upper left and slightly different for each part."""
     return Light(
         azimuth=np.deg2rad(-128 + rng.normal(0, 3.0)),
         elevation=np.deg2rad(50 + rng.normal(0, 1.5)),
@@ -69,10 +69,10 @@ def boss_share() -> Array:
 
 @lru_cache(maxsize=1)
 def groove_maps() -> tuple[Array, Array]:
-    """For every canvas sample the column and row of the strip of marks that runs through it.
+    """For every canvas sample, its column and row in the strip of machining marks.
 
-    Rows count across the grooves in canvas samples, columns along them. The plate, the boss and the pocket read
-    different rows, so their marks are independent.
+    Rows count across the grooves in canvas samples, columns along them. Plate, boss and pocket use different rows, so
+    their marks are independent.
     """
     x, y = grid()
     reach = np.sqrt(MILL_RADIUS**2 - (y + 25) ** 2)
@@ -98,7 +98,7 @@ def draw_finish(rng: np.random.Generator) -> Array:
         cv2.resize(rng.standard_normal((rows, 9), dtype=np.float32), (columns, rows), interpolation=cv2.INTER_LINEAR)
     )
     whole = rng.standard_normal((rows, 1), dtype=np.float32)
-    # The feed marks wander: a machine is never exact to a pixel.
+    # The distance between feed marks varies a little.
     phase = np.cumsum(1 + rng.normal(0, 0.12, rows)) * (2 * np.pi / (FEED * SCALE))
     feed = f32(np.maximum(np.sin(phase), -0.3))[:, None]
     strip = 0.05 * fine + 0.065 * streaks + 0.045 * whole + 0.06 * feed
@@ -108,7 +108,7 @@ def draw_finish(rng: np.random.Generator) -> Array:
 
 
 def draw_part(rng: np.random.Generator, skip: int | None = None) -> Surface:
-    """A good part fresh from the machine; with `skip`, the same part with that hole never drilled."""
+    """Draw a good part; with `skip`, without the hole of that index in `HOLES`."""
     base = blank(skip)
     finish = draw_finish(rng)
     cloud = f32(
@@ -119,10 +119,10 @@ def draw_part(rng: np.random.Generator, skip: int | None = None) -> Surface:
 
 def slope_table(light: Light) -> Array:
     """Brightness of metal by slope, relative to level metal, float32 (TABLE_SIZE, TABLE_SIZE) over (dz/dy, dz/dx)."""
-    axis = np.linspace(-STEEPEST, STEEPEST, TABLE_SIZE)
+    axis = np.linspace(-MAX_SLOPE, MAX_SLOPE, TABLE_SIZE)
     sx, sy = np.meshgrid(axis, axis)
     to_light = np.array(light.position()) / light.distance
-    # The window on the other side of the hall.
+    # Light from a window on the opposite side.
     to_window = np.array([-to_light[0], -to_light[1], 0.9])
     to_window /= np.linalg.norm(to_window)
 
@@ -139,8 +139,8 @@ def slope_table(light: Light) -> Array:
     return f32(brightness(sx, sy) / brightness(0.0, 0.0))
 
 
-def gleam(light: Light, tangent_x: Array, tangent_y: Array, x: Array, y: Array) -> Array:
-    """How grooved metal mirrors a lamp: bright where the groove stands square to the half vector (Ward 1992)."""
+def reflection(light: Light, tangent_x: Array, tangent_y: Array, x: Array, y: Array) -> Array:
+    """Reflection of a lamp by grooved metal: bright where grooves are square to the half vector (Ward 1992)."""
     lx, ly, lz = light.position()
     to_light = np.stack([lx - x, ly - y, np.full_like(x, lz)])
     to_eye = np.stack([-x, -y, np.full_like(x, 900.0)])
@@ -155,13 +155,13 @@ def gleam(light: Light, tangent_x: Array, tangent_y: Array, x: Array, y: Array) 
 
 
 def level_brightness(light: Light) -> Array:
-    """Brightness of level, clean metal over the part, linear light, float32 (CANVAS, CANVAS)."""
-    axis = f32((np.arange(COARSE) + 0.5) * IMAGE_SIZE / COARSE - IMAGE_SIZE / 2)
+    """Brightness of level, clean metal over the part, in linear light: float32 [CANVAS, CANVAS]."""
+    axis = f32((np.arange(REFLECTION_SAMPLES) + 0.5) * IMAGE_SIZE / REFLECTION_SAMPLES - IMAGE_SIZE / 2)
     x, y = np.meshgrid(axis, axis)
     radius = np.maximum(np.hypot(x, y), 1)
-    turned = gleam(light, f32(-y / radius), f32(x / radius), x, y)
+    turned = reflection(light, f32(-y / radius), f32(x / radius), x, y)
     reach = np.sqrt(MILL_RADIUS**2 - (y + 25) ** 2)
-    milled = gleam(light, f32((y + 25) / MILL_RADIUS), f32(reach / MILL_RADIUS), x, y)
+    milled = reflection(light, f32((y + 25) / MILL_RADIUS), f32(reach / MILL_RADIUS), x, y)
     size = (CANVAS, CANVAS)
     plate = f32(cv2.resize(milled, size, interpolation=cv2.INTER_LINEAR))
     boss = f32(cv2.resize(turned, size, interpolation=cv2.INTER_LINEAR))
@@ -169,7 +169,7 @@ def level_brightness(light: Light) -> Array:
 
 
 def cast_shadow(height: Array, light: Light) -> Array:
-    """The share of light left by the part's own shadow and by narrow corners, 0..1, float32 (CANVAS, CANVAS)."""
+    """The share of light, 0..1, that the part's own shadow and narrow corners leave: float32 [CANVAS, CANVAS]."""
     small = f32(cv2.resize(height, (CANVAS // 2, CANVAS // 2), interpolation=cv2.INTER_AREA))
     step = 1.0  # samples of the small field
     rise = step / (SCALE / 2) * np.tan(light.elevation)
@@ -193,8 +193,8 @@ def cast_shadow(height: Array, light: Light) -> Array:
 
 def shade(surface: Surface, light: Light) -> Array:
     """The part's radiance in linear light (1 is about white), float32 (CANVAS, CANVAS)."""
-    scale = SCALE / 8  # Sobel weighs eight samples' distance
-    steepness = (TABLE_SIZE - 1) / (2 * STEEPEST)
+    scale = SCALE / 8  # the weights of the Sobel filter sum to 8
+    steepness = (TABLE_SIZE - 1) / (2 * MAX_SLOPE)
     middle = (TABLE_SIZE - 1) / 2
     column = f32(cv2.Sobel(surface.height, cv2.CV_32F, 1, 0, scale=scale * steepness, delta=middle))
     row = f32(cv2.Sobel(surface.height, cv2.CV_32F, 0, 1, scale=scale * steepness, delta=middle))

@@ -1,4 +1,4 @@
-"""One picture of one part, good or spoiled, from its numbers alone."""
+"""One image of one part, good or defective, computed from its seed numbers alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,51 +12,51 @@ from andon_trainer.sample.defects import KINDS
 from andon_trainer.sample.geometry import Array, f32
 from andon_trainer.sample.part import draw_light, draw_part, shade
 
-# Share of a pixel that must be spoiled for it to count; the lens spreads a hairline over three pixels.
-MASK_LEVEL = 0.2
-MASK_LEAST = 10  # pixels
-# A defect must change the upper quarter of its pixels by this many grey levels: about five times the noise of a part.
-VISIBLE = 9.0
-STRONGEST = 3.0  # a fainter defect than this can mend is drawn anew
-ATTEMPTS = 20
+# A pixel is in the mask where at least this share of it is damaged; the lens spreads a thin line over three pixels.
+MIN_MASK_SHARE = 0.2
+MIN_MASK_PIXELS = 10
+# The most changed quarter of a defect's pixels must change by this many grey levels: about five times the noise.
+MIN_CONTRAST = 9.0
+MAX_GAIN = 3.0  # a defect that needs more amplification than this is drawn again
+MAX_ATTEMPTS = 20
 
 
 @dataclass(frozen=True)
 class Photo:
-    """A picture and its mask, both uint8 (384, 384); the mask is 255 on the defect and 0 elsewhere."""
+    """An image and its mask, both uint8 [384, 384]; the mask is 255 on the defect and 0 elsewhere."""
 
     image: NDArray[np.uint8]
     mask: NDArray[np.uint8]
 
 
 def photograph(numbers: Sequence[int], kind: str | None = None) -> Photo:
-    """The part that `numbers` stand for, with a defect of `kind` or good.
+    """The part that `numbers` seed: good, or with a defect of `kind`.
 
-    The part, its place, the light and the sensor's noise depend on `numbers` only: the same numbers without a kind
-    give the same picture but for the defect.
+    The part, its position, the light and the sensor noise depend on `numbers` only: the same numbers without a kind
+    give the same image without the defect.
     """
     part_rng, view_rng, defect_rng = (np.random.default_rng([*numbers, stream]) for stream in range(3))
     part, light, view = draw_part(part_rng), draw_light(part_rng), draw_view(view_rng)
     clean = on_belt(shade(part, light), part.coverage, light, view)
     if kind is None:
         return Photo(expose(clean, view), np.zeros(clean.shape, np.uint8))
-    for _ in range(ATTEMPTS):
+    for _ in range(MAX_ATTEMPTS):
         damage = KINDS[kind](part, defect_rng)
-        mask = place(damage.support, view) >= MASK_LEVEL
-        if mask.sum() < MASK_LEAST:
+        mask = place(damage.support, view) >= MIN_MASK_SHARE
+        if mask.sum() < MIN_MASK_PIXELS:
             continue
         spoiled = on_belt(shade(damage.surface, light), damage.surface.coverage, light, view)
-        gain = VISIBLE / max(contrast(clean, spoiled, mask, view), 1e-3)
-        if gain > STRONGEST:
+        gain = MIN_CONTRAST / max(contrast(clean, spoiled, mask, view), 1e-3)
+        if gain > MAX_GAIN:
             continue
-        # Shadows that the defect throws beyond itself are let fade out close to it, so that the mask tells all.
+        # Shadows of the defect fade out close to it, so that the mask covers everything that changed.
         scene = clean + max(gain, 1.0) * (spoiled - clean) * surroundings(mask)
         return Photo(expose(np.maximum(scene, 0), view), mask.astype(np.uint8) * 255)
-    raise RuntimeError(f"{kind}: no visible defect in {ATTEMPTS} attempts with the numbers {list(numbers)}")
+    raise RuntimeError(f"{kind}: no visible defect in {MAX_ATTEMPTS} attempts with the numbers {list(numbers)}")
 
 
 def contrast(clean: Array, spoiled: Array, mask: NDArray[np.bool_], view: View) -> float:
-    """By how many grey levels the defect changes the upper quarter of its pixels."""
+    """The change in grey levels that a quarter of the defect's pixels exceed."""
     before, after = (develop(scene[mask] * np.float32(view.exposure)) for scene in (clean, spoiled))
     return float(np.percentile(np.abs(after - before), 75))
 

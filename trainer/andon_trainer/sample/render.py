@@ -1,4 +1,4 @@
-"""The sample part's files: a data set laid out as MVTec AD's, and a stream as a camera on the line would deliver it."""
+"""The files of the sample part: a data set in MVTec AD layout, and a stream as a camera on the line delivers it."""
 
 import json
 import tempfile
@@ -17,17 +17,17 @@ from andon_trainer.sample.photo import photograph
 
 GOOD = "good"
 CAMERA = "station-1"
-STREAM_START = datetime(2026, 1, 5, 6, 0, tzinfo=UTC)  # a Monday's early shift
+STREAM_START = datetime(2026, 1, 5, 6, 0, tzinfo=UTC)  # early shift on a Monday
 TAKT_S = 0.5
-JITTER_S = 0.02  # the light barrier triggers this exactly, one standard deviation
+JITTER_S = 0.02  # standard deviation of the time at which the light barrier triggers
 DEFECT_SHARE = 0.02
-# A stream of at least this many parts shows every kind: five minutes' worth is too few to leave it to chance.
-ALL_KINDS_FROM = 300
+# A stream of at least this many parts shows every kind: with so few parts, chance might leave one out.
+ALL_KINDS_MIN_PARTS = 300
 
 
 @dataclass(frozen=True)
 class SampleSummary:
-    """How many pictures were written; `test_defects` is per kind."""
+    """How many images were written; `test_defects` is per kind."""
 
     train: int
     test_good: int
@@ -39,7 +39,7 @@ class SampleSummary:
 
 @dataclass(frozen=True)
 class Passing:
-    """One part on its way past the camera: when, and what it is (`good` or a kind)."""
+    """One part of the stream: when it passes the camera, and what it is (`good` or a kind of defect)."""
 
     captured_at: datetime
     label: str
@@ -55,9 +55,9 @@ def write_sample(
     stream: int = 600,
     progress: Progress = quiet,
 ) -> SampleSummary:
-    """Write the sample's data set and stream into the new folder `out`; `test_defects` pictures per kind.
+    """Write the data set and the stream into the new folder `out`, with `test_defects` images of each kind.
 
-    The same arguments give the same bytes. Everything is written beside `out` and moved there at the end, so `out` is
+    The same arguments give the same bytes. Everything is written next to `out` and moved there at the end, so `out` is
     complete or absent. Raises `UsageError` when `out` exists and is not an empty folder, or a number is negative.
     """
     numbers = {"seed": seed, "train": train, "test_good": test_good, "test_defects": test_defects, "stream": stream}
@@ -68,7 +68,7 @@ def write_sample(
         raise UsageError(f"{out}: exists already; give a new folder")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as beside:
-        # One folder deeper: the temporary folder is closed to other users, the sample should not be.
+        # One folder deeper: only its owner can read the temporary folder; everybody may read the sample.
         folder = Path(beside) / "sample"
         write_set(folder / "train" / GOOD, (seed, 0), train, None, progress)
         write_set(folder / "test" / GOOD, (seed, 1), test_good, None, progress)
@@ -84,7 +84,7 @@ def write_sample(
 
 
 def write_set(folder: Path, numbers: tuple[int, ...], count: int, kind: str | None, progress: Progress) -> None:
-    """Write `count` pictures of new parts into `folder`, and the masks of a kind where MVTec AD has them."""
+    """Write `count` images of new parts into `folder`, and the masks of a kind where MVTec AD has them."""
     folder.mkdir(parents=True)
     masks = folder.parent.parent / "ground_truth" / folder.name
     if kind is not None:
@@ -100,16 +100,16 @@ def write_set(folder: Path, numbers: tuple[int, ...], count: int, kind: str | No
 
 
 def plan_stream(seed: int, count: int) -> list[Passing]:
-    """What passes the camera: about one defect in fifty, every kind among them where the stream is long enough."""
+    """The parts of the stream: about one defect in fifty, with every kind in a long enough stream."""
     rng = np.random.default_rng([seed, 3])
     kinds = list(KINDS)
     amount = round(DEFECT_SHARE * count)
-    if count >= ALL_KINDS_FROM:
+    if count >= ALL_KINDS_MIN_PARTS:
         amount = max(amount, len(kinds))
-    # Dealt like cards, so that no kind comes twice before every kind has come once.
+    # In random order, but no kind comes twice before every kind has come once.
     dealt = [kinds[index] for _ in range(amount // len(kinds) + 1) for index in rng.permutation(len(kinds))]
     labels = dict(zip(rng.permutation(count)[:amount].tolist(), dealt[:amount], strict=True))
-    # Less than half the takt, or two parts could change places.
+    # Less than half the takt, so that parts stay in order.
     late = np.clip(rng.normal(0, JITTER_S, count), -TAKT_S / 5, TAKT_S / 5)
     return [
         Passing(STREAM_START + timedelta(seconds=index * TAKT_S + float(late[index])), labels.get(index, GOOD))
@@ -118,7 +118,7 @@ def plan_stream(seed: int, count: int) -> list[Passing]:
 
 
 def write_stream(folder: Path, numbers: tuple[int, ...], parts: list[Passing], progress: Progress) -> None:
-    """Write the frames of `parts` and `manifest.jsonl`, one line of JSON per frame in the order of capture."""
+    """Write the frames of `parts` and `manifest.jsonl`, one line of JSON per frame in order of capture."""
     (folder / "frames").mkdir(parents=True)
     lines = []
     for index, part in enumerate(parts):

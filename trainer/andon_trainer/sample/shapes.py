@@ -1,6 +1,6 @@
-"""What defects are drawn with: irregular outlines, lines, rough ground, and free places on the part.
+"""Parts of defects: irregular outlines, lines, noise, and free places on the part.
 
-All fields are float32 (CANVAS, CANVAS); lengths are in part pixels.
+All fields are float32 [CANVAS, CANVAS]; lengths are in part pixels.
 """
 
 from functools import lru_cache
@@ -26,11 +26,11 @@ from andon_trainer.sample.geometry import (
     rounded_box,
 )
 
-FINE = 2  # lines are drawn this much finer than the canvas
+LINE_OVERSAMPLING = 2  # lines are drawn this many times finer than the canvas
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    """A number between `low` and `high`, every ratio equally likely."""
+    """A random number between `low` and `high`, uniform in its logarithm."""
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
@@ -45,7 +45,7 @@ def clearance() -> Array:
 
 
 def free_point(rng: np.random.Generator, room: float) -> tuple[float, float]:
-    """A point of the plate or the boss with `room` part pixels of level metal around it, at most 12."""
+    """A random point of the plate or the boss with `room` part pixels (at most 12) of level metal around it."""
     rows, columns = np.nonzero(clearance() > min(room, 12.0))
     pick = int(rng.integers(len(rows)))
     x, y = grid()
@@ -53,7 +53,7 @@ def free_point(rng: np.random.Generator, room: float) -> tuple[float, float]:
 
 
 def blob(rng: np.random.Generator, x: float, y: float, radius: float, ragged: float, stretch: float = 1.0) -> Array:
-    """Roughly the signed distance to an irregular outline around (x, y), part pixels, negative inside."""
+    """Approximate signed distance to an irregular outline around (x, y), in part pixels, negative inside."""
     gx, gy = grid()
     turn = rng.uniform(0, np.pi)
     dx, dy = gx - np.float32(x), gy - np.float32(y)
@@ -70,7 +70,7 @@ def blob(rng: np.random.Generator, x: float, y: float, radius: float, ragged: fl
 
 
 def noise(rng: np.random.Generator, cell: float) -> Array:
-    """Smooth noise of unit variance at the cells' corners, `cell` part pixels apart, float32 (CANVAS, CANVAS)."""
+    """Smooth noise with unit variance at grid points `cell` part pixels apart: float32 [CANVAS, CANVAS]."""
     count = int(CANVAS / (cell * SCALE)) + 2
     return f32(
         cv2.resize(
@@ -80,12 +80,12 @@ def noise(rng: np.random.Generator, cell: float) -> Array:
 
 
 def stroke(points: NDArray[np.float64], width: float, strength: NDArray[np.float64]) -> Array:
-    """A line through `points` (N, 2), part pixels, `strength` (N - 1,) from 0 to 1 along it; 0..1 on the canvas."""
-    picture = np.zeros((CANVAS * FINE, CANVAS * FINE), np.uint8)
+    """A line of 0..1 through `points` [N, 2] in part pixels, with a `strength` [N - 1] of 0..1 along it."""
+    picture = np.zeros((CANVAS * LINE_OVERSAMPLING, CANVAS * LINE_OVERSAMPLING), np.uint8)
     shift = 4
-    placed = ((np.stack(canvas_point(*points.T), 1) + 0.5) * FINE - 0.5) * 2**shift
+    placed = ((np.stack(canvas_point(*points.T), 1) + 0.5) * LINE_OVERSAMPLING - 0.5) * 2**shift
     corners = placed.round().astype(int).tolist()
-    thickness = max(1, round(width * SCALE * FINE))
+    thickness = max(1, round(width * SCALE * LINE_OVERSAMPLING))
     for start, end, level in zip(corners[:-1], corners[1:], strength, strict=True):
         cv2.line(picture, start, end, round(255 * level), thickness, cv2.LINE_AA, shift)
     small = f32(cv2.resize(picture, (CANVAS, CANVAS), interpolation=cv2.INTER_AREA))
