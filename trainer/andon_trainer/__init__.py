@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from andon_trainer.evaluation import Evaluation, evaluate
     from andon_trainer.fitting import FitResult, fit
     from andon_trainer.options import FitOptions
-    from andon_trainer.report import write_report
+    from andon_trainer.report.page import write_report
     from andon_trainer.sample.render import write_sample
 
 __all__ = [
@@ -54,7 +54,7 @@ _MODULES = {
     "evaluate": "evaluation",
     "fit": "fitting",
     "open_dataset": "data.dataset",
-    "write_report": "report",
+    "write_report": "report.page",
     "write_sample": "sample.render",
 }
 

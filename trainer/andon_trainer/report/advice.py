@@ -17,9 +17,9 @@ def explain_threshold(card: Card) -> str:
     images = f"{number_of(calibration.count, 'good image')} that the network was not trained on"
     if calibration.method == "tail":
         return (
-            f"It was estimated from {images}. These are too few to count a false-alarm rate of {rate}, so the "
-            "threshold is where their highest scores, extended to higher values, say that the rate is reached "
-            "(generalised Pareto tail)."
+            f"It was estimated from {images}. These are too few to count a false-alarm rate of {rate}, so the trend of "
+            f"their highest scores was continued to the score that {rate} of good parts would exceed (generalised "
+            "Pareto tail)."
         )
     return (
         f"It was counted on {images}: at most {rate} of good parts are called defects, as long as the line makes "
