@@ -65,7 +65,7 @@ class ConsumerLag:
         try:
             ends = self._consumer.end_offsets(partitions, timeout_ms=PROBE_TIMEOUT_MS)
         except kafka_errors.KafkaError as error:
-            self._health.failing(f"no answer about {self._name} ({describe(error)})")
+            self._health.failing(f"the end of {self._name} cannot be read ({describe(error)})")
             self.progress()  # an outage is waited out: the consumer is not stuck
             return
         self._health.working()

@@ -123,7 +123,7 @@ class KafkaTap:
             self._consumer.end_offsets(known, timeout_ms=PROBE_TIMEOUT_MS)
             new = set(self._partitions()) - known
         except (kafka_errors.KafkaError, UsageError) as error:
-            self._health.failing(f"no answer about {self.name} ({describe(error)})")
+            self._health.failing(f"the end of {self.name} cannot be read ({describe(error)})")
             return
         self._health.working()
         if new and self._ends is None:

@@ -1,4 +1,4 @@
-"""Every defect within the rate, some of the rest, and nothing beyond."""
+"""Every defect within the rate, samples of the other frames, and none above the rate."""
 
 from dataclasses import replace
 

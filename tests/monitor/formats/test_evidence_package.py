@@ -1,4 +1,4 @@
-"""Evidence comes back as it was packed, and what is none of ours is refused in one line."""
+"""A package of evidence is read as it was packed; anything else is refused in one line."""
 
 import io
 import zipfile

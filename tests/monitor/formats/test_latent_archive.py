@@ -1,4 +1,4 @@
-"""Archives of latent vectors: what comes out is what went in, to the step, and damage is refused."""
+"""Archives restore latent vectors to within a step; damaged ones are refused."""
 
 import io
 from pathlib import Path

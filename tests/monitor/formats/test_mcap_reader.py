@@ -1,4 +1,4 @@
-"""Recordings cut short and with flipped bytes: what is whole comes back, nothing else does, and it is said."""
+"""Of recordings that are cut short or have changed bytes the intact chunks are read, and the damage is reported."""
 
 import random
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What the writer of recordings limits."""
+"""The number of channels in a recording is limited."""
 
 from pathlib import Path
 

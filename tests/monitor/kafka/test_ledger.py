@@ -1,4 +1,4 @@
-"""Whose frames are whose, through assignments and revocations."""
+"""Which frames are ours and which offsets are committed, through assignments and revocations."""
 
 from andon_monitor.kafka.ledger import Ledger
 

@@ -1,4 +1,4 @@
-"""Any record at all makes a frame; a frame sent and read again is the same."""
+"""Every record makes a frame; a frame that is sent and read is the same."""
 
 from types import SimpleNamespace
 from typing import Any

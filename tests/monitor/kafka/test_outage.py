@@ -1,4 +1,4 @@
-"""The broker goes away and comes back, monitors hang, and nothing is lost or told twice unseen."""
+"""The broker dies and restarts, monitors hang, and no frame is lost or gets two different verdicts."""
 
 import signal
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The line recorded from a real broker, put back onto it, and recorded again."""
+"""Topics recorded from a real broker, replayed to it, and recorded again."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""A call that does not come back ends the process; one that does, does not."""
+"""A call that does not return in time ends the process; one that does has no effect."""
 
 import subprocess
 import sys

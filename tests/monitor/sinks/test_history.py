@@ -1,4 +1,4 @@
-"""The history of a line: every good frame in an archive, every defect as it came, also after a crash."""
+"""The history of a line: good frames in an archive, defects as image files, also after a crash."""
 
 import json
 from pathlib import Path
