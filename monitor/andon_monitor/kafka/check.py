@@ -1,5 +1,6 @@
 """The Kafka part of `andon-monitor check`: it connects, reads, and changes nothing."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +13,11 @@ from andon_monitor.kafka.address import Address, is_kafka, parse_address
 from andon_monitor.kafka.connection import client_options, describe
 from andon_monitor.kafka.diagnosis import diagnose
 from andon_monitor.kafka.endpoints import check_exactly_once, dead_letters_of
+from andon_monitor.kafka.health import Backoff
 from andon_monitor.settings.groups import KafkaSettings, Settings
+
+# A new cluster creates its topic of offsets with the first question about a group, which takes a few seconds.
+COORDINATOR_SECONDS = 15.0
 
 Finding = tuple[str, bool, str]  # what was checked, whether it passed, one line
 
@@ -108,8 +113,16 @@ def _max_message_bytes(admin: KafkaAdminClient, topic: str) -> int | None:
 
 
 def _check_group(admin: KafkaAdminClient, settings: KafkaSettings) -> Finding:
+    deadline, backoff = time.monotonic() + COORDINATOR_SECONDS, Backoff()
     try:
-        admin.list_group_offsets({settings.group_id: None})
+        while True:
+            try:
+                admin.list_group_offsets({settings.group_id: None})
+                break
+            except (kafka_errors.CoordinatorNotAvailableError, kafka_errors.NotCoordinatorError):
+                if time.monotonic() > deadline:
+                    raise
+            backoff.wait()
     except kafka_errors.GroupAuthorizationFailedError:
         return "kafka.group_id", False, f"{settings.group_id}: no permission; the user needs READ on this group"
     except kafka_errors.KafkaError as error:
