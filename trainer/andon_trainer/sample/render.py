@@ -67,9 +67,9 @@ def write_sample(
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise UsageError(f"{out}: exists already; give a new folder")
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as beside:
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary:
         # One folder deeper: only its owner can read the temporary folder; everybody may read the sample.
-        folder = Path(beside) / "sample"
+        folder = Path(temporary) / "sample"
         write_set(folder / "train" / GOOD, (seed, 0), train, None, progress)
         write_set(folder / "test" / GOOD, (seed, 1), test_good, None, progress)
         for number, kind in enumerate(KINDS):
