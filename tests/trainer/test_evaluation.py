@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from andon_monitor.errors import UsageError
 from andon_monitor.model import imaging
+from andon_monitor.model.autoencoder import load
 from andon_monitor.model.file import Model
 from andon_trainer.data.dataset import Sample, open_dataset
 from andon_trainer.evaluation import (
@@ -203,6 +204,14 @@ def test_a_folder_is_evaluated_by_the_path_of_the_line(model: Model, folder: Pat
         "detection_rate",
     }
     json.dumps(evaluation.to_dict(), allow_nan=False)
+
+
+def test_paths_are_opened_as_the_command_opens_them(model: Model, folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "part.onnx"
+    path.write_bytes(model.content)
+    expected = evaluate(model, open_dataset(folder).test)
+    assert evaluate(str(path), folder) == expected
+    assert evaluate(load(path), open_dataset(folder)) == expected
 
 
 def test_a_mask_that_vanishes_at_the_models_resolution_is_left_out(model: Model, folder: Path) -> None:

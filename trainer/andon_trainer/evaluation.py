@@ -9,11 +9,12 @@ import cv2
 import numpy as np
 from andon_monitor.common.intervals import INTERVAL, Rate, rate
 from andon_monitor.errors import ModelError, UsageError
+from andon_monitor.model.autoencoder import Autoencoder
 from andon_monitor.model.file import Model
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
-from andon_trainer.data.dataset import GOOD, Dataset, Sample, load_image, load_mask
+from andon_trainer.data.dataset import GOOD, Dataset, Sample, load_image, load_mask, open_dataset
 from andon_trainer.progress import Progress, quiet
 
 PRO_LIMIT = 0.3  # AU-PRO is integrated up to this false-positive rate, as Bergmann et al. (2021) do
@@ -132,13 +133,20 @@ class PixelCounts:
         return area_below(_cumulative(self._good), _cumulative(self._overlap), limit) / limit
 
 
-def evaluate(model: Model, images: Dataset | Sequence[Sample], progress: Progress = quiet) -> Evaluation:
+def evaluate(
+    model: str | Path | Model | Autoencoder,
+    data: str | Path | Dataset | Sequence[Sample],
+    progress: Progress = quiet,
+) -> Evaluation:
     """Score labelled images one at a time, exactly as the monitor scores frames, and measure the results.
 
-    `images`: samples, or a dataset, whose test images are used (its training images where it has no test images).
+    `model`: a model file, or one that is open. `data`: a folder or an array file, see `data.dataset.open_dataset`, or
+    what that returned; its test images are used (its training images where it has no test images). Or samples.
     Raises UsageError (no images, or one that cannot be decoded or has another size than those the model was fitted on)
-    and ModelError (a score that is no number).
+    and ModelError (the model file; a score that is no number).
     """
+    model = open_model(model)
+    images = open_dataset(Path(data)) if isinstance(data, str | Path) else data
     samples = (images.test or images.train) if isinstance(images, Dataset) else images
     if not samples:
         raise UsageError("no images to evaluate; give a folder with test/good and test/<kind of defect>")
@@ -155,6 +163,13 @@ def evaluate(model: Model, images: Dataset | Sequence[Sample], progress: Progres
             counts.add(model.explain(frame).anomaly_map[0], mask)
         progress("evaluating", (i + 1) / len(samples))
     return measure(judged, threshold, counts)
+
+
+def open_model(model: str | Path | Model | Autoencoder) -> Model:
+    """A model file opened, unless it is open already. Raises UsageError, ModelError."""
+    if isinstance(model, Autoencoder):
+        return model.model
+    return model if isinstance(model, Model) else Model.load(Path(model), threads=0)
 
 
 def measure(images: Sequence[Judged], threshold: float, counts: PixelCounts | None = None) -> Evaluation:
