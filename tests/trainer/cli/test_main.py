@@ -135,7 +135,7 @@ def test_without_torch_the_remedy_is_named(tmp_path: Path) -> None:
     start = "import sys; sys.modules['torch'] = None; from andon_trainer.cli.main import main; main()"
     command = [sys.executable, "-c", start, "fit", str(tmp_path / "good"), "-o", str(tmp_path / "part.onnx")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert_one_line_of_error(done, "torch: not installed", "pip install '.[trainer]'")
+    assert_one_line_of_error(done, "torch: not installed", "run pip install 'andon[trainer,cpu]'")
 
 
 @pytest.mark.parametrize("place", ["/proc/part.onnx", "/dev/null/part.onnx"])

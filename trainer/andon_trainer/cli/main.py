@@ -37,7 +37,7 @@ def main() -> None:
     except typer.TyperException as error:
         fail(error.format_message(), 2)
     except ModuleNotFoundError as error:  # the monitor alone is installed, which needs less
-        fail(f"{error.name}: not installed; right is pip install '.[trainer]'", 2)
+        fail(f"{error.name}: not installed; run pip install 'andon[trainer,cpu]'", 2)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     if code == INTERRUPTED:  # typer also returns this code for a Ctrl-C that it catches itself
