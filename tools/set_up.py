@@ -83,7 +83,7 @@ def install(what: str, *arguments: str) -> None:
     say(what)
     # Of torch's own requirements some are left out on purpose, see torch-cpu.txt.
     options = ["--disable-pip-version-check", "--no-warn-conflicts", "--constraint", "constraints.txt"]
-    command = [PYTHON, "-m", "pip", "install", *options, *arguments]
+    command: list[str | Path] = [PYTHON, "-m", "pip", "install", *options, *arguments]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
