@@ -10,6 +10,7 @@ import contextlib
 import json
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 MAX_BYTES = 2**20
 
@@ -43,7 +44,7 @@ class Receiver(BaseHTTPRequestHandler):
         """Requests are not news."""
 
 
-def _line(alert: dict) -> str:
+def _line(alert: dict[str, Any]) -> str:
     labels, annotations = alert["labels"], alert["annotations"]
     what = f"{alert['status']} {labels.get('severity', '')} {labels['alertname']}: {annotations.get('summary', '')}"
     return f"{what} | {annotations.get('runbook_url', '')}"
