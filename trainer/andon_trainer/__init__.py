@@ -12,10 +12,14 @@ What the commands `fit`, `evaluate` and `calibrate` do, from Python:
     True
 """
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from andon_monitor import __version__  # first of all imports: it disables telemetry of onnxruntime
+
+# Without a GPU, set-up leaves out triton (torch-cpu.txt); torch would warn of that on every start.
+logging.getLogger("torch.utils.flop_counter").setLevel(logging.ERROR)
 
 if TYPE_CHECKING:
     from andon_trainer.data.dataset import Dataset, Sample, open_dataset
