@@ -63,3 +63,12 @@ def test_files_of_the_repository_exist(path: Path) -> None:
         if span.startswith(starts) and " " not in span:
             places = (ROOT / span, ROOT / "monitor" / span, ROOT / "trainer" / span)
             assert any(place.exists() for place in places), span
+
+
+def test_the_developers_page_lists_every_room() -> None:
+    page = (ROOT / "docs" / "developer" / "index.md").read_text()
+    folders = [
+        path for package in ("monitor/andon_monitor", "trainer/andon_trainer") for path in (ROOT / package).iterdir()
+    ]
+    rooms = {path.name for path in folders if (path / "__init__.py").is_file()}
+    assert {room for room in rooms if f"  {room}/ " not in page} == set()
