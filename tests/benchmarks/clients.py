@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from andon_monitor.kafka.address import parse_address
-from andon_monitor.kafka.delivery import producer_options
+from andon_monitor.kafka.connection import producer_options
 from andon_monitor.kafka.topics import create, plan
 from andon_monitor.settings.groups import KafkaSettings
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
@@ -161,8 +161,12 @@ def produce_confluent(job: Job) -> Begun:
     first, *given = records(job)
     failures: list[Any] = []
 
+    def note_failure(error: Any, _: Any) -> None:
+        if error:
+            failures.append(error)
+
     def send(key: bytes, value: bytes) -> None:
-        producer.produce(job.topic, key=key, value=value, on_delivery=lambda error, _: error and failures.append(error))
+        producer.produce(job.topic, key=key, value=value, on_delivery=note_failure)
         producer.poll(0)
 
     def settle() -> None:

@@ -130,7 +130,7 @@ class Clock(Counter):
 
     def write(self, inspections: Sequence[object]) -> None:
         """Take note."""
-        super().write(inspections)  # type: ignore[arg-type]
+        super().write(inspections)
         if self.begun is None and len(self.latencies) >= WARM * self._count:
             self.begun = len(self.latencies), time.monotonic(), time.process_time()
         if len(self.latencies) >= self._count:

@@ -16,6 +16,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 
 from tests.fixtures.dashboards import NAMES, load, substitute
 from tests.fixtures.small_model import build_model
@@ -109,7 +110,7 @@ def _stat(axes: Axes, panel: dict[str, Any], prometheus: Prometheus, now: float)
     for i, (labels, value) in enumerate(found):
         text, colour = _mapped(panel, value)
         width = 1 / len(found)
-        axes.add_patch(plt.Rectangle((i * width + 0.01, 0), width - 0.02, 1, color=colour))
+        axes.add_patch(Rectangle((i * width + 0.01, 0), width - 0.02, 1, color=colour))
         name = _legend(target, labels) if panel["options"]["textMode"] == "value_and_name" else ""
         axes.text((i + 0.5) * width, 0.5, f"{name}\n{text}".strip(), ha="center", va="center", fontsize=16)
 
@@ -181,7 +182,7 @@ def main() -> None:
         model.write_bytes(build_model())
         with running(Path(temporary), model) as stack:
             tell(stack)
-            print("firing:", {name: len(alerts) for name, alerts in stack.prometheus.firing().items()})
+            print("active:", {name: len(alerts) for name, alerts in stack.prometheus.active().items()})
             for name in NAMES:
                 draw(name, stack.prometheus, folder / f"{name}.png")
 

@@ -56,7 +56,7 @@ def test_average_precision_and_f1_max_of_a_case_worked_by_hand() -> None:
 
 @pytest.mark.parametrize("metric", [auroc, average_precision, f1_max])
 @pytest.mark.parametrize("labels", [[True, True], [False, False]])
-def test_ranking_is_undefined_without_both_good_parts_and_defects(metric, labels) -> None:  # type: ignore[no-untyped-def]
+def test_ranking_is_undefined_without_both_good_parts_and_defects(metric, labels) -> None:
     assert metric(np.array(labels), [1.0, 2.0]) is None
 
 

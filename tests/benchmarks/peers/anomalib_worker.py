@@ -124,4 +124,4 @@ if __name__ == "__main__":
         prepare(sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))
     else:
         tool, name, *places, seconds = sys.argv[2:]
-        print(json.dumps(run(tool, name, *map(Path, places), float(seconds))))
+        print(json.dumps(run(tool, name, *map(Path, places), float(seconds))))  # type: ignore[call-arg]

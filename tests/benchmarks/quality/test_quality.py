@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -122,11 +123,11 @@ def test_figures_over_seeds_are_mean_and_deviation_and_dashes_where_undefined() 
     assert str(Spread.of([0.9, None])) == "0.900"
     assert Spread.of([None]) is None
     rates = [{"flagged": flagged, "count": 60} for flagged in (0, 2, 1)]
-    assert pooled(rates).flagged == 1  # type: ignore[union-attr]
+    assert pooled(rates).flagged == 1
 
 
 def test_two_trainings_are_compared_on_the_test_images_that_both_have() -> None:
-    def result(*images: tuple[str, str, float]) -> dict:
+    def result(*images: tuple[str, str, float]) -> dict[str, Any]:
         fields = ("path", "label", "score")
         return {"evaluation": {"threshold": 2.0, "images": [dict(zip(fields, one, strict=True)) for one in images]}}
 

@@ -35,7 +35,7 @@ def test_what_a_verdict_does_not_have_is_not_in_its_json() -> None:
 
 @pytest.mark.parametrize("change", [{"cluster": "x"}, {"topic": "x"}, {"partition": 2}, {"offset": 43}])
 def test_every_part_of_a_position_changes_the_id(change: dict[str, object]) -> None:
-    assert verdict_id(replace(PLACE, **change), "ab") != verdict_id(PLACE, "ab")  # type: ignore[arg-type]
+    assert verdict_id(replace(PLACE, **change), "ab") != verdict_id(PLACE, "ab")
 
 
 def test_the_id_is_the_same_for_a_second_delivery_and_another_for_another_model() -> None:

@@ -93,7 +93,7 @@ def test_a_failure_of_one_frame_is_its_verdict_and_the_others_are_inspected(mode
     for image in images:
         image[:4, :4] = 100
     images[1][:4, :4], images[2][:4, :4] = 255, 254
-    inspector = Inspector(Fragile(model))  # type: ignore[arg-type]
+    inspector = Inspector(Fragile(model))
     verdicts = inspect(inspector, *(encode(image) for image in images))
     assert [verdict.reason for verdict in verdicts] == [None, "failed", "failed", None]
     assert verdicts[1].detail == "RuntimeError: out of memory"

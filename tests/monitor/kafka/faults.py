@@ -159,7 +159,7 @@ class Campaign:
 
     def _count(self, sent: set[tuple[int, int]]) -> None:
         deadline = time.monotonic() + DRAIN_SECONDS
-        verdicts = []
+        verdicts: list[dict[str, Any]] = []
         while len(set(positions(verdicts))) < len(sent) and time.monotonic() < deadline:
             self._fill()
             verdicts = self._line.read_answers(len(sent), 15)

@@ -22,7 +22,7 @@ from tests.fixtures.kafka_line import Line
 SLEEP_SECONDS = 0.3
 
 
-class Sleeper(AsyncConsumerRebalanceListener):  # type: ignore[misc]
+class Sleeper(AsyncConsumerRebalanceListener):
     """Sleeps when partitions are assigned, and notes on which thread and for how long."""
 
     def __init__(self, consumer: KafkaConsumer) -> None:

@@ -87,7 +87,7 @@ def test_a_tail_threshold_lies_near_the_true_quantile(name: str, quantile: objec
     """With 200 parts and a rate of 0.1 %, in the middle of many fits; a single one is off by more."""
     rng = np.random.default_rng(1)
     thresholds = [calibrate(DISTRIBUTIONS[name](rng, 200), 0.001).threshold for _ in range(200)]
-    truth, tenth = quantile(0.001), quantile(0.1)  # type: ignore[operator]
+    truth, tenth = quantile(0.001), quantile(0.1)
     assert abs(np.median(thresholds) - truth) < 0.4 * (truth - tenth)
 
 

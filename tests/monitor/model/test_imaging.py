@@ -130,7 +130,7 @@ def test_a_frame_that_does_not_fit_the_model_is_of_the_wrong_shape(spec: InputSp
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_brightness_is_the_mean_and_sharpness_falls_with_blur(channels: int) -> None:
-    spec = InputSpec(height=64, width=64, channels=channels)  # type: ignore[arg-type]
+    spec = InputSpec(height=64, width=64, channels=channels)
     sharp = load(encode(draw(0)), spec)
     blurred = load(encode(cv2.GaussianBlur(draw(0), (0, 0), 2)), spec)
     assert brightness(sharp) == pytest.approx(draw(0).mean() / 255, abs=1e-6)

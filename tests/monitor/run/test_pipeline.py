@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from andon_monitor.errors import OutputError, SourceError
-from andon_monitor.inspection.frames import Frame, Verdict
+from andon_monitor.inspection.frames import Frame, Position, Verdict
 from andon_monitor.inspection.inspector import Inspection, Inspector, Prepared
 from andon_monitor.model.file import Model
 from andon_monitor.model.imaging import Pixels
@@ -102,7 +102,7 @@ def test_bytes_in_flight_are_bounded_too(model: Model) -> None:
 )
 def test_memory_does_not_grow_with_the_stream(model: Model, data: bytes, outcome: str) -> None:
     """A stream of 256 KiB frames, 40 MiB in all, made as it is read: what is held stays at a few frames."""
-    made = []
+    made: list[Position] = []
 
     class Growing(ListSource):
         def poll(self, capacity: int, timeout: float) -> list[Frame] | None:
@@ -235,7 +235,7 @@ def test_a_failing_frame_does_not_end_the_run(either: Model) -> None:
             return either.score(frames)
 
     sink = ListSink()
-    Pipeline(ListSource(stream(30)), Inspector(Fragile()), [sink]).run()  # type: ignore[arg-type]
+    Pipeline(ListSource(stream(30)), Inspector(Fragile()), [sink]).run()
     reasons = [inspection.verdict.reason for inspection in sink.inspections]
     assert reasons[6] == "failed"
     assert reasons[5] is None
@@ -302,15 +302,15 @@ def test_sinks_are_written_in_their_order_and_in_bounded_groups(model: Model) ->
 
 def test_it_is_ready_while_frames_are_taken_and_at_no_other_time(model: Model) -> None:
     metrics = Metrics()
-    seen = []
+    seen: list[tuple[bool, float | None]] = []
 
     class Watched(ListSource):
         def poll(self, capacity: int, timeout: float) -> list[Frame] | None:
-            seen.append((pipeline.running, metrics.registry.get_sample_value("andon_ready")))
+            seen.append((watched.running, metrics.registry.get_sample_value("andon_ready")))
             return super().poll(capacity, timeout)
 
-    pipeline = Pipeline(Watched([]), Inspector(model), [ListSink()], metrics)
-    assert not pipeline.running
-    pipeline.run()
+    watched = Pipeline(Watched([]), Inspector(model), [ListSink()], metrics)
+    assert not watched.running
+    watched.run()
     assert seen == [(True, 1.0)]
-    assert (pipeline.running, metrics.registry.get_sample_value("andon_ready")) == (False, 0.0)
+    assert (watched.running, metrics.registry.get_sample_value("andon_ready")) == (False, 0.0)

@@ -111,7 +111,7 @@ def slow_run(model_path: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Pope
 
 def until(condition: object, seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 

@@ -144,4 +144,4 @@ def test_every_setting_says_what_it_means() -> None:
 
 def test_settings_cannot_be_changed_afterwards() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        load_settings().server.port = 1  # type: ignore[misc]
+        load_settings().server.port = 1

@@ -98,7 +98,7 @@ def test_it_is_saved_as_json_or_not_at_all(summary: Summary, tmp_path: Path) -> 
     "draw_values", [lambda rng: rng.lognormal(-5, 1, 5000), lambda rng: rng.uniform(0.001, 2, 5000)]
 )
 def test_quantiles_are_right_within_their_buckets(draw_values: object) -> None:
-    values = draw_values(np.random.default_rng(0))  # type: ignore[operator]
+    values = draw_values(np.random.default_rng(0))
     quantiles = Quantiles()
     for value in values:
         quantiles.add(value)

@@ -1,9 +1,9 @@
 """A recording played at its own speed."""
 
+import time
 from pathlib import Path
 
 import pytest
-from andon_monitor.sources import pacing as pacing_module
 from andon_monitor.sources.pacing import PacedSource
 from andon_monitor.sources.uri import open_source
 
@@ -18,8 +18,8 @@ def test_a_paced_recording_keeps_its_tempo(tmp_path: Path, monkeypatch: pytest.M
         slept.append(seconds)
         clock[0] += seconds
 
-    monkeypatch.setattr(pacing_module.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(pacing_module.time, "sleep", sleep)
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "sleep", sleep)
     folder = write_recording(tmp_path / "line", [(encode(draw(i)), "good") for i in range(4)])
     source = PacedSource(open_source(str(folder)))
     times = []

@@ -26,7 +26,7 @@ def inspect(model: Model, defects: Sequence[bool], camera: str = "left") -> list
 
 def open_charts(model: Model, path: Path | None = None, **settings: float) -> tuple[ControlCharts, Metrics]:
     metrics = Metrics()
-    return ControlCharts(StatisticsSettings(state_file=path, **RATES | settings), model, metrics), metrics  # type: ignore[arg-type]
+    return ControlCharts(StatisticsSettings(state_file=path, **RATES | settings), model, metrics), metrics
 
 
 def shown(metrics: Metrics, name: str, **labels: str) -> float | None:
@@ -52,7 +52,7 @@ def test_charts_go_on_after_a_restart_as_if_there_had_been_none(model: Model, tm
     first.write(parts[:3])
     first.close(True)
     second, after = open_charts(model, path)
-    assert shown(after, "andon_defect_cusum", camera="left") > 0  # type: ignore[operator]  # before the first frame
+    assert shown(after, "andon_defect_cusum", camera="left") > 0  # before the first frame
     second.write(parts[3:])
     for name, labels in (("andon_defect_cusum", {}), ("andon_drift_score", {"signal": "score"})):
         assert shown(after, name, camera="left", **labels) == shown(in_one_go, name, camera="left", **labels)
@@ -107,7 +107,7 @@ def test_a_file_that_cannot_be_written_does_not_end_the_line(
     charts.close(True)
     charts.close(True)
     assert caplog.text.count("the charts will start empty after a restart") == 1
-    assert shown(metrics, "andon_defect_cusum", camera="left") > 0  # type: ignore[operator]
+    assert shown(metrics, "andon_defect_cusum", camera="left") > 0
 
 
 def test_invented_cameras_share_one_chart(model: Model) -> None:

@@ -112,7 +112,7 @@ def serve() -> Iterator[Callable[..., Server]]:
     running = []
 
     def start(**settings: object) -> Server:
-        server = open_server(ServerSettings(port=0, **settings), Metrics().registry, lambda: True)  # type: ignore[arg-type]
+        server = open_server(ServerSettings(port=0, **settings), Metrics().registry, lambda: True)
         running.append(server)
         server.start()
         return server
@@ -170,7 +170,7 @@ def test_check_and_run_refuse_credentials_that_would_not_work(
     monkeypatch.chdir(keys)
     for attempt in (credentials.describe, lambda some: open_server(some, Metrics().registry, lambda: True)):
         with pytest.raises(UsageError) as caught:
-            attempt(ServerSettings(port=0, **settings))  # type: ignore[arg-type]
+            attempt(ServerSettings(port=0, **settings))
         assert message in str(caught.value)
         assert "\n" not in str(caught.value)
 

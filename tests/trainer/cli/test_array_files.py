@@ -20,7 +20,7 @@ def part(model_file: Path) -> Autoencoder:
 @pytest.fixture(scope="module")
 def images(sample_folder: Path) -> np.ndarray:
     paths = sorted((sample_folder / "train/good").iterdir())[:9]
-    return np.stack([cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in paths])
+    return np.stack([np.asarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)) for path in paths])
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import pytest
 from andon_monitor.model.file import Golden, Model
 from andon_trainer.data.splits import split
 
-from tests.fixtures.commands import run_command
+from tests.fixtures.commands import PATIENCE, run_command
 from tests.fixtures.components import skip_or_fail
 
 FIT = ("andon-trainer", "fit")
@@ -233,11 +233,12 @@ def test_ctrl_c_leaves_a_model_that_holds_or_nothing(
     for _ in range(times):
         process.send_signal(signal.SIGINT)
         time.sleep(0.2)
-    _, stderr = process.communicate(timeout=120)
+    _, stderr = process.communicate(timeout=PATIENCE)
     assert "Traceback" not in stderr
     if process.returncode == 0:
         assert [entry.name for entry in tmp_path.iterdir()] == ["part.onnx"]
-        assert Model.load(path).card.training.ended == "interrupted"
+        # A busy machine may hand the signal over when the budget has ended the training already.
+        assert Model.load(path).card.training.ended in ("interrupted", "budget")
     else:
         # Where the first has ended the program already, the second may find an interpreter that handles none any more.
         assert process.returncode in (1, 130, -signal.SIGINT)

@@ -103,7 +103,7 @@ def test_readings_count_alike_whatever_their_units(network: Autoencoder) -> None
     readings = member.readings
     with torch.no_grad():
         before = detector(unseen)[0]
-        member.readings = lambda seen, output: [  # type: ignore[method-assign]
+        member.readings = lambda seen, output: [
             reading._replace(cells=7 + 1000 * reading.cells) if i else reading
             for i, reading in enumerate(readings(seen, output))
         ]

@@ -1,7 +1,9 @@
 """The training loop: it learns, it ends as it says, and one seed gives one network."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from threading import Event
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,11 +112,11 @@ def test_each_pass_shows_every_image_once() -> None:
 
 
 def test_prefetch_keeps_the_order_and_passes_errors_on() -> None:
-    def numbers():
+    def numbers() -> Iterator[Any]:
         yield from ([i] for i in range(3))
         raise ValueError("the source broke")
 
-    ready = prefetch(numbers(), depth=2)
+    ready: Iterator[Any] = prefetch(numbers(), depth=2)
     assert [next(ready) for _ in range(3)] == [[0], [1], [2]]
     with pytest.raises(ValueError, match="the source broke"):
         next(ready)

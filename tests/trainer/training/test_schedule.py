@@ -126,7 +126,7 @@ def test_schedule_rises_then_falls_to_nothing() -> None:
 def test_trainings_in_a_row_are_counted_one_after_the_other() -> None:
     def training(iterations: int, ended: str) -> Fitted:
         look = Look(iterations, 2.0, 1.0, 0.5, 0.25, 1e-3)
-        return Fitted(network_of(1.0), [look], (look,), iterations, 3.0, ended)  # type: ignore[arg-type]
+        return Fitted(network_of(1.0), [look], (look,), iterations, 3.0, ended)
 
     first, second = training(10, "budget"), training(7, "iterations")
     whole = in_a_row([first, second])
