@@ -137,14 +137,14 @@ def riff_chunks(rng: random.Random, data: bytes) -> bytes:
 def tiff_fields(rng: random.Random, data: bytes) -> bytes:
     """A field of a TIFF directory with another type, count or value."""
     order = "little" if data[:2] == b"II" else "big"
-    place = int.from_bytes(data[4:8], order)  # type: ignore[arg-type]
-    count = int.from_bytes(data[place : place + 2], order)  # type: ignore[arg-type]
+    place = int.from_bytes(data[4:8], order)
+    count = int.from_bytes(data[place : place + 2], order)
     changed = bytearray(data)
     for _ in range(rng.randint(1, 3)):
         entry = place + 2 + 12 * rng.randrange(max(1, count))
         offset, size = rng.choice(((0, 2), (2, 2), (4, 4), (8, 4), (8, 2)))
         value = rng.choice(NUMBERS) % 2 ** (8 * size)
-        changed[entry + offset : entry + offset + size] = value.to_bytes(size, order)  # type: ignore[arg-type]
+        changed[entry + offset : entry + offset + size] = value.to_bytes(size, order)
     return bytes(changed)
 
 
