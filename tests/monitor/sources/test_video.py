@@ -5,7 +5,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from andon_monitor.model.imaging import decode
+from andon_monitor.image_files.decoding import decode
 from andon_monitor.sources.uri import open_source
 
 from tests.fixtures.small_model import draw

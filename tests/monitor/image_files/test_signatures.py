@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 import pytest
-from andon_monitor.common.image_formats import FORMATS, ImageFormat, detect, suffix_of
-from andon_monitor.model.imaging import SUFFIXES
+from andon_monitor.image_files.decoding import SUFFIXES
+from andon_monitor.image_files.signatures import FORMATS, ImageFormat, detect, suffix_of
 
 
 @pytest.mark.parametrize("known", FORMATS, ids=lambda known: known.name)
