@@ -31,6 +31,7 @@ MONITOR = [
 
 
 TRAINER = [
+    "CalibrationResult",
     "Dataset",
     "Evaluation",
     "ExportError",
@@ -39,6 +40,7 @@ TRAINER = [
     "FittingError",
     "Sample",
     "__version__",
+    "calibrate",
     "evaluate",
     "fit",
     "open_dataset",

@@ -1,6 +1,10 @@
 """From a folder of good parts to a model file and back: one score for one file, wherever it is asked for."""
 
 import json
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -10,12 +14,15 @@ import pytest
 from andon_monitor.common.intervals import Rate, rate
 from andon_monitor.model import imaging
 from andon_monitor.model.calibration import calibrate
-from andon_monitor.model.card import CARD_KEY
+from andon_monitor.model.card import CARD_KEY, InputSpec
 from andon_monitor.model.file import Model
 from andon_trainer.data.audit import far_out
-from andon_trainer.data.dataset import choose_input, load_image, load_images, open_dataset
+from andon_trainer.data.dataset import open_dataset
+from andon_trainer.data.images import load_image, load_images
+from andon_trainer.data.input import choose_input
 from andon_trainer.evaluation import evaluate
-from andon_trainer.fitting import recalibrate, spread
+from andon_trainer.fitting import fit
+from andon_trainer.options import FitOptions
 
 
 @pytest.fixture(scope="module")
@@ -64,23 +71,6 @@ def test_the_graph_says_alone_what_the_model_says(model: Model, model_file: Path
     assert reconstruction.shape == (1, *frame.shape)
 
 
-def test_recalibration_changes_the_threshold_and_nothing_that_scores(model_file: Path, tmp_path: Path) -> None:
-    before = Model.load(model_file)
-    good = tmp_path / "good"
-    from andon_trainer.sample.render import write_sample
-
-    write_sample(good, seed=5, train=30, test_good=0, test_defects=0, stream=0)
-    content = recalibrate(model_file, open_dataset(good), 0.1)
-    after = Model.from_bytes(content, "recalibrated")
-    assert after.card.calibration.method == "conformal"
-    assert after.card.calibration.count == 30
-    assert after.card.weights_sha256 == before.card.weights_sha256
-    assert after.sha256 != before.sha256
-    frames = load_images(open_dataset(good).train, after.card.input)
-    np.testing.assert_array_equal(after.score(frames), before.score(frames))
-    assert (after.score(frames) > after.card.threshold).sum() == 2  # ceil(31 * 0.9) = 28th of 30, so two lie above
-
-
 @pytest.fixture(scope="module")
 def unseen(model: Model, tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
     """Scores of 180 good parts that the model never saw: float32 [180]."""
@@ -115,15 +105,63 @@ def test_with_too_few_images_the_rate_is_below_what_they_could_have_told(unseen:
     assert np.mean([found.share for found in rates_over_splits(unseen, 60, 0.001)]) <= 1 / 61
 
 
+@contextmanager
+def counting_opened_files(folder: Path) -> Iterator[Counter[Path]]:
+    """How often each file below a folder is opened, for as long as this lasts; a hook cannot be taken out again."""
+    opened: Counter[Path] = Counter()
+    active = True
+
+    def count(event: str, arguments: tuple[object, ...]) -> None:
+        if active and event == "open" and str(arguments[0]).startswith(str(folder)):
+            opened[Path(str(arguments[0]))] += 1
+
+    sys.addaudithook(count)
+    try:
+        yield opened
+    finally:
+        active = False
+
+
+def part_images(folder: Path, count: int) -> None:
+    """Parts 160 pixels wide whose left and right differ, each a little brighter or darker."""
+    rng = np.random.default_rng(count)
+    folder.mkdir(parents=True)
+    for i in range(count):
+        picture = np.full((160, 160), 90, np.float32)
+        cv2.rectangle(picture, (20, 30), (70, 120), 180, -1)
+        cv2.circle(picture, (110, 60), 25, 30, -1)
+        picture = picture * rng.uniform(0.8, 1.2) + rng.normal(0, 3, picture.shape)
+        cv2.imwrite(str(folder / f"{i}.png"), picture.clip(0, 255).round().astype(np.uint8))
+
+
+def test_a_fit_reads_each_file_once_and_decodes_it_once_at_each_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part_images(tmp_path / "train/good", 12)
+    part_images(tmp_path / "test/good", 3)
+    part_images(tmp_path / "test/dent", 2)
+    part_images(tmp_path / "ground_truth/dent", 2)
+    decoded: Counter[tuple[bytes, int]] = Counter()
+    load = imaging.load
+
+    def counted(data: bytes, spec: InputSpec) -> imaging.Pixels:
+        decoded[data, spec.width] += 1
+        return load(data, spec)
+
+    monkeypatch.setattr(imaging, "load", counted)
+    monkeypatch.delattr(cv2, "imread")  # opens files without Python's knowledge
+    with counting_opened_files(tmp_path) as opened:
+        result = fit(tmp_path, FitOptions(iterations=2, batch=2, size="small", device="cpu", threads=1))
+    assert opened == dict.fromkeys((path for path in tmp_path.rglob("*.png")), 1)
+    assert result.model.card.input.width == 160
+    assert {width for _, width in decoded} == {128, 160}, "the size of textures is tried first"
+    assert len(decoded) == 12 + 17
+    assert set(decoded.values()) == {1}
+
+
 def test_card_is_json_in_the_files_metadata(model_file: Path) -> None:
     metadata = {entry.key: entry.value for entry in onnx.load(model_file).metadata_props}
     assert json.loads(metadata[CARD_KEY])["card_version"] == 1
-
-
-def test_spread_is_mean_deviation_and_range() -> None:
-    result = spread([1.0, 2.0, 3.0])
-    assert (result.mean, result.lowest, result.highest) == (2.0, 1.0, 3.0)
-    assert result.std == pytest.approx((2 / 3) ** 0.5)
 
 
 def test_colour_is_learned_as_colour(tmp_path: Path) -> None:

@@ -27,10 +27,12 @@ if TYPE_CHECKING:
     from andon_trainer.evaluation import Evaluation, evaluate
     from andon_trainer.fitting import FitResult, fit
     from andon_trainer.options import FitOptions
+    from andon_trainer.recalibration import CalibrationResult, calibrate
     from andon_trainer.report.page import write_report
     from andon_trainer.sample.render import write_sample
 
 __all__ = [
+    "CalibrationResult",
     "Dataset",
     "Evaluation",
     "ExportError",
@@ -39,6 +41,7 @@ __all__ = [
     "FittingError",
     "Sample",
     "__version__",
+    "calibrate",
     "evaluate",
     "fit",
     "open_dataset",
@@ -48,6 +51,7 @@ __all__ = [
 
 # Where each public name is; it is imported when it is first asked for, since torch takes seconds to import.
 _MODULES = {
+    "CalibrationResult": "recalibration",
     "Dataset": "data.dataset",
     "Evaluation": "evaluation",
     "ExportError": "errors",
@@ -55,6 +59,7 @@ _MODULES = {
     "FitResult": "fitting",
     "FittingError": "errors",
     "Sample": "data.dataset",
+    "calibrate": "recalibration",
     "evaluate": "evaluation",
     "fit": "fitting",
     "open_dataset": "data.dataset",

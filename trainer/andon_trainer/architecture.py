@@ -1,4 +1,4 @@
-"""The networks' sizes, apart from the networks: what reads folders and arguments needs them without torch."""
+"""Architectures: the sizes of networks, without torch, for code that reads folders and options."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -12,11 +12,11 @@ FEATURE_STRIDE = 8  # the features that the patch memory compares are an eighth 
 ARCHITECTURES = ("conv-dense", "dense")
 Kind = Literal["plain", "denoising", "sparse", "variational"]
 KINDS: tuple[Kind, ...] = ("plain", "denoising", "sparse", "variational")
-# Of rebuilding. The first is conv-dense's own: smooth L1 and structural similarity, see `andon_trainer.training.loss`.
+# Of the reconstruction. The first is for conv-dense alone: smooth L1 and structural similarity, see `training.loss`.
 Loss = Literal["l1-ssim", "mse", "bce"]
 LOSSES: tuple[Loss, ...] = ("l1-ssim", "mse", "bce")
 DENSE_LOSSES: tuple[Loss, ...] = ("mse", "bce")
-# Channels at 1/2, 1/4, 1/8, 1/16 and 1/32 of the frame: how long a frame takes, and how much can be learned.
+# Channels at 1/2, 1/4, 1/8, 1/16 and 1/32 of the frame: more of them learn more and take longer.
 WIDTHS = {"small": (8, 16, 24, 32, 32), "base": (16, 32, 48, 64, 64), "large": (24, 48, 72, 96, 96)}
 
 
@@ -24,9 +24,9 @@ WIDTHS = {"small": (8, 16, 24, 32, 32), "base": (16, 32, 48, 64, 64), "large": (
 class Architecture:
     """`widths` are the channels at 1/2, 1/4, 1/8, 1/16 and 1/32 of the frame; height and width multiples of STRIDE.
 
-    `components` is the size of the linear half's code, 0 where it is left out, `latent` that of the convolutional one.
-    `loss` is that of rebuilding, which is a part of what is minimised. Frames are `pooling` times as high and
-    wide as what the network sees of them.
+    `components` is the size of the linear branch's code, 0 without that branch, `latent` that of the convolutional one.
+    `loss` is the reconstruction's part of the loss. Frames are `pooling` times as high and wide as the network sees
+    them.
     """
 
     height: int

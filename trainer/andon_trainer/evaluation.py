@@ -14,7 +14,8 @@ from andon_monitor.model.file import Model
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
-from andon_trainer.data.dataset import GOOD, Dataset, Sample, load_image, load_mask, open_dataset
+from andon_trainer.data.dataset import GOOD, Dataset, Sample, open_dataset
+from andon_trainer.data.images import ImageCache, load_mask
 from andon_trainer.progress import Progress, quiet
 
 PRO_LIMIT = 0.3  # AU-PRO is integrated up to this false-positive rate, as Bergmann et al. (2021) do
@@ -137,11 +138,13 @@ def evaluate(
     model: str | Path | Model | Autoencoder,
     data: str | Path | Dataset | Sequence[Sample],
     progress: Progress = quiet,
+    files: ImageCache | None = None,
 ) -> Evaluation:
     """Score labelled images one at a time, exactly as the monitor scores frames, and measure the results.
 
     `model`: a model file, or one that is open. `data`: a folder or an array file, see `data.dataset.open_dataset`, or
     what that returned; its test images are used (its training images where it has no test images). Or samples.
+    `files`: what is known of their files already.
     Raises UsageError (no images, or one that cannot be decoded or has another size than those the model was fitted on)
     and ModelError (the model file; a score that is no number).
     """
@@ -150,11 +153,12 @@ def evaluate(
     samples = (images.test or images.train) if isinstance(images, Dataset) else images
     if not samples:
         raise UsageError("no images to evaluate; give a folder with test/good and test/<kind of defect>")
+    files = files or ImageCache(kept_bytes=0)
     threshold = model.card.threshold
     counts = PixelCounts() if any(sample.mask and sample.label != GOOD for sample in samples) else None
     judged = []
     for i, sample in enumerate(samples):
-        frame = load_image(sample.path, model.card.input)[None]  # [1, H, W, C]
+        frame = files.frame(sample.path, model.card.input)[None]  # [1, H, W, C]
         score = float(model.score(frame)[0])
         if not np.isfinite(score):
             raise ModelError(f"{sample.path}: the model's score is {score}; fit the model again")

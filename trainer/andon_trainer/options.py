@@ -5,8 +5,20 @@ from dataclasses import dataclass
 from typing import cast
 
 from andon_monitor.errors import UsageError
+from andon_monitor.model.card import InputSpec
 
-from andon_trainer.architecture import ARCHITECTURES, DENSE_LOSSES, KINDS, LOSSES, WIDTHS, Kind, Loss, check_layers
+from andon_trainer.architecture import (
+    ARCHITECTURES,
+    DENSE_LOSSES,
+    KINDS,
+    LOSSES,
+    WIDTHS,
+    Architecture,
+    DenseArchitecture,
+    Kind,
+    Loss,
+    check_layers,
+)
 
 COLOURS = ("auto", "grey", "rgb")
 DEVICES = ("auto", "cpu", "cuda")
@@ -29,7 +41,7 @@ class TrainingOptions:
     device: str = "cpu"
 
 
-# What each architecture is trained with where nobody says otherwise. Dense networks are small: many frames fit into a
+# What each architecture is trained with by default. Dense networks are small: many frames fit into a
 # step, and a third of the steps is enough.
 TRAINING = {
     "conv-dense": TrainingOptions(),
@@ -113,7 +125,7 @@ class FitOptions:
 
     @property
     def reconstruction_loss(self) -> Loss:
-        """The loss of the reconstruction, chosen by the architecture where nobody says."""
+        """The loss of the reconstruction, by default that of the architecture."""
         return cast(Loss, self.loss or ("mse" if self.is_dense else "l1-ssim"))
 
     @property
@@ -127,6 +139,17 @@ class FitOptions:
             learning_rate=usual.learning_rate if self.learning_rate is None else self.learning_rate,
             seed=self.seed,
         )
+
+    def conv_dense(self, spec: InputSpec, pooling: int = 1) -> Architecture:
+        """The convolutional autoencoder of an input, which sees frames `pooling` times as low and narrow."""
+        height, width = spec.height // pooling, spec.width // pooling
+        loss = self.reconstruction_loss
+        return Architecture(height, width, spec.channels, WIDTHS[self.size], loss=loss, pooling=pooling)
+
+    def dense(self, spec: InputSpec) -> DenseArchitecture:
+        """The dense autoencoder of an input."""
+        kind, loss = self.dense_kind, self.reconstruction_loss
+        return DenseArchitecture(spec.height, spec.width, spec.channels, self.layers, kind, loss)
 
 
 def parse_region(text: str) -> tuple[int, int, int, int]:

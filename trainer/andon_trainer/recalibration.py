@@ -1,4 +1,4 @@
-"""A threshold set anew by what people said on the review page, as `andon-monitor export` writes it."""
+"""A new threshold for a model that exists, from good images or from labels of the line; without torch."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,17 +7,51 @@ from pathlib import Path
 import numpy as np
 import onnx
 from andon_monitor.errors import UsageError
-from andon_monitor.model.calibration import calibrate
-from andon_monitor.model.card import CARD_KEY
+from andon_monitor.model import calibration
+from andon_monitor.model.card import Card, Reference
 from andon_monitor.model.file import Model
 from numpy.typing import NDArray
 from pydantic import BaseModel, FiniteFloat, TypeAdapter, ValidationError
 
-from andon_trainer.export import graph as export
-from andon_trainer.fitting import spread
+from andon_trainer.data.dataset import Dataset, good_samples, open_dataset
+from andon_trainer.data.images import load_images
+from andon_trainer.export.metadata import with_card
+from andon_trainer.export.reference import measure_reference, spread
+from andon_trainer.options import check_range
+from andon_trainer.progress import Progress, quiet
 
 LINE_FILE = "line.json"
-MIN_SCORES = 3  # the least a tail can be fitted to
+MIN_SCORES = 3  # of good frames; a tail cannot be fitted to fewer
+
+
+@dataclass(frozen=True)
+class LabelNote:
+    """What a new threshold does to the labelled frames of the line; counts."""
+
+    good: int
+    false_alarms: int
+    remaining: int  # false alarms that stay above the threshold
+    defects: int
+    missed: int  # defects that are not above it
+    unlabelled: int  # alarms
+
+    def __str__(self) -> str:
+        text = (
+            f"set on {self.good} good frames of the line; {self.remaining} of {self.false_alarms} false alarms stay, "
+            f"{self.missed} of {self.defects} confirmed defects would be missed"
+        )
+        if self.unlabelled:
+            text += f"; {self.unlabelled} alarms without a sure label were left out, label them for an honest threshold"
+        return text
+
+
+@dataclass(frozen=True)
+class CalibrationResult:
+    """A model with a new threshold: the content of its file, its card and, if labels set it, what it does to them."""
+
+    content: bytes
+    card: Card
+    note: LabelNote | None = None
 
 
 class LineScores(BaseModel):
@@ -31,36 +65,50 @@ class LineScores(BaseModel):
     unlabelled: int
 
 
-@dataclass(frozen=True)
-class Note:
-    """What the new threshold does to the frames it was set by. `stay`: false alarms that still are."""
+def calibrate(
+    model_file: str | Path,
+    good: str | Path | Dataset | None = None,
+    *,
+    labels: str | Path | None = None,
+    false_alarm_rate: float = 0.001,
+    progress: Progress = quiet,
+) -> CalibrationResult:
+    """Set a new threshold without training, on good images or on the line's own frames and labels; give one of the two.
 
-    good: int
-    false_alarms: int
-    stay: int
-    defects: int
-    missed: int
-    unlabelled: int
+    `good`: images of good parts that the model was not trained on, as `fit` takes them. `labels`: a folder that
+    `andon-monitor export` wrote. The same weights give the same scores; nothing is written.
 
-    def __str__(self) -> str:
-        text = (
-            f"set on {self.good} good frames of the line; {self.stay} of {self.false_alarms} false alarms stay, "
-            f"{self.missed} of {self.defects} confirmed defects would be missed"
-        )
-        if self.unlabelled:
-            text += f"; {self.unlabelled} alarms without a sure label were left out, label them for an honest threshold"
-        return text
+    Raises UsageError (arguments, images, labels) and ModelError (the file).
+    """
+    check_range("--false-alarm-rate", false_alarm_rate, 1e-9, 0.5)
+    if (good is None) == (labels is None):
+        raise UsageError("give either a folder of good parts or --labels, the folder that andon-monitor export wrote")
+    if labels is not None:
+        return _calibrate_on_labels(Path(model_file), Path(labels), false_alarm_rate)
+    assert good is not None
+    dataset = good if isinstance(good, Dataset) else open_dataset(Path(good))
+    return _calibrate_on_images(Path(model_file), dataset, false_alarm_rate, progress)
 
 
-def recalibrate_on_labels(path: Path, folder: Path, false_alarm_rate: float) -> tuple[bytes, Note]:
-    """The content of the same model with its threshold set on the line itself: frames that passed, and false alarms.
+def _calibrate_on_images(
+    path: Path, dataset: Dataset, false_alarm_rate: float, progress: Progress
+) -> CalibrationResult:
+    model = Model.load(path, provider="cpu", threads=0)
+    frames = load_images(good_samples(dataset), model.card.input, progress)
+    progress("calibrating", 0.0)
+    scores = model.score(frames)
+    return _with_threshold(path, model.card, scores, measure_reference(scores, frames), false_alarm_rate)
 
-    False alarms alone would be no sample of good parts: they were chosen for their scores. With all frames that passed
-    they are one, and the conformal quantile holds, as far as alarms have labels and the frames that passed are good.
-    The scores are those of the line, so nothing is scored anew. Raises UsageError, ModelError.
+
+def _calibrate_on_labels(path: Path, folder: Path, false_alarm_rate: float) -> CalibrationResult:
+    """Set the threshold on frames that passed and on false alarms.
+
+    False alarms alone are no sample of good parts: they were chosen for their scores. Together with all frames that
+    passed they are one, and the conformal quantile holds as far as all alarms have labels and the frames that passed
+    are good. The scores are those of the line, so nothing is scored again.
     """
     model = Model.load(path, provider="cpu")
-    lines = [line for line in read_line(folder) if model.sha256 == line.sha256 or _same_weights(model, line)]
+    lines = [line for line in read_line(folder) if model.sha256 == line.sha256 or _has_weights(model, line)]
     good = _joined(line.good for line in lines)
     if len(good) < MIN_SCORES:
         raise UsageError(
@@ -68,27 +116,33 @@ def recalibrate_on_labels(path: Path, folder: Path, false_alarm_rate: float) -> 
             "of another model, or its verdicts did not reach the review page"
         )
     alarms, defects = (_joined(getattr(line, name) for line in lines) for name in ("false_alarms", "defects"))
-    card = model.card
-    calibration = calibrate(good, false_alarm_rate)
-    card = card.model_copy(
+    reference = model.card.reference.model_copy(update={"score": spread(good)})
+    result = _with_threshold(path, model.card, good, reference, false_alarm_rate)
+    threshold = result.card.threshold
+    note = LabelNote(
+        good=len(good),
+        false_alarms=len(alarms),
+        remaining=int((alarms > threshold).sum()),
+        defects=len(defects),
+        missed=int((defects <= threshold).sum()),
+        unlabelled=sum(line.unlabelled for line in lines),
+    )
+    return CalibrationResult(result.content, result.card, note)
+
+
+def _with_threshold(
+    path: Path, card: Card, scores: NDArray[np.floating], reference: Reference, false_alarm_rate: float
+) -> CalibrationResult:
+    """The model with a threshold from scores of good parts, float [N]."""
+    changed = card.model_copy(
         update={
-            "calibration": calibration,
-            "reference": card.reference.model_copy(update={"score": spread(good)}),
-            "training": card.training.model_copy(update={"calibration_images": len(good)}),
+            "calibration": calibration.calibrate(scores, false_alarm_rate),
+            "reference": reference,
+            "training": card.training.model_copy(update={"calibration_images": len(scores)}),
             "metrics": {},  # measured at the old threshold, on other images
         }
     )
-    graph = onnx.load_from_string(path.read_bytes())
-    export.set_metadata(graph, CARD_KEY, card.model_dump_json())
-    note = Note(
-        good=len(good),
-        false_alarms=len(alarms),
-        stay=int((alarms > calibration.threshold).sum()),
-        defects=len(defects),
-        missed=int((defects <= calibration.threshold).sum()),
-        unlabelled=sum(line.unlabelled for line in lines),
-    )
-    return export.serialise(graph), note
+    return CalibrationResult(with_card(onnx.load_from_string(path.read_bytes()), changed), changed)
 
 
 def read_line(folder: Path) -> list[LineScores]:
@@ -102,7 +156,7 @@ def read_line(folder: Path) -> list[LineScores]:
         raise UsageError(f"{path}: damaged ({error.errors()[0]['msg']}); export the labels again") from None
 
 
-def _same_weights(model: Model, line: LineScores) -> bool:
+def _has_weights(model: Model, line: LineScores) -> bool:
     return line.weights_sha256 == model.card.weights_sha256
 
 

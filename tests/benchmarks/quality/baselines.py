@@ -6,9 +6,9 @@ from andon_monitor.model.imaging import Pixels
 from andon_trainer.network.linear import principal_components
 from andon_trainer.network.tensors import to_unit
 from andon_trainer.options import TrainingOptions
-from andon_trainer.scoring.detector import Reading
-from andon_trainer.training.dense import DenseDetector
-from andon_trainer.training.schedule import Course
+from andon_trainer.scoring.dense_detector import DenseDetector
+from andon_trainer.scoring.detector import AnomalyMap
+from andon_trainer.training.schedule import Schedule
 from torch import Tensor, nn
 
 COMPONENTS = 64
@@ -72,10 +72,10 @@ class ConvolutionalAutoencoder(nn.Module):
 class SimilarityDetector(DenseDetector):
     """Scores by structural dissimilarity instead of squared error (Bergmann et al., VISAPP 2019)."""
 
-    def readings(self, x: Tensor, reconstruction: Tensor) -> list[Reading]:
+    def anomaly_maps(self, x: Tensor, reconstruction: Tensor) -> list[AnomalyMap]:
         """As those of the squared error."""
         cells = dissimilarity(x, reconstruction)
-        return [Reading(cells, 1.0), Reading(cells)]
+        return [AnomalyMap(cells, 1.0), AnomalyMap(cells)]
 
 
 def dissimilarity(a: Tensor, b: Tensor) -> Tensor:
@@ -95,8 +95,8 @@ def fit_convolutional(
     count, height, width, channels = images.shape
     network = ConvolutionalAutoencoder(channels, height, width)
     optimiser = torch.optim.Adam(network.parameters())
-    course = Course(options)
-    for step in course:
+    schedule = Schedule(options)
+    for step in schedule:
         for group in optimiser.param_groups:
             group["lr"] = step.learning_rate
         x = to_unit(torch.from_numpy(images[torch.randint(count, (BATCH,)).numpy()]))
@@ -105,4 +105,4 @@ def fit_convolutional(
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
-    return network, course.iterations, course.seconds
+    return network, schedule.iterations, schedule.seconds

@@ -5,24 +5,27 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import partial
 
-import numpy as np
 import torch
 from andon_monitor.errors import UsageError
 from andon_monitor.model.card import InputSpec
 from andon_monitor.model.file import Golden
 from andon_monitor.model.imaging import Pixels
 from andon_trainer.architecture import DenseArchitecture
-from andon_trainer.data.dataset import Dataset, choose_input, load_images
-from andon_trainer.data.near_duplicates import find_twins
+from andon_trainer.data.dataset import Dataset
+from andon_trainer.data.images import ImageCache, load_images
+from andon_trainer.data.input import choose_input
+from andon_trainer.data.near_duplicates import group_near_duplicates
 from andon_trainer.data.splits import Split, split
-from andon_trainer.export import graph as export
-from andon_trainer.fitting import fit, training_record, write_card
+from andon_trainer.export.card import training_record, write_card
+from andon_trainer.export.graph import GOLDEN_GOOD_FRAMES, ExportedDetector, export_detector
+from andon_trainer.export.metadata import pack
+from andon_trainer.fitting import fit
+from andon_trainer.network.dense import DenseAutoencoder
 from andon_trainer.network.tensors import to_unit
 from andon_trainer.options import FitOptions, TrainingOptions
-from andon_trainer.training.dense import DenseDetector, fit_dense
-from andon_trainer.training.schedule import Fitted
-from numpy.typing import NDArray
-from onnx import ModelProto
+from andon_trainer.scoring.dense_detector import DenseDetector
+from andon_trainer.training.dense import train_dense_network
+from andon_trainer.training.schedule import TrainedNetwork
 from torch import nn
 
 from tests.benchmarks.quality.anomalib_process import run_worker
@@ -63,7 +66,7 @@ class Prepared:
         if square:
             spec = spec.model_copy(update={"height": SIDE, "width": SIDE})
         images = load_images(task.dataset.train, spec)
-        return cls(spec, images, split(find_twins(images), task.seed))
+        return cls(spec, images, split(group_near_duplicates(images), task.seed))
 
     @property
     def learned_from(self) -> Pixels:
@@ -78,11 +81,9 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Trained:
-    """A graph with the contract's outputs, and what torch says of the held-out frames: float32 [N]."""
+    """A graph with the contract's outputs, and how long it was trained."""
 
-    graph: ModelProto
-    golden: Golden
-    reference: NDArray[np.float32]
+    exported: ExportedDetector
     iterations: int
     seconds: float
 
@@ -112,7 +113,7 @@ def pca(task: Task) -> bytes:
     torch.manual_seed(task.seed)
     start = time.monotonic()
     network = PrincipalComponents(to_unit(torch.from_numpy(given.learned_from)))
-    return pack(task, given, "pca", export_detector(given, DenseDetector(network), 1, time.monotonic() - start))
+    return model_file(task, given, "pca", scaled(given, DenseDetector(network), 1, time.monotonic() - start))
 
 
 def dense(task: Task) -> bytes:
@@ -122,9 +123,10 @@ def dense(task: Task) -> bytes:
     pixels = height * width * channels
     arch = DenseArchitecture(height, width, channels, (pixels, HIDDEN, LATENT, HIDDEN, pixels))
     options = TrainingOptions(seed=task.seed, budget=task.budget, learning_rate=LEARNING_RATE)
-    network, fitted = fit_dense(given.images, given.parts, arch, options)
-    detector = DenseDetector(network)
-    return pack(task, given, "dense", export_detector(given, detector, fitted.iterations, fitted.seconds))
+    trained = train_dense_network(given.images, given.parts, arch, options)
+    assert isinstance(trained.network, DenseAutoencoder)
+    detector = DenseDetector(trained.network)
+    return model_file(task, given, "dense", scaled(given, detector, trained.iterations, trained.seconds))
 
 
 def convolutional(task: Task, similarity: bool) -> bytes:
@@ -133,7 +135,7 @@ def convolutional(task: Task, similarity: bool) -> bytes:
     options = TrainingOptions(seed=task.seed, budget=task.budget, learning_rate=LEARNING_RATE)
     network, iterations, seconds = fit_convolutional(given.learned_from, options, similarity)
     detector = (SimilarityDetector if similarity else DenseDetector)(network)
-    return pack(task, given, "conv", export_detector(given, detector, iterations, seconds))
+    return model_file(task, given, "conv", scaled(given, detector, iterations, seconds))
 
 
 def from_anomalib(task: Task, name: str) -> bytes:
@@ -141,34 +143,31 @@ def from_anomalib(task: Task, name: str) -> bytes:
     given = Prepared.of(task, square=True)  # GANomaly takes no other frames
     assert task.python is not None  # as cells of it are only made where it is there
     found = run_worker(task.python, name, given.learned_from, given.held_out, task.seed, task.budget)
-    golden = Golden(given.held_out[: export.GOLDEN_GOOD], found.scores[: export.GOLDEN_GOOD])
-    return pack(task, given, name, Trained(found.graph, golden, found.scores, found.iterations, found.seconds))
+    golden = Golden(given.held_out[:GOLDEN_GOOD_FRAMES], found.scores[:GOLDEN_GOOD_FRAMES])
+    exported = ExportedDetector(found.graph, golden, found.scores)
+    return model_file(task, given, name, Trained(exported, found.iterations, found.seconds))
 
 
-def export_detector(given: Prepared, detector: DenseDetector, iterations: int, seconds: float) -> Trained:
-    """Put a detector's readings on the scale of held-out parts, and make a graph of it."""
+def scaled(given: Prepared, detector: DenseDetector, iterations: int, seconds: float) -> Trained:
+    """Put a detector's errors on the scale of held-out parts, and export it."""
     detector.eval().standardise(given.images[given.parts.validation])
-    graph = export.to_onnx(detector, given.images.shape[1:])
-    golden = export.choose_golden(detector, given.held_out)
-    return Trained(graph, golden, export.torch_scores(detector, given.held_out), iterations, seconds)
+    return Trained(export_detector(detector, given.held_out), iterations, seconds)
 
 
-def pack(task: Task, given: Prepared, name: str, trained: Trained) -> bytes:
+def model_file(task: Task, given: Prepared, name: str, trained: Trained) -> bytes:
     """The model file of a graph, calibrated as Andon's own are."""
-    fitted = Fitted(nn.Identity(), iterations=trained.iterations, seconds=trained.seconds, ended="budget")
-    options = TrainingOptions(seed=task.seed)
+    network = TrainedNetwork(nn.Identity(), iterations=trained.iterations, seconds=trained.seconds, ended="budget")
+    fingerprint = ImageCache(kept_bytes=0).fingerprint(task.dataset.train)
     card, _ = write_card(
-        trained.graph,
-        trained.golden,
+        trained.exported,
         given.held_out,
-        trained.reference,
         name=name,
         spec=given.spec,
         architecture={"name": name},
-        training=training_record(task.dataset.train, fitted, (given.parts,), options),
+        training=training_record(network, (given.parts,), fingerprint, TrainingOptions(seed=task.seed)),
         false_alarm_rate=FALSE_ALARM_RATE,
     )
-    return export.pack(trained.graph, card, trained.golden)
+    return pack(trained.exported.graph, card, trained.exported.golden)
 
 
 METHODS: dict[str, Method] = {

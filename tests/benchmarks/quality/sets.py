@@ -4,8 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from andon_trainer.data.dataset import GOOD, Dataset, Sample, choose_input, load_images, open_dataset
-from andon_trainer.data.near_duplicates import twins_between
+from andon_trainer.data.dataset import GOOD, Dataset, Sample, open_dataset
+from andon_trainer.data.images import load_images
+from andon_trainer.data.input import choose_input
+from andon_trainer.data.near_duplicates import near_duplicates_between
 from andon_trainer.sample.render import write_sample
 
 SAMPLE = "sample"  # the word that stands for the rendered part
@@ -43,4 +45,4 @@ def draw(dataset: Dataset, seed: int, images: int | None, mixed: float) -> Datas
 def photographs_of(chosen: list[Sample], samples: list[Sample]) -> tuple[Sample, ...]:
     """Those of the samples that may show the same parts as the chosen ones, and these."""
     spec = choose_input(samples, side=64, any_size=True)
-    return twins_between(load_images(chosen, spec), samples, load_images(samples, spec), ALIKE)
+    return near_duplicates_between(load_images(chosen, spec), samples, load_images(samples, spec), ALIKE)

@@ -11,7 +11,9 @@ import cv2
 import numpy as np
 import pytest
 from andon_monitor.errors import UsageError
-from andon_trainer.data.dataset import choose_input, load_image, open_dataset
+from andon_trainer.data.dataset import open_dataset
+from andon_trainer.data.images import load_image
+from andon_trainer.data.input import choose_input
 
 from tests.benchmarks.quality.cells import Bench, Cell
 from tests.benchmarks.quality.disturbances import DISTURBANCES, disturb

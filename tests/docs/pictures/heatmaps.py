@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 from andon_monitor.model.file import Model
 from andon_monitor.model.heatmap import heatmap
-from andon_trainer.data.dataset import load_image, open_dataset
+from andon_trainer.data.dataset import open_dataset
+from andon_trainer.data.images import load_image
 
 KINDS = ("dent", "chip", "missing_hole", "blocked_hole", "stain", "wrong_finish", "good")
 GAP = 8  # pixels of white between pictures

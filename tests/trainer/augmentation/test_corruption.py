@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from andon_trainer.augmentation.corruption import KINDS, LEAST_CHANGE, corrupt, graininess, training_frame
+from andon_trainer.augmentation.corruption import KINDS, MIN_CHANGE, corrupt, relative_roughness, training_frame
 from andon_trainer.augmentation.variation import Variation
 
 from tests.fixtures.images import good_frame
@@ -26,7 +26,7 @@ def test_each_kind_changes_the_frame_inside_its_region_and_nowhere_else(kind, sh
         assert region.min() >= 0
         assert region.max() <= 1 + 1e-6  # a blurred one, to rounding
         difference = np.abs(changed - frame).max(axis=2)
-        changed_once |= bool(difference.max() > LEAST_CHANGE)
+        changed_once |= bool(difference.max() > MIN_CHANGE)
         if kind.__name__ not in ("scratch", "bump"):  # a burr and a pulled texture reach a pixel or two beyond
             assert difference[region == 0].max(initial=0) < 1e-6
     assert changed_once
@@ -44,18 +44,18 @@ def test_mask_marks_what_visibly_changed(shape: tuple[int, int, int]) -> None:
         assert corrupted.max() <= 1
         if mask.max() > 0:
             marked += 1
-            assert difference[mask > 0].max() >= LEAST_CHANGE * graininess(frame)
+            assert difference[mask > 0].max() >= MIN_CHANGE * relative_roughness(frame)
         else:
             assert difference.max() == 0, "what changes the frame must be in the mask"
     assert marked > 150
 
 
 def test_on_a_smooth_part_fainter_defects_are_shown_than_on_a_rough_one() -> None:
-    """What is barely visible depends on the grain around it."""
+    """What is barely visible depends on the roughness around it."""
     rng = np.random.default_rng(0)
     smooth = np.full((96, 96, 1), 0.5, np.float32) + rng.normal(0, 0.004, (96, 96, 1)).astype(np.float32)
     rough = np.full((96, 96, 1), 0.5, np.float32) + rng.normal(0, 0.05, (96, 96, 1)).astype(np.float32)
-    assert graininess(smooth) < 0.5 < 1.5 < graininess(rough)
+    assert relative_roughness(smooth) < 0.5 < 1.5 < relative_roughness(rough)
 
     def faintest(frame: np.ndarray) -> float:
         changes = [
@@ -65,7 +65,7 @@ def test_on_a_smooth_part_fainter_defects_are_shown_than_on_a_rough_one() -> Non
         ]
         return float(np.quantile(changes, 0.05))
 
-    assert faintest(smooth) < LEAST_CHANGE < faintest(rough)
+    assert faintest(smooth) < MIN_CHANGE < faintest(rough)
 
 
 def test_training_frames_depend_on_the_generator_alone() -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from andon_monitor.errors import UsageError
-from andon_trainer.data.dataset import choose_input, load_images, open_dataset
+from andon_trainer.data.dataset import open_dataset
+from andon_trainer.data.images import load_images
+from andon_trainer.data.input import choose_input
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 9, 7), dtype=np.uint8)
 LABELS = np.arange(12) % 3
@@ -74,14 +76,14 @@ def test_a_network_of_another_size_says_what_would_fit(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.npy", lambda p: np.save(p, IMAGES.astype(np.int64)), "int64 from 0 to 255, right are uint8"),
-        ("a.npy", lambda p: np.save(p, IMAGES[0]), r"shape \(9, 7\), right is"),
-        ("a.npz", lambda p: np.savez(p, images=IMAGES, labels=LABELS[:5]), r"labels \(5,\), right is \(12,\)"),
-        ("a.npz", lambda p: np.savez(p, a=IMAGES, b=IMAGES), "which array"),
-        ("a.npz", lambda p: p.write_bytes(b"PK nonsense"), "not a sound array file"),
-        ("a.npy", lambda p: np.save(p, np.array([{}], object), allow_pickle=True), "not a sound array file"),
-        ("t-images-idx3-ubyte", lambda p: p.write_bytes(idx(IMAGES)[:-1]), "its head says 12 x 9 x 7"),
-        ("t-images-idx3-ubyte.gz", lambda p: p.write_bytes(gzip.compress(idx(IMAGES))[:-9]), "not a sound array file"),
+        ("a.npy", lambda p: np.save(p, IMAGES.astype(np.int64)), "int64 from 0 to 255, expected uint8"),
+        ("a.npy", lambda p: np.save(p, IMAGES[0]), r"shape \(9, 7\), expected"),
+        ("a.npz", lambda p: np.savez(p, images=IMAGES, labels=LABELS[:5]), r"labels \(5,\), expected \(12,\)"),
+        ("a.npz", lambda p: np.savez(p, a=IMAGES, b=IMAGES), "several arrays"),
+        ("a.npz", lambda p: p.write_bytes(b"PK nonsense"), "damaged array file"),
+        ("a.npy", lambda p: np.save(p, np.array([{}], object), allow_pickle=True), "damaged array file"),
+        ("t-images-idx3-ubyte", lambda p: p.write_bytes(idx(IMAGES)[:-1]), "its header says 12 x 9 x 7"),
+        ("t-images-idx3-ubyte.gz", lambda p: p.write_bytes(gzip.compress(idx(IMAGES))[:-9]), "damaged array file"),
     ],
 )
 def test_what_is_no_array_of_images_is_refused(tmp_path: Path, name: str, content, message: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from andon_trainer.data.audit import FAR_OUT, audit, far_out, robust_deviations, twin_groups
+from andon_trainer.data.audit import FAR_OUT_DEVIATIONS, audit, far_out, robust_deviations, samples_by_group
 from andon_trainer.data.dataset import Sample
 from andon_trainer.data.splits import Split
 from andon_trainer.network.registration import fit_registration
@@ -42,27 +42,33 @@ def test_robust_deviations_are_those_of_a_normal_distribution_and_no_outlier_mov
     np.testing.assert_allclose(robust_deviations([5, 7, 1], usual), [0, 1, -2], atol=0.05)
 
 
-def test_groups_of_twins_come_largest_first() -> None:
-    found = twin_groups(samples(6), np.array([4, 0, 1, 0, 1, 1]))
+def test_groups_of_near_duplicates_come_largest_first() -> None:
+    found = samples_by_group(samples(6), np.array([4, 0, 1, 0, 1, 1]))
     assert [[sample.path.stem for sample in group] for group in found] == [["002", "004", "005"], ["001", "003"]]
 
 
-def test_what_is_odd_is_named_with_what_it_was_used_for() -> None:
+def test_outliers_are_named_with_what_it_was_used_for() -> None:
     images = (textures(50, RNG) * 0.3 + 90).astype(np.uint8)
     images[4] = 255 - images[4] // 8  # overexposed
     images[9] = cv2.GaussianBlur(images[9], (0, 0), 6)[..., None]
     images[20] = images[21]
     scores = RNG.normal(1, 0.1, 50).astype(np.float32)
-    scores[45], scores[2] = 1 + 0.1 * 2 * FAR_OUT, 1 + 0.1 * FAR_OUT  # a defect held out, one learned from
+    scores[45], scores[2] = (
+        1 + 0.1 * 2 * FAR_OUT_DEVIATIONS,
+        1 + 0.1 * FAR_OUT_DEVIATIONS,
+    )  # a defect held out, one learned from
     held_out = np.arange(25, 50)
     groups = np.arange(50)
     groups[20] = groups[21]
     halves = Split(np.arange(25), held_out, held_out, groups)
     found = audit(samples(50), images, halves, scores, [], images[:0])
-    assert [(odd.sample.path.stem, odd.use) for odd in found.suspects] == [("045", "held out"), ("002", "learned from")]
-    assert [odd.sample.path.stem for odd in found.brightness.odd] == ["004"]
-    assert {odd.sample.path.stem for odd in found.sharpness.odd} == {"004", "009"}
-    assert (len(found.twins), found.copies, found.tested, found.tested_twins) == (1, 1, 0, ())
+    assert [(outlier.sample.path.stem, outlier.use) for outlier in found.suspects] == [
+        ("045", "held out"),
+        ("002", "learned from"),
+    ]
+    assert [outlier.sample.path.stem for outlier in found.brightness.outliers] == ["004"]
+    assert {outlier.sample.path.stem for outlier in found.sharpness.outliers} == {"004", "009"}
+    assert (len(found.near_duplicates), found.copies, found.tested, found.tested_near_duplicates) == (1, 1, 0, ())
     assert found.counts() == {"suspects": 2, "tested_twins": 0}
 
 
@@ -78,4 +84,4 @@ def test_a_part_that_lies_far_off_is_named_and_how_it_lies_is_told() -> None:
     middle = np.median(found.turn.values[:40])
     assert found.turn.values[40] - middle == pytest.approx(4, abs=0.8)
     assert 96 * found.shift.values[41] == pytest.approx(5, abs=0.8)
-    assert found.shift.odd[0].sample.path.stem == "041"
+    assert found.shift.outliers[0].sample.path.stem == "041"

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from andon_trainer.data.dataset import Sample, choose_input, load_images, open_dataset
-from andon_trainer.data.near_duplicates import find_twins, twins_between
+from andon_trainer.data.dataset import Sample, open_dataset
+from andon_trainer.data.images import load_images
+from andon_trainer.data.input import choose_input
+from andon_trainer.data.near_duplicates import group_near_duplicates, near_duplicates_between
 
 from tests.fixtures.images import textures
 
@@ -24,7 +26,7 @@ def bursts(parts: int, shots: int) -> np.ndarray:
 
 
 def test_exposures_of_one_part_are_twins() -> None:
-    groups = find_twins(bursts(parts=30, shots=3))
+    groups = group_near_duplicates(bursts(parts=30, shots=3))
     assert [len(set(groups[i : i + 3])) for i in range(0, 90, 3)] == [1] * 30
     assert len(set(groups)) == 30
 
@@ -32,12 +34,12 @@ def test_exposures_of_one_part_are_twins() -> None:
 def test_aligned_parts_are_not_all_twins_of_each_other(sample_folder: Path) -> None:
     found = open_dataset(sample_folder).train
     images = load_images(found, choose_input(found, side=96))
-    assert np.bincount(find_twins(images)).max() <= len(images) / 5
+    assert np.bincount(group_near_duplicates(images)).max() <= len(images) / 5
 
 
 def test_test_images_whose_twins_are_learned_from_are_found() -> None:
     images, tested = textures(40, RNG), textures(10, RNG)
     tested[3] = np.clip(images[7].astype(int) * 0.8 + RNG.normal(0, 2, images[7].shape), 0, 255).astype(np.uint8)
     tested[8] = images[30]
-    found = twins_between(images, [Sample(Path(f"{i:03d}.png"), "good") for i in range(10)], tested)
+    found = near_duplicates_between(images, [Sample(Path(f"{i:03d}.png"), "good") for i in range(10)], tested)
     assert [sample.path.name for sample in found] == ["003.png", "008.png"]

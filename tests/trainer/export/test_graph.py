@@ -12,12 +12,11 @@ from andon_trainer.errors import ExportError
 from andon_trainer.export.graph import (
     check_parity,
     choose_golden,
-    serialise,
-    set_metadata,
     to_onnx,
     torch_scores,
     weights_sha256,
 )
+from andon_trainer.export.metadata import serialise, set_metadata
 from andon_trainer.network.conv_dense import Autoencoder
 from andon_trainer.network.registration import fit_registration
 from andon_trainer.scoring.detector import Detector
@@ -97,13 +96,6 @@ def test_weights_have_one_name_whatever_the_metadata(graph: onnx.ModelProto) -> 
     assert weights_sha256(copy) == weights_sha256(graph)
     copy.graph.initializer[0].raw_data = bytes(len(copy.graph.initializer[0].raw_data))
     assert weights_sha256(copy) != weights_sha256(graph)
-
-
-def test_metadata_is_replaced_not_repeated(graph: onnx.ModelProto) -> None:
-    copy = onnx.load_from_string(graph.SerializeToString())
-    set_metadata(copy, "key", "first")
-    set_metadata(copy, "key", "second")
-    assert [entry.value for entry in copy.metadata_props if entry.key == "key"] == ["second"]
 
 
 def test_golden_frames_are_good_and_corrupted_ones_with_torchs_scores(detector: Detector) -> None:

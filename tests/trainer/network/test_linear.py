@@ -5,9 +5,11 @@ import pytest
 import torch
 from andon_trainer.architecture import Architecture
 from andon_trainer.augmentation.variation import Variation
-from andon_trainer.data.dataset import choose_input, load_images, open_dataset
+from andon_trainer.data.dataset import open_dataset
+from andon_trainer.data.images import load_images
+from andon_trainer.data.input import choose_input
 from andon_trainer.network import linear as module
-from andon_trainer.network.linear import LARGEST, LinearAutoencoder, fit_linear, principal_components
+from andon_trainer.network.linear import MAX_DEVIATIONS, LinearAutoencoder, fit_linear, principal_components
 from andon_trainer.network.tensors import normalise, to_unit
 from sklearn.decomposition import PCA
 
@@ -48,7 +50,7 @@ def test_a_defect_stands_out_of_the_difference_and_is_not_rebuilt(
     hottest = np.unravel_index(int(difference.abs()[0, 0].argmax()), (32, 32))
     assert 14 <= hottest[0] <= 18
     assert 14 <= hottest[1] <= 18
-    assert difference.abs().max() <= LARGEST
+    assert difference.abs().max() <= MAX_DEVIATIONS
 
 
 def test_reconstruction_is_within_the_span_of_the_components(fitted: LinearAutoencoder, images: np.ndarray) -> None:

@@ -17,15 +17,16 @@ from andon_monitor.model.heatmap import heatmap
 from andon_monitor.model.imaging import Pixels, load
 from andon_trainer.architecture import Architecture
 from andon_trainer.data.audit import Audit, audit
-from andon_trainer.data.dataset import load_images, open_dataset
-from andon_trainer.data.near_duplicates import find_twins
+from andon_trainer.data.dataset import open_dataset
+from andon_trainer.data.images import load_images
+from andon_trainer.data.near_duplicates import group_near_duplicates
 from andon_trainer.data.splits import split
 from andon_trainer.evaluation import Evaluation, Judged, evaluate, measure
 from andon_trainer.network.conv_dense import Autoencoder
 from andon_trainer.report.advice import explain_threshold, remarks, warnings
 from andon_trainer.report.page import write_report
 from andon_trainer.report.words import duration, percent
-from andon_trainer.training.schedule import Fitted, Look
+from andon_trainer.training.schedule import EvaluationStep, TrainedNetwork
 
 from tests.fixtures.components import skip_or_fail
 from tests.fixtures.small_model import FRAME, SPEC, build_model, draw, encode
@@ -101,10 +102,10 @@ def evaluation(model: Model, folder: Path) -> Evaluation:
 
 
 @pytest.fixture(scope="module")
-def fitted() -> Fitted:
-    looks = [Look(10 * i, 2.0 * i, 2 / i, 2.2 / i + 0.01 * i, 1 / i, 3e-3 / i) for i in range(1, 25)]
-    return Fitted(
-        Autoencoder(Architecture(64, 64, 1)), looks, (looks[20],), iterations=240, seconds=48.0, ended="early"
+def fitted() -> TrainedNetwork:
+    steps = [EvaluationStep(10 * i, 2.0 * i, 2 / i, 2.2 / i + 0.01 * i, 1 / i, 3e-3 / i) for i in range(1, 25)]
+    return TrainedNetwork(
+        Autoencoder(Architecture(64, 64, 1)), steps, (steps[20],), iterations=240, seconds=48.0, ended="early"
     )
 
 
@@ -124,7 +125,7 @@ def audited(model: Model, folder: Path, tmp_path_factory: pytest.TempPathFactory
     samples = open_dataset(root).train
     tested = [sample for sample in open_dataset(folder).test if sample.label == "good"]
     frames = load_images(samples, SPEC)
-    parts = split(find_twins(frames), seed=0)
+    parts = split(group_near_duplicates(frames), seed=0)
     poses = np.tile(np.float32([1, 0, 0, 0]), (len(frames), 1))
     poses[:, 1:] += np.random.default_rng(0).normal(0, 0.01, (len(frames), 3)).astype(np.float32)
     poses[4, 2] = 0.2  # far from the others
@@ -134,7 +135,7 @@ def audited(model: Model, folder: Path, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture(scope="module")
 def report(
     model: Model,
-    fitted: Fitted,
+    fitted: TrainedNetwork,
     evaluation: Evaluation,
     audited: Audit,
     good_frames: Pixels,
@@ -233,7 +234,7 @@ def test_it_shows_the_training_images(report: Path) -> None:
 def test_the_same_model_gives_the_same_report(
     report: Path,
     model: Model,
-    fitted: Fitted,
+    fitted: TrainedNetwork,
     evaluation: Evaluation,
     audited: Audit,
     good_frames: Pixels,

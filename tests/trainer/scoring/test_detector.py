@@ -8,13 +8,12 @@ from andon_trainer.architecture import Architecture
 from andon_trainer.network.conv_dense import Autoencoder
 from andon_trainer.network.linear import fit_linear
 from andon_trainer.network.registration import fit_registration, warp
-from andon_trainer.network.tensors import evenly
-from andon_trainer.scoring.detector import DEVIATION, Detector, Member, build_member, see
+from andon_trainer.network.tensors import evenly, top_mean
+from andon_trainer.scoring.detector import SCORE_PER_DEVIATION, Detector, Member, prepare_frames
 from andon_trainer.scoring.patch_memory import PatchMemory
-from andon_trainer.scoring.texture import Grain
-from andon_trainer.training.loss import top_mean
+from andon_trainer.scoring.texture import TextureFeatures
 
-from tests.fixtures.detectors import detector_of
+from tests.fixtures.detectors import detector_of, member_of
 
 RNG = np.random.default_rng(0)
 
@@ -29,7 +28,7 @@ def frames(count: int) -> np.ndarray:
     return RNG.integers(0, 256, (count, 64, 64, 1), dtype=np.uint8)
 
 
-def test_of_very_many_frames_some_are_looked_at_from_first_to_last() -> None:
+def test_of_very_many_frames_some_are_used_from_first_to_last() -> None:
     numbered = np.arange(1000)[:, None, None, None]
     assert evenly(numbered, 5).ravel().tolist() == [0, 250, 500, 749, 999]
     assert np.array_equal(evenly(numbered, 2000), numbered)
@@ -41,26 +40,26 @@ def test_held_out_frames_score_one_on_average_with_the_promised_spread(network: 
     with torch.no_grad():
         scores = detector(torch.from_numpy(held_out))[0].numpy()
     assert scores.mean() == pytest.approx(1, abs=1e-4)
-    assert scores.std(ddof=1) == pytest.approx(DEVIATION, rel=1e-3)
+    assert scores.std(ddof=1) == pytest.approx(SCORE_PER_DEVIATION, rel=1e-3)
 
 
 @pytest.mark.parametrize(
-    ("images", "texture", "features", "grain"),
+    ("images", "texture", "features", "texture_features"),
     [(99, False, False, False), (99, True, False, True), (100, False, True, True), (100, True, True, True)],
 )
-def test_memories_are_used_from_a_hundred_images_on_and_of_a_texture_s_grain_always(
-    network: Autoencoder, images: int, texture: bool, features: bool, grain: bool
+def test_memories_are_used_from_a_hundred_images_on_and_of_texture_features_of_textures_always(
+    network: Autoencoder, images: int, texture: bool, features: bool, texture_features: bool
 ) -> None:
-    member = build_member(network, frames(images), frames(8), texture, seed=0)
+    member = member_of(network, frames(images), frames(8), texture)
     assert (member.memory is not None) == features
-    assert (member.grain_memory is not None) == grain
-    assert len(member.scales) == 1 + features + grain
+    assert (member.grain_memory is not None) == texture_features
+    assert len(member.scales) == 1 + features + texture_features
 
 
 def test_on_aligned_parts_each_place_s_difference_counts_instead_of_features() -> None:
     torch.manual_seed(0)
     aligned = Autoencoder(Architecture(64, 64, 1, components=4)).eval()
-    member = build_member(aligned, frames(100), frames(8), texture=True, seed=0)
+    member = member_of(aligned, frames(100), frames(8), texture=True)
     assert member.memory is None
     assert len(member.scales) == 3
 
@@ -95,49 +94,50 @@ def test_the_map_of_several_networks_is_the_mean_of_theirs(network: Autoencoder)
     assert torch.equal(latent, alone[0][3])
 
 
-def test_readings_count_alike_whatever_their_units(network: Autoencoder) -> None:
+def test_maps_count_alike_whatever_their_units(network: Autoencoder) -> None:
     held_out, unseen = frames(12), torch.from_numpy(frames(5))
-    member = build_member(network, frames(110), held_out, texture=True, seed=0)
+    member = member_of(network, frames(110), held_out, texture=True)
     detector = Detector([member])
     assert len(member.scales) > 1
-    readings = member.readings
+    maps = member.anomaly_maps
     with torch.no_grad():
         before = detector(unseen)[0]
-        member.readings = lambda seen, output: [
-            reading._replace(cells=7 + 1000 * reading.cells) if i else reading
-            for i, reading in enumerate(readings(seen, output))
+        member.anomaly_maps = lambda prepared, output: [
+            each._replace(cells=7 + 1000 * each.cells) if i else each for i, each in enumerate(maps(prepared, output))
         ]
-        member.standardise([see(torch.from_numpy(held_out))])
+        member.standardise([prepare_frames(torch.from_numpy(held_out))])
         after = detector(unseen)[0]
     assert torch.allclose(before, after, atol=1e-3)
 
 
-def test_the_network_s_readings_have_one_vote_and_grain_of_aligned_parts_half_of_one(network: Autoencoder) -> None:
+def test_the_maps_of_the_network_have_one_vote_and_texture_features_of_aligned_parts_half_of_one(
+    network: Autoencoder,
+) -> None:
     def votes(network: Autoencoder, images: int, texture: bool) -> list[float]:
-        member = build_member(network, frames(images), frames(8), texture, seed=0)
-        seen = see(torch.from_numpy(frames(2)))
+        member = member_of(network, frames(images), frames(8), texture)
+        prepared = prepare_frames(torch.from_numpy(frames(2)))
         with torch.no_grad():
-            return [reading.weight for reading in member.readings(seen, network(seen.x))]
+            return [each.weight for each in member.anomaly_maps(prepared, network(prepared.x))]
 
     torch.manual_seed(0)
     aligned = Autoencoder(Architecture(64, 64, 1, components=4)).eval()
-    assert votes(network, 100, texture=True) == [0.5, 0.5, 1], "head and features, grain"
-    assert votes(network, 40, texture=True) == [1, 1], "head, grain"
-    assert votes(aligned, 100, texture=False) == [1, 1, 0.5], "head, difference, grain"
+    assert votes(network, 100, texture=True) == [0.5, 0.5, 1], "head and features, texture"
+    assert votes(network, 40, texture=True) == [1, 1], "head, texture"
+    assert votes(aligned, 100, texture=False) == [1, 1, 0.5], "head, difference, texture"
 
 
-def test_scale_survives_readings_that_do_not_vary() -> None:
-    grain = Grain(texture=True)
-    grain_memory = PatchMemory.fit(grain(torch.randn(4, 1, 64, 64)), seed=0)
-    member = Member(Autoencoder(Architecture(64, 64, 1, components=0)).eval(), None, grain, grain_memory)
+def test_scale_survives_maps_that_do_not_vary() -> None:
+    features = TextureFeatures(texture=True)
+    memory = PatchMemory.fit(features(torch.randn(4, 1, 64, 64)), seed=0)
+    member = Member(Autoencoder(Architecture(64, 64, 1, components=0)).eval(), None, features, memory)
     same = torch.from_numpy(np.repeat(frames(1), 6, axis=0))
-    member.standardise([see(same)])
+    member.standardise([prepare_frames(same)])
     with torch.no_grad():
         assert torch.isfinite(Detector([member])(same)[0]).all()
 
 
 def test_a_part_that_lies_elsewhere_is_judged_as_if_it_did_not() -> None:
-    """The score hardly changes, and map and reconstruction are those of the frame as it came."""
+    """The score hardly changes, and map and reconstruction are those of the frame that the camera took."""
     rng = np.random.default_rng(0)
     large = cv2.GaussianBlur(rng.uniform(0, 255, (96, 96)), (0, 0), 4)
     large = ((large - large.min()) / np.ptp(large) * 200 + 20).astype(np.float32)

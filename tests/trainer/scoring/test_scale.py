@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from andon_trainer.scoring.scale import LEAST, SCALES, Expectation, Scale, Surface, roughness
+from andon_trainer.scoring.scale import MIN_EXPECTED_SHARE, SCALES, Expectation, Scale, Surface, roughness
 
 GENERATOR = torch.Generator().manual_seed(0)
 
@@ -57,7 +57,9 @@ def test_no_part_is_so_smooth_that_nothing_is_expected_of_it() -> None:
     rough = noise(100, SCALES)
     expectation = Expectation.of(torch.zeros(100), 10 + 4 * rough[:, 0], rough)
     smooth = torch.tensor([[-20.0, 0, 0, 0]])
-    assert expectation.relative(torch.ones(1, 1, 1, 1), smooth).item() == pytest.approx(1 / (LEAST * expectation.mean))
+    assert expectation.relative(torch.ones(1, 1, 1, 1), smooth).item() == pytest.approx(
+        1 / (MIN_EXPECTED_SHARE * expectation.mean)
+    )
 
 
 def test_what_is_rougher_than_all_good_parts_gains_nothing_by_it() -> None:

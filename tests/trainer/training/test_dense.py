@@ -9,9 +9,10 @@ from andon_monitor.errors import UsageError
 from andon_monitor.model.autoencoder import Autoencoder
 from andon_trainer.architecture import DenseArchitecture, parse_layers
 from andon_trainer.data.splits import Split
+from andon_trainer.network.dense import DenseAutoencoder
 from andon_trainer.network.tensors import to_unit
 from andon_trainer.options import TrainingOptions
-from andon_trainer.training.dense import DenseAutoencoder, fit_dense
+from andon_trainer.training.dense import train_dense_network
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 
@@ -27,7 +28,9 @@ def fitted(
 ) -> DenseAutoencoder:
     arch = DenseArchitecture(8, 8, 1, parse_layers(layers), **changes)
     options = TrainingOptions(iterations=iterations, batch=256, learning_rate=2e-3, seed=seed)
-    return fit_dense(DIGITS, PARTS, arch, options)[0]
+    network = train_dense_network(DIGITS, PARTS, arch, options).network
+    assert isinstance(network, DenseAutoencoder)
+    return network
 
 
 @torch.no_grad()

@@ -5,19 +5,13 @@ from threading import Event
 
 import numpy as np
 import pytest
-import torch
 from andon_trainer.architecture import Architecture
 from andon_trainer.data.dataset import open_dataset
-from andon_trainer.data.splits import common_to, splits
 from andon_trainer.errors import FittingError
-from andon_trainer.export import graph as export
 from andon_trainer.fitting import fit
-from andon_trainer.network.conv_dense import Autoencoder
 from andon_trainer.options import FitOptions, TrainingOptions
-from andon_trainer.scoring.detector import Detector, build_member
 from andon_trainer.training import ensemble as training
-from andon_trainer.training.ensemble import STEPS_EACH, Trained, networks_within_budget, scores_of_unseen
-from andon_trainer.training.schedule import Fitted
+from andon_trainer.training.ensemble import STEPS_PER_NETWORK, networks_within_budget
 
 TWO = FitOptions(false_alarm_rate=0.1, side=64, networks=2, iterations=32, batch=4, threads=1)
 
@@ -27,42 +21,16 @@ def test_of_two_networks_each_tells_the_threshold_what_images_score_that_it_did_
     record, calibration = built.model.card.training, built.model.card.calibration
     assert (record.networks, record.images, record.iterations) == (2, 32, 32)
     assert record.calibration_images == calibration.count == len(built.held_out) == pytest.approx(2 * 32 / 3, abs=2)
-    assert len(built.fitted.kept) == 2
-    assert built.fitted.looks[-1].iteration == 32
+    assert len(built.training.kept) == 2
+    assert built.training.evaluations[-1].iteration == 32
     together = built.model.score(built.held_out)
     assert not set(calibration.scores) & {float(score) for score in together}
     assert np.corrcoef(np.sort(together), np.sort(calibration.scores))[0, 1] > 0.8
     assert built.evaluation is not None
 
 
-def test_what_one_network_says_is_put_where_the_mean_of_all_would_be() -> None:
-    torch.manual_seed(0)
-    images = np.random.default_rng(0).integers(0, 256, (240, 64, 64, 1), dtype=np.uint8)
-    parts = splits(np.arange(240), seed=0, count=3)
-    networks = [Autoencoder(Architecture(64, 64, 1, components=0)).eval() for _ in parts]
-    members = [
-        build_member(network, images[part.train], images[part.calibration], texture=True, seed=0)
-        for network, part in zip(networks, parts, strict=True)
-    ]
-    detector, *alone = (Detector(some).eval() for some in (members, *([member] for member in members)))
-    fitted = Fitted(networks[0])
-    trained = Trained(detector, parts, tuple(alone), fitted, {})
-    found = scores_of_unseen(trained, export.to_onnx(detector, (64, 64, 1)), images)
-
-    common, apart = common_to(parts), [np.setdiff1d(part.calibration, common_to(parts)) for part in parts]
-    assert len(common) + sum(map(len, apart)) == 240
-    together = export.torch_scores(detector, images[common])
-    np.testing.assert_allclose(found[common], together, rtol=1e-4)
-    each = [export.torch_scores(one, images) for one in alone]
-    singles = np.concatenate([scores[common] for scores in each])
-    assert together.std() < 0.9 * singles.std()
-    for scores, own in zip(each, apart, strict=True):
-        expected = together.mean() + (scores[own] - singles.mean()) * together.std() / singles.std()
-        np.testing.assert_allclose(found[own], expected, rtol=1e-4)
-
-
 def test_no_network_is_trained_when_the_time_is_over(sample_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "RESERVED_FOR_ANOTHER", 10_000.0)
+    monkeypatch.setattr(training, "RESERVED_SECONDS", 10_000.0)
     with pytest.raises(FittingError, match="too short"):
         fit(sample_folder, TWO)
 
@@ -82,12 +50,12 @@ def test_an_interrupted_second_network_leaves_the_first(sample_folder: Path) -> 
 @pytest.mark.parametrize(
     ("iterations", "budget", "seconds", "networks"),
     [
-        (9 * STEPS_EACH, 600.0, 0.06, 3),
-        (9 * STEPS_EACH, 600.0, 0.25, 2),
-        (9 * STEPS_EACH, 600.0, 0.6, 1),
-        (9 * STEPS_EACH, 600.0, 60.0, 1),
-        (2 * STEPS_EACH, 600.0, 0.06, 2),
-        (2 * STEPS_EACH - 1, 600.0, 0.06, 1),
+        (9 * STEPS_PER_NETWORK, 600.0, 0.06, 3),
+        (9 * STEPS_PER_NETWORK, 600.0, 0.25, 2),
+        (9 * STEPS_PER_NETWORK, 600.0, 0.6, 1),
+        (9 * STEPS_PER_NETWORK, 600.0, 60.0, 1),
+        (2 * STEPS_PER_NETWORK, 600.0, 0.06, 2),
+        (2 * STEPS_PER_NETWORK - 1, 600.0, 0.06, 1),
     ],
 )
 def test_as_many_networks_are_trained_as_the_budget_is_enough_for(

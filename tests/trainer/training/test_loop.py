@@ -10,15 +10,16 @@ import pytest
 import torch
 from andon_trainer.architecture import LOSSES, Architecture, Loss
 from andon_trainer.augmentation.variation import Variation
-from andon_trainer.data.dataset import choose_input, load_images, open_dataset
+from andon_trainer.data.dataset import open_dataset
+from andon_trainer.data.images import load_images
+from andon_trainer.data.input import choose_input
 from andon_trainer.data.splits import Split
 from andon_trainer.errors import FittingError
 from andon_trainer.network.conv_dense import Autoencoder
 from andon_trainer.network.tensors import normalise, to_unit
 from andon_trainer.options import TrainingOptions
-from andon_trainer.training import loop as fitting
-from andon_trainer.training import schedule as course
-from andon_trainer.training.loop import batch_stream, fit, losses, prefetch
+from andon_trainer.training import loop, schedule
+from andon_trainer.training.loop import batch_stream, losses, prefetch, train_network
 
 ARCH = Architecture(64, 64, 1)
 SPLIT = Split(np.arange(0, 24), np.arange(24, 32), np.arange(24, 32), groups=np.arange(32))
@@ -31,11 +32,11 @@ def images(sample_folder) -> np.ndarray:
 
 
 def test_training_lowers_the_loss_on_images_it_never_sees(images: np.ndarray) -> None:
-    fitted = fit(images, SPLIT, ARCH, TrainingOptions(iterations=60, batch=8))
-    assert fitted.ended in ("iterations", "early")
-    losses = [look.validation_loss for look in fitted.looks]
+    trained = train_network(images, SPLIT, ARCH, TrainingOptions(iterations=60, batch=8))
+    assert trained.ended in ("iterations", "early")
+    losses = [step.validation_loss for step in trained.evaluations]
     assert min(losses) < 0.75 * losses[0]
-    assert not fitted.network.training
+    assert not trained.network.training
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -56,8 +57,8 @@ def test_each_loss_of_rebuilding_teaches_a_network_to_rebuild(images: np.ndarray
 
 def test_one_seed_gives_one_network_and_another_seed_another(images: np.ndarray) -> None:
     def weights(seed: int) -> torch.Tensor:
-        fitted = fit(images, SPLIT, ARCH, TrainingOptions(iterations=6, batch=4, seed=seed))
-        return torch.cat([parameter.flatten() for parameter in fitted.network.parameters()])
+        trained = train_network(images, SPLIT, ARCH, TrainingOptions(iterations=6, batch=4, seed=seed))
+        return torch.cat([parameter.flatten() for parameter in trained.network.parameters()])
 
     first = weights(1)
     assert torch.equal(weights(1), first)
@@ -65,41 +66,43 @@ def test_one_seed_gives_one_network_and_another_seed_another(images: np.ndarray)
 
 
 def test_the_budget_ends_the_training(images: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "PATIENCE", course.EVALUATIONS + 1)  # so few steps may well bring no progress
-    fitted = fit(images, SPLIT, ARCH, TrainingOptions(iterations=10**9, batch=4, budget=10))
-    assert fitted.ended == "budget"
-    assert 0 < fitted.iterations < 10**5
-    rates = [look.learning_rate for look in fitted.looks]
+    monkeypatch.setattr(loop, "PATIENCE", schedule.EVALUATIONS + 1)  # so few steps may well bring no progress
+    trained = train_network(images, SPLIT, ARCH, TrainingOptions(iterations=10**9, batch=4, budget=10))
+    assert trained.ended == "budget"
+    assert 0 < trained.iterations < 10**5
+    rates = [step.learning_rate for step in trained.evaluations]
     assert rates[-1] < max(rates)
 
 
 def test_the_last_look_that_went_well_is_kept(images: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whole loss and that of rebuilding at each look: either may be within 2 % of its lowest."""
     losses = iter([(2.0, 0.5), (1.0, 0.6), (1.1, 0.51), (1.015, 0.6), (1.5, 0.505), (1.6, 0.52), (1.5, 0.6)])
-    monkeypatch.setattr(course, "EVALUATIONS", 7)
-    monkeypatch.setattr(fitting, "evaluate", lambda network, batches: next(losses))
-    fitted = fit(images, SPLIT, ARCH, TrainingOptions(iterations=14, batch=4))
-    (kept,) = fitted.kept
+    monkeypatch.setattr(schedule, "EVALUATIONS", 7)
+    monkeypatch.setattr(loop, "evaluate", lambda network, batches: next(losses))
+    trained = train_network(images, SPLIT, ARCH, TrainingOptions(iterations=14, batch=4))
+    (kept,) = trained.kept
     assert (kept.validation_loss, kept.reconstruction_loss) == (1.5, 0.505)
-    assert [look.iteration for look in fitted.looks if look is kept] == [kept.iteration]
+    assert [step.iteration for step in trained.evaluations if step is kept] == [kept.iteration]
 
 
 def test_an_interruption_keeps_the_best_model_so_far(images: np.ndarray) -> None:
     interrupted = Event()
 
-    def stop_after_a_look(what: str, share: float) -> None:
+    def stop_after_an_evaluation(what: str, share: float) -> None:
         if what.startswith("loss"):
             interrupted.set()
 
-    fitted = fit(images, SPLIT, ARCH, TrainingOptions(iterations=200, batch=4), stop_after_a_look, interrupted)
-    assert fitted.ended == "interrupted"
-    assert fitted.looks
-    assert fitted.iterations < 100
+    trained = train_network(
+        images, SPLIT, ARCH, TrainingOptions(iterations=200, batch=4), stop_after_an_evaluation, interrupted
+    )
+    assert trained.ended == "interrupted"
+    assert trained.evaluations
+    assert trained.iterations < 100
 
 
 def test_a_loss_that_explodes_is_reported(images: np.ndarray) -> None:
     with pytest.raises(FittingError, match="lower --learning-rate"):
-        fit(images, SPLIT, ARCH, TrainingOptions(iterations=100, batch=4, learning_rate=1e30))
+        train_network(images, SPLIT, ARCH, TrainingOptions(iterations=100, batch=4, learning_rate=1e30))
 
 
 def test_each_pass_shows_every_image_once() -> None:
@@ -125,5 +128,5 @@ def test_prefetch_keeps_the_order_and_passes_errors_on() -> None:
 def test_says_whether_good_parts_are_a_texture(images: np.ndarray) -> None:
     noise = np.random.default_rng(0).integers(0, 256, images.shape, dtype=np.uint8)
     options = TrainingOptions(iterations=1, batch=4)
-    assert fit(noise, SPLIT, ARCH, options).texture
-    assert not fit(images, SPLIT, ARCH, options).texture
+    assert train_network(noise, SPLIT, ARCH, options).texture
+    assert not train_network(images, SPLIT, ARCH, options).texture

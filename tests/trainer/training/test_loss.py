@@ -4,7 +4,8 @@ import pytest
 import torch
 from andon_trainer.architecture import LOSSES, Loss
 from andon_trainer.network.conv_dense import Output
-from andon_trainer.training.loss import dice, focal, loss, rebuilding_loss, structural_similarity, top_mean
+from andon_trainer.network.tensors import top_mean
+from andon_trainer.training.loss import dice, focal, loss, reconstruction_loss, structural_similarity
 
 
 def output(logits: torch.Tensor, reconstruction: torch.Tensor) -> Output:
@@ -37,11 +38,11 @@ def test_each_mistake_has_its_part() -> None:
 def test_every_loss_of_rebuilding_is_least_and_nothing_where_all_is_right(kind: Loss) -> None:
     target = torch.randn(2, 1, 32, 32)
     guess = target.clone().requires_grad_()
-    right = rebuilding_loss(guess, target, kind)
+    right = reconstruction_loss(guess, target, kind)
     assert right.item() == pytest.approx(0, abs=1e-6)
     (slope,) = torch.autograd.grad(right, guess)
     assert slope.abs().max() < 1e-6
-    errors = [rebuilding_loss(target + step, target, kind).item() for step in (-1.0, -0.1, 0.1, 1.0)]
+    errors = [reconstruction_loss(target + step, target, kind).item() for step in (-1.0, -0.1, 0.1, 1.0)]
     assert errors[0] > errors[1] > 0
     assert errors[3] > errors[2] > 0
 

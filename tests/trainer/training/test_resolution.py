@@ -6,17 +6,25 @@ import cv2
 import numpy as np
 import pytest
 from andon_monitor.model.card import InputSpec
-from andon_trainer.data import dataset
 from andon_trainer.data.dataset import open_dataset
+from andon_trainer.data.images import ImageCache
+from andon_trainer.data.input import choose_input
 from andon_trainer.progress import quiet
-from andon_trainer.training.resolution import ENOUGH_STEPS, PART_SIDES, TEXTURE_POOLING, TEXTURE_SIDE, load_at_best_size
+from andon_trainer.training.resolution import (
+    MIN_STEPS_AT_LARGEST,
+    PART_SIDES,
+    TEXTURE_POOLING,
+    TEXTURE_SIDE,
+    load_at_best_size,
+)
 
 
 def chosen_for(folder: Path, steps: float = 0) -> tuple[InputSpec, int, tuple[int, ...]]:
-    samples = open_dataset(folder).train
+    samples, files = open_dataset(folder).train, ImageCache()
     spec, pooling, images, groups = load_at_best_size(
         samples,
-        lambda side: dataset.choose_input(samples, side),
+        files,
+        lambda side: choose_input(samples, side, files=files),
         lambda spec: steps,
         0,
         quiet,
@@ -26,7 +34,7 @@ def chosen_for(folder: Path, steps: float = 0) -> tuple[InputSpec, int, tuple[in
 
 
 @pytest.mark.parametrize(("pixels", "pooling"), [(300, TEXTURE_POOLING), (150, 1)])
-def test_textures_are_looked_at_small_and_their_grain_as_large_as_they_are(
+def test_textures_are_learned_small_and_their_features_computed_as_large_as_they_are(
     tmp_path: Path, pixels: int, pooling: int
 ) -> None:
     rng = np.random.default_rng(0)
@@ -38,8 +46,10 @@ def test_textures_are_looked_at_small_and_their_grain_as_large_as_they_are(
     assert shape == (24, spec.height, spec.width, 1)
 
 
-@pytest.mark.parametrize(("steps", "side"), [(ENOUGH_STEPS, max(PART_SIDES)), (ENOUGH_STEPS - 1, min(PART_SIDES))])
-def test_parts_with_a_left_and_a_right_are_looked_at_as_large_as_time_allows(
+@pytest.mark.parametrize(
+    ("steps", "side"), [(MIN_STEPS_AT_LARGEST, max(PART_SIDES)), (MIN_STEPS_AT_LARGEST - 1, min(PART_SIDES))]
+)
+def test_parts_with_a_left_and_a_right_are_learned_as_large_as_time_allows(
     sample_folder: Path, steps: float, side: int
 ) -> None:
     spec, pooling, shape = chosen_for(sample_folder, steps)

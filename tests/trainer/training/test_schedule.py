@@ -1,4 +1,4 @@
-"""The course of a training, of a network that learns nothing."""
+"""The schedule of a training, of a network that learns nothing."""
 
 from threading import Event
 
@@ -6,8 +6,15 @@ import pytest
 import torch
 from andon_trainer.errors import FittingError
 from andon_trainer.options import TrainingOptions
-from andon_trainer.training import schedule as course
-from andon_trainer.training.schedule import Course, Fitted, Look, Step, in_a_row, schedule
+from andon_trainer.training import schedule
+from andon_trainer.training.schedule import (
+    EvaluationStep,
+    Schedule,
+    Step,
+    TrainedNetwork,
+    join_trainings,
+    learning_rate_share,
+)
 from torch import nn
 
 
@@ -21,86 +28,88 @@ def network_of(value: float) -> nn.Module:
     return network
 
 
-def look(course: Course, step: Step, loss: float = 1.0) -> Look:
-    return course.add_look(step, loss, loss, loss)
+def evaluate(taken: Schedule, step: Step, loss: float = 1.0) -> EvaluationStep:
+    return taken.add_evaluation(step, loss, loss, loss)
 
 
 def test_steps_are_counted_and_end_with_the_iterations() -> None:
-    taken = Course(TrainingOptions(iterations=10, learning_rate=2.0))
+    taken = Schedule(TrainingOptions(iterations=10, learning_rate=2.0))
     steps = list(taken)
     assert [step.iteration for step in steps] == list(range(1, 11))
     assert [step.done for step in steps] == pytest.approx([i / 10 for i in range(10)])
-    assert [step.learning_rate for step in steps] == pytest.approx([2 * schedule(step.done) for step in steps])
+    assert [step.learning_rate for step in steps] == pytest.approx(
+        [2 * learning_rate_share(step.done) for step in steps]
+    )
     assert taken.iterations == 10
 
 
-def test_looks_are_spread_over_the_training_and_the_last_step_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(course, "EVALUATIONS", 4)
-    taken = Course(TrainingOptions(iterations=12))
-    looked = [look(taken, step).iteration for step in taken if taken.look_is_due(step)]
-    assert looked == [4, 7, 10, 12]
+def test_evaluations_are_spread_over_the_training_and_the_last_step_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schedule, "EVALUATIONS", 4)
+    taken = Schedule(TrainingOptions(iterations=12))
+    evaluated = [evaluate(taken, step).iteration for step in taken if taken.evaluation_is_due(step)]
+    assert evaluated == [4, 7, 10, 12]
 
 
 def test_time_that_is_over_ends_a_training() -> None:
     network = network_of(1.0)
-    taken = Course(TrainingOptions(iterations=10**9, budget=0.2))
+    taken = Schedule(TrainingOptions(iterations=10**9, budget=0.2))
     for step in taken:
-        taken.keep(look(taken, step), network)
-    fitted = taken.finish(network)
-    assert fitted.ended == "budget"
-    assert fitted.iterations == len(fitted.looks)
-    assert 0.2 <= fitted.seconds < 20
-    rates = [step.learning_rate for step in fitted.looks]
+        taken.keep(evaluate(taken, step), network)
+    trained = taken.finish(network)
+    assert trained.ended == "budget"
+    assert trained.iterations == len(trained.evaluations)
+    assert 0.2 <= trained.seconds < 20
+    rates = [step.learning_rate for step in trained.evaluations]
     assert rates[-1] < max(rates)
 
 
 def test_the_network_gets_the_weights_that_were_kept_last() -> None:
     network = network_of(0.0)
-    taken = Course(TrainingOptions(iterations=5))
+    taken = Schedule(TrainingOptions(iterations=5))
     for step in taken:
         with torch.no_grad():
             next(network.parameters()).fill_(step.iteration)
-        seen = look(taken, step)
+        evaluation = evaluate(taken, step)
         if step.iteration in (2, 4):
-            taken.keep(seen, network)
-    fitted = taken.finish(network)
-    assert weight(fitted.network) == 4
-    assert [kept.iteration for kept in fitted.kept] == [4]
-    assert (fitted.ended, fitted.iterations, len(fitted.looks)) == ("iterations", 5, 5)
-    assert not fitted.network.training
+            taken.keep(evaluation, network)
+    trained = taken.finish(network)
+    assert weight(trained.network) == 4
+    assert [kept.iteration for kept in trained.kept] == [4]
+    assert (trained.ended, trained.iterations, len(trained.evaluations)) == ("iterations", 5, 5)
+    assert not trained.network.training
 
 
 def test_an_interruption_ends_a_training_before_the_next_step() -> None:
     network, interrupted = network_of(1.0), Event()
-    taken = Course(TrainingOptions(iterations=100), interrupted)
+    taken = Schedule(TrainingOptions(iterations=100), interrupted)
     for step in taken:
-        taken.keep(look(taken, step), network)
+        taken.keep(evaluate(taken, step), network)
         if step.iteration == 3:
             interrupted.set()
-    fitted = taken.finish(network)
-    assert (fitted.ended, fitted.iterations) == ("interrupted", 3)
+    trained = taken.finish(network)
+    assert (trained.ended, trained.iterations) == ("interrupted", 3)
 
 
 def test_a_training_may_end_early() -> None:
     network = network_of(1.0)
-    taken = Course(TrainingOptions(iterations=100))
+    taken = Schedule(TrainingOptions(iterations=100))
     for step in taken:
-        taken.keep(look(taken, step), network)
+        taken.keep(evaluate(taken, step), network)
         if step.iteration == 7:
             taken.end_early()
             break
-    fitted = taken.finish(network)
-    assert (fitted.ended, fitted.iterations) == ("early", 7)
+    trained = taken.finish(network)
+    assert (trained.ended, trained.iterations) == ("early", 7)
 
 
-def test_a_training_without_a_look_leaves_nothing_and_says_why() -> None:
+def test_a_training_without_an_evaluation_leaves_nothing_and_says_why() -> None:
     interrupted = Event()
     interrupted.set()
-    stopped = Course(TrainingOptions(iterations=100), interrupted)
+    stopped = Schedule(TrainingOptions(iterations=100), interrupted)
     assert not list(stopped)
     with pytest.raises(FittingError, match="interrupted before there was a model"):
         stopped.finish(network_of(1.0))
-    late = Course(TrainingOptions(iterations=100, budget=1e-9))
+    late = Schedule(TrainingOptions(iterations=100, budget=1e-9))
     assert not list(late)
     with pytest.raises(FittingError, match="too short for this machine; give a longer --budget"):
         late.finish(network_of(1.0))
@@ -108,14 +117,14 @@ def test_a_training_without_a_look_leaves_nothing_and_says_why() -> None:
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
 def test_a_loss_that_is_no_number_is_refused(loss: float) -> None:
-    taken = Course(TrainingOptions(iterations=3, learning_rate=0.5))
+    taken = Schedule(TrainingOptions(iterations=3, learning_rate=0.5))
     step = next(iter(taken))
     with pytest.raises(FittingError, match=r"after 1 iterations; give a lower --learning-rate than 0\.5"):
-        look(taken, step, loss)
+        evaluate(taken, step, loss)
 
 
 def test_schedule_rises_then_falls_to_nothing() -> None:
-    rates = [schedule(step / 100) for step in range(101)]
+    rates = [learning_rate_share(step / 100) for step in range(101)]
     peak = rates.index(max(rates))
     assert rates[:peak] == sorted(rates[:peak])
     assert rates[peak:] == sorted(rates[peak:], reverse=True)
@@ -124,14 +133,14 @@ def test_schedule_rises_then_falls_to_nothing() -> None:
 
 
 def test_trainings_in_a_row_are_counted_one_after_the_other() -> None:
-    def training(iterations: int, ended: str) -> Fitted:
-        look = Look(iterations, 2.0, 1.0, 0.5, 0.25, 1e-3)
-        return Fitted(network_of(1.0), [look], (look,), iterations, 3.0, ended)
+    def training(iterations: int, ended: str) -> TrainedNetwork:
+        step = EvaluationStep(iterations, 2.0, 1.0, 0.5, 0.25, 1e-3)
+        return TrainedNetwork(network_of(1.0), [step], (step,), iterations, 3.0, ended)
 
     first, second = training(10, "budget"), training(7, "iterations")
-    whole = in_a_row([first, second])
+    whole = join_trainings([first, second])
     assert whole.network is first.network
-    assert [(look.iteration, look.seconds) for look in whole.looks] == [(10, 2.0), (17, 5.0)]
-    assert whole.kept == tuple(whole.looks)
+    assert [(step.iteration, step.seconds) for step in whole.evaluations] == [(10, 2.0), (17, 5.0)]
+    assert whole.kept == tuple(whole.evaluations)
     assert (whole.iterations, whole.seconds, whole.ended) == (17, 6.0, "budget")
-    assert in_a_row([first]).looks == first.looks
+    assert join_trainings([first]).evaluations == first.evaluations

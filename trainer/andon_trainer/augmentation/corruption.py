@@ -1,6 +1,6 @@
-"""Good frames made defective on purpose, with the mask of what was changed: what the error head learns from.
+"""Corruption: good frames made defective on purpose, with the mask of what was changed, to train the error head.
 
-No real defect is ever needed. Nine kinds of corruption, each with a size and a contrast drawn log-uniformly down to
+No real defect is needed. Nine kinds of corruption, each with a size and a contrast drawn log-uniformly down to
 barely visible, cover what happens to parts: material added, missing or moved, surfaces scratched, stained or dulled.
 """
 
@@ -29,18 +29,18 @@ from andon_trainer.augmentation.variation import (
 Mask = NDArray[Any]  # float32 [H, W] in 0..1
 
 CORRUPTED_SHARE = 0.6  # of the training frames; the rest stay as they are
-MOST_CORRUPTIONS = 3  # to one frame
-# A change below this, in units of the grey scale, cannot be told from sensor noise: asking the head to see it teaches
-# it to cry wolf. It holds for the usual grain: on a smooth frame less is seen, on a rough one more is needed.
-LEAST_CHANGE = 0.02
-USUAL_GRAIN = 0.025  # the mean difference between neighbouring pixels
-GRAIN_RANGE = (0.25, 2.5)  # times as much, and no more, is a contrast scaled by
-REACH = 4  # deviations of a Gaussian blur, beyond which it moves nothing
+MAX_CORRUPTIONS = 3  # to one frame
+# A smaller change, in units of the grey scale, looks like sensor noise: trained on it, the head would learn false
+# alarms. This holds for frames of usual roughness: on smooth ones less is visible, on rough ones more is needed.
+MIN_CHANGE = 0.02
+USUAL_ROUGHNESS = 0.025  # mean difference between neighbouring pixels, in units of the grey scale
+ROUGHNESS_RANGE = (0.25, 2.5)  # multiples of the usual roughness by which contrasts are scaled
+BLUR_REACH = 4  # standard deviations of a Gaussian blur, beyond which it changes nothing
 
 
 @dataclass(frozen=True)
 class Corrupted:
-    """What the network sees, what it should reconstruct, where the two differ, and which image it was made from."""
+    """The network's input, the frame that it should reconstruct, where the two differ, and the index of the image."""
 
     frame: Image
     clean: Image
@@ -66,8 +66,8 @@ def corrupt(clean: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
     """
     frame = clean
     mask = np.zeros(clean.shape[:2], np.float32)
-    least_change = LEAST_CHANGE * graininess(clean)
-    count = 1 + int(rng.integers(MOST_CORRUPTIONS)) if rng.random() < 0.5 else 1
+    min_change = MIN_CHANGE * relative_roughness(clean)
+    count = 1 + int(rng.integers(MAX_CORRUPTIONS)) if rng.random() < 0.5 else 1
     for _ in range(count):
         kind = KINDS[rng.integers(len(KINDS))]
         candidate, region = kind(frame, other, rng)
@@ -76,13 +76,10 @@ def corrupt(clean: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
         change = largest_difference(changed, frame[box])
         # Judge the change by its strongest tenth inside the region: blur changes edges only.
         inside = change[region[box] > 0.3]
-        if (
-            inside.size < 3
-            or np.partition(inside, -max(1, inside.size // 10))[-max(1, inside.size // 10)] < least_change
-        ):
+        if inside.size < 3 or np.partition(inside, -max(1, inside.size // 10))[-max(1, inside.size // 10)] < min_change:
             continue
-        seen = cv2.dilate(change, np.ones((5, 5), np.uint8)) > least_change / 2
-        mask[box] = np.maximum(mask[box], np.where(seen, np.minimum(region[box], 1), 0))
+        visible = cv2.dilate(change, np.ones((5, 5), np.uint8)) > min_change / 2
+        mask[box] = np.maximum(mask[box], np.where(visible, np.minimum(region[box], 1), 0))
         frame = frame.copy()
         frame[box] = changed
     return frame, mask
@@ -98,7 +95,7 @@ def foreign_texture(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
     texture = np.roll(other, (int(rng.integers(height)), int(rng.integers(width))), axis=(0, 1))
     if rng.random() < 0.5:
         texture = texture[::-1, ::-1]
-    if rng.random() < 0.5:  # other grain: the same texture coarser, in other levels
+    if rng.random() < 0.5:  # the same texture, coarser or finer
         zoom = float(rng.uniform(0.3, 3))
         enough = texture[: math.ceil(height / zoom) + 1, : math.ceil(width / zoom) + 1]
         texture = with_channels(cv2.resize(enough, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR))
@@ -126,37 +123,37 @@ def cut_paste(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
 
 
 def erase(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
-    """A detail missing: a blob filled with what lies beside it, as if the hole or the print were not there."""
+    """A missing detail: a blob filled with its surroundings, as if the hole or the print were not there."""
     height, width = frame.shape[:2]
     region, radius = blob_region((height, width), rng, 0.03, 0.25, at=_detail(frame, rng))
     angle = rng.uniform(0, 2 * np.pi)
     shift = (2.2 * radius * np.array([np.cos(angle), np.sin(angle)])).astype(int)
-    beside = np.roll(frame, tuple(shift), axis=(0, 1))
-    return _blend(frame, beside, region), region
+    surroundings = np.roll(frame, tuple(shift), axis=(0, 1))
+    return _blend(frame, surroundings, region), region
 
 
 def stain(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
-    """An irregular patch darker, lighter or of another tint, its texture still visible."""
+    """An irregular patch darker, lighter or of another tint, with its texture still visible."""
     region = (
         noise_region(frame.shape[:2], rng) if rng.random() < 0.4 else blob_region(frame.shape[:2], rng, 0.02, 0.3)[0]
     )
-    strength = np.float32(log_uniform(0.05 * graininess(frame), 0.6, rng))
+    strength = np.float32(log_uniform(0.05 * relative_roughness(frame), 0.6, rng))
     target = _colour(frame, rng)
     return _blend(frame, np.broadcast_to(target, frame.shape), region * strength), region
 
 
 def spots(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
-    """One to four small round marks, pits or grains of dust, dark or bright."""
+    """One to four small round marks, such as pits or dust, dark or bright."""
     region = np.zeros(frame.shape[:2], np.float32)
     for _ in range(1 + int(rng.integers(4)) if rng.random() < 0.3 else 1):
         region = np.maximum(region, blob_region(frame.shape[:2], rng, 0.006, 0.05)[0])
-    step = np.float32(_sign(rng) * log_uniform(0.06 * graininess(frame), 0.7, rng))
+    step = np.float32(_sign(rng) * log_uniform(0.06 * relative_roughness(frame), 0.7, rng))
     tint = np.float32(rng.uniform(0.7, 1.0, frame.shape[2])) if rng.random() < 0.5 else np.float32(1)
     return _add(frame, region, step * tint), region
 
 
 def scratch(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
-    """A line that wanders, from a hairline to a gouge, dark or bright, sometimes with a burr of the other sign."""
+    """A winding line, from a hairline to a gouge, dark or bright, sometimes with a burr of the opposite sign."""
     height, width = frame.shape[:2]
     length = log_uniform(0.05, 0.8, rng) * max(height, width)
     steps = max(3, int(length / 4))
@@ -169,7 +166,7 @@ def scratch(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
     cv2.polylines(region, [_fixed(points)], False, 1.0, max(1, round(thickness)), cv2.LINE_AA, shift=4)
     if thickness < 1:
         region *= np.float32(thickness)
-    step = np.float32(_sign(rng) * log_uniform(0.06 * graininess(frame), 0.7, rng))
+    step = np.float32(_sign(rng) * log_uniform(0.06 * relative_roughness(frame), 0.7, rng))
     changed = _add(frame, region, step)
     if rng.random() < 0.4:
         changed = _add(changed, np.roll(region, (1, 1), axis=(0, 1)), -step * np.float32(0.6))
@@ -177,7 +174,7 @@ def scratch(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
 
 
 def bite(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
-    """Material missing or added at an edge: a blob on the outline takes the colour of one of its sides."""
+    """Material missing or added at an edge: a blob on the outline gets the colour of one of its sides."""
     height, width = frame.shape[:2]
     place = _detail(frame, rng)
     region, radius = blob_region((height, width), rng, 0.015, 0.15, at=place)
@@ -192,16 +189,16 @@ def bite(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
 
 
 def finish(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
-    """A larger area of another finish: brighter, darker, duller, rougher or blurred."""
+    """A larger area with another finish: brighter, darker, duller, rougher or blurred."""
     region, _ = blob_region(frame.shape[:2], rng, 0.08, 0.45)
     edge, blur = float(rng.uniform(1, 0.04 * max(frame.shape[:2]))), float(rng.uniform(1.5, 5))
-    box = box_of(region, margin=math.ceil(REACH * max(edge, blur)))
+    box = box_of(region, margin=math.ceil(BLUR_REACH * max(edge, blur)))
     region[box] = cv2.GaussianBlur(region[box], (0, 0), edge)
     paint = frame.copy()
     here = frame[box]
     choice = rng.integers(3)
     if choice == 0:
-        paint[box] = here * np.float32(1 + _sign(rng) * log_uniform(0.06 * graininess(frame), 0.5, rng))
+        paint[box] = here * np.float32(1 + _sign(rng) * log_uniform(0.06 * relative_roughness(frame), 0.5, rng))
         return _blend(frame, paint, region), region
     smooth = with_channels(cv2.GaussianBlur(here, (0, 0), blur))
     rougher = np.float32(log_uniform(1.6, 4, rng)) if choice == 2 else np.float32(0)
@@ -213,7 +210,7 @@ def bump(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
     """A dent or a bump: one side of a blob brighter, the other darker, and the texture pulled along."""
     region, radius = blob_region(frame.shape[:2], rng, 0.02, 0.18)
     blur = max(0.8, 0.35 * radius)
-    box = box_of(region, margin=math.ceil(REACH * blur))
+    box = box_of(region, margin=math.ceil(BLUR_REACH * blur))
     relief = cv2.GaussianBlur(region[box], (0, 0), blur)
     slope_y, slope_x = np.gradient(relief)
     angle = rng.uniform(0, 2 * np.pi)
@@ -224,7 +221,7 @@ def bump(frame: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
     warped = cv2.remap(
         frame, x + slope_x * pull, y + slope_y * pull, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
     )
-    step = np.float32(_sign(rng) * log_uniform(0.05 * graininess(frame), 0.4, rng))
+    step = np.float32(_sign(rng) * log_uniform(0.05 * relative_roughness(frame), 0.4, rng))
     changed = frame.copy()
     changed[box] = with_channels(warped) + (shade * step).astype(np.float32)[:, :, None]
     region = np.zeros_like(region)
@@ -251,14 +248,14 @@ def noise_region(shape: tuple[int, int], rng: Rng) -> Mask:
 
 
 def blob_region(
-    shape: tuple[int, int], rng: Rng, least: float, most: float, at: tuple[float, float] | None = None
+    shape: tuple[int, int], rng: Rng, low: float, high: float, at: tuple[float, float] | None = None
 ) -> tuple[Mask, float]:
-    """A wobbly ellipse with soft edges, its radius between `least` and `most` of the frame's side, log-uniform.
+    """An irregular ellipse with soft edges, its radius between `low` and `high` of the frame's side, log-uniform.
 
     `at` is (x, y) in pixels, anywhere by default. Returns the mask and the mean radius in pixels.
     """
     height, width = shape
-    radius = max(0.8, 0.5 * log_uniform(2 * least, 2 * most, rng) * max(height, width))
+    radius = max(0.8, 0.5 * log_uniform(2 * low, 2 * high, rng) * max(height, width))
     stretch = log_uniform(1, 2.5, rng) ** 0.5
     angles = np.linspace(0, 2 * np.pi, 40, endpoint=False)
     waves = [rng.normal(0, 0.25 / order) * np.cos(order * angles + rng.uniform(0, 6.3)) for order in (2, 3, 5)]
@@ -273,9 +270,9 @@ def blob_region(
 
 
 def box_of(region: Mask, margin: int = 0) -> tuple[slice, slice]:
-    """The rows and columns of what a region covers, and of so many pixels around it.
+    """The rows and columns that a region covers, and `margin` pixels around it.
 
-    Most changes are small: what is done to a frame outside of them need not be done.
+    Most changes are small, so work outside of them is saved.
     """
     left, top, width, height = cv2.boundingRect((region > 0).view(np.uint8))
     bottom, right = (
@@ -284,14 +281,14 @@ def box_of(region: Mask, margin: int = 0) -> tuple[slice, slice]:
     return slice(max(top - margin, 0), bottom), slice(max(left - margin, 0), right)
 
 
-def graininess(frame: Image) -> float:
-    """How grainy a frame is, in units of the usual grain, within `GRAIN_RANGE`: what is faint depends on it."""
+def relative_roughness(frame: Image) -> float:
+    """How rough a frame is as a multiple of the usual roughness, within `ROUGHNESS_RANGE`."""
     step = float(cv2.absdiff(frame[:, 1:], frame[:, :-1]).mean())
-    return float(np.clip(step / USUAL_GRAIN, *GRAIN_RANGE))
+    return float(np.clip(step / USUAL_ROUGHNESS, *ROUGHNESS_RANGE))
 
 
 def largest_difference(a: Image, b: Image) -> Mask:
-    """The largest difference over the channels at each pixel; NumPy reduces over so short an axis ten times slower."""
+    """The largest difference over the channels at each pixel; NumPy is ten times slower over such a short axis."""
     channels = cv2.split(cv2.absdiff(a, b))
     return functools.reduce(cv2.max, channels)
 
@@ -319,7 +316,7 @@ def _colour(frame: Image, rng: Rng) -> Image:
 
 
 def _sign(rng: Rng) -> float:
-    # Real marks are dark more often than bright: pits, dirt and shadows outnumber glints.
+    # Real marks are more often dark than bright: there are more pits, dirt and shadows than glints.
     return -1.0 if rng.random() < 0.6 else 1.0
 
 

@@ -1,4 +1,4 @@
-"""Good frames as they may come another time: moved, lit or photographed otherwise, and good all the same."""
+"""Harmless changes to good frames: moved, lit or photographed differently, as other good parts may be."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,23 +11,24 @@ from numpy.typing import NDArray
 Image = NDArray[Any]  # float32 [H, W, C] in 0..1
 Rng = np.random.Generator
 
-# What `degrade` draws from, each log-uniformly, at the size that the network sees.
+# Ranges that `degrade` draws from, log-uniformly, at the size that the network sees.
 BLUR = (0.3, 1.0)  # pixels, one standard deviation
 NOISE = (0.75, 7.5)  # grey levels, one standard deviation
 JPEG_QUALITY = (40, 95)
-EXPOSURE = (0.75, 1.3)  # times as much light; what is too bright is white
+EXPOSURE = (0.75, 1.3)  # times as much light; pixels that become too bright are white
 
 
 @dataclass(frozen=True)
 class Variation:
-    """What harmless changes good parts are shown under: how much `vary` moves and lights them, which way they may lie,
-    and how many of them a worse camera took.
+    """Which harmless changes are made to good frames: how much they are moved and lit, and how many are degraded.
+
+    `moved` and `lit` are multiples of what `vary` does by default.
     """
 
     moved: float = 1.0
     lit: float = 1.0
-    mirrored: bool = False  # left and right
-    flipped: bool = False  # upside down
+    mirrored: bool = False  # left and right, every second frame
+    flipped: bool = False  # upside down, every second frame
     degraded: float = 0.0  # share of the frames
 
 
@@ -42,30 +43,29 @@ def to_levels(image: Image) -> Pixels:
 
 
 def vary(image: Image, rng: Rng, variation: Variation = Variation()) -> Image:
-    """What a good part may do: turn by 2 degrees, shift by 2 %, scale by 3 %, be lit by 15 % more or less, at most.
+    """Turn by up to 2 degrees, shift by 2 %, scale by 3 % and change the light by 15 %, as `variation` scales them.
 
-    `variation` asks for so many times as much of it. Where the parts may lie either way, every second one is
-    mirrored and every second one upside down.
+    `image`: float32 [H, W, C] in 0..1; so is the result.
     """
     height, width = image.shape[:2]
-    most, light = variation.moved, variation.lit
+    moved, light = variation.moved, variation.lit
     if variation.mirrored and rng.random() < 0.5:
         image = image[:, ::-1]
     if variation.flipped and rng.random() < 0.5:
         image = image[::-1]
     turn = cv2.getRotationMatrix2D(
-        (width / 2, height / 2), most * rng.uniform(-2, 2), 1 + most * rng.uniform(-0.03, 0.03)
+        (width / 2, height / 2), moved * rng.uniform(-2, 2), 1 + moved * rng.uniform(-0.03, 0.03)
     )
-    turn[:, 2] += most * rng.uniform(-0.02, 0.02, 2) * np.array([width, height])
-    moved = with_channels(
+    turn[:, 2] += moved * rng.uniform(-0.02, 0.02, 2) * np.array([width, height])
+    warped = with_channels(
         cv2.warpAffine(np.ascontiguousarray(image), turn, (width, height), borderMode=cv2.BORDER_REFLECT_101)
     )
-    lit = moved * np.float32(1 + light * rng.uniform(-0.15, 0.15)) + np.float32(light * rng.uniform(-0.03, 0.03))
+    lit = warped * np.float32(1 + light * rng.uniform(-0.15, 0.15)) + np.float32(light * rng.uniform(-0.03, 0.03))
     return np.clip(lit, 0, 1)
 
 
 def degrade(frame: Pixels, rng: Rng) -> Pixels:
-    """A frame uint8 [H, W, C] of a worse camera: a little out of focus, noisy, compressing, or exposed otherwise."""
+    """A frame uint8 [H, W, C] as a worse camera would take it: blurred, noisy, compressed, or badly exposed."""
     choice = rng.integers(4)
     if choice == 0:
         return with_channels(cv2.GaussianBlur(frame, (0, 0), log_uniform(*BLUR, rng)))
@@ -80,7 +80,7 @@ def degrade(frame: Pixels, rng: Rng) -> Pixels:
 
 
 def log_uniform(low: float, high: float, rng: Rng) -> float:
-    """A number between `low` and `high` whose logarithm is uniform: as many small ones as large ones."""
+    """A number between `low` and `high` whose logarithm is uniformly distributed."""
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 

@@ -5,11 +5,9 @@ from typing import Annotated
 
 import typer
 from andon_monitor.common.files import check_writable, write_whole
-from andon_monitor.errors import UsageError
 
 from andon_trainer.cli.arguments import FalseAlarmRate, ModelFile, Output
 from andon_trainer.cli.console import note, progress_bar, say
-from andon_trainer.options import check_range
 
 
 def calibrate(
@@ -23,28 +21,17 @@ def calibrate(
     false_alarm_rate: FalseAlarmRate = 0.001,
 ) -> None:
     """Set a new threshold without training: on images of good parts, or on the line's own frames and labels."""
-    check_range("--false-alarm-rate", false_alarm_rate, 1e-9, 0.5)
-    if (good is None) == (labels is None):
-        raise UsageError("give either a folder of good parts or --labels, the folder that andon-monitor export wrote")
-    from andon_monitor.model.file import Model
-
-    from andon_trainer.data.dataset import open_dataset
-    from andon_trainer.fitting import recalibrate
-    from andon_trainer.recalibration import recalibrate_on_labels
+    from andon_trainer import recalibration
     from andon_trainer.report.words import describe_calibration, few_images_note
 
     check_writable(output)
-    summary = None
-    if labels is not None:
-        content, summary = recalibrate_on_labels(model_file, labels, false_alarm_rate)
-    else:
-        assert good is not None
-        with progress_bar() as progress:
-            content = recalibrate(model_file, open_dataset(good), false_alarm_rate, progress)
-    card = Model.from_bytes(content, str(output), provider="cpu").card
-    write_whole(output, content)
-    say(f"{output}: {describe_calibration(card.calibration)}")
-    if summary is not None:
-        say(f"{labels}: {summary}")
-    if (few := few_images_note(card.calibration)) is not None:
+    with progress_bar() as progress:
+        result = recalibration.calibrate(
+            model_file, good, labels=labels, false_alarm_rate=false_alarm_rate, progress=progress
+        )
+    write_whole(output, result.content)
+    say(f"{output}: {describe_calibration(result.card.calibration)}")
+    if result.note is not None:
+        say(f"{labels}: {result.note}")
+    if (few := few_images_note(result.card.calibration)) is not None:
         note(few)

@@ -13,7 +13,7 @@ from andon_trainer.cli.console import graceful_interrupt, note, out, progress_ba
 from andon_trainer.options import FitOptions, parse_region
 
 if TYPE_CHECKING:
-    from andon_trainer.data.audit import Odd
+    from andon_trainer.data.audit import Outlier
 
 OUTLIERS_NAMED = 5
 INPUT, TRAINING, NETWORK = "Images", "Training", "Network"  # headings in the help text
@@ -190,7 +190,7 @@ def fit(
         write_report(
             report,
             model=fitted.model,
-            fitted=fitted.fitted,
+            fitted=fitted.training,
             evaluation=fitted.evaluation,
             audit=fitted.audit,
             good_frames=fitted.held_out,
@@ -198,7 +198,8 @@ def fit(
         say(f"{report}: the report")
 
 
-def name_outliers(suspects: "Sequence[Odd]") -> None:
+def name_outliers(suspects: "Sequence[Outlier]") -> None:
     """Name the first of the images that may show no good part."""
-    for odd in suspects[:OUTLIERS_NAMED]:
-        note(f"      {odd.sample.path}: score far above all others ({odd.deviations:.0f} deviations), {odd.use}")
+    for outlier in suspects[:OUTLIERS_NAMED]:
+        far = f"score far above all others ({outlier.deviations:.0f} deviations)"
+        note(f"      {outlier.sample.path}: {far}, {outlier.use}")

@@ -1,12 +1,12 @@
-"""Small image sets as one file: NumPy's .npy and .npz, and IDX as MNIST comes in. Such a file is read as a folder.
+"""Small image sets as one file: NumPy's .npy and .npz, and IDX, the format of MNIST. Such a file is read as a folder.
 
     digits.npy                      the images
     digits.npz                      `images` or `x`, with `labels` or `y`; or `x_train`, `y_train`, `x_test`, `y_test`
     digits.npz/x_test               one array of several
-    train-images-idx3-ubyte[.gz]    the labels come from train-labels-idx1-ubyte[.gz] beside it
+    train-images-idx3-ubyte[.gz]    the labels come from train-labels-idx1-ubyte[.gz] next to it
 
-Its images are called digits.npz/images/17.png, and their bytes are those of a PNG file, so that all that reads files
-reads them too. Images are [N, h, w] or [N, h, w, C]; uint8, or floats in 0..1.
+Its images have names like digits.npz/images/17.png, and their bytes are those of a PNG file, so that everything that
+reads image files reads them, too. Images are [N, h, w] or [N, h, w, C]; uint8, or floats in 0..1.
 """
 
 import gzip
@@ -25,19 +25,19 @@ from andon_trainer.augmentation.variation import to_levels
 
 SUFFIXES = (".npy", ".npz", ".gz", "-ubyte")
 LABELS = {"images": "labels", "x": "y", "x_train": "y_train", "x_test": "y_test"}
-IDX_UINT8 = 8  # the type code of unsigned bytes, the only one that images come in
+IDX_UINT8 = 8  # the type code of unsigned bytes, the only one for images
 
 
 @dataclass(frozen=True)
 class ImageArray:
-    """Images uint8 [N, h, w, C] in RGB order, their place as a folder, and their labels where there are any."""
+    """Images uint8 [N, h, w, C] in RGB order, their path as a folder, and their labels where there are any."""
 
     place: Path
     images: NDArray[np.uint8]
     labels: tuple[str, ...] | None
 
     def paths(self) -> list[Path]:
-        """A path for each image; they sort as the images lie."""
+        """A path for each image; sorted paths are in the order of the images."""
         digits = len(str(len(self.images) - 1))
         return [self.place / f"{i:0{digits}d}.png" for i in range(len(self.images))]
 
@@ -68,22 +68,22 @@ def read_member(path: Path) -> bytes:
     return png.tobytes()
 
 
-@lru_cache(maxsize=4)  # every image of a file asks for it; the time of its change is part of the question
+@lru_cache(maxsize=4)  # each image of a file asks for it; a changed file is read again
 def _open(file: Path, name: tuple[str, ...], changed: int) -> ImageArray:
     try:
         arrays = _read(file)
     except Exception as error:  # zipfile, zlib, gzip and numpy each raise their own on damaged data
-        raise UsageError(f"{file}: not a sound array file ({error})") from None
+        raise UsageError(f"{file}: damaged array file ({error})") from None
     chosen = name[0] if name else next((key for key in LABELS if key in arrays), None)
     if chosen is None and len(arrays) == 1:
         (chosen,) = arrays
     if chosen is None or chosen not in arrays:
-        wanted = f"no array {chosen!r} in it" if chosen else f"which array? right is {file}/NAME"
+        wanted = f"no array {chosen!r} in it" if chosen else f"several arrays; give one as {file}/NAME"
         raise UsageError(f"{file}: {wanted}; it has {', '.join(sorted(arrays))}")
     images = _as_images(arrays[chosen], f"{file}: {chosen}")
     labels = arrays.get(LABELS.get(chosen, ""))
     if labels is not None and labels.shape != (len(images),):
-        raise UsageError(f"{file}: {LABELS[chosen]} {labels.shape}, right is ({len(images)},), one for each image")
+        raise UsageError(f"{file}: {LABELS[chosen]} {labels.shape}, expected ({len(images)},), one for each image")
     words = None if labels is None else tuple(str(label) for label in labels.tolist())
     return ImageArray(file / chosen, images, words)
 
@@ -95,8 +95,8 @@ def _read(file: Path) -> dict[str, NDArray[Any]]:
         with np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     labels = file.with_name(file.name.replace("images-idx3", "labels-idx1"))
-    beside = {"labels": _read_idx(labels)} if labels != file and labels.is_file() else {}
-    return {"images": _read_idx(file)} | beside
+    labelled = {"labels": _read_idx(labels)} if labels != file and labels.is_file() else {}
+    return {"images": _read_idx(file)} | labelled
 
 
 def _read_idx(file: Path) -> NDArray[np.uint8]:
@@ -108,12 +108,12 @@ def _read_idx(file: Path) -> NDArray[np.uint8]:
         except (OSError, EOFError, zlib.error) as error:
             raise ValueError(f"damaged gzip: {error}") from None
     if data[:2] != b"\0\0" or len(data) < 4 or data[2] != IDX_UINT8:
-        raise ValueError("no IDX file of bytes")
+        raise ValueError("not an IDX file of bytes")
     axes = data[3]
     shape = np.frombuffer(data, ">u4", axes, 4)
     values = np.frombuffer(data, np.uint8, offset=4 + 4 * axes)
     if len(values) != shape.prod(dtype=np.int64):
-        raise ValueError(f"{len(values)} values, its head says {' x '.join(map(str, shape))}")
+        raise ValueError(f"{len(values)} values, its header says {' x '.join(map(str, shape))}")
     return values.reshape(shape)
 
 
@@ -121,10 +121,10 @@ def _as_images(array: NDArray[Any], what: str) -> NDArray[np.uint8]:
     if array.ndim == 3:
         array = array[:, :, :, None]
     if array.ndim != 4 or array.shape[3] not in (1, 3) or not len(array):
-        raise UsageError(f"{what}: shape {array.shape}, right is (N, height, width), (N, height, width, 1) or (…, 3)")
+        raise UsageError(f"{what}: shape {array.shape}, expected (N, height, width), (N, height, width, 1) or (…, 3)")
     if array.dtype == np.uint8:
         return array
     if array.dtype.kind != "f" or not (array.min() >= 0 and array.max() <= 1):
         spread = f"{array.min():g} to {array.max():g}" if array.dtype.kind in "iuf" else "no numbers"
-        raise UsageError(f"{what}: {array.dtype} from {spread}, right are uint8, or floats from 0 to 1")
+        raise UsageError(f"{what}: {array.dtype} from {spread}, expected uint8, or floats from 0 to 1")
     return to_levels(array)

@@ -1,6 +1,7 @@
-"""What was learned from: near-twins, images that may be no good parts, exposure, sharpness, and how the parts lie.
+"""The images of good parts: near-duplicates, images that may show defects, exposure, sharpness, how the parts lie.
 
-All of it is for a person to look at. Nothing is thrown away but what would spoil the threshold, see `far_out`.
+All of it is for a person to check. Nothing is left out, except held-out images that would spoil the threshold, see
+`far_out`.
 """
 
 from collections.abc import Sequence
@@ -14,23 +15,25 @@ from andon_monitor.model.imaging import Pixels
 from numpy.typing import ArrayLike, NDArray
 
 from andon_trainer.data.dataset import Sample
-from andon_trainer.data.near_duplicates import twins_between
+from andon_trainer.data.near_duplicates import near_duplicates_between
 from andon_trainer.data.splits import Split
 
-# Images this many robust deviations away are named. Of good parts with normal scores it would be one in three million;
-# of real ones it is a few, which is what a person's look is for.
-ODD = 5.0
-# Held-out images this far out set no threshold. On the sample part one or two defects among sixty good ones raised that
-# for a rate of 0.1 % so far that 13 to 18 % of the defects were found, and 67 to 77 % without them.
-FAR_OUT = 10.0
-FAR_OUT_MOST = 0.05  # of the held-out images; where more lie far out, that is how good parts are spread
+# Robust deviations from which on an image is named as an outlier. With normal scores it would be one good part in three
+# million; with real ones it is a few, which a person can check.
+OUTLIER_DEVIATIONS = 5.0
+# Robust deviations from which on a held-out image sets no threshold. On the sample part one or two defects among sixty
+# good ones raised the threshold for a rate of 0.1 % so far that 13 to 18 % of the defects were found, and 67 to 77 %
+# without them.
+FAR_OUT_DEVIATIONS = 10.0
+MAX_FAR_OUT_SHARE = 0.05  # of the held-out images; where more are far out, good parts simply vary that much
+MAD_TO_STD = 1.4826  # the standard deviation of normal values, as a multiple of their median absolute deviation
 
 Use = Literal["learned from", "held out"]
 
 
 @dataclass(frozen=True)
-class Odd:
-    """One image that is unlike the others: its value, and by how many robust deviations."""
+class Outlier:
+    """One image that is unlike the others: its value, and how many robust deviations it is from the median."""
 
     sample: Sample
     value: float
@@ -40,29 +43,29 @@ class Odd:
 
 @dataclass(frozen=True)
 class Measured:
-    """One quantity of all images, float [N], and those that are far from the median, the farthest first."""
+    """One quantity of all images, float [N], and its outliers, the farthest from the median first."""
 
     values: NDArray[np.float64]
-    odd: tuple[Odd, ...]
+    outliers: tuple[Outlier, ...]
 
 
 @dataclass(frozen=True)
 class Audit:
     """What is worth knowing about the images of good parts."""
 
-    twins: tuple[tuple[Sample, ...], ...]  # groups of two and more, the largest first
-    copies: int  # images that are, at the model's size, pixel for pixel one of the others
-    suspects: tuple[Odd, ...]  # that score like no good part, the highest first
+    near_duplicates: tuple[tuple[Sample, ...], ...]  # groups of two and more, the largest first
+    copies: int  # images that are, at the model's size, equal to another one pixel by pixel
+    suspects: tuple[Outlier, ...]  # that score far above good parts, the highest first
     brightness: Measured  # 0..1
     sharpness: Measured  # squared grey levels
     shift: Measured | None  # share of the frame's longer side; None where parts are not registered
     turn: Measured | None  # degrees, counter-clockwise; the same
     tested: int  # good test images
-    tested_twins: tuple[Sample, ...]  # those that are near-twins of images in the training folder
+    tested_near_duplicates: tuple[Sample, ...]  # those with a near-duplicate in the training folder
 
     def counts(self) -> dict[str, int]:
         """As the model card keeps it."""
-        return {"suspects": len(self.suspects), "tested_twins": len(self.tested_twins)}
+        return {"suspects": len(self.suspects), "tested_twins": len(self.tested_near_duplicates)}
 
 
 def audit(
@@ -74,11 +77,11 @@ def audit(
     tested_images: Pixels,
     poses: NDArray[np.float32] | None = None,
 ) -> Audit:
-    """Look through the images of good parts, uint8 [N, H, W, C], their poses [N, 4], and the good test images.
+    """Check the images of good parts, uint8 [N, H, W, C], their poses [N, 4], and the good test images.
 
-    `scores`: float [N], the finished model's. Those of held-out images are the scale for all. What was learned from
-    scores lower: a defect among it is far above good parts where these lie alike, and hardly where they are a texture,
-    whose memory holds the defect's own patches.
+    `scores`: float [N], of the finished model. Held-out images set the scale for all. Images that were learned from
+    score lower: a defect among them is far above good parts where parts are aligned, but hardly where they are a
+    texture, whose memory holds the defect's own patches.
     """
     use: list[Use] = ["learned from"] * len(samples)
     for i in parts.calibration:
@@ -87,8 +90,9 @@ def audit(
     def measured(values: ArrayLike, deviations: NDArray[np.float64]) -> Measured:
         array = np.asarray(values, dtype=np.float64)
         farthest = np.argsort(-np.abs(deviations), kind="stable")
-        chosen = [i for i in farthest if abs(deviations[i]) > ODD]
-        return Measured(array, tuple(Odd(samples[i], float(array[i]), float(deviations[i]), use[i]) for i in chosen))
+        chosen = [i for i in farthest if abs(deviations[i]) > OUTLIER_DEVIATIONS]
+        outliers = (Outlier(samples[i], float(array[i]), float(deviations[i]), use[i]) for i in chosen)
+        return Measured(array, tuple(outliers))
 
     above = np.maximum(robust_deviations(scores, scores[parts.calibration]), 0)
     brightness = np.array([imaging.brightness(image) for image in images])
@@ -100,35 +104,35 @@ def audit(
         shift = measured(far, robust_deviations(far, far))
         turn = measured(turned, robust_deviations(turned, turned))
     return Audit(
-        twins=twin_groups(samples, parts.groups),
+        near_duplicates=samples_by_group(samples, parts.groups),
         copies=len(images) - len({image.tobytes() for image in images}),
-        suspects=measured(scores, above).odd,
+        suspects=measured(scores, above).outliers,
         brightness=measured(brightness, robust_deviations(brightness, brightness)),
         sharpness=measured(sharpness, robust_deviations(ratio, ratio)),
         shift=shift,
         turn=turn,
         tested=len(tested),
-        tested_twins=twins_between(images, tested, tested_images),
+        tested_near_duplicates=near_duplicates_between(images, tested, tested_images),
     )
 
 
 def far_out(held_out_scores: ArrayLike) -> NDArray[np.bool_]:
-    """Which held-out scores (float [n]) are so far out that they should not set the threshold: bool [n]."""
+    """Which held-out scores (float [n]) are too far out to set the threshold: bool [n]."""
     scores = np.asarray(held_out_scores, dtype=np.float64)
-    out: NDArray[np.bool_] = robust_deviations(scores, scores) > FAR_OUT
-    if len(scores) < MIN_CALIBRATION_IMAGES or out.sum() > max(1, FAR_OUT_MOST * len(scores)):
+    out: NDArray[np.bool_] = robust_deviations(scores, scores) > FAR_OUT_DEVIATIONS
+    if len(scores) < MIN_CALIBRATION_IMAGES or out.sum() > max(1, MAX_FAR_OUT_SHARE * len(scores)):
         return np.zeros(len(scores), np.bool_)
     return out
 
 
 def robust_deviations(values: ArrayLike, usual: ArrayLike) -> NDArray[np.float64]:
-    """How far values [n] are from the median of `usual`, in its median absolute deviations, scaled to a normal's.
+    """How far values [n] are from the median of `usual`, in its median absolute deviations, scaled to normal values.
 
-    Neither is moved by a few outliers (Iglewicz & Hoaglin, "How to Detect and Handle Outliers", 1993).
+    A few outliers change neither (Iglewicz & Hoaglin, "How to Detect and Handle Outliers", 1993).
     """
     known = np.asarray(usual, dtype=np.float64)
     middle = float(np.median(known))
-    spread = 1.4826 * float(np.median(np.abs(known - middle)))
+    spread = MAD_TO_STD * float(np.median(np.abs(known - middle)))
     # Where half of the values are the same, the smallest difference would be infinitely far out.
     deviations: NDArray[np.float64] = (np.asarray(values, dtype=np.float64) - middle) / max(
         spread, 1e-3 * abs(middle), 1e-9
@@ -136,8 +140,9 @@ def robust_deviations(values: ArrayLike, usual: ArrayLike) -> NDArray[np.float64
     return deviations
 
 
-def twin_groups(samples: Sequence[Sample], groups: NDArray[np.int64]) -> tuple[tuple[Sample, ...], ...]:
-    """The images of each group of two and more, the largest group first; `groups`: int [N] as of `find_twins`."""
+def samples_by_group(samples: Sequence[Sample], groups: NDArray[np.int64]) -> tuple[tuple[Sample, ...], ...]:
+    """The images of each group of two and more, the largest group first; `groups`: int [N] of
+    `group_near_duplicates`."""
     members = [np.flatnonzero(groups == group).tolist() for group in np.unique(groups)]
     found = sorted((group for group in members if len(group) > 1), key=lambda group: (-len(group), group[0]))
     return tuple(tuple(samples[i] for i in group) for group in found)

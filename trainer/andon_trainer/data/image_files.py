@@ -11,7 +11,7 @@ from andon_monitor.image_files.decoding import SUFFIXES, Pixels
 from andon_monitor.model.card import InputSpec
 
 from andon_trainer.data.arrays import array_file, open_array
-from andon_trainer.data.dataset import load_image, read_bytes
+from andon_trainer.data.images import load_image, read_bytes
 from andon_trainer.progress import Progress, quiet
 
 

@@ -1,4 +1,4 @@
-"""Near-twins, photographs of one part: a burst, several exposures. What is known of one is known of the others."""
+"""Near-duplicates: photographs of one part, as in a burst. A network that has seen one has seen the others."""
 
 from collections.abc import Sequence
 
@@ -9,39 +9,46 @@ from numpy.typing import NDArray
 
 from andon_trainer.data.dataset import Sample
 
-# Of different parts under one camera a few look this much alike by chance; those of a burst look more so.
+CORRELATION = 0.97  # of thumbnails, from which on two images are near-duplicates
+STRICTER_CORRELATIONS = (0.98, 0.99, 0.995, 0.999, 0.9995)  # tried in turn where a group grows too large
+MAX_GROUP_SHARE = 0.2  # of all images; a larger group is no longer photographs of one part
+MAX_SMALL_GROUP = 6  # images; a group of this size may be a larger share of few images
+THUMBNAIL_PIXELS = 24  # along each side
+# A few pictures of different parts under one camera are this much alike by chance; those of one burst are more so.
 TESTED_CORRELATION = 0.98
 
 
-def find_twins(images: Pixels, correlation: float = 0.97) -> NDArray[np.int64]:
-    """Group near-twins, photographs of one part: a group number for each image, int [N], numbered from 0.
+def group_near_duplicates(images: Pixels, correlation: float = CORRELATION) -> NDArray[np.int64]:
+    """Group photographs of one part: a group number for each image, int [N], numbered from 0.
 
-    `images`: uint8 [N, H, W, C]. Twins are images whose thumbnails (24 x 24 grey, mean of all images subtracted,
-    normalised) correlate; groups are connected components. Parts under a fixed camera all look alike, so where one
-    group would swallow a fifth of the images, a higher correlation is asked for.
+    `images`: uint8 [N, H, W, C]. Near-duplicates are images whose thumbnails (24 x 24 grey, mean of all images
+    subtracted, normalised) correlate; groups are connected components. Parts under a fixed camera all look alike: where
+    one group would take more than a fifth of the images, a higher correlation is required.
     """
     grey = images.mean(axis=3)
-    thumbnails = np.stack([cv2.resize(image, (24, 24), interpolation=cv2.INTER_AREA) for image in grey])
+    thumbnails = np.stack(
+        [cv2.resize(image, (THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), interpolation=cv2.INTER_AREA) for image in grey]
+    )
     flat = thumbnails.reshape(len(images), -1).astype(np.float64)
     flat = _standardise(flat)
     flat = _standardise(flat - flat.mean(axis=0))
     similarity = flat @ flat.T / flat.shape[1]
-    for threshold in (correlation, 0.98, 0.99, 0.995, 0.999, 0.9995):
+    for threshold in (correlation, *STRICTER_CORRELATIONS):
         groups = _components(similarity > threshold)
-        if np.bincount(groups).max() <= max(6, len(images) / 5):
+        if np.bincount(groups).max() <= max(MAX_SMALL_GROUP, MAX_GROUP_SHARE * len(images)):
             return groups
     return np.arange(len(images))
 
 
-def twins_between(
+def near_duplicates_between(
     images: Pixels, tested: Sequence[Sample], tested_images: Pixels, correlation: float = TESTED_CORRELATION
 ) -> tuple[Sample, ...]:
-    """The test images that have a near-twin among `images`; both uint8 [., H, W, C]. See `find_twins`."""
+    """The test images with a near-duplicate among `images`; both uint8 [., H, W, C]. See `group_near_duplicates`."""
     if not len(tested):
         return ()
-    groups = find_twins(np.concatenate([images, tested_images]), correlation).tolist()
-    seen = set(groups[: len(images)])
-    return tuple(sample for sample, group in zip(tested, groups[len(images) :], strict=True) if group in seen)
+    groups = group_near_duplicates(np.concatenate([images, tested_images]), correlation).tolist()
+    known = set(groups[: len(images)])
+    return tuple(sample for sample, group in zip(tested, groups[len(images) :], strict=True) if group in known)
 
 
 def _standardise(rows: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""What is learned from and what is held out: near-twins on one side, and over several networks every image once."""
+"""Which images a network learns from and which are held out; of several networks, every image from one of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,17 +8,21 @@ import numpy as np
 from andon_monitor.model.calibration import MIN_CALIBRATION_IMAGES
 from numpy.typing import NDArray
 
-VALIDATION_MIN_IMAGES = 1000  # from so many on, some are held out for validation alone
-CALIBRATION_LEAST, CALIBRATION_MOST = 4, 1200  # images held out for calibration from one network
-HELD_OUT_FROM_ALL = 0.05  # of the images, `MIN_CALIBRATION_IMAGES` at least, where there are several networks
-HELD_OUT_FROM_ALL_MIN_IMAGES = 10 * MIN_CALIBRATION_IMAGES
+MIN_IMAGES_FOR_VALIDATION = 1000  # from this many on, some are held out for validation alone
+VALIDATION_SHARE, MAX_VALIDATION_IMAGES = 0.1, 200
+CALIBRATION_SHARE = 0.2
+MIN_HELD_OUT_IMAGES, MAX_HELD_OUT_IMAGES = 4, 1200  # held out from one network
+COMMON_SHARE = (
+    0.05  # of the images are held out from all networks, `MIN_CALIBRATION_IMAGES` at least, where there are several
+)
+MIN_IMAGES_FOR_COMMON = 10 * MIN_CALIBRATION_IMAGES
 
 
 @dataclass(frozen=True)
 class Split:
     """Indices into the training images. `validation` may be the same as `calibration`.
 
-    `groups` is the group of near-twins of every image, int [N]; each group is on one side.
+    `groups` is the group of near-duplicates of every image, int [N]; each group is on one side.
     """
 
     train: NDArray[np.int64]
@@ -30,30 +34,30 @@ class Split:
 def split(groups: NDArray[np.int64], seed: int) -> Split:
     """Hold out a fifth of the images for calibration (at most 1,200) and, of many, a tenth for validation.
 
-    `groups`: int [N] as `find_twins` gives them; a group is never divided. Of fewer than VALIDATION_MIN_IMAGES the
-    held-out ones serve for both: what the network has never seen limits it more than the choice among a few looks, all
-    late in the training, moves the threshold.
+    `groups`: int [N] of `group_near_duplicates`; a group is never divided. With fewer than MIN_IMAGES_FOR_VALIDATION
+    images the held-out ones serve for both: to learn from fewer images would cost more than the choice among a few
+    evaluations, all late in the training, can change the threshold.
     """
     order = np.random.default_rng(seed).permutation(int(groups.max()) + 1)
-    return _split(groups, order, max(round(0.2 * len(groups)), CALIBRATION_LEAST))
+    return _split(groups, order, max(round(CALIBRATION_SHARE * len(groups)), MIN_HELD_OUT_IMAGES))
 
 
 def splits(groups: NDArray[np.int64], seed: int, count: int) -> tuple[Split, ...]:
     """Split `count` times, each time holding out another third of the images, or less where `count` is more than three.
 
-    So there is a network to say of each image what it makes of it unseen. Of many images a few are held out each time:
-    what all networks together say of them tells how much less they go astray than one alone. One split is as `split`
-    does it; there are fewer than `count` where images are too few or groups too large.
+    So for each image there is a network that has not seen it. Of many images a few are held out every time: their
+    scores by all networks together show how much smaller the errors of all are than those of one. One split is that of
+    `split`. There are fewer than `count` where there are too few images or groups are too large.
     """
     total = len(groups)
-    shares = min(max(count, 3), total // CALIBRATION_LEAST)
+    shares = min(max(count, 3), total // MIN_HELD_OUT_IMAGES)
     if count == 1 or shares < 2:
         return (split(groups, seed),)
     order = np.random.default_rng(seed).permutation(int(groups.max()) + 1)
     sizes = np.bincount(groups)[order]
     common = 0
-    if total >= HELD_OUT_FROM_ALL_MIN_IMAGES:
-        common = int(np.searchsorted(sizes.cumsum(), max(HELD_OUT_FROM_ALL * total, MIN_CALIBRATION_IMAGES))) + 1
+    if total >= MIN_IMAGES_FOR_COMMON:
+        common = int(np.searchsorted(sizes.cumsum(), max(COMMON_SHARE * total, MIN_CALIBRATION_IMAGES))) + 1
     always, others, sizes = order[:common], order[common:], sizes[common:]
     middles = sizes.cumsum() - sizes / 2
     share = middles * shares // max(sizes.sum(), 1)
@@ -62,7 +66,7 @@ def splits(groups: NDArray[np.int64], seed: int, count: int) -> tuple[Split, ...
         own, rest = others[share == i], others[share != i]
         held_out = np.concatenate([always, own])
         wanted = int(np.isin(groups, held_out).sum())
-        if len(own) and wanted >= CALIBRATION_LEAST and total - wanted >= total / 3:
+        if len(own) and wanted >= MIN_HELD_OUT_IMAGES and total - wanted >= total / 3:
             found.append(_split(groups, np.concatenate([held_out, rest]), wanted))
     return tuple(found) or (split(groups, seed),)
 
@@ -73,7 +77,7 @@ def common_to(parts: Sequence[Split]) -> NDArray[np.int64]:
 
 
 def together(parts: Sequence[Split]) -> Split:
-    """What is learned from, stopped by and calibrated on in any of these splits of the same images."""
+    """The images that train, validate and calibrate in any of these splits of the same images."""
     train, validation, calibration = (
         np.unique(np.concatenate(indices))
         for indices in zip(*((part.train, part.validation, part.calibration) for part in parts), strict=True)
@@ -83,8 +87,10 @@ def together(parts: Sequence[Split]) -> Split:
 
 def _split(groups: NDArray[np.int64], order: NDArray[np.int64], held_out: int) -> Split:
     total = len(groups)
-    wanted_calibration = min(held_out, CALIBRATION_MOST)
-    wanted_validation = min(round(0.1 * total), 200) if total >= VALIDATION_MIN_IMAGES else 0
+    wanted_calibration = min(held_out, MAX_HELD_OUT_IMAGES)
+    wanted_validation = (
+        min(round(VALIDATION_SHARE * total), MAX_VALIDATION_IMAGES) if total >= MIN_IMAGES_FOR_VALIDATION else 0
+    )
     calibration: list[int] = []
     validation: list[int] = []
     train: list[int] = []

@@ -1,16 +1,15 @@
-"""One ONNX file with everything in it: the graph, the card, the golden frames."""
+"""A detector as an ONNX graph, with frames on which onnxruntime must give the scores that torch gives."""
 
 import hashlib
 import io
 import logging
-import time
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
 import torch
-from andon_monitor.model.card import CARD_KEY, GOLDEN_KEY, Card
-from andon_monitor.model.file import EXPORT_TOLERANCE, INPUT, OUTPUTS, Golden, Model, worst_difference
+from andon_monitor.model.file import EXPORT_TOLERANCE, INPUT, OUTPUTS, Golden, worst_difference
 from andon_monitor.model.imaging import Pixels
 from numpy.typing import NDArray
 from onnx import ModelProto
@@ -21,8 +20,25 @@ from andon_trainer.augmentation.variation import to_float, to_levels
 from andon_trainer.errors import ExportError
 
 OPSET = 20
-GOLDEN_GOOD = 2
-GOLDEN_CORRUPTED = 2
+GOLDEN_GOOD_FRAMES = 2
+GOLDEN_CORRUPTED_FRAMES = 2
+MAX_COMPARED_FRAMES = 200  # held-out frames that torch scores, too
+
+
+@dataclass(frozen=True, eq=False)
+class ExportedDetector:
+    """A graph with the outputs of a detector, its golden frames, and torch's scores of the first held-out frames."""
+
+    graph: ModelProto
+    golden: Golden
+    reference: NDArray[np.float32]  # [n]
+
+
+def export_detector(detector: nn.Module, held_out: Pixels) -> ExportedDetector:
+    """Export a detector of frames like these, good ones held out from it: uint8 [N, H, W, C]."""
+    graph = to_onnx(detector, held_out.shape[1:])
+    golden = choose_golden(detector, held_out)
+    return ExportedDetector(graph, golden, torch_scores(detector, held_out[:MAX_COMPARED_FRAMES]))
 
 
 def to_onnx(
@@ -31,16 +47,16 @@ def to_onnx(
     outputs: tuple[str, ...] = OUTPUTS,
     inputs: tuple[str, ...] = (INPUT,),
 ) -> ModelProto:
-    """A network of frames of `shape` [H, W, C] as an ONNX graph.
+    """A network of frames of `shape` (H, W, C) as an ONNX graph.
 
-    `inputs`, named as the network calls them, are uint8 [N, H, W, C], N dynamic; `outputs` are a detector's.
+    `inputs`: names as the network calls them, each uint8 [N, H, W, C] with N dynamic. `outputs`: names.
     """
-    # Two frames, not one: the exporter takes a size of one for a constant.
-    # One tensor for each input: the exporter takes the same tensor for the same input.
+    # Two frames, because the exporter treats a size of one as a constant, and one tensor for each input, because it
+    # treats the same tensor as the same input.
     examples = tuple(torch.zeros(2, *shape, dtype=torch.uint8) for _ in inputs)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about the exporter's own internals, nothing that a user could act on
+        warnings.simplefilter("ignore")  # about the exporter's own internals; a user can do nothing about them
         program = torch.onnx.export(
             network.eval(),
             examples,
@@ -58,7 +74,7 @@ def to_onnx(
 
 
 def weights_sha256(graph: ModelProto) -> str:
-    """sha256 over names and values of all weights: the same network has the same, whatever its card says."""
+    """sha256 over names and values of all weights: the same for the same network, whatever its card says."""
     digest = hashlib.sha256()
     for tensor in sorted(graph.graph.initializer, key=lambda tensor: tensor.name):
         digest.update(tensor.name.encode())
@@ -69,9 +85,9 @@ def weights_sha256(graph: ModelProto) -> str:
 def choose_golden(detector: nn.Module, good_frames: Pixels) -> Golden:
     """A few good frames (uint8 [N, H, W, C]), plain and corrupted, with the scores that torch gives them."""
     rng = np.random.default_rng(0)
-    plain = good_frames[:GOLDEN_GOOD]
+    plain = good_frames[:GOLDEN_GOOD_FRAMES]
     corrupted = []
-    for i in range(GOLDEN_CORRUPTED):
+    for i in range(GOLDEN_CORRUPTED_FRAMES):
         frame = to_float(good_frames[i % len(good_frames)])
         changed, _ = corrupt(frame, to_float(good_frames[-1]), rng)
         corrupted.append(to_levels(changed))
@@ -93,40 +109,7 @@ def check_parity(scores: NDArray[np.float32], reference: NDArray[np.float32]) ->
     difference = worst_difference(scores, reference)
     if not difference <= EXPORT_TOLERANCE:
         raise ExportError(
-            f"onnxruntime's scores differ from torch's by {difference:.1e}, at most {EXPORT_TOLERANCE:.0e} is right; "
+            f"onnxruntime's scores differ from torch's by {difference:.1e}, at most {EXPORT_TOLERANCE:.0e} is allowed; "
             "no model was written"
         )
     return difference
-
-
-def pack(graph: ModelProto, card: Card, golden: Golden) -> bytes:
-    """The content of a model file."""
-    set_metadata(graph, CARD_KEY, card.model_dump_json())
-    set_metadata(graph, GOLDEN_KEY, golden.pack())
-    return serialise(graph)
-
-
-def serialise(graph: ModelProto) -> bytes:
-    """The bytes of an ONNX file."""
-    content: bytes = graph.SerializeToString(deterministic=True)
-    return content
-
-
-def set_metadata(graph: ModelProto, key: str, value: str) -> None:
-    """Set one entry of an ONNX model's metadata."""
-    for entry in graph.metadata_props:
-        if entry.key == key:
-            entry.value = value
-            return
-    graph.metadata_props.add(key=key, value=value)
-
-
-def milliseconds_per_image(model: Model, frames: Pixels, rounds: int = 20) -> float:
-    """The median time of scoring one frame on one thread, in milliseconds."""
-    times = []
-    for i in range(rounds):
-        frame = frames[i % len(frames)][None]
-        start = time.perf_counter()
-        model.score(frame)
-        times.append(time.perf_counter() - start)
-    return round(float(np.median(times)) * 1000, 2)

@@ -1,0 +1,1 @@
+"""The networks, plain torch: registration, linear (PCA) branch, convolutional and dense autoencoders."""

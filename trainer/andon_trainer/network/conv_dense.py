@@ -1,11 +1,11 @@
 """The autoencoder: convolutional encoder, dense latent vector, decoder, and the head that reads the error.
 
-The reconstruction is the sum of two: what the linear autoencoder rebuilds from its principal components, and what the
-convolutional one, whose bottleneck is dense, adds to it. Their codes together are the latent vector.
+The reconstruction is the sum of two: that of the linear (PCA) branch, and what the convolutional branch, whose
+bottleneck is dense, adds to it. Their codes together are the latent vector.
 
 A plain autoencoder scores a part by the difference between the frame and its reconstruction. That difference is largest
-at harmless edges, so here a small network, the error head, learns what in the difference is a defect (Zavrtanik et al.,
-"DRAEM", ICCV 2021), trained on good frames that were corrupted on purpose.
+at harmless edges. So a small network, the error head, learns what in the difference is a defect (Zavrtanik et al.,
+"DRAEM", ICCV 2021), from good frames that were corrupted on purpose.
 """
 
 from itertools import pairwise
@@ -16,10 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from andon_trainer.architecture import STRIDE, Architecture
-from andon_trainer.network.linear import LinearAutoencoder, Rebuilt
+from andon_trainer.network.linear import LinearAutoencoder, LinearOutput
 from andon_trainer.network.tensors import upsample
 
-# A network that starts by calling 5 % of the pixels defective does not spend its warm-up learning that few are.
+# At the start the network calls 5 % of the pixels defective, so it need not learn first that few are.
 INITIAL_LOGIT = -3.0
 
 
@@ -71,8 +71,8 @@ class Encoder(nn.Module):
 class Bottleneck(nn.Module):
     """The dense layers into and out of the latent vector.
 
-    They are written as convolutions that cover the whole map: the same sums, but computed frame by frame, so that a
-    frame's score does not depend on which other frames share its batch.
+    They are convolutions that cover the whole map: the same sums, computed frame by frame, so that a frame's score does
+    not depend on the other frames of its batch.
     """
 
     def __init__(self, arch: Architecture) -> None:
@@ -130,11 +130,11 @@ class ErrorHead(nn.Module):
         self, x: Tensor, linear_difference: Tensor | None, reconstruction: Tensor, pyramid: list[Tensor]
     ) -> tuple[Tensor, Tensor]:
         difference = F.avg_pool2d(x, 2) - reconstruction
-        seen = [F.pixel_unshuffle(x, 2), reconstruction, difference]  # each [N, ., H/2, W/2]
+        inputs = [F.pixel_unshuffle(x, 2), reconstruction, difference]  # each [N, ., H/2, W/2]
         if linear_difference is not None:
-            seen.append(linear_difference)
-        # In mixed precision the convolution would take half as exact a copy of it all, and give one back.
-        e1 = self.error1(torch.cat([each.to(pyramid[0].dtype) for each in seen], dim=1))  # [N, w1, H/2, W/2]
+            inputs.append(linear_difference)
+        # In mixed precision the convolution would make this copy of all its inputs anyway.
+        e1 = self.error1(torch.cat([each.to(pyramid[0].dtype) for each in inputs], dim=1))  # [N, w1, H/2, W/2]
         e2 = self.error2(e1)  # [N, w2, H/4, W/4]
         e3 = self.error3(e2)  # [N, w3, H/8, W/8]
         u = self.up4(torch.cat([pyramid[3], upsample(pyramid[4])], dim=1))  # [N, w4, H/16, W/16]
@@ -155,8 +155,8 @@ class Autoencoder(nn.Module):
         self.decoder = Decoder(arch)
         self.head = ErrorHead(arch)
 
-    def forward(self, x: Tensor, linear: Rebuilt | None = None) -> Output:
-        """Normalised frames float [N, C, H, W]; in training the linear half's answers come from a cross-fit."""
+    def forward(self, x: Tensor, linear: LinearOutput | None = None) -> Output:
+        """Normalised frames float [N, C, H, W]; in training the linear branch's results come from a cross-fit."""
         latent, pyramid = self.encode(x)
         reconstruction, rebuilt = self.decode(latent, linear.reconstruction if linear else None)
         return self.judge(x, latent, pyramid, reconstruction, rebuilt)
@@ -168,9 +168,9 @@ class Autoencoder(nn.Module):
         return latent if self.linear is None else torch.cat([self.linear.encode(x), latent], dim=1), pyramid
 
     def decode(self, latent: Tensor, rebuilt: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """Latent vectors [N, K + D] to reconstructions, and the linear half's part of them, each [N, C, H/2, W/2].
+        """Latent vectors [N, K + D] to reconstructions, and the linear branch's part of them, each [N, C, H/2, W/2].
 
-        `rebuilt` is another linear half's part, of a cross-fit.
+        `rebuilt` is that part from a cross-fit instead.
         """
         added = self.decoder(self.bottleneck.widen(latent[:, self.arch.components :]))
         if self.linear is None:
@@ -182,7 +182,7 @@ class Autoencoder(nn.Module):
     def judge(
         self, x: Tensor, latent: Tensor, pyramid: list[Tensor], reconstruction: Tensor, rebuilt: Tensor | None
     ) -> Output:
-        """What the head says of normalised frames and what `encode` and `decode` made of them."""
+        """The head's output for normalised frames and the results of `encode` and `decode`."""
         difference = None if self.linear is None or rebuilt is None else self.linear.compare(x, rebuilt)
         logits, features = self.head(x, difference, reconstruction, pyramid)
         return Output(logits, reconstruction, latent, features, difference)

@@ -1,8 +1,8 @@
-"""The linear half of the autoencoder: principal components, the best dense autoencoder that needs no training.
+"""The linear (PCA) branch of the autoencoder: principal components, the best dense autoencoder without activations.
 
 A dense autoencoder without activations learns the subspace of the principal components (Baldi & Hornik, 1989), which a
-singular value decomposition gives in seconds. On parts under a fixed camera it rebuilds all that position, tilt and
-light do to the picture, so that the convolutional half starts from a difference that already means something.
+singular value decomposition gives in seconds. On parts under a fixed camera it reconstructs everything that position,
+tilt and light do to the picture, so that the convolutional branch starts from a meaningful difference.
 """
 
 from collections.abc import Sequence
@@ -21,26 +21,30 @@ from andon_trainer.augmentation.variation import Variation, to_float, vary
 from andon_trainer.network.tensors import normalise
 
 FOLDS = 4
-FRAMES = 400  # varied good frames of each fold to fit to; more move the components by less than a seed does
-# Parts that are registered hardly move any more, and many of them show how the light varies; a wider spread would hide
-# defects in deviations that no real part has. Few images show less of what good parts do than these have to allow for.
-MOVED, MOVED_OF_FEW = 0.1, 0.25
-FEW = 100
+FRAMES_PER_FOLD = 400  # varied good frames to fit to; more of them change the components less than another seed does
+# How much aligned parts are varied, as shares of the usual variation. Registered parts hardly move, and many images
+# show how the light varies: more variation would hide defects in deviations that no real part has. Few images show
+# less, so they are moved more.
+MOVED, MOVED_OF_FEW_IMAGES = 0.1, 0.25
+MANY_IMAGES = 100
 LIT, DEGRADED = 0.25, 0.2
-# The linear half is used where it rebuilds at least this share of the fine detail of parts it was not fitted to. On
-# aligned parts it rebuilds 80 to 99 %; on textures, where position says little, it would teach what is not so.
-ALIGNED = 2 / 3
-# Where a mirrored good part is rebuilt with less than this times the squared error of one that is not, its mirror image
-# is as good a part: textures come to 1 to 1.8, parts with a left and a right to 2.5 and more.
-MIRROR_ERROR = 2.0
-# A difference is told in standard deviations of the place it is at. Places where good parts hardly vary are given this
-# share of the typical deviation all the same, or sensor noise there would outweigh every defect.
-DEVIATION_FLOOR = 0.25
-LARGEST = 10.0  # deviations; beyond, a defect is plain and larger numbers would only upset the head
+# The linear branch is used where it reconstructs at least this share of the fine detail of parts that it was not fitted
+# to. On aligned parts it is 80 to 99 %; on textures, where position means little, the branch would mislead the head.
+MIN_ALIGNED_SHARE = 2 / 3
+# Where the squared error of mirrored good parts is less than this many times that of the parts as they are, a mirrored
+# part is a good part, too: textures reach 1 to 1.8, parts with a left and a right 2.5 and more.
+MAX_MIRROR_ERROR = 2.0
+# A difference is given in standard deviations of its place. This share of the typical deviation is added everywhere, or
+# sensor noise in places where good parts hardly vary would outweigh every defect.
+DEVIATION_FLOOR_SHARE = 0.25
+MAX_DEVIATIONS = 10.0  # beyond, a defect is obvious, and larger numbers would only disturb the head
+FINE_DETAIL_PIXELS = 4  # half-size pixels along each side, below which structure is fine detail
+EXTRA_DIRECTIONS = 16  # of the randomised decomposition: they make the wanted components exact
+BATCH_FRAMES = 50
 
 
-class Rebuilt(NamedTuple):
-    """What the linear autoencoder makes of N frames."""
+class LinearOutput(NamedTuple):
+    """What the linear autoencoder gives for N frames."""
 
     code: Tensor  # [N, K] components, in deviations of good frames
     reconstruction: Tensor  # [N, C, H/2, W/2]
@@ -66,11 +70,11 @@ class LinearAutoencoder(nn.Module):
         self.register_buffer("offset", torch.zeros(self.shape))
         self.register_buffer("deviation", torch.ones(self.shape))
 
-    def forward(self, x: Tensor) -> Rebuilt:
-        """Normalised frames float [N, C, H, W], taken apart and rebuilt."""
+    def forward(self, x: Tensor) -> LinearOutput:
+        """Normalised frames float [N, C, H, W], to components, reconstruction and difference."""
         code = self.encode(x)
         rebuilt = self.decode(code)
-        return Rebuilt(code, rebuilt, self.compare(x, rebuilt))
+        return LinearOutput(code, rebuilt, self.compare(x, rebuilt))
 
     def encode(self, x: Tensor) -> Tensor:
         """Normalised frames float [N, C, H, W] to components [N, K], in deviations of good frames."""
@@ -81,9 +85,9 @@ class LinearAutoencoder(nn.Module):
         return (F.linear(code * self.scale, self.components.T) + self.mean).reshape(-1, *self.shape)
 
     def compare(self, x: Tensor, rebuilt: Tensor) -> Tensor:
-        """Normalised frames less what was rebuilt of them, in deviations of each place: [N, C, H/2, W/2]."""
+        """Normalised frames less their reconstruction, in deviations of each place: [N, C, H/2, W/2]."""
         difference = (F.avg_pool2d(x, 2) - rebuilt - self.offset) / self.deviation
-        return difference.clamp(-LARGEST, LARGEST)
+        return difference.clamp(-MAX_DEVIATIONS, MAX_DEVIATIONS)
 
     def missed(self, rows: Tensor) -> Tensor:
         """What the components leave of half-size frames [N, C * H/2 * W/2], same shape."""
@@ -100,26 +104,26 @@ class LinearAutoencoder(nn.Module):
 
 @dataclass(frozen=True)
 class CrossFit:
-    """Linear autoencoders for the training: each image's answer comes from one that was not fitted to it.
+    """Linear autoencoders for the training: each image is reconstructed by one that was not fitted to it.
 
-    A frame that was fitted to is rebuilt too well. A head trained on such differences would take those of every new
-    part for defects; on these it learns how much a difference means, which on textures is little.
+    Frames that an autoencoder was fitted to are reconstructed too well. A head trained on such differences would take
+    those of every new part for defects; with these it learns how much a difference means, which on textures is little.
     """
 
     folds: list[LinearAutoencoder]
     fold_of: NDArray[np.int64]  # [N] for each training image the autoencoder that has not seen it
-    explained: float  # share of the variance of fine detail that such an autoencoder rebuilds
+    explained: float  # share of the variance of fine detail that such an autoencoder reconstructs
     mirrored: bool  # whether a mirrored good part is a good part
     flipped: bool  # and one that is upside down
 
     @property
     def aligned(self) -> bool:
-        """Whether the linear half is of use: the parts lie alike."""
-        return self.explained >= ALIGNED
+        """Whether the parts lie alike, so that the linear branch is useful."""
+        return self.explained >= MIN_ALIGNED_SHARE
 
     @property
     def texture(self) -> bool:
-        """Whether good parts look the same upside down and in a mirror."""
+        """Whether good parts look the same upside down and mirrored."""
         return self.mirrored and self.flipped
 
     @property
@@ -130,10 +134,10 @@ class CrossFit:
         return Variation(mirrored=self.mirrored, flipped=self.flipped)
 
     @torch.no_grad()
-    def __call__(self, x: Tensor, images: Sequence[int]) -> Rebuilt:
-        """Normalised frames float [N, C, H, W] of training images `images` (N of them), taken apart and rebuilt."""
+    def __call__(self, x: Tensor, images: Sequence[int]) -> LinearOutput:
+        """Normalised frames float [N, C, H, W] of training images `images` (N of them) through the branch."""
         parts = [self.folds[self.fold_of[image]](x[i : i + 1]) for i, image in enumerate(images)]
-        return Rebuilt(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+        return LinearOutput(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
     def to(self, device: torch.device) -> "CrossFit":
         """The same on another device."""
@@ -141,8 +145,8 @@ class CrossFit:
 
 
 def aligned_variation(images: int) -> Variation:
-    """The harmless changes of aligned parts, of which so many images are there."""
-    return Variation(moved=MOVED_OF_FEW if images < FEW else MOVED, lit=LIT, degraded=DEGRADED)
+    """The harmless changes of aligned parts, given their number of images."""
+    return Variation(moved=MOVED_OF_FEW_IMAGES if images < MANY_IMAGES else MOVED, lit=LIT, degraded=DEGRADED)
 
 
 @torch.no_grad()
@@ -174,29 +178,28 @@ def fit_linear(
         folds.append(linear)
     whole = LinearAutoencoder(arch)
     whole.set_components(torch.cat(frames))
-    count = FOLDS * FRAMES
+    count = FOLDS * FRAMES_PER_FOLD
     offset = total / count
     deviation = (square / count - offset.square()).clamp_min(0).sqrt()
     for linear in (*folds, whole):
         linear.offset.copy_(offset.reshape(linear.shape))
-        linear.deviation.copy_((deviation + DEVIATION_FLOOR * deviation.mean()).reshape(linear.shape))
-    mirrored, flipped = (errors[1:] < MIRROR_ERROR * errors[0]).tolist()
+        linear.deviation.copy_((deviation + DEVIATION_FLOOR_SHARE * deviation.mean()).reshape(linear.shape))
+    mirrored, flipped = (errors[1:] < MAX_MIRROR_ERROR * errors[0]).tolist()
     return whole, CrossFit(folds, fold_of, 1 - missed / detail, mirrored, flipped)
 
 
 def fine_detail(frames: Tensor) -> Tensor:
     """Frames [N, C, h, w] less themselves at a quarter of the size: edges and texture without shape and light."""
-    coarse = F.avg_pool2d(frames, 4, ceil_mode=True, count_include_pad=False)
+    coarse = F.avg_pool2d(frames, FINE_DETAIL_PIXELS, ceil_mode=True, count_include_pad=False)
     return frames - F.interpolate(coarse, size=frames.shape[-2:], mode="bilinear")
 
 
 def varied_frames(images: Pixels, rng: np.random.Generator, variation: Variation) -> Tensor:
-    """`FRAMES` frames of images uint8 [N, H, W, C] under harmless changes, at half size: float [FRAMES, C*H/2*W/2]."""
+    """`FRAMES_PER_FOLD` varied frames of images uint8 [N, H, W, C] at half size: float [FRAMES_PER_FOLD, C*H/2*W/2]."""
     batches = []
-    for start in range(0, FRAMES, 50):
-        varied = [
-            vary(to_float(images[i % len(images)]), rng, variation) for i in range(start, min(start + 50, FRAMES))
-        ]
+    for start in range(0, FRAMES_PER_FOLD, BATCH_FRAMES):
+        end = min(start + BATCH_FRAMES, FRAMES_PER_FOLD)
+        varied = [vary(to_float(images[i % len(images)]), rng, variation) for i in range(start, end)]
         frames = normalise(torch.from_numpy(np.stack(varied)).permute(0, 3, 1, 2))[0]
         batches.append(F.avg_pool2d(frames, 2).flatten(1))
     return torch.cat(batches)
@@ -205,6 +208,6 @@ def varied_frames(images: Pixels, rng: np.random.Generator, variation: Variation
 def principal_components(rows: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
     """Mean [P], the first `count` principal components [count, P] and the deviations along them, of rows [N, P]."""
     mean = rows.mean(dim=0)
-    # Randomised (Halko, Martinsson & Tropp, 2011): a few more directions than asked for make the first ones exact.
-    _, values, vectors = torch.svd_lowrank(rows - mean, q=count + 16, niter=3)
+    # Randomised (Halko, Martinsson & Tropp, 2011).
+    _, values, vectors = torch.svd_lowrank(rows - mean, q=count + EXTRA_DIRECTIONS, niter=3)
     return mean, vectors[:, :count].T.contiguous(), (values[:count] / len(rows) ** 0.5).clamp_min(1e-6)

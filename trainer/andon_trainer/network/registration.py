@@ -1,12 +1,12 @@
-"""How a part lies under the camera: found in every frame and undone, so that only the part itself remains to be judged.
+"""Registration: how a part lies under the camera is found in every frame and undone.
 
-A part that lies a little further left in its fixture, or turned a little, is a good part, and yet nothing of it is
-where the model knows it. The pose that lays a frame onto the mean of the good frames is found by Gauss-Newton steps
-with fixed matrices (the inverse compositional algorithm, Baker & Matthews, "Lucas-Kanade 20 Years On", IJCV 2004),
-from coarse to fine, at the points that say most about it.
+A part that lies a little further left in its fixture, or is turned a little, is a good part, but nothing of it is where
+the model expects it. The pose that warps a frame onto the mean of the good frames is found by Gauss-Newton steps with
+fixed matrices (the inverse compositional algorithm, Baker & Matthews, "Lucas-Kanade 20 Years On", IJCV 2004), from
+coarse to fine, at the points that tell most about the pose.
 
 A pose, float [N, 4], is a turn c and a shift t as complex numbers, (re c, im c, re t, im t): the point z = x + iy of
-the registered frame is at c * z + t in the frame, from the middle, in halves of the longer side.
+the registered frame is at c * z + t in the frame, measured from the centre in halves of the longer side.
 """
 
 import numpy as np
@@ -18,27 +18,29 @@ from torch import Tensor, nn
 
 from andon_trainer.network.tensors import evenly, to_unit
 
-LEAST_NOISE = 0.25  # of the mean deviation: places where good frames happen to be all the same do not decide alone
-STEPS = 4  # at each level
-POINTS = 1000  # of each level, those that say most
-MARGIN = 0.1  # of the halves of the longer side: what is nearer to the border may be gone in another frame
-ROUNDS = 3  # at each level, of template and poses by turns
-FRAMES = 200  # good frames, evenly from all, that the template is made of
-FAR = 3.0  # deviations; a larger difference is a defect's, and counts as so many
-# This share of the mean curvature is added in all directions: a round part, however turned, is left as it is.
-HELD_BACK = 1e-3
-FURTHEST = 0.15  # a turn or shift beyond is none of these parts: the frame is left as it is
-# Most good frames must, moved by up to this turn, growth and shift, come to the same picture again, to less than what a
-# shift of one pixel makes, or nothing is registered. Of the picture, the edge is left out.
-TRIED = 0.06
-EDGE = 0.15
-MOST = 0.9
-BATCH = 32
+NOISE_FLOOR_SHARE = 0.25  # of the mean deviation, added: places where good frames happen to be equal must not dominate
+STEPS_PER_LEVEL = 4
+POINTS_PER_LEVEL = 1000  # those that tell most about the pose
+MARGIN = 0.1  # in halves of the longer side: points nearer to the border may be outside another frame
+ROUNDS_PER_LEVEL = 3  # of template and poses in turn
+TEMPLATE_FRAMES = 200  # good frames, evenly from all, for the template
+MAX_DEVIATIONS = 3.0  # a larger difference is a defect's and counts as this much
+# Share of the mean curvature that is added in all directions, so that a round part is not turned at random.
+RIDGE_SHARE = 1e-3
+# Turn or shift from which on a frame shows no such part and stays as it is: radians and halves of the longer side.
+MAX_POSE_CHANGE = 0.15
+# Registration is used only if it works: good frames, moved by up to MAX_TRIED_CHANGE in turn, scale and shift, must
+# come to the same picture again, with a smaller error than a shift of one pixel makes. The border of the picture, this
+# share of each side, does not count.
+MAX_TRIED_CHANGE = 0.06
+BORDER_SHARE = 0.15
+MIN_REGISTERED_SHARE = 0.9  # of the good frames for which this must hold
+BATCH_FRAMES = 32
 REST = torch.tensor([1.0, 0.0, 0.0, 0.0])  # the pose of a part that lies as good parts do on average
 
 
 class Level(nn.Module):
-    """A template at one scale: the points that are compared, and what their differences say about the pose."""
+    """A template at one scale: the points that are compared, and the change of pose that their differences call for."""
 
     points: Tensor  # [K, 3] x, y and 1
     template: Tensor  # [K] grey levels of the mean good frame, their mean 0 and deviation 1
@@ -50,17 +52,17 @@ class Level(nn.Module):
         for name, value in {"points": points, "template": template, "noise": noise, "solve": solve}.items():
             self.register_buffer(name, value)
 
-    def forward(self, seen: Tensor, pose: Tensor) -> Tensor:
+    def forward(self, grey: Tensor, pose: Tensor) -> Tensor:
         """Grey frames float [N, 1, h, w] at this scale and poses [N, 4] to poses nearer to the template's."""
-        for _ in range(STEPS):
-            found = standardised(sample(seen, self.points[:, None], pose)[:, 0, :, 0])  # [N, K]
-            difference = ((found - self.template) / self.noise).clamp(-FAR, FAR)
+        for _ in range(STEPS_PER_LEVEL):
+            found = standardised(sample(grey, self.points[:, None], pose)[:, 0, :, 0])  # [N, K]
+            difference = ((found - self.template) / self.noise).clamp(-MAX_DEVIATIONS, MAX_DEVIATIONS)
             pose = after_inverse(pose, difference @ self.solve)
         return pose
 
 
 class Registration(nn.Module):
-    """Frames to their poses, and frames as they would be if the part lay as good parts do on average."""
+    """Finds the poses of frames, and warps frames to where good parts lie on average."""
 
     def __init__(self, levels: list[Level]) -> None:
         super().__init__()
@@ -69,28 +71,29 @@ class Registration(nn.Module):
     def forward(self, frames: Tensor) -> Tensor:
         """Frames float [N, C, H, W] to poses [N, 4]."""
         pose = REST.expand(frames.shape[0], 4)
-        for level, seen in zip(self.levels, coarse_to_fine(frames), strict=True):
-            pose = level(seen, pose)
-        near = ((pose - REST).abs() < FURTHEST).all(dim=1, keepdim=True)
+        for level, scaled in zip(self.levels, coarse_to_fine(frames), strict=True):
+            pose = level(scaled, pose)
+        near = ((pose - REST).abs() < MAX_POSE_CHANGE).all(dim=1, keepdim=True)
         return torch.where(near, pose, REST)
 
     @torch.no_grad()
     def poses(self, frames: Pixels) -> NDArray[np.float32]:
         """The poses float32 [N, 4] of frames uint8 [N, H, W, C]."""
-        batches = (frames[i : i + BATCH] for i in range(0, len(frames), BATCH))
+        batches = (frames[i : i + BATCH_FRAMES] for i in range(0, len(frames), BATCH_FRAMES))
         return np.concatenate([self(to_unit(torch.from_numpy(batch))).numpy() for batch in batches])
 
     def apply_to(self, frames: Pixels) -> Pixels:
         """Frames uint8 [N, H, W, C], registered."""
-        return laid(frames, self.poses(frames))
+        return register(frames, self.poses(frames))
 
 
-def laid(frames: Pixels, poses: NDArray[np.float32]) -> Pixels:
+def register(frames: Pixels, poses: NDArray[np.float32]) -> Pixels:
     """Frames uint8 [N, H, W, C] whose poses [N, 4] are known, registered."""
     registered = np.empty_like(frames)
-    for i in range(0, len(frames), BATCH):
-        moved = warp(to_unit(torch.from_numpy(frames[i : i + BATCH])), torch.from_numpy(poses[i : i + BATCH]))
-        registered[i : i + BATCH] = (moved * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    for i in range(0, len(frames), BATCH_FRAMES):
+        batch = slice(i, i + BATCH_FRAMES)
+        moved = warp(to_unit(torch.from_numpy(frames[batch])), torch.from_numpy(poses[batch]))
+        registered[batch] = (moved * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     return registered
 
 
@@ -102,7 +105,7 @@ def coarse_to_fine(frames: Tensor) -> list[Tensor]:
 
 
 def warp(x: Tensor, pose: Tensor) -> Tensor:
-    """Maps [N, C, H, W] of frames, each point taken from where its pose [N, 4] finds it: the same shape."""
+    """Maps [N, C, H, W] of frames, each point taken from where the pose [N, 4] puts it: the same shape."""
     return sample(x, places(x.shape[2:], x.device), pose)
 
 
@@ -159,55 +162,55 @@ def standardised(values: Tensor) -> Tensor:
 
 @torch.no_grad()
 def fit_registration(frames: Pixels, seed: int) -> Registration | None:
-    """Fit to good frames uint8 [N, H, W, C]; None where they, moved a little, are not found again."""
-    grey = to_unit(torch.from_numpy(evenly(frames, FRAMES))).mean(dim=1, keepdim=True)
+    """Fit to good frames uint8 [N, H, W, C]; None where it does not work on them."""
+    grey = to_unit(torch.from_numpy(evenly(frames, TEMPLATE_FRAMES))).mean(dim=1, keepdim=True)
     poses = REST.repeat(len(grey), 1)
     levels: list[Level] = []
-    for seen in coarse_to_fine(grey):
-        for _ in range(ROUNDS):
-            poses = fit_level(seen, poses)(seen, poses)
-            poses = poses - poses.mean(dim=0) + REST  # the middle of the good ones stays where it is
-        levels.append(fit_level(seen, poses))
+    for scaled in coarse_to_fine(grey):
+        for _ in range(ROUNDS_PER_LEVEL):
+            poses = fit_level(scaled, poses)(scaled, poses)
+            poses = poses - poses.mean(dim=0) + REST  # their mean stays at rest
+        levels.append(fit_level(scaled, poses))
     registration = Registration(levels).eval()
     return registration if finds_again(registration, grey, seed) else None
 
 
-def fit_level(seen: Tensor, poses: Tensor) -> Level:
+def fit_level(grey: Tensor, poses: Tensor) -> Level:
     """The template of grey frames [N, 1, h, w] in their poses [N, 4], and what a Gauss-Newton step on it needs."""
-    size = seen.shape[2:]
-    values = standardised(warp(seen, poses).flatten(1))  # [N, h * w]
+    size = grey.shape[2:]
+    values = standardised(warp(grey, poses).flatten(1))  # [N, h * w]
     mean, noise = values.mean(dim=0), values.std(dim=0)
-    noise = noise + LEAST_NOISE * noise.mean()
+    noise = noise + NOISE_FLOOR_SHARE * noise.mean()
     longer = max(size)
     dy, dx = torch.gradient(mean.reshape(size), spacing=2 / longer)
     dx, dy = dx.flatten() / noise, dy.flatten() / noise
-    points = places(size, seen.device).flatten(0, 1)
+    points = places(size, grey.device).flatten(0, 1)
     x, y, _ = points.unbind(1)
     inside = (x.abs() < size[1] / longer - MARGIN) & (y.abs() < size[0] / longer - MARGIN)
-    telling = torch.where(inside, dx.square() + dy.square(), 0)
-    best = telling.topk(min(POINTS, int(inside.sum()))).indices.sort().values
+    information = torch.where(inside, dx.square() + dy.square(), 0)
+    best = information.topk(min(POINTS_PER_LEVEL, int(inside.sum()))).indices.sort().values
     dx, dy, x, y, noise = (values[best] for values in (dx, dy, x, y, noise))
     descent = torch.stack([dx * x + dy * y, dy * x - dx * y, dx, dy], dim=1)  # [K, 4]
-    # What light does to the points, which `standardised` undoes, says nothing about the pose.
+    # `standardised` undoes changes of light, so they must not change the pose either.
     template = standardised(mean[best][None])[0]
     basis = torch.linalg.qr(torch.stack([1 / noise, template / noise], dim=1)).Q
     descent = descent - basis @ (basis.T @ descent)
     curvature = descent.T @ descent
-    held_back = HELD_BACK * curvature.diagonal().mean() * torch.eye(4)
-    return Level(points[best], template, noise, torch.linalg.solve(curvature + held_back, descent.T).T)
+    ridge = RIDGE_SHARE * curvature.diagonal().mean() * torch.eye(4)
+    return Level(points[best], template, noise, torch.linalg.solve(curvature + ridge, descent.T).T)
 
 
 def finds_again(registration: Registration, grey: Tensor, seed: int) -> bool:
-    """Whether good frames [N, 1, H, W] come to the same picture after they were moved."""
+    """Whether good frames [N, 1, H, W] come to the same picture again after they were moved."""
     generator = torch.Generator().manual_seed(seed)
-    moved = warp(grey, REST + TRIED * (2 * torch.rand(len(grey), 4, generator=generator) - 1))
+    moved = warp(grey, REST + MAX_TRIED_CHANGE * (2 * torch.rand(len(grey), 4, generator=generator) - 1))
     straight, again = (warp(frames, registration(frames)) for frames in (grey, moved))
     one_pixel = REST + torch.tensor([0.0, 0.0, 1.0, 1.0]) * 2 / max(grey.shape[2:])
-    beside = warp(straight, one_pixel.expand(len(grey), 4))
-    middle = [slice(round(EDGE * length), length - round(EDGE * length)) for length in grey.shape[2:]]
+    shifted = warp(straight, one_pixel.expand(len(grey), 4))
+    middle = [slice(round(BORDER_SHARE * length), length - round(BORDER_SHARE * length)) for length in grey.shape[2:]]
 
     def error(other: Tensor) -> Tensor:
         difference = (other - straight)[:, :, middle[0], middle[1]]
         return F.avg_pool2d(difference, 2).square().flatten(1).mean(dim=1)
 
-    return bool((error(again) < error(beside)).float().mean() >= MOST)
+    return bool((error(again) < error(shifted)).float().mean() >= MIN_REGISTERED_SHARE)

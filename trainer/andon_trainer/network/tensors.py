@@ -5,9 +5,11 @@ import torch.nn.functional as F
 from andon_monitor.model.imaging import Pixels
 from torch import Tensor
 
-# Added to a frame's variance before its root is taken: frames with less contrast than 1/30 of the grey scale are not
-# stretched to full contrast, as noise would be all that is left.
+# Added to a frame's variance: frames with less contrast than 1/30 of the grey scale are not stretched to full contrast,
+# because they would become nothing but noise.
 VARIANCE_FLOOR = 1e-3
+TOP_SHARE = 0.001  # of a map, whose mean decides about a frame: about the area of a small defect
+MIN_TOP_CELLS = 4
 
 
 def normalise(frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -23,8 +25,8 @@ def normalise(frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def mean_over_frame(x: Tensor) -> Tensor:
     """The mean of each frame, [N, C, H, W] to [N, 1, 1, 1], one axis after the other.
 
-    Runtimes add up in one go what is averaged in one go, and rounding then moves the mean of 100,000 pixels by a few
-    millionths: enough for scores of two runtimes to differ in the fourth digit.
+    With one call for all axes, runtimes add up 100,000 pixels in one go, and rounding changes their mean by a few
+    millionths: enough for the scores of two runtimes to differ in the fourth digit.
     """
     return x.mean(dim=3, keepdim=True).mean(dim=2, keepdim=True).mean(dim=1, keepdim=True)
 
@@ -44,6 +46,12 @@ def to_unit(frames: Tensor) -> Tensor:
     return frames.permute(0, 3, 1, 2).float() / 255
 
 
-def evenly(frames: Pixels, most: int) -> Pixels:
-    """At most so many of the frames [N, H, W, C], evenly from all of them."""
-    return frames[np.linspace(0, len(frames) - 1, min(len(frames), most)).round().astype(np.int64)]
+def evenly(frames: Pixels, count: int) -> Pixels:
+    """At most `count` of the frames [N, H, W, C], evenly from all of them."""
+    return frames[np.linspace(0, len(frames) - 1, min(len(frames), count)).round().astype(np.int64)]
+
+
+def top_mean(cells: Tensor, share: float = TOP_SHARE) -> Tensor:
+    """The mean of the largest `share` of each map, of `MIN_TOP_CELLS` at least: float [N, 1, h, w] to [N]."""
+    count = max(MIN_TOP_CELLS, round(share * cells.shape[-2] * cells.shape[-1]))
+    return cells.flatten(1).topk(count, dim=1).values.mean(dim=1)

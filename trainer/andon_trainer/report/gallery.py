@@ -12,9 +12,10 @@ from andon_monitor.model.imaging import Pixels
 from numpy.typing import NDArray
 
 from andon_trainer.data.audit import Audit
-from andon_trainer.data.dataset import GOOD, load_image, load_mask
+from andon_trainer.data.dataset import GOOD
+from andon_trainer.data.images import load_image, load_mask
 from andon_trainer.evaluation import Evaluation, Judged
-from andon_trainer.training.schedule import Fitted
+from andon_trainer.training.schedule import TrainedNetwork
 
 OUTLINE = (64, 224, 255)  # cyan: no colour of the heatmap, visible on dark and bright parts
 GOOD_SHOWN = 6
@@ -48,7 +49,7 @@ class Group:
 
 
 def gallery(
-    model: Model, fitted: Fitted | None, evaluation: Evaluation | None, good_frames: Pixels | None
+    model: Model, fitted: TrainedNetwork | None, evaluation: Evaluation | None, good_frames: Pixels | None
 ) -> Iterable[Group]:
     """The groups of pictures: good parts, false alarms, and each kind of defect."""
     images = evaluation.images if evaluation else ()

@@ -8,7 +8,8 @@ from andon_monitor.model.heatmap import data_uri
 from markupsafe import Markup
 
 from andon_trainer.data.audit import Audit, Measured
-from andon_trainer.data.dataset import Sample, load_image
+from andon_trainer.data.dataset import Sample
+from andon_trainer.data.images import load_image
 from andon_trainer.report import plots
 
 GROUPS_SHOWN = 6  # of images of the same part
@@ -61,12 +62,12 @@ def learned(audit: Audit, spec: InputSpec) -> Learned:
         about = "Angle in degrees, counter-clockwise. The model corrects this."
         quantities.append(_quantity("Turn", about, "turn", audit.turn, 1))
     return Learned(
-        same_part=tuple(_group(group, spec) for group in audit.twins[:GROUPS_SHOWN]),
-        groups=len(audit.twins),
-        in_groups=sum(len(group) for group in audit.twins),
+        same_part=tuple(_group(group, spec) for group in audit.near_duplicates[:GROUPS_SHOWN]),
+        groups=len(audit.near_duplicates),
+        in_groups=sum(len(group) for group in audit.near_duplicates),
         copies=audit.copies,
         tested=audit.tested,
-        tested_same_part=tuple(sample.path.name for sample in audit.tested_twins),
+        tested_same_part=tuple(sample.path.name for sample in audit.tested_near_duplicates),
         quantities=tuple(quantities),
     )
 
@@ -78,10 +79,10 @@ def _group(samples: Sequence[Sample], spec: InputSpec) -> SamePart:
 
 
 def _quantity(title: str, about: str, label: str, measured: Measured, scale: float) -> Quantity:
-    values = [outlier.value * scale for outlier in measured.odd]
+    values = [outlier.value * scale for outlier in measured.outliers]
     names = tuple(
         f"{outlier.sample.path.name} ({value:.3g})"
-        for outlier, value in zip(measured.odd[:OUTLIERS_NAMED], values, strict=False)
+        for outlier, value in zip(measured.outliers[:OUTLIERS_NAMED], values, strict=False)
     )
     plot = plots.distribution(measured.values * scale, values, label)
     return Quantity(title, about, plot, len(values), names)

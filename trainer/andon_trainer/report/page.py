@@ -16,14 +16,14 @@ from andon_trainer.evaluation import Evaluation
 from andon_trainer.report import advice, plots, words
 from andon_trainer.report.gallery import colour_bar, gallery, suspect_pictures
 from andon_trainer.report.learned import learned
-from andon_trainer.training.schedule import Fitted
+from andon_trainer.training.schedule import TrainedNetwork
 
 
 def write_report(
     path: Path,
     *,
     model: Model,
-    fitted: Fitted | None = None,
+    fitted: TrainedNetwork | None = None,
     evaluation: Evaluation | None = None,
     audit: Audit | None = None,
     good_frames: Pixels | None = None,
@@ -42,7 +42,7 @@ def write_report(
 
 def render(
     model: Model,
-    fitted: Fitted | None,
+    fitted: TrainedNetwork | None,
     evaluation: Evaluation | None,
     audit: Audit | None,
     good_frames: Pixels | None,

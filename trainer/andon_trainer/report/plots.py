@@ -17,7 +17,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from andon_trainer.data.dataset import GOOD
 from andon_trainer.evaluation import Evaluation
-from andon_trainer.training.schedule import Fitted
+from andon_trainer.training.schedule import TrainedNetwork
 
 # Placeholder colours that matplotlib writes; each becomes a variable of `report.css`.
 INK, MUTED, GRID = "#010101", "#010102", "#010103"
@@ -58,12 +58,12 @@ STYLE: dict[str, Any] = {
 }
 
 
-def learning_curve(fitted: Fitted) -> Markup:
+def learning_curve(fitted: TrainedNetwork) -> Markup:
     """Training and validation loss over iterations, with the networks kept, and the learning rate below."""
     with _style():
         figure = _figure()
         loss, rate = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-        looks = fitted.looks
+        looks = fitted.evaluations
         iterations = [look.iteration for look in looks]
         validation = [look.validation_loss for look in looks]
         marker = "o" if len(looks) == 1 else None

@@ -1,4 +1,4 @@
-"""What good parts' features look like: a patch memory (Roth et al., "PatchCore", CVPR 2022)."""
+"""A memory of the features of good parts, patch by patch (Roth et al., "PatchCore", CVPR 2022)."""
 
 import math
 
@@ -7,12 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# The more patches are kept, the fewer good ones look new, and the more distances are computed. A frame gets this many,
-# so that the memory costs less than the network whatever the resolution.
-DISTANCES = 2**21
-LEAST, MOST = 1024, 8192  # patches kept
-DRAWN = 10  # times as many they are chosen from
-CANDIDATES = 256  # points that the next to be chosen are looked for among
+# The more patches are kept, the fewer good ones seem new, and the more distances are computed: about this many for a
+# frame, so that the memory costs less than the network at every resolution.
+DISTANCES_PER_FRAME = 2**21
+MIN_PATCHES, MAX_PATCHES = 1024, 8192  # in a memory
+DRAWN_PER_PATCH = 10  # patches drawn at random for each one that is kept
+CANDIDATES = 256  # farthest points among which the next ones are chosen
+BLUR_SIGMA = 0.7  # cells
+MIN_VARIANCE_SHARE = 1e-3  # of the widest direction's variance, added to all
 
 
 class PatchMemory(nn.Module):
@@ -29,7 +31,7 @@ class PatchMemory(nn.Module):
         self.size = size
         self.whiten = nn.Conv2d(features, features, kernel_size=1)
         self.compare = nn.Linear(features, size)
-        blur = torch.tensor([math.exp(-0.5 * (d / 0.7) ** 2) for d in (-1, 0, 1)])
+        blur = torch.tensor([math.exp(-0.5 * (d / BLUR_SIGMA) ** 2) for d in (-1, 0, 1)])
         kernel = torch.outer(blur, blur) / blur.sum() ** 2
         self.register_buffer("blur", kernel[None, None])
 
@@ -37,14 +39,14 @@ class PatchMemory(nn.Module):
     def fit(cls, features: Tensor, seed: int) -> "PatchMemory":
         """Whiten and choose patches: features float [N, F, h, w] of good frames."""
         cells = features.shape[2] * features.shape[3]
-        size = min(max(DISTANCES // cells, LEAST), MOST)
+        size = min(max(DISTANCES_PER_FRAME // cells, MIN_PATCHES), MAX_PATCHES)
         generator = torch.Generator().manual_seed(seed)
         flat = features.permute(0, 2, 3, 1).flatten(0, 2)  # [N*h*w, F]
         mean = flat.mean(dim=0)
         values, vectors = torch.linalg.eigh(torch.cov((flat - mean).T))
-        # Directions in which good parts hardly vary are not blown up beyond a thousandth of the widest one.
-        turn = (vectors / (values.clamp_min(0) + 1e-3 * values.max()).sqrt()).T  # [F, F]
-        drawn = flat[torch.randperm(len(flat), generator=generator)[: DRAWN * size]]
+        # Whitening must not blow up directions in which good parts hardly vary.
+        turn = (vectors / (values.clamp_min(0) + MIN_VARIANCE_SHARE * values.max()).sqrt()).T  # [F, F]
+        drawn = flat[torch.randperm(len(flat), generator=generator)[: DRAWN_PER_PATCH * size]]
         patches = farthest_points((drawn - mean) @ turn.T, min(size, len(drawn)))
         memory = cls(features.shape[1], len(patches))
         with torch.no_grad():
@@ -61,7 +63,7 @@ class PatchMemory(nn.Module):
         places = white.flatten(2).transpose(1, 2)  # [N, h * w, F]
         nearest = self.compare(places).amin(dim=2).unflatten(1, white.shape[2:])[:, None]  # [N, 1, h, w]
         squared = (white.square().sum(dim=1, keepdim=True) + nearest).clamp_min(0)
-        # Near zero the sum above is rounding noise, which a bare root would magnify; one unit is a small distance here.
+        # Near zero the sum above is rounding noise, which a root would magnify; one unit is a small distance here.
         distance = (squared + 1).sqrt()
         return F.conv2d(F.pad(distance, (1, 1, 1, 1), mode="replicate"), self.blur)
 
@@ -69,8 +71,9 @@ class PatchMemory(nn.Module):
 def farthest_points(points: Tensor, count: int) -> Tensor:
     """Choose `count` of `points` [n, F], each the farthest from those before (greedy k-centre, Gonzalez 1985).
 
-    Distances to the chosen ones only become smaller, so as long as the farthest of some candidates is farther than the
-    rest ever were, it is the farthest of all, and the rest learn of what was chosen together, in one matrix product.
+    Distances to the chosen ones only become smaller. So as long as the farthest candidate is farther than every other
+    point was at the start of a round, it is the farthest of all, and the other points' distances are updated once a
+    round, in one matrix product.
     """
     squares = points.square().sum(dim=1)
 

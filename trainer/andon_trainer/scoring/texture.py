@@ -1,8 +1,8 @@
-"""How a surface is textured, place by place: what is told without any training.
+"""Texture features: how a surface is textured, place by place, without any training.
 
-The error head and its features know what the training showed them. Fixed filters know nothing, so they are no surer of
-the images that were learned from than of others, and are wrong about other parts than the network is: added up, the two
-tell more than either.
+The error head and its features know what the training showed them. Fixed filters know nothing, so they do not treat
+training images differently from others, and they misjudge other parts than the network does: their sum is better than
+either.
 """
 
 import torch
@@ -10,18 +10,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from andon_trainer.architecture import FEATURE_STRIDE
-from andon_trainer.scoring.scale import FAINT, SCALES
+from andon_trainer.scoring.scale import FAINT_STEP, SCALES
 
 STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))  # (rows, columns) to the neighbour: the four directions
 
 
-class Grain(nn.Module):
+class TextureFeatures(nn.Module):
     """The strength of edges and of ridges in four directions at four scales, and the brightness, of each 8 x 8 pixels.
 
     Where frames are `pooling` times as large as what the network sees, so are the cells, and there are finer scales.
-    Textures differ from frame to frame: of them each is told twice, of the place and as the frame's mean, so that what
-    is compared is a place of a surface like this one. Parts are alike, and the mean tells of the camera's noise and
-    focus alone: of them each strength is told as a multiple of the frame's mean, which another camera hardly moves.
+    Textures differ from frame to frame: each feature of theirs is given twice, for the place and as the frame's mean,
+    so that a place is compared with places of similar surfaces. Parts are alike, and their mean depends on the camera's
+    noise and focus alone: each strength is given as a multiple of the frame's mean, which hardly depends on the camera.
     """
 
     filters: Tensor  # [8, 1, 3, 3]
@@ -34,16 +34,17 @@ class Grain(nn.Module):
         self.register_buffer("filters", edges_and_ridges())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalised frames float [N, C, H, W] to [N, F, h, w] of cells: F 8 * scales + C, of textures twice it."""
+        """Normalised frames float [N, C, H, W] to [N, F, h, w] of cells: F is 8 * scales + C, twice that for
+        textures."""
         grey = x.mean(dim=1, keepdim=True)
         answers = []
         for i in range(self.scales):
             size = 2**i
-            seen = F.avg_pool2d(grey, size) if i else grey
-            answer = F.conv2d(F.pad(seen, (1, 1, 1, 1), mode="reflect"), self.filters).abs()
+            scaled = F.avg_pool2d(grey, size) if i else grey
+            answer = F.conv2d(F.pad(scaled, (1, 1, 1, 1), mode="reflect"), self.filters).abs()
             if size < self.cell:
                 answer = F.avg_pool2d(answer, self.cell // size)
-            answers.append((answer + FAINT).log())
+            answers.append((answer + FAINT_STEP).log())
         strength, brightness = torch.cat(answers, dim=1), F.avg_pool2d(x, self.cell)
         if not self.texture:
             return torch.cat([strength - mean_over_places(strength), brightness], dim=1)

@@ -1,0 +1,1 @@
+"""From images to trained networks: resolution, device, schedule, loss, optimiser, one network or several."""

@@ -1,4 +1,4 @@
-"""Fit the autoencoder: read top to bottom, this is the whole training."""
+"""Train one convolutional autoencoder: read from top to bottom, this is the whole training."""
 
 import math
 from collections import deque
@@ -17,39 +17,43 @@ from andon_trainer.augmentation.corruption import Corrupted, training_frame
 from andon_trainer.augmentation.variation import Variation
 from andon_trainer.data.splits import Split
 from andon_trainer.network.conv_dense import Autoencoder
-from andon_trainer.network.linear import CrossFit, Rebuilt, fit_linear
+from andon_trainer.network.linear import CrossFit, LinearOutput, fit_linear
 from andon_trainer.network.tensors import normalise
 from andon_trainer.options import TrainingOptions
 from andon_trainer.progress import Progress, quiet
 from andon_trainer.training.loss import loss
 from andon_trainer.training.optimiser import Optimiser
-from andon_trainer.training.schedule import Course, Fitted
+from andon_trainer.training.schedule import Schedule, TrainedNetwork
 
-PATIENCE = 8  # looks without progress before training stops early
-# Of looks that are this close to the best, the last is kept: its learning rate was lower, which tells more than the
-# last per cent of a loss does.
-TOLERANCE = 0.02
-VALIDATION_FRAMES = 64  # enough to tell two checkpoints apart; all looks together take a few per cent of the time
+PATIENCE = 8  # evaluations without progress before the training ends early
+# Among evaluations this close to the best one, as a share of its loss, the last is kept: it had the lowest learning
+# rate, which matters more than the last per cent of a loss.
+LOSS_TOLERANCE = 0.02
+VALIDATION_FRAMES = 64  # enough to tell two sets of weights apart; all evaluations take a few per cent of the time
+VALIDATION_SEED = 20  # fixed: evaluations must not depend on the seed of the training
+PREFETCHED_BATCHES = 4
+PROGRESS_STEPS = 5  # between two reports of progress
+MAX_GRADIENT_NORM = 1.0
 
 
-def fit(
+def train_network(
     images: Pixels,
     split: Split,
     arch: Architecture,
     options: TrainingOptions,
     progress: Progress = quiet,
     interrupted: Event | None = None,
-) -> Fitted:
+) -> TrainedNetwork:
     """Train on `images[split.train]`, keep the last weights that did well on `images[split.validation]`.
 
-    Either loss may say so, the whole one or that of rebuilding alone: the head's part of the whole rises again as the
-    head grows sure of itself, long before it stops getting better at telling defects; and rebuilding gets worse at
-    first where principal components have done it already.
+    Weights do well where the whole loss or the reconstruction's part of it is low. The error head's part rises again
+    once the head is overconfident, long before it stops getting better at finding defects; and the reconstruction gets
+    worse at first where principal components have done most of it.
 
-    `images`: uint8 [N, H, W, C]. Raises FittingError where the loss is no longer finite, or where the training was
-    interrupted before the first look at the validation images.
+    `images`: uint8 [N, H, W, C]. Raises FittingError where the loss is not finite, or where the training was
+    interrupted before the first evaluation.
     """
-    course = Course(options, interrupted)
+    schedule = Schedule(options, interrupted)
     torch.manual_seed(options.seed)
     device = torch.device(options.device)
     progress("principal components", 0.0)
@@ -63,15 +67,15 @@ def fit(
     else:
         network, cross_fit = Autoencoder(replace(arch, components=0)), None
     network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    # Parts are looked at large, so there is time for few steps, of which Muon makes more. Textures it learns by heart.
+    # Frames of parts are large, so there is time for few steps, and Muon gets more from each. It overfits textures.
     optimiser = Optimiser(network, options.weight_decay, muon=not texture)
     validation = validation_batches(images[split.validation], options.batch, variation, device)
-    best = (math.inf, math.inf)  # the lowest losses of all looks, whole and of rebuilding
+    best = (math.inf, math.inf)  # the lowest losses of all evaluations, whole and of the reconstruction
     stale = 0
-    running: list[Tensor] = []  # losses since the last look
+    running: list[Tensor] = []  # losses since the last evaluation
 
-    batches = prefetch(batch_stream(images[split.train], options, variation), depth=4)
-    for step in course:
+    batches = prefetch(batch_stream(images[split.train], options, variation), PREFETCHED_BATCHES)
+    for step in schedule:
         network.train()
         batch = next(batches)
         frames, clean, mask = to_tensors(batch, device)
@@ -79,34 +83,37 @@ def fit(
         rebuilt = cross_fit(x, [item.index for item in batch]) if cross_fit else None
         total = losses(network, x, rebuilt, normalise(clean)[0], mask)[0]
         total.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(network.parameters(), MAX_GRADIENT_NORM)
         optimiser.step(step.learning_rate)
         running.append(total.detach())
 
-        if course.look_is_due(step):
-            look = course.add_look(step, float(torch.stack(running).mean()), *evaluate(network, validation))
+        if schedule.evaluation_is_due(step):
+            training_loss = float(torch.stack(running).mean())
+            evaluation = schedule.add_evaluation(step, training_loss, *validation_losses(network, validation))
             running.clear()
             stale += 1
-            values = (look.validation_loss, look.reconstruction_loss)
-            if any(value < lowest * (1 + TOLERANCE) for value, lowest in zip(values, best, strict=True)):
-                course.keep(look, network)
+            values = (evaluation.validation_loss, evaluation.reconstruction_loss)
+            if any(value < lowest * (1 + LOSS_TOLERANCE) for value, lowest in zip(values, best, strict=True)):
+                schedule.keep(evaluation, network)
                 stale = 0
             best = (min(values[0], best[0]), min(values[1], best[1]))
             if stale >= PATIENCE:
-                course.end_early()
+                schedule.end_early()
                 break
-        if step.iteration % 5 == 0:
-            progress(f"loss {course.looks[-1].validation_loss:.3f}" if course.looks else "warming up", step.done)
+        if step.iteration % PROGRESS_STEPS == 0:
+            known = schedule.evaluations
+            progress(f"loss {known[-1].validation_loss:.3f}" if known else "warming up", step.done)
 
-    return course.finish(network.to(memory_format=torch.contiguous_format), texture)
+    return schedule.finish(network.to(memory_format=torch.contiguous_format), texture)
 
 
 def losses(
-    network: Autoencoder, x: Tensor, rebuilt: Rebuilt | None, clean: Tensor, mask: Tensor
+    network: Autoencoder, x: Tensor, rebuilt: LinearOutput | None, clean: Tensor, mask: Tensor
 ) -> tuple[Tensor, Tensor]:
     """The total loss and its reconstruction part.
 
-    `x`, `clean`: normalised frames, corrupted and not, float [N, C, H, W]; `rebuilt`: `x` by the linear half.
+    `x`, `clean`: normalised frames, corrupted and not, float [N, C, H, W]; `rebuilt`: what the linear
+    branch makes of `x`.
     """
     with torch.autocast(x.device.type, torch.bfloat16, enabled=fast_half_precision(x.device)):
         output = network(x, rebuilt)
@@ -123,7 +130,7 @@ def fast_half_precision(device: torch.device) -> bool:
 
 
 @torch.no_grad()
-def evaluate(network: Autoencoder, batches: list[tuple[Tensor, Tensor, Tensor]]) -> tuple[float, float]:
+def validation_losses(network: Autoencoder, batches: list[tuple[Tensor, Tensor, Tensor]]) -> tuple[float, float]:
     """Mean total loss and mean reconstruction loss over the validation batches."""
     network.eval()
     results = []
@@ -139,8 +146,8 @@ def evaluate(network: Autoencoder, batches: list[tuple[Tensor, Tensor, Tensor]])
 def validation_batches(
     held_out: Pixels, batch: int, variation: Variation, device: torch.device
 ) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """Good frames that the weights never see, corrupted in ways that stay the same from look to look."""
-    rng = np.random.default_rng(20)  # fixed: a look must not depend on the training's seed
+    """Good frames that the weights never see, corrupted in the same ways at every evaluation."""
+    rng = np.random.default_rng(VALIDATION_SEED)
     frames = [training_frame(held_out, i % len(held_out), rng, variation) for i in range(VALIDATION_FRAMES)]
     return [to_tensors(frames[i : i + batch], device) for i in range(0, VALIDATION_FRAMES, batch)]
 

@@ -8,14 +8,13 @@ from torch import Tensor
 
 from andon_trainer.architecture import MAP_STRIDE, Loss
 from andon_trainer.network.conv_dense import Output
+from andon_trainer.network.tensors import top_mean
 
-# Measured on textures and on parts; within a factor of two the weights matter little.
+# Weights were measured on textures and on parts; within a factor of two they matter little.
 FOCAL_WEIGHT = 10.0
 DICE_WEIGHT = 0.5
 IMAGE_WEIGHT = 0.5
 SSIM_WEIGHT = 0.5
-# The share of the map that decides about a frame, about the area of a small defect.
-TOP_SHARE = 0.001
 
 
 class Parts(NamedTuple):
@@ -30,12 +29,13 @@ class Parts(NamedTuple):
         return self.reconstruction + self.map + self.image
 
 
-def loss(output: Output, clean: Tensor, mask: Tensor, rebuilding: Loss = "l1-ssim") -> Parts:
-    """Compare what the network said about corrupted frames with the clean frames and where they were corrupted.
+def loss(output: Output, clean: Tensor, mask: Tensor, kind: Loss = "l1-ssim") -> Parts:
+    """The loss of a network's output for corrupted frames.
 
-    `clean`: float [N, C, H, W], normalised; `mask`: float [N, 1, H, W] in 0..1, 0 everywhere for untouched frames.
+    `clean`: the frames before corruption, float [N, C, H, W], normalised; `mask`: where they were corrupted, float
+    [N, 1, H, W] in 0..1; `kind`: the kind of reconstruction loss.
     """
-    reconstruction_loss = rebuilding_loss(output.reconstruction.float(), F.avg_pool2d(clean, 2), rebuilding)
+    reconstruction = reconstruction_loss(output.reconstruction.float(), F.avg_pool2d(clean, 2), kind)
 
     logits = output.logits.float()
     cells = F.max_pool2d(mask, MAP_STRIDE)  # a defect smaller than a cell still marks it
@@ -43,14 +43,14 @@ def loss(output: Output, clean: Tensor, mask: Tensor, rebuilding: Loss = "l1-ssi
 
     defective = (mask.flatten(1).amax(dim=1) > 0.5).float()  # [N]
     image_loss = IMAGE_WEIGHT * F.binary_cross_entropy_with_logits(top_mean(logits), defective)
-    return Parts(reconstruction_loss, map_loss, image_loss)
+    return Parts(reconstruction, map_loss, image_loss)
 
 
-def rebuilding_loss(reconstruction: Tensor, target: Tensor, kind: Loss) -> Tensor:
-    """How far a reconstruction is from what is right, float [N, C, h, w] each, in normalised units; 0 where equal.
+def reconstruction_loss(reconstruction: Tensor, target: Tensor, kind: Loss) -> Tensor:
+    """The difference between a reconstruction and its target, float [N, C, h, w] each, normalised; 0 where equal.
 
-    For `bce` both are taken for logits: a cross-entropy needs targets in 0..1, and this maps grey levels there around
-    the frame's own mean. It is less the target's entropy, its least value.
+    For `bce` both are logits: a cross-entropy needs targets in 0..1, and the sigmoid maps grey levels there around the
+    frame's own mean. The target's entropy, the smallest possible value, is subtracted.
     """
     if kind == "mse":
         return F.mse_loss(reconstruction, target)
@@ -60,12 +60,6 @@ def rebuilding_loss(reconstruction: Tensor, target: Tensor, kind: Loss) -> Tenso
         return F.binary_cross_entropy_with_logits(reconstruction, probability) - entropy
     similarity = structural_similarity(reconstruction, target)
     return F.smooth_l1_loss(reconstruction, target) + SSIM_WEIGHT * (1 - similarity)
-
-
-def top_mean(cells: Tensor, share: float = TOP_SHARE) -> Tensor:
-    """The mean of the largest `share` of each map: float [N, 1, h, w] to [N]; of four cells at least."""
-    count = max(4, round(share * cells.shape[-2] * cells.shape[-1]))
-    return cells.flatten(1).topk(count, dim=1).values.mean(dim=1)
 
 
 def focal(logits: Tensor, target: Tensor, gamma: float = 2.0, alpha: float = 0.75) -> Tensor:

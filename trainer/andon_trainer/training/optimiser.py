@@ -1,21 +1,21 @@
-"""What turns gradients into steps."""
+"""The optimiser: from gradients to steps."""
 
 import torch
 from torch import nn
 
-MUON_RATE = 10 / 3  # times AdamW's learning rate
+MUON_RATE = 10 / 3  # Muon's learning rate, as a multiple of AdamW's
 
 
 class Optimiser:
-    """AdamW, and for the kernels, where wanted, Muon.
+    """AdamW, and Muon for the kernels if wanted.
 
-    Muon (Jordan et al., 2024) makes a step equally long in all directions of a kernel seen as a matrix of outputs and
-    inputs, so that what few frames show is learned as fast as what all do. A kernel [out, in, h, w] that lies channels
+    Muon (Jordan et al., 2024) makes steps equally long in all directions of a kernel as a matrix of outputs and inputs,
+    so that what only a few frames show is learned as fast as what all show. A kernel [out, in, h, w] that lies channels
     last is a matrix [out, h * w * in] without being copied.
     """
 
     def __init__(self, network: nn.Module, weight_decay: float, muon: bool) -> None:
-        """`weight_decay` pulls on kernels only: normalisation's scales and all biases are better left alone."""
+        """`weight_decay` is applied to kernels only, not to the scales of normalisation or to biases."""
         self.network = network
         kernels = [p for p in network.parameters() if p.ndim == 4]
         vectors = [p for p in network.parameters() if p.ndim < 4]
@@ -27,10 +27,10 @@ class Optimiser:
             self.muon = torch.optim.Muon(matrices, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
         else:
             groups.append({"params": kernels, "weight_decay": weight_decay})
-        self.adam = torch.optim.AdamW(groups, fused=True)  # in a quarter of the time
+        self.adam = torch.optim.AdamW(groups, fused=True)  # fused takes a quarter of the time
 
     def step(self, learning_rate: float) -> None:
-        """Change the weights by their gradients, and forget these."""
+        """Change the weights by their gradients, and clear these."""
         for group in self.adam.param_groups:
             group["lr"] = learning_rate
         self.adam.step()

@@ -1,4 +1,4 @@
-"""The course of a training: its steps, its looks at held-out images, what ends it and which weights are kept."""
+"""The schedule of a training: its steps and learning rates, its evaluations, what ends it, which weights are kept."""
 
 import copy
 import math
@@ -13,12 +13,15 @@ from torch import nn
 from andon_trainer.errors import FittingError
 from andon_trainer.options import TrainingOptions
 
-WARM_UP = 0.05  # share of the training during which the learning rate rises
-SLACK = 0.05  # share of the budget by which iterations may be late before time takes over
-EVALUATIONS = 16  # looks at the validation images over the whole training
+WARM_UP_SHARE = 0.05  # of the training, during which the learning rate rises
+WARM_UP_START = 0.05  # share of the learning rate that the first step has
+# Share of the budget by which the iterations may be late before time decides about the learning rate.
+BUDGET_SLACK_SHARE = 0.05
+EVALUATIONS = 16  # on the validation images, over the whole training
 
 Ended = Literal["iterations", "early", "budget", "interrupted"]
-ENDS: tuple[Ended, ...] = ("iterations", "early", "budget", "interrupted")  # the later, the more of it is worth saying
+# Of several networks, the card names the last of these: it explains best why there were not more steps.
+ENDS: tuple[Ended, ...] = ("iterations", "early", "budget", "interrupted")
 
 
 @dataclass(frozen=True)
@@ -32,44 +35,44 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Look:
-    """One look at the validation images."""
+class EvaluationStep:
+    """The losses of a network on the validation images after one step of its training."""
 
     iteration: int
     seconds: float
-    training_loss: float
+    training_loss: float  # mean since the evaluation before
     validation_loss: float
-    reconstruction_loss: float
+    reconstruction_loss: float  # the part of the validation loss that is about the reconstruction
     learning_rate: float
 
 
 @dataclass
-class Fitted:
-    """The network kept, on the CPU, and how it came about."""
+class TrainedNetwork:
+    """A network on the CPU with the weights that were kept, and how it was trained."""
 
     network: nn.Module
-    looks: list[Look] = field(default_factory=list)
-    kept: tuple[Look, ...] = ()  # the one whose weights the network has; of several networks one for each
+    evaluations: list[EvaluationStep] = field(default_factory=list)
+    kept: tuple[EvaluationStep, ...] = ()  # the one whose weights the network has; of several networks one for each
     iterations: int = 0
     seconds: float = 0.0
     ended: Ended = "iterations"
-    texture: bool = False  # whether good parts look the same upside down and in a mirror
+    texture: bool = False  # whether good parts look the same upside down and mirrored
 
 
-class Course:
-    """One training of a network, which has begun: to be iterated over once, step by step.
+class Schedule:
+    """One training of a network, from its first step on: iterate over it once, step by step.
 
     Its steps end after as many iterations or as much time as the options allow, or on an interruption.
     """
 
     def __init__(self, options: TrainingOptions, interrupted: Event | None = None) -> None:
         self.options = options
-        self.looks: list[Look] = []
+        self.evaluations: list[EvaluationStep] = []
         self.iterations = 0
         self._interrupted = interrupted or Event()
         self._start = time.monotonic()
         self._ended: Ended = "iterations"
-        self._kept: tuple[Look, ...] = ()
+        self._kept: tuple[EvaluationStep, ...] = ()
         self._weights: dict[str, Any] = {}
 
     @property
@@ -88,34 +91,36 @@ class Course:
                 self._ended = "interrupted"
                 return
             self.iterations = iteration
-            yield Step(iteration, seconds, done, self.options.learning_rate * schedule(done))
+            yield Step(iteration, seconds, done, self.options.learning_rate * learning_rate_share(done))
 
-    def look_is_due(self, step: Step) -> bool:
-        """Whether it is time to look at the validation images: `EVALUATIONS` times, and after the last step."""
-        return step.done * EVALUATIONS >= len(self.looks) + 1 or step.iteration == self.options.iterations
+    def evaluation_is_due(self, step: Step) -> bool:
+        """Whether to evaluate after this step: `EVALUATIONS` times, evenly spread, and after the last step."""
+        return step.done * EVALUATIONS >= len(self.evaluations) + 1 or step.iteration == self.options.iterations
 
-    def add_look(self, step: Step, training: float, validation: float, reconstruction: float) -> Look:
-        """Note the losses of a look. Raises FittingError where one is no longer a number."""
+    def add_evaluation(self, step: Step, training: float, validation: float, reconstruction: float) -> EvaluationStep:
+        """Record the losses after a step. Raises FittingError where one is not finite."""
         if not math.isfinite(training + validation):
             raise FittingError(
                 f"the loss is {training} after {step.iteration} iterations; give a lower --learning-rate "
                 f"than {self.options.learning_rate}"
             )
-        look = Look(step.iteration, step.seconds, training, validation, reconstruction, step.learning_rate)
-        self.looks.append(look)
-        return look
+        evaluation = EvaluationStep(
+            step.iteration, step.seconds, training, validation, reconstruction, step.learning_rate
+        )
+        self.evaluations.append(evaluation)
+        return evaluation
 
-    def keep(self, look: Look, network: nn.Module) -> None:
-        """Keep the weights that the network has at this look, instead of others."""
-        self._kept, self._weights = (look,), copy.deepcopy(network.state_dict())
+    def keep(self, evaluation: EvaluationStep, network: nn.Module) -> None:
+        """Keep the weights that the network has now instead of those kept before."""
+        self._kept, self._weights = (evaluation,), copy.deepcopy(network.state_dict())
 
     def end_early(self) -> None:
-        """Say that nothing is to be gained from more steps."""
+        """Record that the training ended because nothing improved any more."""
         self._ended = "early"
 
-    def finish(self, network: nn.Module, texture: bool = False) -> Fitted:
-        """The network with the weights kept, on the CPU. Raises FittingError where the training ended before a look."""
-        if not self.looks:
+    def finish(self, network: nn.Module, texture: bool = False) -> TrainedNetwork:
+        """The network with the weights kept, on the CPU. Raises FittingError where there was no evaluation."""
+        if not self.evaluations:
             if self._ended == "interrupted":
                 raise FittingError("interrupted before there was a model to keep; nothing was written")
             raise FittingError(
@@ -123,36 +128,38 @@ class Course:
             )
         network.load_state_dict(self._weights)
         network = network.cpu().eval()
-        return Fitted(network, self.looks, self._kept, self.iterations, self.seconds, self._ended, texture)
+        return TrainedNetwork(
+            network, self.evaluations, self._kept, self.iterations, self.seconds, self._ended, texture
+        )
 
 
-def in_a_row(trainings: Sequence[Fitted]) -> Fitted:
+def join_trainings(trainings: Sequence[TrainedNetwork]) -> TrainedNetwork:
     """Trainings of several networks, one after the other, as one; the network is the first one's."""
-    whole = Fitted(trainings[0].network, texture=trainings[0].texture)
-    for one in trainings:
+    whole = TrainedNetwork(trainings[0].network, texture=trainings[0].texture)
+    for training in trainings:
 
-        def later(look: Look) -> Look:
-            return replace(look, iteration=look.iteration + whole.iterations, seconds=look.seconds + whole.seconds)
+        def later(step: EvaluationStep) -> EvaluationStep:
+            return replace(step, iteration=step.iteration + whole.iterations, seconds=step.seconds + whole.seconds)
 
-        whole.looks += map(later, one.looks)
-        whole.kept += tuple(map(later, one.kept))
-        whole.iterations += one.iterations
-        whole.seconds += one.seconds
-    whole.ended = max((one.ended for one in trainings), key=ENDS.index)
+        whole.evaluations += map(later, training.evaluations)
+        whole.kept += tuple(map(later, training.kept))
+        whole.iterations += training.iterations
+        whole.seconds += training.seconds
+    whole.ended = max((training.ended for training in trainings), key=ENDS.index)
     return whole
 
 
 def share_done(steps: float, time: float) -> float:
     """How far the training is, in 0..1, from its shares of iterations and of time.
 
-    Time counts only once it runs out: otherwise the clock would move the learning rate, and no two trainings with one
-    seed would be the same.
+    Time counts only once it runs out: otherwise the clock would change the learning rate, and no two trainings with the
+    same seed would give the same weights.
     """
-    return max(steps, (time - SLACK) / (1 - SLACK))
+    return max(steps, (time - BUDGET_SLACK_SHARE) / (1 - BUDGET_SLACK_SHARE))
 
 
-def schedule(done: float) -> float:
-    """Linear warm-up, then half a cosine down to nothing; `done` in 0..1, also the share of the learning rate."""
-    if done < WARM_UP:
-        return 0.05 + 0.95 * done / WARM_UP
-    return 0.5 * (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP)))
+def learning_rate_share(done: float) -> float:
+    """The share of the learning rate for a training that is `done` in 0..1: linear warm-up, then half a cosine to 0."""
+    if done < WARM_UP_SHARE:
+        return WARM_UP_START + (1 - WARM_UP_START) * done / WARM_UP_SHARE
+    return 0.5 * (1 + math.cos(math.pi * (done - WARM_UP_SHARE) / (1 - WARM_UP_SHARE)))

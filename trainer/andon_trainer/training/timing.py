@@ -13,7 +13,7 @@ from andon_trainer.training.loop import losses
 from andon_trainer.training.optimiser import Optimiser
 
 TIMED_STEPS = 4  # the first of them sets up what the others use
-# What threads are timed on: the smallest that is trained without being asked for, as threads gain least with it.
+# Threads are timed on the smallest network that is trained by default, which gains least from them.
 PROBE = Architecture(128, 128, 1)
 
 
@@ -37,10 +37,10 @@ def seconds_per_step(arch: Architecture, options: TrainingOptions) -> float:
 
 
 def use_fastest_threads() -> int:
-    """Let torch use as many threads as make a step fastest: all of its own, or half as many, and so on down to one.
+    """Let torch use the number of threads with the fastest step: all of them, a half, a quarter, down to one.
 
-    Threads wait for each other many times in a step. Where another program has one of the cores they wait for it, and
-    a step on all cores takes several times as long as on one. Returns how many.
+    Threads wait for each other many times in a step. Where another program uses one of the cores they all wait for it,
+    and a step on all cores takes several times as long as on one. Returns the number.
     """
     count = min(torch.get_num_threads(), available_cores())
     seconds = {}

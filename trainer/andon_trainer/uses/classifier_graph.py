@@ -4,12 +4,13 @@ import numpy as np
 import onnx
 import torch
 from andon_monitor.model.autoencoder import RECONSTRUCTION, Autoencoder
-from andon_monitor.model.card import CARD_KEY, Kinds
+from andon_monitor.model.card import Kinds
 from andon_monitor.model.file import INPUT, KINDS, Model
 from andon_monitor.model.imaging import Pixels
 from onnx.compose import add_prefix
 
-from andon_trainer.export import graph as export
+from andon_trainer.export.graph import to_onnx
+from andon_trainer.export.metadata import with_card
 from andon_trainer.uses.learner import Classifier
 
 PREFIX = "kinds."  # of the classifier's names in the graph
@@ -22,15 +23,14 @@ def add_classifier(autoencoder: Autoencoder, classifier: Classifier, kinds: Kind
     """
     spec = autoencoder.card.input
     shape = (spec.height, spec.width, spec.channels)
-    exported = export.to_onnx(classifier, shape, (KINDS,), (INPUT, RECONSTRUCTION))
+    exported = to_onnx(classifier, shape, (KINDS,), (INPUT, RECONSTRUCTION))
     added = add_prefix(exported, PREFIX, rename_inputs=False, rename_outputs=False).graph
     whole = onnx.load_from_string(autoencoder.model.content)
     remove_classifier(whole)
     whole.graph.node.extend(added.node)
     whole.graph.initializer.extend(added.initializer)
     whole.graph.output.extend(added.output)
-    export.set_metadata(whole, CARD_KEY, autoencoder.card.model_copy(update={"kinds": kinds}).model_dump_json())
-    return export.serialise(whole)
+    return with_card(whole, autoencoder.card.model_copy(update={"kinds": kinds}))
 
 
 def remove_classifier(model: onnx.ModelProto) -> None:

@@ -16,7 +16,8 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE, trustworthiness
 from sklearn.neighbors import NearestNeighbors
 
-from andon_trainer.data.dataset import Dataset, load_images
+from andon_trainer.data.dataset import Dataset
+from andon_trainer.data.images import load_images
 from andon_trainer.progress import Progress, quiet
 from andon_trainer.uses import drawing
 

@@ -1,0 +1,22 @@
+"""How good frames usually are, as the card keeps it for the monitor to compare with; without torch."""
+
+import numpy as np
+from andon_monitor.model import imaging
+from andon_monitor.model.card import Reference, Spread
+from andon_monitor.model.imaging import Pixels
+from numpy.typing import ArrayLike, NDArray
+
+
+def measure_reference(scores: NDArray[np.float32], frames: Pixels) -> Reference:
+    """The spread of scores (float32 [N]), brightness and sharpness of good frames uint8 [N, H, W, C]."""
+    return Reference(
+        score=spread(scores),
+        brightness=spread([imaging.brightness(frame) for frame in frames]),
+        sharpness=spread([imaging.sharpness(frame) for frame in frames]),
+    )
+
+
+def spread(values: ArrayLike) -> Spread:
+    """Mean, standard deviation, lowest and highest of values [N]."""
+    array = np.asarray(values, dtype=np.float64)
+    return Spread(mean=array.mean(), std=array.std(), lowest=array.min(), highest=array.max())
