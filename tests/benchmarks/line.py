@@ -8,6 +8,7 @@ import numpy as np
 from andon_monitor.inspection.frames import Frame, Position
 from andon_monitor.inspection.inspector import Inspection
 from andon_monitor.run.pipeline import Pipeline
+from andon_monitor.sinks.base import Ending
 from andon_monitor.sources.uri import open_source
 from numpy.typing import NDArray
 
@@ -70,7 +71,7 @@ class Counter:
         if len(self.latencies) >= self._count and self.pipeline is not None:
             self.pipeline.stop()
 
-    def close(self, complete: bool) -> None:
+    def close(self, ending: Ending) -> None:
         """Nothing to finish."""
 
 

@@ -70,7 +70,7 @@ def run(inspector: Inspector, frames: list[Frame], budget: float | None, second:
     pipeline.run()
     rate = len(frames) / (time.monotonic() - started)
     for shadow in shadows:
-        shadow.close(True)
+        shadow.close("complete")
     return rate, sum(shadow.scored for shadow in shadows) / len(frames)
 
 

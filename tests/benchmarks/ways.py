@@ -117,7 +117,7 @@ def ends(job: Job, settings: Settings, folder: Path, verdicts: Path) -> Iterator
     try:
         yield source, sink
     finally:
-        sink.close(True)
+        sink.close("complete")
         source.close()
 
 

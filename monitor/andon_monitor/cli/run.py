@@ -76,6 +76,11 @@ def run(
     with progress_bar(None if to_terminal else page) as watchers:
         result = Service(loaded, watchers).run()
     print_summary(result, page)
+    if result.stopped:
+        raise SourceError(
+            f"{loaded.source.uri}: stopped by a signal before its end, after {result.outcomes.total()} frames; "
+            "a file of verdicts keeps its .part"
+        )
     if result.damage is not None:
         raise SourceError(result.damage)
 

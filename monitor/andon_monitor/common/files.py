@@ -1,6 +1,7 @@
 """Output files that appear whole or not at all."""
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,22 +28,35 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
     Creates missing folders. Raises OutputError if the operating system refuses.
     """
-    part = path if is_device(path) else part_of(path)
+    # A random name, made anew: neither another program nor a link that somebody put there is written to.
+    part = path if is_device(path) else part_of(path.with_name(f"{path.name}.{secrets.token_hex(4)}"))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
+        with part.open("wb" if part == path else "xb") as file:
             yield file
             file.flush()
             if part != path:
                 os.fsync(file.fileno())
         if part != path:
-            part.replace(path)
+            replace_durably(part, path)
     except BaseException as error:
         if part != path:
             remove_quietly(part)
         if isinstance(error, OSError):
             raise cannot_write(path, error) from None
         raise
+
+
+def replace_durably(part: Path, path: Path) -> None:
+    """Give a file that is on disk its final name; the name is on disk, too, when this returns. Raises OSError."""
+    part.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    except OSError:  # some network file systems cannot
+        pass
+    finally:
+        os.close(folder)
 
 
 def write_whole(path: Path, content: bytes) -> None:

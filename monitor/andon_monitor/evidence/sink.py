@@ -11,6 +11,7 @@ from andon_monitor.evidence.sampling import Sampler
 from andon_monitor.formats.evidence_package import pack
 from andon_monitor.inspection.inspector import Inspection
 from andon_monitor.settings.groups import EvidenceSettings
+from andon_monitor.sinks.base import Ending
 from andon_monitor.telemetry.metrics import Metrics
 
 log = logging.getLogger("andon")
@@ -42,32 +43,39 @@ class EvidenceSink:
         self._metrics = metrics
 
     def write(self, inspections: Sequence[Inspection]) -> None:
-        """Send the evidence of `inspections`; return once it is durable. Raises OutputError."""
-        packages = [(inspection, data) for inspection in inspections for data in self._pack(inspection)]
-        self._destination.send(inspections, packages)
+        """Send the evidence of `inspections`; return once it is durable. Raises OutputError, having counted it."""
+        packed = [package for inspection in inspections if (package := self._pack(inspection)) is not None]
+        try:
+            self._destination.send(inspections, [(inspection, data) for _, inspection, data in packed])
+        except Exception:
+            for kind, _, _ in packed:
+                self._metrics.evidence_skipped.labels(kind, "failed").inc()
+            raise
+        for kind, _, _ in packed:
+            self._metrics.evidence.labels(kind).inc()
 
-    def close(self, complete: bool) -> None:
+    def close(self, ending: Ending) -> None:
         """Close the destination."""
         self._destination.close()
 
-    def _pack(self, inspection: Inspection) -> list[bytes]:
-        """A list of the package, empty where the frame is not sent."""
+    def _pack(self, inspection: Inspection) -> tuple[str, Inspection, bytes] | None:
+        """The kind of evidence and the package; None where the frame is not sent."""
         model, pixels = inspection.model, inspection.prepared.pixels
         assert model is not None  # set by the pipeline
         kind = self._sampler.kind(inspection.verdict, model.card.calibration.p_value(inspection.verdict.threshold))
         if kind is None:
-            return []
+            return None
         skipped = partial(self._metrics.evidence_skipped.labels, kind)
         if not self._sampler.within_rate(kind):
             skipped("rate").inc()
-            return []
+            return None
         assert pixels is not None  # it has a score
         try:
             explanation = model.explain(pixels[np.newaxis])
         except Exception as error:  # one frame must not end the run; it has its verdict
             log.warning("no evidence for verdict %s: %s: %s", inspection.verdict.id, type(error).__name__, error)
             skipped("failed").inc()
-            return []
+            return None
         data = pack(
             kind,
             inspection.verdict.to_json(),
@@ -78,6 +86,5 @@ class EvidenceSink:
         )
         if len(data) > self._destination.limit:
             skipped("too_large").inc()
-            return []
-        self._metrics.evidence.labels(kind).inc()
-        return [data]
+            return None
+        return kind, inspection, data

@@ -8,6 +8,7 @@ from andon_monitor.kafka.delivery import Delivery
 from andon_monitor.kafka.health import Health
 from andon_monitor.kafka.messages import dead_letter, evidence_message, verdict_message
 from andon_monitor.settings.groups import KafkaSettings
+from andon_monitor.sinks.base import Ending
 from andon_monitor.sinks.dead_letters import needs_letter
 
 OnLetter = Callable[[str], None]  # called with the reason of each dead letter
@@ -24,7 +25,7 @@ class KafkaVerdicts:
         """Send the verdicts and wait for every acknowledgement."""
         self._delivery.send([verdict_message(i.verdict, i.frame.key, self._topic) for i in inspections])
 
-    def close(self, complete: bool) -> None:
+    def close(self, ending: Ending) -> None:
         """Close the connections."""
         self._delivery.close()
 
@@ -44,7 +45,7 @@ class KafkaDeadLetters:
         for inspection in kept:
             self._on_letter(inspection.verdict.reason or "")
 
-    def close(self, complete: bool) -> None:
+    def close(self, ending: Ending) -> None:
         """Close the connections."""
         self._delivery.close()
 

@@ -19,6 +19,7 @@ from andon_monitor.kafka.sinks import OnLetter
 from andon_monitor.kafka.source import KafkaSource
 from andon_monitor.kafka.watchdog import Watchdog
 from andon_monitor.settings.groups import KafkaSettings
+from andon_monitor.sinks.base import Ending
 from andon_monitor.sinks.dead_letters import needs_letter
 
 # A commit takes milliseconds; the client waits without end where the broker died meanwhile.
@@ -99,7 +100,7 @@ class KafkaTransactions:
             if self._dead_letters is not None and needs_letter(inspection):
                 self._on_letter(inspection.verdict.reason or "")
 
-    def close(self, complete: bool) -> None:
+    def close(self, ending: Ending) -> None:
         """Close the connections. An open transaction is aborted by the next run, or by the broker after its timeout."""
         discard(self._producer, CLOSE_SECONDS)
 

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +15,9 @@ from andon_monitor.kafka.address import is_kafka
 from andon_monitor.model.file import Model
 from andon_monitor.review.destination import StoreDestination
 from andon_monitor.run.shadow import Shadow
+from andon_monitor.run.side_outputs import Guarded, SideOutput
 from andon_monitor.settings.groups import Settings
-from andon_monitor.sinks.base import Sink
+from andon_monitor.sinks.base import Ending, Sink
 from andon_monitor.sinks.dead_letters import DeadLetterFolder
 from andon_monitor.sinks.history import History
 from andon_monitor.sinks.log import UninspectableLog
@@ -95,16 +96,23 @@ def open_source(settings: Settings, kafka: "Kafka | None" = None) -> Source:
 
 @contextmanager
 def open_sinks(
-    settings: Settings, kafka: "Kafka | None", metrics: Metrics, live: bool, observers: Sequence[Sink]
+    settings: Settings,
+    kafka: "Kafka | None",
+    metrics: Metrics,
+    live: bool,
+    observers: Sequence[Sink],
+    stopped: Callable[[], bool],
 ) -> Iterator[list[Sink]]:
     """The sinks that the settings name, then `observers`, in the order in which they write; closed at the end.
 
+    A recording whose run was `stopped` has an incomplete output; a live source has no other end than being stopped.
+
     Dead letters come before verdicts: a verdict promises that the frame has been kept. Evidence takes time and comes
-    after verdicts, except under exactly-once, where the verdicts' transaction commits the frame's offset. Raises
-    UsageError, and OutputError as they close.
+    after verdicts, except under exactly-once, where the verdicts' transaction commits the frame's offset. What comes
+    after the verdicts never stops them, see `side_outputs`. Raises UsageError, and OutputError as they close.
     """
     sinks: list[Sink] = []
-    complete = False
+    ending: Ending = "failed"
     try:
         sinks += _open_dead_letters(settings, kafka, metrics)
         evidence = _open_evidence(settings, kafka, metrics)
@@ -116,15 +124,16 @@ def open_sinks(
         else:
             sinks.append(open_sink(settings.output.verdicts, append=live))
         if not evidence_first:
-            sinks += evidence
+            sinks += [SideOutput("evidence", sink, metrics) for sink in evidence]
         if settings.output.history is not None:
-            sinks.append(History(settings.output.history, settings.model.provider))
-        sinks += [UninspectableLog(time.monotonic), *observers]
+            history = History(settings.output.history, settings.model.provider)
+            sinks.append(SideOutput("history", history, metrics))
+        sinks += [Guarded("log", UninspectableLog(time.monotonic), metrics), *observers]
         yield sinks
-        complete = True
+        ending = "stopped" if stopped() and not live else "complete"
     finally:
         for sink in sinks:
-            sink.close(complete)
+            sink.close(ending)
 
 
 def _open_dead_letters(settings: Settings, kafka: "Kafka | None", metrics: Metrics) -> list[Sink]:

@@ -9,6 +9,7 @@ from andon_monitor.inspection.inspector import Inspector
 from andon_monitor.run.assembly import load_inspector, open_kafka, open_shadow, open_sinks, open_source
 from andon_monitor.run.hot_swap import Swapper
 from andon_monitor.run.pipeline import Pipeline, PipelineLimits
+from andon_monitor.run.side_outputs import Guarded, SideOutput
 from andon_monitor.settings.groups import Settings
 from andon_monitor.sinks.base import Sink
 from andon_monitor.sinks.summary import Summary
@@ -28,6 +29,7 @@ class Service:
         self._settings = settings
         self._watchers = watchers
         self._pipeline: Pipeline | None = None
+        self._stopped = False
         self.metrics = Metrics()
 
     def is_ready(self) -> bool:
@@ -57,8 +59,16 @@ class Service:
             frozen = FrozenPictures(settings.statistics, metrics)
             summary = Summary(inspector.model.card.calibration.false_alarm_rate)
             shadow = open_shadow(settings, metrics)
-            observers = [*self._watchers, *shadow, charts, frozen, summary]
-            sinks = stack.enter_context(open_sinks(settings, kafka, metrics, source.live, observers))
+            observers: list[Sink] = [
+                *(Guarded("progress", watcher, metrics) for watcher in self._watchers),
+                *(Guarded("shadow", sink, metrics) for sink in shadow),
+                SideOutput("charts", charts, metrics),
+                Guarded("frozen", frozen, metrics),
+                Guarded("summary", summary, metrics),
+            ]
+            sinks = stack.enter_context(
+                open_sinks(settings, kafka, metrics, source.live, observers, lambda: self._stopped)
+            )
             pipeline = Pipeline(source, inspector, sinks, metrics, PipelineLimits.from_settings(settings))
             self._pipeline = pipeline
             if source.live and settings.model.watch > 0:
@@ -74,7 +84,9 @@ class Service:
             with stopped_by_signals(stop):
                 pipeline.run()
             if pipeline.stopped:
+                self._stopped = True
                 log.info("stopped by a signal; all frames in flight are finished")
+            summary.stopped = pipeline.stopped and not source.live
             summary.damage = source.damage
         if settings.output.summary is not None:
             summary.save(settings.output.summary)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from andon_monitor.common.process import lower_priority
 from andon_monitor.inspection.inspector import Inspection, Inspector
+from andon_monitor.sinks.base import Ending
 from andon_monitor.telemetry.metrics import Metrics, ShadowMetrics
 
 log = logging.getLogger("andon")
@@ -41,7 +42,7 @@ class Shadow:
             except queue.Full:
                 self._skip()
 
-    def close(self, complete: bool) -> None:
+    def close(self, ending: Ending) -> None:
         """Stop at once; waiting frames are skipped."""
         self._closed.set()
         self._thread.join()

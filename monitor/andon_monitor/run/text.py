@@ -13,7 +13,7 @@ from andon_monitor.common.redaction import hide_password
 from andon_monitor.inspection.inspector import Inspection
 from andon_monitor.settings.groups import Settings
 from andon_monitor.settings.loading import flatten
-from andon_monitor.sinks.base import Sink
+from andon_monitor.sinks.base import Ending, Sink
 from andon_monitor.sinks.summary import Summary
 
 if TYPE_CHECKING:  # `check` imports the Kafka client, which `run` may not need
@@ -89,7 +89,7 @@ class _Bar:
         """Advance by as many frames."""
         self._progress.advance(self._task, len(inspections))
 
-    def close(self, complete: bool) -> None:
+    def close(self, ending: Ending) -> None:
         """Nothing to do."""
 
 

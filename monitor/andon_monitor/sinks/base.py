@@ -1,9 +1,12 @@
 """The protocol that every sink of inspections follows."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from andon_monitor.inspection.inspector import Inspection
+
+# How a run ended: the source ended, a signal stopped the run before that, or an error did.
+Ending = Literal["complete", "stopped", "failed"]
 
 
 class Sink(Protocol):
@@ -12,5 +15,5 @@ class Sink(Protocol):
     def write(self, inspections: Sequence[Inspection]) -> None:
         """Write `inspections`; return once everything written is durable. Raises OutputError, which ends the run."""
 
-    def close(self, complete: bool) -> None:
-        """Finish the output; where the run failed (`complete` is false) discard or leave it. Raises OutputError."""
+    def close(self, ending: Ending) -> None:
+        """Finish the output; discard or leave it where the run did not get to the end. Raises OutputError."""

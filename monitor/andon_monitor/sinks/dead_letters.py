@@ -10,6 +10,7 @@ from andon_monitor.image_files import signatures
 from andon_monitor.image_files.decoding import SUFFIXES
 from andon_monitor.inspection.frames import Frame
 from andon_monitor.inspection.inspector import Inspection
+from andon_monitor.sinks.base import Ending
 
 UNKNOWN_SUFFIX = ".bin"
 # A stale frame is skipped on purpose: nothing is wrong with it.
@@ -40,7 +41,7 @@ class DeadLetterFolder:
                 self._keep(inspection)
                 self._on_written(inspection.verdict.reason or "")
 
-    def close(self, complete: bool) -> None:
+    def close(self, ending: Ending) -> None:
         """Does nothing: every file is complete."""
 
     def _keep(self, inspection: Inspection) -> None:

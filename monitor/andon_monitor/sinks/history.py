@@ -14,6 +14,7 @@ from andon_monitor.inspection.frames import rfc3339
 from andon_monitor.inspection.inspector import Inspection
 from andon_monitor.model.autoencoder import Autoencoder
 from andon_monitor.model.file import Model
+from andon_monitor.sinks.base import Ending
 from andon_monitor.sinks.dead_letters import suffix_of
 
 GRAIN = 0.25  # grey levels by which rounding one number of a latent vector may change a picture
@@ -51,7 +52,7 @@ class History:
                 except OSError as error:
                     raise cannot_write(self._folder, error) from None
 
-    def close(self, complete: bool) -> None:
+    def close(self, ending: Ending) -> None:
         """Finish the archive, also where the run failed: what it has is complete."""
         self._finish()
 

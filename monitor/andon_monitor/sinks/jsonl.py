@@ -6,9 +6,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from andon_monitor.common.files import cannot_write, is_device, part_of, remove_quietly
+from andon_monitor.common.files import cannot_write, is_device, part_of, remove_quietly, replace_durably
 from andon_monitor.errors import OutputError, UsageError
 from andon_monitor.inspection.inspector import Inspection
+from andon_monitor.sinks.base import Ending
 
 SEARCH_BYTES = 65536  # read at once to find the last end of line; a verdict has about 500
 
@@ -17,9 +18,10 @@ class JsonLines:
     """A file of verdicts.
 
     Without `append`, for a recording, it is written as `<name>.part` and renamed at the end of the run: the file is
-    complete or does not exist. With `append`, for a live source, each group of verdicts is on disk (fsync) before
-    `write` returns; the next start removes half a line that a crash left; a second program cannot write to the file.
-    Lines are always written completely, so that the file can be read while it grows.
+    complete or does not exist, and a run that is stopped leaves `<name>.part`. With `append`, for a live source, each
+    group of verdicts is on disk (fsync) before `write` returns; the next start removes half a line that a crash left; a
+    second program cannot write to the file. Lines are always written completely, so that the file can be read while it
+    grows.
 
     Raises UsageError (cannot be opened, in use by another run) and OutputError (cannot be written).
     """
@@ -33,7 +35,9 @@ class JsonLines:
             raise UsageError(f"{path}: a folder; give the name of a file")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            flags = os.O_RDWR | os.O_CREAT if self._is_file else os.O_WRONLY
+            flags = (os.O_RDWR | os.O_CREAT if self._is_file else os.O_WRONLY) | os.O_CLOEXEC
+            if self._writes_to != path:
+                flags |= os.O_NOFOLLOW  # nobody else's link decides where this goes
             self._file = os.open(self._writes_to, flags, 0o644)
             if self._is_file:
                 self._lock()
@@ -54,16 +58,16 @@ class JsonLines:
                 os.ftruncate(self._file, before)
             raise cannot_write(self.path, error) from None
 
-    def close(self, complete: bool) -> None:
-        """Give the file its name; where the run failed remove what was written."""
+    def close(self, ending: Ending) -> None:
+        """Give the file its name; a stopped run keeps `<name>.part`, a failed one removes it."""
         try:
-            if self._is_file and complete:
+            if self._is_file and ending != "failed":
                 os.fsync(self._file)
             os.close(self._file)
             if self._writes_to != self.path:
-                if complete:
-                    self._writes_to.replace(self.path)
-                else:
+                if ending == "complete":
+                    replace_durably(self._writes_to, self.path)
+                elif ending == "failed":
                     remove_quietly(self._writes_to)
         except OSError as error:
             raise cannot_write(self.path, error) from None
@@ -87,7 +91,7 @@ class StandardOutput:
         except OSError as error:
             raise OutputError(f"standard output: cannot be written ({error.strerror})") from None
 
-    def close(self, complete: bool) -> None:
+    def close(self, ending: Ending) -> None:
         """Does nothing: every line is written."""
 
 

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from andon_monitor.inspection.inspector import Inspection
+from andon_monitor.sinks.base import Ending
 
 LOG_INTERVAL_SECONDS = 10.0
 
@@ -35,5 +36,5 @@ class UninspectableLog:
             name = verdict.file or f"offset {verdict.position.offset}"
             log.warning("%s: %s: uninspectable, %s: %s%s", verdict.camera, name, verdict.reason, verdict.detail, more)
 
-    def close(self, complete: bool) -> None:
+    def close(self, ending: Ending) -> None:
         """Does nothing."""

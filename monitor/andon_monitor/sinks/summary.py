@@ -12,6 +12,7 @@ from typing import Any
 from andon_monitor.common.files import whole_file
 from andon_monitor.inspection.frames import OUTCOMES
 from andon_monitor.inspection.inspector import Inspection
+from andon_monitor.sinks.base import Ending
 
 GOOD = "good"
 MAX_NAMES = 1000  # of cameras or kinds of defects; a stream may have any number, and memory must not grow with it
@@ -59,6 +60,7 @@ class Summary:
     started: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
     damage: str | None = None  # see `Source.damage`
+    stopped: bool = False  # by a signal, before the end of a recording
 
     def write(self, inspections: Sequence[Inspection]) -> None:
         """Count them."""
@@ -77,7 +79,7 @@ class Summary:
                 self.stages["inference"].add(latency.inference)
                 self.stages["total"].add(now - inspection.arrived)
 
-    def close(self, complete: bool) -> None:
+    def close(self, ending: Ending) -> None:
         """Does nothing."""
 
     @property
@@ -101,6 +103,7 @@ class Summary:
                 for name, stage in self.stages.items()
             },
             **({"truth": self._truth()} if self.kinds else {}),
+            **({"stopped": True} if self.stopped else {}),
             **({"damage": self.damage} if self.damage else {}),
         }
 

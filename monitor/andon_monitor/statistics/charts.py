@@ -14,6 +14,7 @@ from andon_monitor.inspection.inspector import Inspection
 from andon_monitor.model.card import Card
 from andon_monitor.model.file import Model
 from andon_monitor.settings.groups import StatisticsSettings
+from andon_monitor.sinks.base import Ending
 from andon_monitor.statistics import drift
 from andon_monitor.statistics.cusum import BernoulliCusum
 from andon_monitor.telemetry.catalogue import SIGNALS
@@ -83,7 +84,7 @@ class ControlCharts:
         if time.monotonic() - self._saved >= SAVE_SECONDS:
             self._save()
 
-    def close(self, complete: bool) -> None:
+    def close(self, ending: Ending) -> None:
         """Save the charts."""
         self._save()
 

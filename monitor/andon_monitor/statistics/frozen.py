@@ -8,6 +8,7 @@ import numpy as np
 from andon_monitor.inspection.inspector import Inspection
 from andon_monitor.model.imaging import Pixels
 from andon_monitor.settings.groups import StatisticsSettings
+from andon_monitor.sinks.base import Ending
 from andon_monitor.telemetry.metrics import Metrics
 
 SAMPLES_PER_SIDE = 32  # pixels compared, about 1000 of a frame, which takes a few microseconds
@@ -49,7 +50,7 @@ class FrozenPictures:
             self._shown[camera] = Shown(verdict, samples, repeats)
             self._metrics.repeated(camera, repeats)
 
-    def close(self, complete: bool) -> None:
+    def close(self, ending: Ending) -> None:
         """Nothing to do."""
 
 

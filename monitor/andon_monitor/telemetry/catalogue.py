@@ -17,6 +17,7 @@ BATCH_BUCKETS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)  # frames
 SIGNALS = ("score", "brightness", "sharpness")  # that drift, see `andon_monitor.statistics.drift`
 EVIDENCE_KINDS = ("defect", "borderline", "good")  # see `andon_monitor.evidence`
 EVIDENCE_SKIPPED = ("rate", "too_large", "failed")  # why a frame is left out of the evidence
+OUTPUTS = ("evidence", "history", "charts", "frozen", "summary", "shadow", "log", "progress")  # beside the verdicts
 SWAP_RESULTS = ("taken", "refused")  # what happens to a new model file, see `andon_monitor.run.hot_swap`
 SHADOW_RESULTS = ("scored", "skipped")
 
@@ -202,6 +203,21 @@ CATALOGUE: tuple[Metric, ...] = (
         "andon_evidence_skipped",
         "Frames left out of the evidence, by kind and reason.",
         {"kind": EVIDENCE_KINDS, "reason": EVIDENCE_SKIPPED},
+    ),
+    # Outputs beside the verdicts.
+    Metric(
+        "service",
+        "counter",
+        "andon_output_lost_frames",
+        "Frames that an output beside the verdicts did not keep, because it failed or was too slow.",
+        {"output": OUTPUTS},
+    ),
+    Metric(
+        "service",
+        "gauge",
+        "andon_output_up",
+        "1 while an output beside the verdicts keeps what it is given, 0 since it lost a frame.",
+        {"output": ANY},
     ),
     # Control charts.
     Metric(

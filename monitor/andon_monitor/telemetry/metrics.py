@@ -72,6 +72,8 @@ class Metrics:
     consumer_lag_records: Gauge
     evidence: Counter
     evidence_skipped: Counter
+    output_lost_frames: Counter
+    output_up: Gauge
     defect_cusum: Gauge
     defect_cusum_limit: Gauge
     drift_score: Gauge

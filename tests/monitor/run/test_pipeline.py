@@ -98,7 +98,8 @@ def test_bytes_in_flight_are_bounded_too(model: Model) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "outcome"), [(encode(draw(1), ".bmp"), "good"), (encode(draw(1)), "uninspectable"), (b"", "uninspectable")]
+    ("data", "outcome"),
+    [(encode(draw(1), ".bmp"), "good"), (encode(draw(1))[:-20], "uninspectable"), (b"", "uninspectable")],
 )
 def test_memory_does_not_grow_with_the_stream(model: Model, data: bytes, outcome: str) -> None:
     """A stream of 256 KiB frames, 40 MiB in all, made as it is read: what is held stays at a few frames."""

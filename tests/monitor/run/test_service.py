@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from andon_monitor.common.files import part_of
 
 from tests.fixtures.commands import andon, run_monitor
 from tests.fixtures.small_model import draw, encode, parts, write_recording
@@ -117,15 +118,16 @@ def until(condition: object, seconds: float = 30) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_finishes_what_is_in_flight(
+def test_a_signal_in_a_recording_finishes_what_is_in_flight_and_is_no_end(
     slow_run: tuple[subprocess.Popen[str], str, Path], number: signal.Signals
 ) -> None:
     process, _, verdicts = slow_run
     process.send_signal(number)
     _, said = process.communicate(timeout=30)
-    assert process.returncode == 0, said
-    assert "stopped by a signal" in said
-    lines = verdicts.read_text().splitlines()
+    assert process.returncode == 1, said
+    assert "stopped by a signal before its end" in said
+    assert not verdicts.exists()
+    lines = part_of(verdicts).read_text().splitlines()
     assert 2 <= len(lines) < 200
     assert [json.loads(line)["frame"]["offset"] for line in lines] == list(range(len(lines)))
     assert f"{len(lines)} frames in " in said

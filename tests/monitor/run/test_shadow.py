@@ -44,7 +44,7 @@ def test_what_both_models_say_is_counted(model: Model, stricter: Model) -> None:
     sent = inspections(model, 40)
     shadow.write(sent)
     until_done(metrics, 40)
-    shadow.close(True)
+    shadow.close("complete")
     alone = Inspector(stricter)
     expected = [alone.inspect([alone.prepare(item.frame)])[0].outcome for item in sent]
     for camera in ("c0", "c1"):
@@ -71,7 +71,7 @@ def test_it_keeps_its_budget_and_counts_what_it_skips(model: Model, stricter: Mo
         written += len(sent)
         time.sleep(0.002)
     elapsed = time.monotonic() - started
-    shadow.close(True)
+    shadow.close("complete")
     busy = value(metrics, "andon_shadow_seconds_sum")
     assert 0 < busy < 0.15 * elapsed
     assert shadow.skipped > 0

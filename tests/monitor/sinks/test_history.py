@@ -55,7 +55,7 @@ def test_a_run_keeps_good_frames_in_an_archive_and_defects_as_they_came(
 def test_what_is_kept_whole_is_what_is_not_good(model: Model, tmp_path: Path) -> None:
     history = History(tmp_path, "cpu")
     history.write([inspection(model, 0), inspection(model, 1, "defect"), inspection(model, 2, "uninspectable")])
-    history.close(True)
+    history.close("complete")
     (file,) = (tmp_path / "defects").iterdir()
     assert (file.name, file.read_bytes()) == (f"{1:032d}.jpg", b"bytes")
 
@@ -68,14 +68,14 @@ def test_a_defect_that_came_without_a_name_is_kept_under_an_ending_that_opens_it
     nameless = inspection(model, 0, "defect", Frame("c", 0.0, data, Position("andon.frames", "topic", 0, 0)))
     history = History(tmp_path, "cpu")
     history.write([nameless])
-    history.close(True)
+    history.close("complete")
     assert [path.suffix for path in (tmp_path / "defects").iterdir()] == [suffix]
 
 
 def test_another_model_begins_another_archive(model: Model, model_file: Path, tmp_path: Path) -> None:
     history = History(tmp_path, "cpu")
     history.write([inspection(model, 0), inspection(Model.load(model_file, "cpu"), 0)])
-    history.close(True)
+    history.close("complete")
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "2026-01-05T060000.000Z-2.andon",
         "2026-01-05T060000.000Z.andon",
@@ -93,12 +93,12 @@ def test_a_crash_leaves_what_was_coded(model: Model, tmp_path: Path) -> None:
     (part,) = tmp_path.glob(f"*{PART}")
     part.write_bytes(part.read_bytes() + b"\x40\x00\x00\x00half")
     assert [len(names) for names, _ in Archive(part)] == [256]
-    history.close(False)
+    history.close("failed")
 
 
 def test_a_model_that_cannot_be_parted_keeps_frames_as_they_came(model_bytes: bytes, tmp_path: Path) -> None:
     history = History(tmp_path, "cpu")
     history.write([inspection(Model.from_bytes(model_bytes, "m", "cpu"), 0)])
-    history.close(True)
+    history.close("complete")
     assert [path.name for path in tmp_path.rglob("*.jpg")] == [f"{0:032d}.jpg"]
     assert list(tmp_path.glob("*.andon*")) == []

@@ -28,7 +28,7 @@ def test_a_recordings_verdicts_get_their_name_when_they_are_complete(some: list[
     assert part.read_text().count("\n") == 2  # can be read while it grows
     assert not path.exists()
     sink.write(some[2:])
-    sink.close(complete=True)
+    sink.close("complete")
     assert path.read_text() == "".join(f"{inspection.verdict.to_json()}\n" for inspection in some)
     assert not part.exists()
 
@@ -38,7 +38,7 @@ def test_a_failed_run_leaves_the_verdicts_of_the_one_before(some: list[Inspectio
     path.write_text("before\n")
     sink = open_sink(str(path), append=False)
     sink.write(some)
-    sink.close(complete=False)
+    sink.close("failed")
     assert path.read_text() == "before\n"
     assert [entry.name for entry in tmp_path.iterdir()] == ["verdicts.jsonl"]
 
@@ -49,7 +49,7 @@ def test_a_service_appends_and_cuts_off_half_a_line(some: list[Inspection], tmp_
     sink = open_sink(str(path), append=True)
     sink.write(some[:1])
     assert path.read_text() == f"whole\n{some[0].verdict.to_json()}\n"
-    sink.close(complete=False)
+    sink.close("failed")
     assert path.read_text().count("\n") == 2
 
 
@@ -60,7 +60,7 @@ def test_two_runs_cannot_write_one_file(some: list[Inspection], tmp_path: Path) 
         with pytest.raises(UsageError, match="another run is writing to it"):
             open_sink(str(path), append)
         sink.write(some)
-        sink.close(complete=True)
+        sink.close("complete")
 
 
 def test_a_write_that_fails_leaves_no_half_line(
@@ -88,12 +88,12 @@ def test_a_full_disk_is_one_line_and_a_device_is_left_alone(some: list[Inspectio
     sink = open_sink("/dev/full", append)
     with pytest.raises(OutputError, match=r"^/dev/full: cannot be written \(No space left on device\)$"):
         sink.write(some)
-    sink.close(complete=False)
+    sink.close("failed")
     assert Path("/dev/full").exists()
 
 
 def test_standard_output_gets_one_line_for_each(some: list[Inspection], capfd: pytest.CaptureFixture[str]) -> None:
     sink: Sink = open_sink("-", append=False)
     sink.write(some)
-    sink.close(complete=True)
+    sink.close("complete")
     assert capfd.readouterr().out.splitlines() == [inspection.verdict.to_json() for inspection in some]

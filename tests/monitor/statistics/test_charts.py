@@ -50,7 +50,7 @@ def test_charts_go_on_after_a_restart_as_if_there_had_been_none(model: Model, tm
     whole.write(parts)
     first, _ = open_charts(model, path)
     first.write(parts[:3])
-    first.close(True)
+    first.close("complete")
     second, after = open_charts(model, path)
     assert shown(after, "andon_defect_cusum", camera="left") > 0  # before the first frame
     second.write(parts[3:])
@@ -62,7 +62,7 @@ def test_the_file_is_whole_at_any_moment(model: Model, tmp_path: Path) -> None:
     path = tmp_path / "charts.json"
     charts, _ = open_charts(model, path)
     charts.write(inspect(model, [True]))
-    charts.close(False)  # a run that failed keeps its charts too
+    charts.close("failed")  # a run that failed keeps its charts too
     assert set(json.loads(path.read_text())["cameras"]["left"]) == {"cusum", "drift"}
     assert list(tmp_path.iterdir()) == [path]
 
@@ -74,7 +74,7 @@ def test_the_file_is_whole_at_any_moment(model: Model, tmp_path: Path) -> None:
         (b"{", "not readable"),
         (b"[]", "not readable"),
         (b'{"cameras": {"left": {"cusum": "high"}}}', "not readable"),
-        (b'{"version": 1, "model": "another", "cameras": {}}', "of another model or other settings"),
+        (b'{"version": 1, "model": "another", "cameras": {}}', "from another model or other settings"),
     ],
 )
 def test_a_file_that_does_not_fit_is_said_and_the_charts_start_over(
@@ -93,7 +93,7 @@ def test_a_file_that_does_not_fit_is_said_and_the_charts_start_over(
 def test_other_rates_start_over(model: Model, tmp_path: Path) -> None:
     charts, _ = open_charts(model, tmp_path / "c.json")
     charts.write(inspect(model, [True]))
-    charts.close(True)
+    charts.close("complete")
     _, metrics = open_charts(model, tmp_path / "c.json", raised_defect_rate=0.1)
     assert shown(metrics, "andon_defect_cusum", camera="left") is None
 
@@ -104,8 +104,8 @@ def test_a_file_that_cannot_be_written_does_not_end_the_line(
     (tmp_path / "file").touch()
     charts, metrics = open_charts(model, tmp_path / "file" / "charts.json")
     charts.write(inspect(model, [True]))
-    charts.close(True)
-    charts.close(True)
+    charts.close("complete")
+    charts.close("complete")
     assert caplog.text.count("the charts will start empty after a restart") == 1
     assert shown(metrics, "andon_defect_cusum", camera="left") > 0
 
@@ -144,7 +144,7 @@ def test_a_swapped_in_model_starts_the_charts_over_with_its_first_verdict(model:
         for signal in ("score", "brightness", "sharpness"):
             labels = {"camera": camera, "signal": signal}
             assert shown(metrics, "andon_drift_score", **labels) == shown(under_other, "andon_drift_score", **labels)
-    charts.close(True)
+    charts.close("complete")
     assert json.loads(path.read_text())["model"] == other.sha256
 
 

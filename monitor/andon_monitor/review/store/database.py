@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from andon_monitor.errors import OutputError
 
-LOCK_SECONDS = 30.0  # to wait for another process that writes; a write takes milliseconds
+LOCK_SECONDS = 5.0  # to wait for another process that writes; a write takes milliseconds
 
 Row = TypeVar("Row")  # a dataclass of `review.store.rows`
 
