@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from andon_monitor.common.process import Ending
 from andon_monitor.inspection.frames import Frame, Position
 from andon_monitor.inspection.inspector import Inspection
 from andon_monitor.run.pipeline import Pipeline
-from andon_monitor.sinks.base import Ending
 from andon_monitor.sources.uri import open_source
 from numpy.typing import NDArray
 

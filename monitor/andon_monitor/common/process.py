@@ -6,7 +6,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Literal
 
+# How a run ended: its source ended, a signal stopped it before that, or an error did.
+Ending = Literal["complete", "stopped", "failed"]
 BACKGROUND_NICE = 10  # nice value, 0 is normal and 19 the lowest priority
 
 

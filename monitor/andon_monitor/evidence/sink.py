@@ -7,11 +7,11 @@ from typing import Protocol
 
 import numpy as np
 
+from andon_monitor.common.process import Ending
 from andon_monitor.evidence.sampling import Sampler
 from andon_monitor.formats.evidence_package import pack
 from andon_monitor.inspection.inspector import Inspection
 from andon_monitor.settings.groups import EvidenceSettings
-from andon_monitor.sinks.base import Ending
 from andon_monitor.telemetry.metrics import Metrics
 
 log = logging.getLogger("andon")

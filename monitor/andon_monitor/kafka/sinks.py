@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Sequence
 
+from andon_monitor.common.process import Ending
 from andon_monitor.inspection.inspector import Inspection
 from andon_monitor.kafka.address import Address
 from andon_monitor.kafka.delivery import Delivery
 from andon_monitor.kafka.health import Health
 from andon_monitor.kafka.messages import dead_letter, evidence_message, verdict_message
 from andon_monitor.settings.groups import KafkaSettings
-from andon_monitor.sinks.base import Ending
 from andon_monitor.sinks.dead_letters import needs_letter
 
 OnLetter = Callable[[str], None]  # called with the reason of each dead letter

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from kafka import KafkaProducer
 from kafka import errors as kafka_errors
 
+from andon_monitor.common.process import Ending
 from andon_monitor.errors import OutputError
 from andon_monitor.inspection.inspector import Inspection
 from andon_monitor.kafka.address import Address
@@ -19,7 +20,6 @@ from andon_monitor.kafka.sinks import OnLetter
 from andon_monitor.kafka.source import KafkaSource
 from andon_monitor.kafka.watchdog import Watchdog
 from andon_monitor.settings.groups import KafkaSettings
-from andon_monitor.sinks.base import Ending
 from andon_monitor.sinks.dead_letters import needs_letter
 
 # A commit takes milliseconds; the client waits without end where the broker died meanwhile.

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from andon_monitor.common.process import Ending
 from andon_monitor.errors import UsageError
 from andon_monitor.evidence.sink import Destination, EvidenceSink
 from andon_monitor.inspection.inspector import Inspector, Rules
@@ -17,7 +18,7 @@ from andon_monitor.review.destination import StoreDestination
 from andon_monitor.run.shadow import Shadow
 from andon_monitor.run.side_outputs import Guarded, SideOutput
 from andon_monitor.settings.groups import Settings
-from andon_monitor.sinks.base import Ending, Sink
+from andon_monitor.sinks.base import Sink
 from andon_monitor.sinks.dead_letters import DeadLetterFolder
 from andon_monitor.sinks.history import History
 from andon_monitor.sinks.log import UninspectableLog

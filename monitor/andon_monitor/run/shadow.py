@@ -6,9 +6,8 @@ import threading
 import time
 from collections.abc import Sequence
 
-from andon_monitor.common.process import lower_priority
+from andon_monitor.common.process import Ending, lower_priority
 from andon_monitor.inspection.inspector import Inspection, Inspector
-from andon_monitor.sinks.base import Ending
 from andon_monitor.telemetry.metrics import Metrics, ShadowMetrics
 
 log = logging.getLogger("andon")

@@ -6,8 +6,9 @@ import threading
 import time
 from collections.abc import Sequence
 
+from andon_monitor.common.process import Ending
 from andon_monitor.inspection.inspector import Inspection
-from andon_monitor.sinks.base import Ending, Sink
+from andon_monitor.sinks.base import Sink
 from andon_monitor.telemetry.metrics import Metrics
 
 # While an output works, verdicts wait for it this long at most, so that a crash loses nothing of it.

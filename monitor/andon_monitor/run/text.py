@@ -9,11 +9,12 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from andon_monitor.common.console import table
+from andon_monitor.common.process import Ending
 from andon_monitor.common.redaction import hide_password
 from andon_monitor.inspection.inspector import Inspection
 from andon_monitor.settings.groups import Settings
 from andon_monitor.settings.loading import flatten
-from andon_monitor.sinks.base import Ending, Sink
+from andon_monitor.sinks.base import Sink
 from andon_monitor.sinks.summary import Summary
 
 if TYPE_CHECKING:  # `check` imports the Kafka client, which `run` may not need

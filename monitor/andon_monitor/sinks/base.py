@@ -1,12 +1,10 @@
 """The protocol that every sink of inspections follows."""
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
+from andon_monitor.common.process import Ending
 from andon_monitor.inspection.inspector import Inspection
-
-# How a run ended: the source ended, a signal stopped the run before that, or an error did.
-Ending = Literal["complete", "stopped", "failed"]
 
 
 class Sink(Protocol):

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
 from andon_monitor.common.files import whole_file
+from andon_monitor.common.process import Ending
 from andon_monitor.image_files import signatures
 from andon_monitor.image_files.decoding import SUFFIXES
 from andon_monitor.inspection.frames import Frame
 from andon_monitor.inspection.inspector import Inspection
-from andon_monitor.sinks.base import Ending
 
 UNKNOWN_SUFFIX = ".bin"
 # A stale frame is skipped on purpose: nothing is wrong with it.

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from andon_monitor.common.files import cannot_write, is_device, part_of, remove_quietly, replace_durably
+from andon_monitor.common.process import Ending
 from andon_monitor.errors import OutputError, UsageError
 from andon_monitor.inspection.inspector import Inspection
-from andon_monitor.sinks.base import Ending
 
 SEARCH_BYTES = 65536  # read at once to find the last end of line; a verdict has about 500
 

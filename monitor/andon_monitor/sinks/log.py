@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Callable, Sequence
 
+from andon_monitor.common.process import Ending
 from andon_monitor.inspection.inspector import Inspection
-from andon_monitor.sinks.base import Ending
 
 LOG_INTERVAL_SECONDS = 10.0
 

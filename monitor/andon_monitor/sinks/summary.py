@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from andon_monitor.common.files import whole_file
+from andon_monitor.common.process import Ending
 from andon_monitor.inspection.frames import OUTCOMES
 from andon_monitor.inspection.inspector import Inspection
-from andon_monitor.sinks.base import Ending
 
 GOOD = "good"
 MAX_NAMES = 1000  # of cameras or kinds of defects; a stream may have any number, and memory must not grow with it

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from andon_monitor.common.files import write_whole
+from andon_monitor.common.process import Ending
 from andon_monitor.errors import OutputError, UsageError
 from andon_monitor.inspection.inspector import Inspection
 from andon_monitor.model.card import Card
 from andon_monitor.model.file import Model
 from andon_monitor.settings.groups import StatisticsSettings
-from andon_monitor.sinks.base import Ending
 from andon_monitor.statistics import drift
 from andon_monitor.statistics.cusum import BernoulliCusum
 from andon_monitor.telemetry.catalogue import SIGNALS

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from andon_monitor.common.process import Ending
 from andon_monitor.inspection.inspector import Inspection
 from andon_monitor.model.imaging import Pixels
 from andon_monitor.settings.groups import StatisticsSettings
-from andon_monitor.sinks.base import Ending
 from andon_monitor.telemetry.metrics import Metrics
 
 SAMPLES_PER_SIDE = 32  # pixels compared, about 1000 of a frame, which takes a few microseconds

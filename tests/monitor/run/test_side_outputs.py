@@ -4,12 +4,12 @@ import threading
 from collections.abc import Sequence
 
 import pytest
+from andon_monitor.common.process import Ending
 from andon_monitor.errors import OutputError
 from andon_monitor.inspection.inspector import Inspection, Inspector
 from andon_monitor.model.file import Model
 from andon_monitor.run import side_outputs
 from andon_monitor.run.side_outputs import Guarded, SideOutput
-from andon_monitor.sinks.base import Ending
 from andon_monitor.telemetry.metrics import Metrics
 
 from tests.fixtures.small_model import draw, encode, make_frame
