@@ -5,7 +5,7 @@ READY := .venv/.ready
 # GPU libraries are installed where there is an NVIDIA GPU (auto), always (make GPU=1 ...) or never (make GPU=0 ...).
 GPU ?= auto
 
-.PHONY: demo kafka faults bench bench-peers bench-clients bench-quality test coverage wheel check docs format clean
+.PHONY: demo kafka faults fuzz soak bench bench-peers bench-clients bench-quality test coverage wheel check docs format clean
 
 # The main job on one machine, with nothing but Python: train on a rendered sample part, then watch its recorded stream.
 demo: $(READY)
@@ -45,6 +45,16 @@ wheel: $(READY)
 # Hundreds of faults against a real Kafka, in both delivery modes, and the account of every frame: five minutes.
 faults: $(READY)
 	$(BIN)/python -W ignore -m tests.monitor.kafka.faults
+
+# Inputs that nobody sends by accident, for every reader: 1,000,000 images and 100,000 of each other kind; hours.
+# Less of it: make fuzz FUZZ="--reader images --cases 50000"
+fuzz: $(READY)
+	$(BIN)/python -W ignore -m tests.fuzz $(FUZZ)
+
+# A monitor with all its outputs on a stream in which every tenth frame is hostile: an hour, or make soak SOAK="--minutes 5".
+soak: $(READY)
+	tests/components
+	$(BIN)/python -W ignore -m tests.soak $(SOAK)
 
 # The monitor beside the bare loop of its libraries: from memory, from a recording, through a real Kafka; half an hour.
 # Less of it: make bench BENCH="--workload grey-jpeg-default --way memory --rounds 5"
