@@ -176,11 +176,12 @@ def _decode_png(file: PngFile, channels: int) -> NDArray[Any]:
     if header.depth == 16 and (header.channels == 3 or header.alpha):  # of which Pillow keeps 8 bits only
         check_inflated(file)
         return _decode_with_opencv(file.data, header, channels)
-    grey, modes = header.channels == 1, {True: ("L", "LA"), False: ("RGB", "RGBA")}
+    mode = ("L" if header.channels == 1 else "RGB") + ("A" if header.alpha else "")
     try:
         with Image.open(io.BytesIO(file.data), formats=("PNG",)) as opened:
-            stored = np.asarray(opened)
-            image = stored if header.depth == 16 else np.asarray(opened.convert(modes[grey][header.alpha]))
+            image = stored = np.asarray(opened)
+            if header.depth == 8 and opened.mode != mode:  # a palette, or fewer bits
+                image = np.asarray(opened.convert(mode))
     except (OSError, ValueError, SyntaxError, zlib.error) as error:
         raise damaged(str(error)) from None
     if file.interlaced or not stored[-1].any():  # Pillow leaves rows that are missing black
