@@ -12,10 +12,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from andon_monitor.review.users import MAX_NAME_LENGTH, Users
 from andon_monitor.settings.groups import ReviewSettings
+from andon_monitor.telemetry.server import peer_of
 
 ANYBODY = "anybody"  # the name of visitors if nobody has to sign in
 CSRF_COOKIE, CSRF_FIELD = "andon-form", "token"
 MAX_FORM_BYTES = 4096
+MAX_ADDRESS_LENGTH = 64  # characters
 # Only what this server sends as a file: no scripts, styles or images from elsewhere or inside a page.
 CONTENT_SECURITY_POLICY = "; ".join(
     [
@@ -52,6 +54,7 @@ class Access:
     def __init__(self, settings: ReviewSettings) -> None:
         self._settings = settings
         self._users = None if settings.users_file is None else Users(settings.users_file)
+        self._proxies = [ipaddress.ip_network(text, strict=False) for text in settings.proxies]
 
     @property
     def open_to_all(self) -> bool:
@@ -59,20 +62,40 @@ class Access:
         signs_in = self._users or self._settings.user_header
         return not signs_in and not _is_loopback(self._settings.address)
 
-    def visitor(self, request: Request) -> Visitor | None:
-        """Who sends a request, None if they have to sign in first."""
+    async def visitor(self, request: Request) -> Visitor | None:
+        """Who sends a request, None if they have to sign in first. Raises TooManyGuesses."""
         settings = self._settings
         if self._users is not None:
-            name = self._users.name(request.headers.get("authorization", ""))
+            name = await self._users.name(request.headers.get("authorization", ""), self._address(request))
         elif settings.user_header is not None:
-            # Anybody can send this header, so only a proxy's is believed.
-            trusted = request.client is not None and request.client.host in settings.proxies
-            name = request.headers.get(settings.user_header) if trusted else None
+            # Anybody can send this header, so only a proxy's is believed, and only where it is the only one: a proxy
+            # that adds its own after a visitor's leaves both.
+            given = request.headers.getlist(settings.user_header)
+            name = given[0] if len(given) == 1 and self._from_proxy(request) else None
         else:
             name = ANYBODY
         if not name or len(name) > MAX_NAME_LENGTH or not name.isprintable():
             return None
         return Visitor(name, not settings.labellers or name in settings.labellers)
+
+    def is_encrypted(self, request: Request) -> bool:
+        """Whether the visitor's browser speaks TLS, with us or with a proxy of ours that says so."""
+        said = request.headers.get("x-forwarded-proto", "") if self._from_proxy(request) else ""
+        return request.url.scheme == "https" or said == "https"
+
+    def _from_proxy(self, request: Request) -> bool:
+        """Whether the other end of the TCP connection is one of `review.proxies`. What a header says does not count."""
+        try:
+            peer = _unmapped(ipaddress.ip_address(peer_of(request)))
+        except ValueError:
+            return False
+        return any(peer in network for network in self._proxies if network.version == peer.version)
+
+    def _address(self, request: Request) -> str:
+        """The visitor's address, for back-off alone: that which a proxy of ours adds last, else the TCP peer's."""
+        forwarded = request.headers.getlist("x-forwarded-for") if self._from_proxy(request) else []
+        last = forwarded[-1].rpartition(",")[2].strip()[:MAX_ADDRESS_LENGTH] if forwarded else ""
+        return last or peer_of(request)
 
     @property
     def challenge(self) -> dict[str, str]:
@@ -121,6 +144,12 @@ class SafeHeaders:
             await send(message)
 
         await self._app(scope, receive, send_safely)
+
+
+def _unmapped(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """An IPv4 address as such, where a listener on :: shows it as ::ffff:10.0.0.5."""
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return address if mapped is None else mapped
 
 
 def _is_loopback(address: str) -> bool:

@@ -1,6 +1,7 @@
 """The web application: routes, and the values that fill their templates."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,13 @@ from andon_monitor.review.pictures import PICTURES, draw
 from andon_monitor.review.store import Store
 from andon_monitor.review.store.frame_table import Place
 from andon_monitor.review.store.rows import LABELS
+from andon_monitor.review.users import TooManyGuesses
 from andon_monitor.settings.groups import ReviewSettings
+from andon_monitor.telemetry.requests import RequestLimits
+from andon_monitor.telemetry.server import too_many_guesses
 
+PROBE = "/healthz"
+MAX_REQUESTS = 32  # at a time, without probes and streams; threads of the pool are 40
 PAGE_FRAMES = 48  # in the gallery: whole rows of 2, 3, 4, 6 or 8 tiles
 MAX_THRESHOLD = 1e9  # that a visitor may try; more is a slip
 YEAR_SECONDS = 31_536_000  # a picture's address always has the same content, so that browsers may keep it
@@ -71,37 +77,39 @@ class Review:
             Route("/frames/{id}/label", self._change(self._add_label), methods=["POST"]),
             Route("/frames/{id}/undo", self._change(self._undo), methods=["POST"]),
             Route("/events", self._events),
-            Route("/healthz", lambda request: PlainTextResponse("alive\n")),
+            Route(PROBE, _healthz),
             Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
         ]
         prefix = self._settings.prefix
         middleware = [
             Middleware(TrustedHostMiddleware, allowed_hosts=list(self._settings.hosts), www_redirect=False),
             Middleware(SafeHeaders),
+            Middleware(RequestLimits, requests=MAX_REQUESTS, exempt=(prefix + PROBE,), refused=lambda reason: None),
         ]
         return Starlette(
             routes=[Mount(prefix, routes=routes), Route("/", lambda request: RedirectResponse(f"{prefix}/"))]
             if prefix
             else routes,
             middleware=middleware,
-            exception_handlers={404: lambda request, error: PlainTextResponse("no such page\n", 404)},
+            exception_handlers={404: _no_such_page, TooManyGuesses: _too_many_guesses},
         )
 
-    def _page(self, page: Page) -> Callable[[Request], Response]:
-        def answer(request: Request) -> Response:
-            visitor = self._access.visitor(request)
-            if visitor is None:
-                return self._unauthorized()
+    def _page(self, page: Page) -> Callable[[Request], Awaitable[Response]]:
+        def fill(request: Request, visitor: Visitor) -> Response:
             request.state.revision = self._news.revision()  # before the page is filled: later changes are news
             return page(request, visitor)
 
+        async def answer(request: Request) -> Response:
+            visitor = await self._access.visitor(request)
+            return self._unauthorized() if visitor is None else await run_in_threadpool(fill, request, visitor)
+
         return answer
 
-    def _change(self, change: Callable[[str, dict[str, str], str], Any]) -> Callable[[Request], Any]:
+    def _change(self, change: Callable[[str, dict[str, str], str], Any]) -> Callable[[Request], Awaitable[Response]]:
         """A form that changes a frame's label; the answer leads back to the frame."""
 
         async def answer(request: Request) -> Response:
-            visitor = await run_in_threadpool(self._access.visitor, request)
+            visitor = await self._access.visitor(request)
             if visitor is None:
                 return self._unauthorized()
             if not visitor.may_label:
@@ -135,7 +143,8 @@ class Review:
         response = HTMLResponse(content)
         if CSRF_COOKIE not in request.cookies:
             path = self._settings.prefix or "/"
-            response.set_cookie(CSRF_COOKIE, token, path=path, httponly=True, samesite="strict")
+            secure = self._access.is_encrypted(request)
+            response.set_cookie(CSRF_COOKIE, token, path=path, httponly=True, samesite="strict", secure=secure)
         return response
 
     def _now(self, request: Request, visitor: Visitor) -> Response:
@@ -219,9 +228,25 @@ class Review:
         return self._render(request, visitor, "model.html.jinja", **values)
 
     async def _events(self, request: Request) -> Response:
-        if await run_in_threadpool(self._access.visitor, request) is None:
+        if await self._access.visitor(request) is None:
             return self._unauthorized()
         return self._news.respond(request)
+
+
+async def _healthz(request: Request) -> Response:
+    return PlainTextResponse("alive\n")  # by the event loop itself, so that it needs no thread
+
+
+async def _no_such_page(request: Request, error: Exception) -> Response:
+    return PlainTextResponse("no such page\n", 404)
+
+
+async def _too_many_guesses(request: Request, error: Exception) -> Response:
+    assert isinstance(error, TooManyGuesses)
+    if error.status == 429:
+        return too_many_guesses(error.wait_seconds)
+    headers = {"retry-after": str(math.ceil(error.wait_seconds))}
+    return PlainTextResponse("too many people sign in at once; try again\n", status_code=503, headers=headers)
 
 
 def _parse_place(text: str) -> Place | None:

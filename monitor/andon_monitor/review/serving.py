@@ -17,6 +17,7 @@ from andon_monitor.review.store import Store, must_exist
 from andon_monitor.review.topic_reader import TopicReader
 from andon_monitor.review.worker import Worker, close_all
 from andon_monitor.settings.groups import ReviewSettings, Settings
+from andon_monitor.telemetry.connections import ConnectionLimits
 from andon_monitor.telemetry.server import Server
 
 MODEL_INTERVAL_SECONDS = 5.0  # between two checks whether the model's file was replaced
@@ -33,7 +34,8 @@ def serve(settings: Settings) -> None:
         if settings.model.path is not None:
             _add_model(settings.model.path, settings.model.alias, store)
         pages = Review(store, review, settings.source.silence)
-        server = Server(pages.app(), review.address, review.port)
+        limits = ConnectionLimits(review.connections, review.request_timeout)
+        server = Server(pages.app(), review.address, review.port, limits=limits)
         stack.callback(server.close)
         stack.callback(pages.close)
         workers = [*_workers(settings, store)]

@@ -3,16 +3,19 @@
 ann:scrypt:SALT:KEY       salt and key in base64; `andon-monitor user ann` prints this line
 """
 
+import asyncio
 import base64
 import binascii
 import hashlib
 import hmac
 import re
 import secrets
-import threading
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from andon_monitor.errors import UsageError
+from andon_monitor.telemetry.backoff import Backoff
 from andon_monitor.telemetry.server import read_basic
 
 # Cost, block size and parallelism of scrypt, as OWASP's password storage cheat sheet recommends: 16 MiB, about 0.2 s.
@@ -21,11 +24,29 @@ SCRYPT_MAX_BYTES = 2**26
 SALT_BYTES, KEY_BYTES = 16, 32
 NAME = re.compile(r"[^:#\s][^:]*")
 MAX_NAME_LENGTH = 100
-MAX_CACHED = 1000  # correct headers
+MAX_CACHED = 1000  # correct headers, and places where somebody signed in
+MAX_WAITING = 8  # passwords at a time: the last one waits about two seconds
+RETRY_SECONDS = 2.0
+# Shorter than that of an address, because guesses from elsewhere keep the name's owner waiting too.
+LONGEST_WAIT_OF_A_NAME_SECONDS = 15.0
+
+
+class TooManyGuesses(Exception):
+    """A password is not looked at now. `wait_seconds`: how long to wait before the next try."""
+
+    def __init__(self, status: int, wait_seconds: float) -> None:
+        super().__init__()
+        self.status = status  # 429 after wrong passwords, 503 where others are being looked at
+        self.wait_seconds = wait_seconds
 
 
 class Users:
-    """The users in a file. Raises UsageError if it is not a users file."""
+    """The users in a file. Raises UsageError if it is not a users file.
+
+    Hashing a password takes a core for a quarter of a second, and anybody can ask for it. So one thread of its own does
+    it, `MAX_WAITING` passwords wait for that thread, and all others are turned away at once. After some wrong ones an
+    address, and a name, has to wait before its next try; names that are not in the file are treated as those that are.
+    """
 
     def __init__(self, path: Path) -> None:
         self._keys = _read(path)
@@ -33,22 +54,52 @@ class Users:
         # A browser sends its password with every picture, so correct headers are cached under a fast hash.
         self._secret = secrets.token_bytes(32)
         self._names: dict[bytes, str] = {}
-        self._lock = threading.Lock()  # one scrypt at a time, so that many guesses take only one core and 16 MiB
+        self._hashing = ThreadPoolExecutor(1, thread_name_prefix="passwords")
+        self._asked: dict[bytes, asyncio.Future[str | None]] = {}
+        self._by_address = Backoff()
+        self._by_name = Backoff(LONGEST_WAIT_OF_A_NAME_SECONDS)
+        # Where somebody has signed in: who guesses from elsewhere cannot keep them out.
+        self._at_home: OrderedDict[tuple[str, str], None] = OrderedDict()
 
-    def name(self, authorization: str) -> str | None:
-        """The user whose name and password are in an `Authorization` header (basic auth, RFC 7617), else None."""
-        header = hmac.digest(self._secret, authorization.encode(), "sha256")
+    async def name(self, authorization: str, address: str) -> str | None:
+        """The user whose name and password are in an `Authorization` header (basic auth, RFC 7617), else None.
+
+        `address` is the visitor's. Raises TooManyGuesses. Called in one event loop.
+        """
+        header = hmac.digest(self._secret, authorization.encode(errors="surrogateescape"), "sha256")
         if header in self._names:
             return self._names[header]
         given = read_basic(authorization)
         if given is None:
             return None
         name, password = given
+        at_home = (name, address) in self._at_home
+        wait = self._by_address.wait_seconds([address])
+        if not at_home:
+            wait = max(wait, self._by_name.wait_seconds([name]))
+        if wait > 0:
+            raise TooManyGuesses(429, wait)
+        asked = self._asked.get(header)
+        if asked is None:  # else the same name and password are being looked at: a page's pictures come all at once
+            if len(self._asked) >= MAX_WAITING:
+                raise TooManyGuesses(503, RETRY_SECONDS)
+            asked = asyncio.ensure_future(self._check(name, password, header, address))
+            self._asked[header] = asked
+            asked.add_done_callback(lambda _: self._asked.pop(header, None))
+        return await asyncio.shield(asked)
+
+    async def _check(self, name: str, password: str, header: bytes, address: str) -> str | None:
         salt, key = self._keys.get(name, self._unknown)  # an unknown name takes as long as a known one
-        with self._lock:
-            same = hmac.compare_digest(_derive(password, salt), key)
-        if not same or name not in self._keys:
+        derived = await asyncio.get_running_loop().run_in_executor(self._hashing, _derive, password, salt)
+        if not hmac.compare_digest(derived, key) or name not in self._keys:
+            self._by_address.fail([address])
+            self._by_name.fail([name])
             return None
+        self._by_address.succeed([address])
+        self._by_name.succeed([name])
+        self._at_home[name, address] = None
+        if len(self._at_home) > MAX_CACHED:
+            self._at_home.popitem(last=False)
         if len(self._names) < MAX_CACHED:
             self._names[header] = name
         return name

@@ -44,7 +44,12 @@ class Service:
         settings, metrics = self._settings, self.metrics
         with ExitStack() as stack:
             if settings.server.enabled:
-                server = open_server(settings.server, metrics.registry, self.is_ready)
+                server = open_server(
+                    settings.server,
+                    metrics.registry,
+                    self.is_ready,
+                    lambda reason: metrics.http_refused.labels(reason).inc(),
+                )
                 stack.callback(server.close)
                 server.start()
                 log.info("metrics at %s/metrics", server.url)

@@ -1,9 +1,10 @@
 """Every setting of the monitor, in groups, with its default and its meaning."""
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from andon_monitor.image_files.decoding import DEFAULT_MAX_BYTES, DEFAULT_MAX_PIXELS
@@ -16,6 +17,18 @@ Share = Annotated[FiniteFloat, Field(gt=0, lt=1)]
 Ratio = Annotated[FiniteFloat, Field(ge=0, le=1)]
 Name = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
+
+
+def _is_network(text: str) -> str:
+    try:
+        ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(f"{text!r} should be an IP address or a network, such as 10.0.0.0/28") from None
+    return text
+
+
+Network = Annotated[str, AfterValidator(_is_network)]
+Connections = Annotated[int, Field(ge=4)]
 
 
 class _Group(BaseModel):
@@ -170,12 +183,17 @@ class ReviewSettings(_Group):
     user_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")] | None = Field(
         default=None, description="HTTP header in which a reverse proxy passes the user's name"
     )
-    proxies: tuple[Name, ...] = Field(
-        default=("127.0.0.1", "::1"), description="Addresses of proxies whose user_header is trusted"
+    proxies: tuple[Network, ...] = Field(
+        default=("127.0.0.1", "::1"),
+        description="Addresses or networks of proxies, whose user_header is trusted; the TCP connection's own count",
     )
     labellers: tuple[Name, ...] = Field(
         default=(), description="Users who may label; default: everyone who may see the page"
     )
+    connections: Connections = Field(
+        default=256, description="Largest number of open connections; the oldest idle one makes room for a new one"
+    )
+    request_timeout: Positive = Field(default=30.0, description="Longest time in seconds for an answer")
     keep_days: Positive = Field(default=30.0, description="Days after which frames without a label are deleted")
     keep_bytes: Count = Field(
         default=5 * 10**9,
@@ -333,6 +351,10 @@ class ServerSettings(_Group):
         default=None, description="Password; better given by environment variable or password_file"
     )
     password_file: Path | None = Field(default=None, description="File that holds the password")
+    connections: Connections = Field(
+        default=64, description="Largest number of open connections; the oldest idle one makes room for a new one"
+    )
+    request_timeout: Positive = Field(default=30.0, description="Longest time in seconds for an answer")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -20,6 +20,8 @@ EVIDENCE_SKIPPED = ("rate", "too_large", "failed")  # why a frame is left out of
 OUTPUTS = ("evidence", "history", "charts", "frozen", "summary", "shadow", "log", "progress")  # beside the verdicts
 SWAP_RESULTS = ("taken", "refused")  # what happens to a new model file, see `andon_monitor.run.hot_swap`
 SHADOW_RESULTS = ("scored", "skipped")
+# Why the server closes a connection or sends a request away, see `andon_monitor.telemetry.connections`.
+REFUSALS = ("connections", "timeout", "busy", "password")
 
 Kind = Literal["counter", "gauge", "histogram", "info"]
 Component = Literal["pipeline", "model", "service", "kafka", "evidence", "statistics", "shadow"]
@@ -170,6 +172,13 @@ CATALOGUE: tuple[Metric, ...] = (
         "gauge",
         "andon_takt_seconds",
         "Time from capture to verdict that the line allows (inspection.takt); 0 means no limit.",
+    ),
+    Metric(
+        "service",
+        "counter",
+        "andon_http_refused",
+        "Connections and requests to /metrics and the probes that a limit closed or sent away, by reason.",
+        {"reason": REFUSALS},
     ),
     # Kafka.
     Metric("kafka", "gauge", "andon_kafka_up", "1 while the Kafka brokers answer, 0 while not, NaN without Kafka."),

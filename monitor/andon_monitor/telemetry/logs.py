@@ -2,7 +2,9 @@
 
 import json
 import logging
+import math
 import sys
+import time
 from typing import Literal
 
 from andon_monitor.inspection.frames import rfc3339
@@ -28,6 +30,25 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             fields["traceback"] = self.formatException(record.exc_info)
         return json.dumps(fields, ensure_ascii=False)
+
+
+class Occasional:
+    """Logs a warning at most once in `seconds`, with the number of those left out in between."""
+
+    def __init__(self, seconds: float = 60.0) -> None:
+        self._seconds = seconds
+        self._next = -math.inf
+        self._left_out = 0
+
+    def log(self, logger: logging.Logger, message: str, *values: object) -> None:
+        """Log it, or count it."""
+        now = time.monotonic()
+        if now < self._next:
+            self._left_out += 1
+            return
+        more = f" ({self._left_out} more since the last such message)" if self._left_out else ""
+        logger.warning(message + more, *values)
+        self._next, self._left_out = now + self._seconds, 0
 
 
 def set_up(level: str, style: Literal["human", "json"]) -> None:

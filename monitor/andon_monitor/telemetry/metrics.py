@@ -64,6 +64,7 @@ class Metrics:
     build: Info
     silence_seconds: Gauge
     takt_seconds: Gauge
+    http_refused: Counter
     kafka_up: Gauge
     kafka_outages: Counter
     rebalances: Counter

@@ -1,6 +1,10 @@
 """Who may look, who may label, and what strangers and other sites get."""
 
 import re
+import socket
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -10,7 +14,7 @@ from andon_monitor.errors import UsageError
 from andon_monitor.review.access import CONTENT_SECURITY_POLICY, Access
 from andon_monitor.review.serving import serve
 from andon_monitor.review.store import Store
-from andon_monitor.review.users import line
+from andon_monitor.review.users import MAX_WAITING, line
 from andon_monitor.settings.groups import ReviewSettings
 from andon_monitor.settings.loading import load_settings
 
@@ -47,7 +51,7 @@ def test_a_label_needs_a_form_of_our_own_page(store: Store, url: str) -> None:
     assert Client(url).label(frame, **{"content-type": "text/plain"}) == 403
     stranger = Client(url)  # whose browser has no cookie of ours
     assert stranger.ask(f"/frames/{frame}/label", b"label=unsure&token=")[0] == 403
-    assert stranger.ask(f"/frames/{frame}/label", b"token=" + b"x" * 100_000)[0] == 403
+    assert stranger.ask(f"/frames/{frame}/label", b"token=" + b"x" * 100_000)[0] == 413
     assert stranger.ask(f"/frames/{frame}/undo", b"")[0] == 403
     assert store.labels.history(frame) == []
     assert Client(url).label(frame) == 200
@@ -127,9 +131,57 @@ def test_a_users_header_is_believed_from_a_proxy_alone(store: Store) -> None:
         assert Client(url, X_User="eve").get("/")[0] == 401
 
 
+def test_the_tcp_peer_alone_says_who_is_a_proxy(store: Store) -> None:
+    """A header that names a proxy's address opens nothing, and one that a proxy adds keeps nobody out."""
+    frame = defect(store)
+    forged = {"X-Forwarded-For": "10.0.0.5", "X-Real-IP": "10.0.0.5", "Forwarded": "for=10.0.0.5"}
+    for proxies in (("10.0.0.5",), ("10.0.0.0/8", "::ffff:10.0.0.5")):
+        with serving(store, user_header="X-User", proxies=proxies) as url:
+            assert Client(url, X_User="chief", **forged).get("/")[0] == 401
+            assert Client(url, X_User="chief", **forged).label(frame) == 401
+    added = {"X-Forwarded-For": "192.0.2.7, 192.0.2.8", "Forwarded": "for=192.0.2.7"}
+    for proxies in (("127.0.0.1",), ("127.0.0.0/8",)):
+        with serving(store, user_header="X-User", proxies=proxies) as url:
+            assert Client(url, X_User="ann", **added).get("/")[0] == 200
+
+
+def test_a_users_header_that_comes_twice_is_not_believed(store: Store) -> None:
+    """A visitor's own, and behind it that of a proxy that adds instead of replacing."""
+    with serving(store, user_header="X-User") as url:
+        host, port = url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=20) as client:
+            client.sendall(b"GET / HTTP/1.0\r\nhost: 127.0.0.1\r\nX-User: chief\r\nX-User: ann\r\n\r\n")
+            assert b" 401 " in client.recv(100)
+
+
+def test_the_cookie_is_for_tls_alone_where_the_proxy_says_that_the_browser_speaks_it(store: Store) -> None:
+    for proxies, secure in ((("127.0.0.1",), True), (("10.0.0.5",), False)):
+        with serving(store, proxies=proxies) as url:
+            _, _, headers = Client(url).ask("/", **{"X-Forwarded-Proto": "https"})
+            assert ("secure" in headers["set-cookie"].lower()) == secure
+
+
+def test_many_guesses_at_once_leave_page_and_probe_alone(store: Store, users: Path) -> None:
+    with serving(store, users_file=users) as url, ThreadPoolExecutor(60) as pool:
+        ann = Client(url, authorization=basic("ann", "secret:with:colons"))
+        assert ann.get("/")[0] == 200
+        guesses = [pool.submit(Client(url, authorization=basic(f"x{i}", "guess")).ask, "/") for i in range(60)]
+        while not any(guess.done() for guess in guesses):
+            threading.Event().wait(0.01)
+        assert Client(url).get("/healthz")[0] == 200
+        assert ann.get("/")[0] == 200
+        answers = [guess.result() for guess in guesses]
+        statuses = Counter(status for status, _, _ in answers)
+        assert statuses[401] <= MAX_WAITING
+        assert statuses[401] + statuses[429] + statuses[503] == 60
+        assert all(int(headers["retry-after"]) >= 1 for status, _, headers in answers if status != 401)
+        assert ann.get("/")[0] == 200
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
+        ({"proxies": ["proxy.local"], "store": "s"}, "review.proxies"),
         ({"labellers": ["ann"], "store": "s"}, "labellers"),
         ({"users_file": "u", "user_header": "X", "store": "s"}, "which one"),
         ({"prefix": "andon/", "store": "s"}, "review.prefix"),

@@ -1,5 +1,6 @@
 """Passwords are kept as hashes, and a file that holds them otherwise is refused without showing them."""
 
+import asyncio
 import subprocess
 import sys
 from base64 import b64encode
@@ -8,11 +9,16 @@ from pathlib import Path
 import pytest
 from andon_monitor.errors import UsageError
 from andon_monitor.review import users
-from andon_monitor.review.users import Users, line
+from andon_monitor.review.users import TooManyGuesses, Users, line
+from andon_monitor.telemetry.backoff import FREE_FAILURES
 
 
 def basic(text: str) -> str:
     return "Basic " + b64encode(text.encode()).decode()
+
+
+def ask(known: Users, header: str, address: str = "10.0.0.1") -> str | None:
+    return asyncio.run(known.name(header, address))
 
 
 @pytest.fixture
@@ -40,23 +46,72 @@ def known(tmp_path: Path) -> Users:
     ],
 )
 def test_a_password_is_its_users_alone(known: Users, header: str, name: str | None) -> None:
-    assert [known.name(header), known.name(header)] == [name, name]
+    assert [ask(known, header), ask(known, header)] == [name, name]
 
 
-def test_what_was_right_once_is_not_derived_again(known: Users, monkeypatch: pytest.MonkeyPatch) -> None:
-    derived = []
+@pytest.fixture
+def derived(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The passwords that were hashed."""
+    passwords: list[str] = []
     derive = users._derive
 
     def counted(password: str, salt: bytes) -> bytes:
-        derived.append(password)
+        passwords.append(password)
         return derive(password, salt)
 
     monkeypatch.setattr(users, "_derive", counted)
-    for _ in range(3):
-        assert known.name(basic("bob:other")) == "bob"
-        assert known.name(basic("bob:wrong")) is None
-        assert known.name(basic("eve:other")) is None  # as long as for one that is there
-    assert derived == ["other", "wrong", "other", "wrong", "other", "wrong", "other"]
+    return passwords
+
+
+def test_what_was_right_once_is_not_derived_again(known: Users, derived: list[str]) -> None:
+    for _ in range(2):
+        assert ask(known, basic("bob:other")) == "bob"
+        assert ask(known, basic("bob:wrong")) is None
+        assert ask(known, basic("eve:other")) is None  # as long as for one that is there
+    assert derived == ["other", "wrong", "other", "wrong", "other"]
+
+
+def test_the_pictures_of_a_page_need_one_hash(known: Users, derived: list[str]) -> None:
+    async def many() -> list[str | None]:
+        return await asyncio.gather(*(known.name(basic("bob:other"), "a") for _ in range(30)))
+
+    assert asyncio.run(many()) == ["bob"] * 30
+    assert derived == ["other"]
+
+
+def test_only_a_few_passwords_wait(known: Users, derived: list[str]) -> None:
+    async def many() -> list[object]:
+        tries = (known.name(basic(f"x{i}:guess"), f"10.0.0.{i}") for i in range(60))
+        return await asyncio.gather(*tries, return_exceptions=True)
+
+    results = asyncio.run(many())
+    assert len(derived) == results.count(None) == users.MAX_WAITING
+    assert {error.status for error in results if isinstance(error, TooManyGuesses)} == {503}
+
+
+@pytest.mark.parametrize("name", ["ann", "nobody"])
+def test_wrong_passwords_make_their_address_and_their_name_wait(known: Users, derived: list[str], name: str) -> None:
+    """A name that is not in the file is treated as one that is."""
+    ask(known, basic("ann:naïve: secret"), "home")
+    for i in range(FREE_FAILURES + 1):
+        assert ask(known, basic(f"{name}:{i}"), "elsewhere") is None
+    tried = len(derived)
+    for given, address in ((f"{name}:x", "elsewhere"), ("bob:other", "elsewhere"), (f"{name}:x", "third")):
+        with pytest.raises(TooManyGuesses) as caught:
+            ask(known, basic(given), address)
+        assert caught.value.status == 429
+        assert 0 < caught.value.wait_seconds <= 1
+    assert len(derived) == tried
+    assert ask(known, basic("ann:naïve: secret"), "elsewhere") == "ann"  # signed in before
+    assert ask(known, basic("bob:other"), "third") == "bob"
+
+
+def test_who_guesses_from_elsewhere_does_not_keep_a_user_out(known: Users) -> None:
+    assert ask(known, basic("bob:other"), "home") == "bob"
+    for i in range(FREE_FAILURES + 1):
+        ask(known, basic(f"bob:{i}"), "elsewhere")
+    known._names.clear()  # another browser of the same machine, or more users than are cached
+    assert ask(known, basic("bob:other"), "home") == "bob"
 
 
 @pytest.mark.parametrize(
@@ -82,7 +137,7 @@ def test_the_command_makes_a_line(tmp_path: Path) -> None:
     done = make("ann", "secret\n")
     assert done.returncode == 0, done.stderr
     (tmp_path / "users").write_text(done.stdout)
-    assert Users(tmp_path / "users").name(basic("ann:secret")) == "ann"
+    assert ask(Users(tmp_path / "users"), basic("ann:secret")) == "ann"
     assert make("ann", "secret\n").stdout != done.stdout  # another salt
 
 

@@ -1,8 +1,6 @@
 import base64
-import shutil
 import socket
 import ssl
-import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -16,7 +14,7 @@ from andon_monitor.telemetry.metrics import Metrics
 from andon_monitor.telemetry.server import Server, bind, build_app, open_server
 
 from tests.fixtures.commands import andon
-from tests.fixtures.components import skip_or_fail
+from tests.fixtures.keys import make_keys
 
 READY = [False]
 
@@ -87,19 +85,7 @@ def test_closing_gives_the_port_back(server: Server) -> None:
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Certificates for 127.0.0.1 with their keys: one that holds, one that has expired, one with an encrypted key."""
-    if shutil.which("openssl") is None:
-        skip_or_fail("no openssl to make certificates with")
-    folder = tmp_path_factory.mktemp("keys")
-
-    def openssl(*arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-    request = ["req", "-x509", "-newkey", "rsa:2048", "-days", "2", "-subj", "/CN=127.0.0.1"]
-    request += ["-addext", "subjectAltName=IP:127.0.0.1"]
-    openssl(*request, "-nodes", "-keyout", "good.key", "-out", "good.pem")
-    openssl(*request, "-passout", "pass:hush", "-keyout", "secret.key", "-out", "secret.pem")
-    openssl("x509", "-in", "good.pem", "-signkey", "good.key", "-days", "-1", "-out", "old.pem")
+    folder = make_keys(tmp_path_factory.mktemp("keys"))
     (folder / "password").write_text("s3cret\n")
     (folder / "empty").write_text("\n")
     (folder / "text.pem").write_text("no certificate")
