@@ -74,7 +74,7 @@ def test_cross_fit_rebuilds_each_image_by_components_of_other_groups(images: np.
 
 
 def test_one_seed_gives_one_fit(images: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FRAMES", 50)
+    monkeypatch.setattr(module, "FRAMES_PER_FOLD", 50)
 
     def components(seed: int) -> torch.Tensor:
         return fit_linear(images[:10], np.arange(10), Architecture(64, 64, 1, components=8), seed)[0].components
