@@ -22,6 +22,7 @@ class Memory:
 
     name, live, ready = "memory", True, True
     damage: str | None = None
+    passed_over: str | None = None
 
     def __init__(self, frames: Sequence[Frame], interval: float = 0.0) -> None:
         self.length: int | None = len(frames)

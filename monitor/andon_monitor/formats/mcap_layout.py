@@ -17,8 +17,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from mcap.records import Channel, Schema
 from mcap.well_known import MessageEncoding
 
+from andon_monitor.errors import first_line
 from andon_monitor.image_files.signatures import detect
-from andon_monitor.inspection.frames import Frame, Position
+from andon_monitor.inspection.frames import Frame, Position, Rejection, valid_time
 
 SUFFIX = ".mcap"
 PROFILE = "andon"
@@ -26,6 +27,7 @@ CAMERAS = "/cameras/"
 FRAMES = "/andon/frames"
 VERDICTS = "/andon/verdicts"
 IMAGE = "foxglove.CompressedImage"
+IMAGE_ENCODINGS = (MessageEncoding.Protobuf, MessageEncoding.JSON)
 
 UNKNOWN_FORMAT = "unknown"
 MAX_TIME_NS = 2**64 - 1
@@ -52,8 +54,13 @@ VERDICT_SCHEMA = {"type": "object", "title": "andon.Verdict"}
 
 
 def is_image(channel: Channel, schema: Schema | None) -> bool:
-    """Whether a channel has images that we read; other programs also write them as JSON or ROS messages."""
-    return schema is not None and schema.name == IMAGE and channel.message_encoding == MessageEncoding.Protobuf
+    """Whether a channel has images that we read; other programs also write raw images, video or ROS messages."""
+    return schema is not None and schema.name == IMAGE and channel.message_encoding in IMAGE_ENCODINGS
+
+
+def looks_like_images(schema: Schema | None) -> bool:
+    """Whether the messages of a schema are pictures, by its name: these are missed if they are not read."""
+    return schema is not None and any(word in schema.name.lower() for word in ("image", "video"))
 
 
 def log_time(captured_at: float) -> int:
@@ -89,33 +96,58 @@ def pack_image(frame: Frame) -> bytes:
     return image.SerializeToString()
 
 
-def unpack_frame(facts: bytes, image: bytes) -> Frame:
-    """The frame that `pack_facts` and `pack_image` were given. Raises ValueError."""
+def unpack_frame(facts: bytes, image: bytes, otherwise: Position) -> Frame:
+    """The frame that `pack_facts` and `pack_image` were given.
+
+    Never raises: of what anybody else has written, what is wrong is the frame's `rejection`. `otherwise` is its
+    position where the facts have none.
+    """
     try:
+        data, _ = _protobuf_image(image)
         known: Mapping[str, Any] = json.loads(facts)
-        return Frame(
-            camera=known["camera"],
-            captured_at=known["captured_at"],
-            data=CompressedImage.FromString(image).data,
-            position=Position(known["cluster"], known["topic"], known["partition"], known["offset"]),
+        return Frame.of(
+            data,
+            Position.of(known["cluster"], known["topic"], known["partition"], known["offset"]),
+            known["camera"],
+            known["captured_at"],
             label=known.get("label"),
             file=known.get("file"),
             key=base64.b64decode(known["key"]) if "key" in known else None,
             headers=tuple((name, base64.b64decode(value)) for name, value in known["headers"]),
         )
     except Exception as error:  # json, protobuf and base64 raise different ones
-        raise ValueError(f"not a frame that andon recorded ({error})") from None
+        return _malformed(otherwise, 0.0, f"not a frame that andon recorded ({first_line(error)})")
 
 
-def unpack_foreign(topic: str, position: Position, log_time_ns: int, data: bytes) -> Frame:
-    """The frame of an image that another program recorded; its camera is named by the topic. Raises ValueError."""
+def unpack_foreign(channel: Channel, position: Position, log_time_ns: int, message: bytes) -> Frame:
+    """The frame of an image that another program recorded; its camera is named by the topic. Never raises."""
+    logged_at = log_time_ns / SECOND_NS
     try:
-        image = CompressedImage.FromString(data)
+        in_json = channel.message_encoding == MessageEncoding.JSON
+        data, captured_at = _json_image(message) if in_json else _protobuf_image(message)
     except Exception as error:  # protobuf's DecodeError differs between its implementations
-        raise ValueError(f"not a {IMAGE} ({error})") from None
-    stamp = image.timestamp.seconds * SECOND_NS + image.timestamp.nanos or log_time_ns
-    camera = topic.removeprefix(CAMERAS).strip("/") or image.frame_id or "camera"
-    return Frame(camera, round(stamp / SECOND_NS, 3), image.data, position)
+        return _malformed(position, logged_at, f"not a {IMAGE} ({first_line(error)})")
+    camera = channel.topic.removeprefix(CAMERAS).strip("/") or "camera"
+    return Frame.of(data, position, camera, round(captured_at or logged_at, 3), default_time=logged_at)
+
+
+def _protobuf_image(message: bytes) -> tuple[bytes, float]:
+    """The image file in a message, and the time of its capture in seconds since 1970, 0 for none."""
+    image = CompressedImage.FromString(message)
+    return image.data, image.timestamp.seconds + image.timestamp.nanos / SECOND_NS
+
+
+def _json_image(message: bytes) -> tuple[bytes, float]:
+    """As `_protobuf_image`. Raises ValueError, KeyError, TypeError."""
+    image = json.loads(message)
+    stamp = image.get("timestamp")
+    if isinstance(stamp, Mapping):
+        stamp = valid_time("timestamp", stamp["sec"]) + valid_time("timestamp", stamp.get("nsec", 0)) / SECOND_NS
+    return base64.b64decode(image["data"], validate=True), 0.0 if stamp is None else valid_time("timestamp", stamp)
+
+
+def _malformed(position: Position, captured_at: float, why: str) -> Frame:
+    return Frame.of(b"", position, position.topic, captured_at, rejection=Rejection("malformed", why))
 
 
 def _text(data: bytes) -> str:

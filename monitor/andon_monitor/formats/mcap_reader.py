@@ -13,15 +13,21 @@ from mcap.data_stream import ReadDataStream, RecordBuilder
 from mcap.exceptions import McapError
 from mcap.opcode import Opcode
 from mcap.records import Channel, Chunk, McapRecord, Message, Metadata, Schema, Statistics
-from mcap.stream_reader import StreamReader, breakup_chunk
+from mcap.stream_reader import StreamReader
 from mcap.writer import MCAP0_MAGIC
 
 from andon_monitor.errors import SourceError, UsageError
+from andon_monitor.formats.decompression import unlz4, unzstd
 from andon_monitor.formats.mcap_layout import is_image
 
 HEAD = struct.Struct("<BQ")  # opcode and length of a record's body
 CHUNK_HEAD = struct.Struct("<QQQII")  # first and last time, size, checksum, length of the compression's name
-MAX_RECORD_BYTES = 2**30  # ours have about a mebibyte: a greater length is damaged
+# Ours have about a mebibyte, or one image. What is larger counts as damaged: memory stays limited, see `_open_chunk`.
+MAX_RECORD_BYTES = 2**28
+MAX_CHUNK_BYTES = 2**27  # of a chunk, decompressed
+MAX_CHUNK_RECORDS = 2**18  # each is an object of a few hundred bytes
+MAX_SUMMARY_BYTES = 2**26
+MESSAGE_HEAD = struct.Struct("<HIQQ")  # channel, sequence, log time, publish time
 FOOTER_BODY_BYTES = 20
 FOOTER_BYTES = HEAD.size + FOOTER_BODY_BYTES
 # Records that may stand between the header and the end of the data, in addition to chunks.
@@ -241,8 +247,10 @@ class RecordingFile:
         start, _, checksum = struct.unpack_from("<QQI", footer, HEAD.size)
         start = start or self._size - tail  # no summary
         whole = opcode == Opcode.FOOTER and length == FOOTER_BODY_BYTES and footer.endswith(MCAP0_MAGIC)
-        if not whole or not 0 < start <= self._size - tail or self._size - start > MAX_RECORD_BYTES:
+        if not whole or not 0 < start <= self._size - tail:
             return False, None
+        if self._size - start > MAX_SUMMARY_BYTES:
+            return True, None
         self._file.seek(start)
         summary = self._file.read(self._size - tail - start)
         if checksum not in (0, zlib.crc32(footer[: FOOTER_BYTES - 4], zlib.crc32(summary))):
@@ -260,9 +268,46 @@ def _open_chunk(body: bytes) -> list[McapRecord] | None:
         chunk = Chunk.read(stream)
         if stream.count != len(body) or len(chunk.data) != len(body) - CHUNK_HEAD.size - len(chunk.compression) - 8:
             return None
-        return breakup_chunk(chunk, validate_crc=True)
+        data = _decompressed(chunk)
+        if chunk.uncompressed_crc not in (0, zlib.crc32(data)):
+            return None
+        return _parse_chunk(data)
     except Exception:  # each decompressor has errors of its own, and damaged bytes may raise nearly any
         return None
+
+
+def _decompressed(chunk: Chunk) -> bytes:
+    """The content of a chunk. Raises ValueError for more than it declares, or more than MAX_CHUNK_BYTES."""
+    match chunk.compression:
+        case "":
+            return chunk.data
+        case "zstd":
+            return unzstd(chunk.data, min(chunk.uncompressed_size, MAX_CHUNK_BYTES))
+        case "lz4":
+            return unlz4(chunk.data, min(chunk.uncompressed_size, MAX_CHUNK_BYTES))
+    raise ValueError(f"compressed by {chunk.compression}")
+
+
+def _parse_chunk(data: bytes) -> list[McapRecord]:
+    """Schemas, channels and messages in the content of a chunk. Raises ValueError where a length is wrong."""
+    records: list[McapRecord] = []
+    place, count = 0, 0
+    while place < len(data):
+        opcode, length = HEAD.unpack_from(data, place)
+        start = place + HEAD.size
+        place, count = start + length, count + 1
+        if place > len(data) or count > MAX_CHUNK_RECORDS:
+            raise ValueError("a record that is longer than its chunk, or too many")
+        if opcode == Opcode.MESSAGE:
+            channel, sequence, log_time, publish_time = MESSAGE_HEAD.unpack_from(
+                data[start : start + MESSAGE_HEAD.size]
+            )
+            content = data[start + MESSAGE_HEAD.size : place]
+            records.append(Message(channel, log_time, content, publish_time, sequence))
+        elif opcode in (Opcode.SCHEMA, Opcode.CHANNEL):
+            kind = Schema if opcode == Opcode.SCHEMA else Channel
+            records.append(kind.read(ReadDataStream(io.BytesIO(data[start:place]))))
+    return records
 
 
 def _parse_plain(opcode: int, body: bytes) -> list[McapRecord] | None:

@@ -2,15 +2,49 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
+
+_T = TypeVar("_T")
 
 Outcome = Literal["good", "defect", "uninspectable"]
 OUTCOMES: tuple[Outcome, ...] = ("good", "defect", "uninspectable")
 
 # Why a frame could not be inspected: values of a metric's label, which all exist from the start.
-REASONS = ("empty", "undecodable", "too_large", "wrong_shape", "too_dark", "too_blurred", "stale", "failed")
+REASONS = (
+    "empty",
+    "undecodable",
+    "too_large",
+    "wrong_shape",
+    "too_dark",
+    "too_blurred",
+    "stale",
+    "malformed",
+    "failed",
+)
+
+# What comes with a frame is kept in memory, metrics, verdicts and databases: longer texts are cut, see `valid_text`.
+MAX_NAME = 200  # characters of a camera or a label
+MAX_PLACE = 500  # characters of a cluster or topic
+MAX_FILE = 1000  # characters of a path
+MAX_HEADERS = 1000
+HASH_DIGITS = 12  # that keep apart long texts with the same beginning
+MIN_TIME, MAX_TIME = 0.0, 253_402_300_799.999  # seconds since 1970: from then to the end of the year 9999
+SHOWN = 60  # characters of a wrong value in an error message
+MAX_PARTITION, MAX_OFFSET = 2**31 - 1, 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a frame cannot be inspected: one of REASONS, and one line of detail.
+
+    Not the exception itself: its traceback would keep the frame in memory.
+    """
+
+    reason: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +56,16 @@ class Position:
     partition: int
     offset: int
 
+    @classmethod
+    def of(cls, cluster: object, topic: object, partition: object, offset: object) -> "Position":
+        """A position of facts that anybody may have sent; long or odd texts are mended. Raises ValueError."""
+        return cls(
+            "" if cluster == "" else valid_text("cluster", cluster, MAX_PLACE),
+            "" if topic == "" else valid_text("topic", topic, MAX_PLACE),
+            _whole("partition", partition, MAX_PARTITION),
+            _whole("offset", offset, MAX_OFFSET),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
@@ -29,7 +73,8 @@ class Frame:
 
     `captured_at` is in seconds since 1970-01-01 UTC. `label` is the true state of the part, "good" or a kind of defect,
     if the recording has it; the inspection never uses it. `file` is the image's path in a recording, for people.
-    `key` and `headers` are those of the Kafka record, kept for dead letters.
+    `key` and `headers` are those of the Kafka record, kept for dead letters. `rejection` is there where what came with
+    the image is not valid: then it is not inspected. Sources make frames with `Frame.of`.
     """
 
     camera: str
@@ -40,6 +85,50 @@ class Frame:
     file: str | None = None
     key: bytes | None = None
     headers: tuple[tuple[str, bytes], ...] = ()
+    rejection: Rejection | None = None
+
+    @classmethod
+    def of(
+        cls,
+        data: object,
+        position: Position,
+        camera: object,
+        captured_at: object,
+        *,
+        default_camera: str = "camera",
+        default_time: float = MIN_TIME,
+        label: object = None,
+        file: object = None,
+        key: object = None,
+        headers: object = (),
+        rejection: Rejection | None = None,
+    ) -> "Frame":
+        """The frame of facts that anybody may have sent. Never raises: what is wrong is its `rejection`.
+
+        Texts become valid UTF-8 of limited length. A time is a number of seconds since 1970 or an ISO 8601 text. The
+        defaults stand in for a camera or time that is not valid.
+        """
+        wrong: list[str] = []
+
+        def checked(read: Callable[[], _T], default: _T) -> _T:
+            try:
+                return read()
+            except ValueError as error:
+                wrong.append(str(error))
+                return default
+
+        frame = cls(
+            camera=checked(lambda: valid_text("camera", camera, MAX_NAME), valid_text("", default_camera, MAX_NAME)),
+            captured_at=checked(lambda: valid_time("captured_at", captured_at), valid_time("", default_time)),
+            data=checked(lambda: _bytes("image", data), b""),
+            position=position,
+            label=checked(lambda: None if label is None else valid_text("label", label, MAX_NAME), None),
+            file=checked(lambda: None if file is None else valid_text("file", file, MAX_FILE), None),
+            key=checked(lambda: None if key is None else _bytes("key", key), None),
+            headers=checked(lambda: _headers(headers), ()),
+            rejection=rejection,
+        )
+        return replace(frame, rejection=Rejection("malformed", wrong[0])) if wrong and rejection is None else frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +209,77 @@ def rfc3339(seconds: float) -> str:
 
 
 def parse_time(text: str) -> float:
-    """Seconds since 1970 of an ISO 8601 time, UTC if it names no zone; the reverse of `rfc3339`. Raises ValueError."""
-    moment = datetime.fromisoformat(text)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    """Seconds since 1970 of an ISO 8601 time, UTC if it names no zone; the reverse of `rfc3339`.
+
+    Raises ValueError, also for times before 1970 and after 9999.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except OverflowError:
+        raise ValueError(f"time {text[:SHOWN]!r} is not between 1970 and 9999") from None
+    if not MIN_TIME <= seconds <= MAX_TIME:
+        raise ValueError(f"time {text[:SHOWN]!r} is not between 1970 and 9999")
+    return seconds
+
+
+def valid_time(name: str, value: object) -> float:
+    """Seconds since 1970 of a number or an ISO 8601 text. Raises ValueError."""
+    if isinstance(value, str):
+        return parse_time(value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and MIN_TIME <= value <= MAX_TIME:  # not NaN
+        return float(value)
+    raise ValueError(f"{name} {_shown(value)} is not a time between 1970 and 9999")
+
+
+def valid_text(name: str, value: object, limit: int) -> str:
+    """A text that can be written as UTF-8, of at most `limit` characters: the end of a longer one becomes a hash.
+
+    Raises ValueError for what is not a text, or an empty one.
+    """
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{name} {_shown(value)} is not a name")
+    if not value.isascii():
+        value = _encodable(value)
+    if len(value) > limit:
+        digest = hashlib.sha256(value.encode()).hexdigest()[:HASH_DIGITS]
+        return f"{value[: limit - HASH_DIGITS - 1]}~{digest}"
+    return value
+
+
+def _bytes(name: str, value: object) -> bytes:
+    if not isinstance(value, bytes):
+        raise ValueError(f"{name} {_shown(value)} is not bytes")
+    return value
+
+
+def _headers(value: object) -> tuple[tuple[str, bytes], ...]:
+    if not isinstance(value, tuple) or len(value) > MAX_HEADERS:
+        raise ValueError(f"headers: not a list, or more than {MAX_HEADERS}")
+    if not all(isinstance(name, str) and isinstance(content, bytes) for name, content in value):
+        raise ValueError("a header is not a name with bytes")
+    if all(name.isascii() for name, _ in value):
+        return value
+    return tuple((_encodable(name), content) for name, content in value)
+
+
+def _encodable(text: str) -> str:
+    """A text without single surrogates, as of names that are not UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode(errors="surrogatepass").decode(errors="replace")
+    return text
+
+
+def _whole(name: str, value: object, limit: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= limit:
+        raise ValueError(f"{name} {_shown(value)} is not a number from 0 to {limit}")
+    return value
+
+
+def _shown(value: object) -> str:
+    """A value for an error message; only short, and without lone surrogates."""
+    if isinstance(value, str):
+        return ascii(value[:SHOWN])
+    return f"{value!r}"[:SHOWN] if isinstance(value, float | bool | None) else f"of type {type(value).__name__}"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from andon_monitor.errors import ImageError, first_line
 from andon_monitor.image_files.decoding import DEFAULT_LIMITS, DecodingLimits, Pixels
-from andon_monitor.inspection.frames import Frame, Latency, Outcome, Verdict, verdict_id
+from andon_monitor.inspection.frames import Frame, Latency, Outcome, Rejection, Verdict, verdict_id
 from andon_monitor.model import imaging
 from andon_monitor.model.file import Model
 from andon_monitor.settings.groups import Settings
@@ -44,17 +44,6 @@ class Rules:
             limits=DecodingLimits(inspection.max_pixels, inspection.max_decoding_bytes),
             max_staleness=inspection.max_staleness,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """Why a frame cannot be inspected: one of `andon_monitor.inspection.frames.REASONS`, and one line of detail.
-
-    Not the exception itself: its traceback would keep the frame in memory.
-    """
-
-    reason: str
-    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +91,8 @@ class Inspector:
     def prepare(self, frame: Frame) -> Prepared:
         """Decode, crop and resize, and check light and focus. Never raises."""
         rules, reference = self.rules, self.model.card.reference
+        if frame.rejection is not None:
+            return Prepared(frame, rejection=frame.rejection)
         try:
             pixels = imaging.load(frame.data, self.model.card.input, rules.limits)
             brightness, sharpness = imaging.brightness(pixels), imaging.sharpness(pixels)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from andon_monitor.image_files.signatures import detect
-from andon_monitor.inspection.frames import Frame, Position, Verdict, parse_time, rfc3339
+from andon_monitor.inspection.frames import MAX_TIME, MIN_TIME, Frame, Position, Verdict, parse_time, rfc3339
 
 FRAME_TYPE = "andon.frame"
 VERDICT_TYPE = "andon.verdict"
@@ -66,11 +66,11 @@ def read_frame(record: Any, cluster: str) -> Frame:
     headers: Headers = tuple((name, value or b"") for name, value in record.headers or ())
     attributes = dict(headers)
     camera = (record.key or b"").decode(errors="replace") or f"{record.topic}-{record.partition}"
-    return Frame(
-        camera=camera,
-        captured_at=_captured_at(attributes.get("ce_time"), record.timestamp),
-        data=record.value or b"",
-        position=Position(cluster, record.topic, record.partition, record.offset),
+    return Frame.of(
+        record.value or b"",
+        Position(cluster, record.topic, record.partition, record.offset),
+        camera,
+        _captured_at(attributes.get("ce_time"), record.timestamp),
         key=record.key,
         headers=headers,
     )
@@ -141,20 +141,14 @@ def _headers(attributes: dict[str, str], content_type: str) -> Headers:
 
 
 def _captured_at(time: bytes | None, timestamp_ms: int | None) -> float:
+    """Seconds since 1970; an attribute that is no time between 1970 and 9999 does not count."""
     if time is not None:
         try:
-            seconds = parse_time(time.decode())
-            rfc3339(seconds)  # a time that cannot be written into a verdict does not count
-        except (ValueError, OverflowError, OSError):
+            return parse_time(time.decode())
+        except ValueError:
             pass
-        else:
-            return seconds
-    seconds = max(timestamp_ms or 0, MIN_TIMESTAMP_MS) / 1000
-    try:
-        rfc3339(seconds)
-    except (ValueError, OverflowError, OSError):
-        return 0.0
-    return seconds
+    seconds = (timestamp_ms or 0) / 1000
+    return seconds if MIN_TIME <= seconds <= MAX_TIME else MIN_TIME
 
 
 def _milliseconds(seconds: float) -> int:

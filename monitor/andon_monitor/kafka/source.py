@@ -45,6 +45,7 @@ class KafkaSource:
     live = True
     length: int | None = None
     damage: str | None = None  # a damaged record raises SourceError
+    passed_over: str | None = None
 
     def __init__(
         self,

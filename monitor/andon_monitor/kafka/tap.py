@@ -40,6 +40,7 @@ class KafkaTap:
     ready = True
     length: int | None = None
     damage: str | None = None  # a damaged record raises SourceError
+    passed_over: str | None = None
 
     def __init__(
         self,

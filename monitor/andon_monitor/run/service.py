@@ -92,7 +92,7 @@ class Service:
                 self._stopped = True
                 log.info("stopped by a signal; all frames in flight are finished")
             summary.stopped = pipeline.stopped and not source.live
-            summary.damage = source.damage
+            summary.damage, summary.passed_over = source.damage, source.passed_over
         if settings.output.summary is not None:
             summary.save(settings.output.summary)
         return summary

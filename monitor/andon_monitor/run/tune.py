@@ -50,6 +50,7 @@ class Repeated:
 
     name, live, ready = "repeated", False, True
     damage: str | None = None
+    passed_over: str | None = None
 
     def __init__(self, frames: Sequence[Frame], count: int) -> None:
         self.length: int | None = count

@@ -61,6 +61,7 @@ class Summary:
     seconds: float = 0.0
     damage: str | None = None  # see `Source.damage`
     stopped: bool = False  # by a signal, before the end of a recording
+    passed_over: str | None = None  # see `Source.passed_over`
 
     def write(self, inspections: Sequence[Inspection]) -> None:
         """Count them."""
@@ -105,6 +106,7 @@ class Summary:
             **({"truth": self._truth()} if self.kinds else {}),
             **({"stopped": True} if self.stopped else {}),
             **({"damage": self.damage} if self.damage else {}),
+            **({"passed_over": self.passed_over} if self.passed_over else {}),
         }
 
     def save(self, path: Path) -> None:

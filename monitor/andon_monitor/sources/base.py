@@ -21,6 +21,10 @@ class Source(Protocol):
     def damage(self) -> str | None:
         """What of a recording could not be read, on one line, once all frames have been polled; else None."""
 
+    @property
+    def passed_over(self) -> str | None:
+        """What is there and is not read, on one line, such as hidden files or channels without images; else None."""
+
     def poll(self, capacity: int, timeout: float) -> list[Frame] | None:
         """Up to `capacity` frames, as soon as there are some; [] after `timeout` seconds; None after the last frame.
 

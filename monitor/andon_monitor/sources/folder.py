@@ -1,18 +1,29 @@
 """A folder of images as a source, with or without a manifest; and a single image."""
 
+import errno
 import json
+import logging
+import os
+import stat
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from andon_monitor.errors import SourceError, UsageError
 from andon_monitor.image_files.decoding import SUFFIXES
-from andon_monitor.inspection.frames import Frame, Position, parse_time
+from andon_monitor.image_files.folders import PassedOver, walk_images
+from andon_monitor.inspection.frames import MAX_TIME, MIN_TIME, Frame, Position, Rejection, parse_time
 
 MANIFEST = "manifest.jsonl"
 GOOD = "good"  # a subfolder and a label
+MAX_FRAME_BYTES = 2**28  # of an image file: more than any that can be decoded within the limits
+MAX_LINE_BYTES = 2**20  # of a manifest
+MAX_SHOWN = 60  # characters of a wrong value in an error message
+
+log = logging.getLogger("andon")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +38,8 @@ class Entry:
 
 class FolderSource:
     """The images of a folder and its subfolders: in the order of the manifest, without one sorted by path.
+
+    Which files are images: see `andon_monitor.image_files.folders`. What is passed over is logged.
 
     A line of `manifest.jsonl`: {"file": "frames/000000.jpg", "camera": "station-1",
     "captured_at": "2026-01-05T06:00:00.000Z", "label": "good"}. Only `file` is required; `label` is "good" or a kind of
@@ -50,19 +63,28 @@ class FolderSource:
         self._camera = camera or root.resolve().name or "camera"
         self._manifest = root / MANIFEST
         self._labelled = (root / GOOD).is_dir()
+        self._passed_over = PassedOver()
         digest, count = sha256(), 0
         for entry in self._entries():
             digest.update(f"{entry}\n".encode(errors="surrogateescape"))
             count += 1
         if count == 0:
             known = ", ".join(suffix[1:] for suffix in SUFFIXES)
-            raise UsageError(f"{root}: no images in it; known formats: {known}")
+            entries = f" ({self._passed_over})" if self._passed_over.total else ""
+            raise UsageError(f"{root}: no images in it{entries}; known formats: {known}")
         self._cluster = f"folder-{digest.hexdigest()[:16]}"
         self._topic = root.resolve().name or "folder"
         self.length: int | None = count
+        if self.passed_over is not None:
+            log.warning("%s: %s", root, self.passed_over)
         self._read_count = 0
         self._listing = self._entries()
         self._upcoming = enumerate(self._listing)
+
+    @property
+    def passed_over(self) -> str | None:
+        """See `Source.passed_over`. A manifest names the images itself."""
+        return str(self._passed_over) if self._passed_over.total else None
 
     def poll(self, capacity: int, timeout: float) -> list[Frame] | None:
         """The next `capacity` images; None after the last. Raises SourceError where the folder has changed."""
@@ -85,40 +107,43 @@ class FolderSource:
         self._listing.close()
 
     def _read(self, offset: int, entry: Entry) -> Frame:
+        path = self._root / entry.file
         try:
-            data = (self._root / entry.file).read_bytes()
+            data, rejection = read_frame_file(path)
         except OSError as error:
-            raise SourceError(f"{self._root / entry.file}: cannot be read ({error.strerror})") from None
-        return Frame(
-            camera=entry.camera,
-            captured_at=entry.captured_at,
-            data=data,
-            position=Position(self._cluster, self._topic, 0, offset),
+            raise SourceError(f"{path}: cannot be read ({error.strerror})") from None
+        return Frame.of(
+            data,
+            Position.of(self._cluster, self._topic, 0, offset),
+            entry.camera,
+            entry.captured_at,
             label=entry.label,
-            # A name that is not UTF-8 must not break the verdict's JSON.
+            # Of a name that is not UTF-8 the bytes that are remain.
             file=entry.file.encode(errors="surrogateescape").decode(errors="replace"),
+            rejection=rejection,
         )
 
     def _entries(self) -> Generator[Entry, None, None]:
-        return self._listed() if self._manifest.is_file() else self._found(self._root)
+        return self._listed() if self._manifest.is_file() else self._found()
 
-    def _found(self, folder: Path) -> Generator[Entry, None, None]:
+    def _found(self) -> Generator[Entry, None, None]:
+        passed_over = PassedOver()
         try:
-            paths = sorted(folder.iterdir())
-        except OSError as error:
-            raise UsageError(f"{folder}: cannot be read ({error.strerror})") from None
-        for path in paths:
-            if path.is_dir():
-                yield from self._found(path)
-            elif path.suffix.lower() in SUFFIXES:
+            for path in walk_images(self._root, passed_over):
                 inside = path.relative_to(self._root)
                 label = inside.parts[0] if self._labelled and len(inside.parts) > 1 else None
                 yield Entry(inside.as_posix(), self._camera, _modified_at(path), label)
+        except OSError as error:
+            raise UsageError(f"{self._root}: cannot be read ({error.strerror})") from None
+        self._passed_over = passed_over
 
     def _listed(self) -> Generator[Entry, None, None]:
         try:
             with self._manifest.open("rb") as lines:
-                for number, line in enumerate(lines, start=1):
+                read_line = partial(lines.readline, MAX_LINE_BYTES + 1)
+                for number, line in enumerate(iter(read_line, b""), start=1):
+                    if len(line) > MAX_LINE_BYTES:
+                        raise UsageError(f"{self._manifest} line {number}: longer than {MAX_LINE_BYTES} bytes")
                     if line.strip():
                         yield self._parse(line, f"{self._manifest} line {number}")
         except OSError as error:
@@ -127,24 +152,31 @@ class FolderSource:
     def _parse(self, line: bytes, place: str) -> Entry:
         try:
             fields = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise UsageError(f"{place}: not a line of JSON: {line[:60].decode(errors='replace').strip()}") from None
         if not isinstance(fields, dict) or not isinstance(fields.get("file"), str):
             raise UsageError(f'{place}: has no file; right is {{"file": "frames/000000.jpg", ...}}')
         file = fields["file"]
+        shown = f"file {file[:MAX_SHOWN]!r}"
         if PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts or "\0" in file:
-            raise UsageError(f"{place}: file {file!r} is outside of the folder")
+            raise UsageError(f"{place}: {shown} is outside of the folder")
         path = self._root / file
-        if not path.is_file():
-            raise UsageError(f"{place}: file {file!r} does not exist")
+        try:
+            # Names that are not UTF-8 are written into JSON as Python spells them; other single surrogates are no name.
+            os.fsencode(file)
+            is_file = path.is_file()
+        except (OSError, UnicodeEncodeError):  # such as a name that is too long
+            is_file = False
+        if not is_file:
+            raise UsageError(f"{place}: {shown} does not exist")
         for key in ("camera", "label"):
             if not isinstance(fields.get(key, ""), str | None) or fields.get(key) == "":
-                raise UsageError(f"{place}: {key} {fields[key]!r} is not a name")
+                raise UsageError(f"{place}: {key} {_shown(fields[key])} is not a name")
         try:
             captured_at = parse_time(fields["captured_at"]) if "captured_at" in fields else _modified_at(path)
         except (ValueError, TypeError):
             raise UsageError(
-                f"{place}: captured_at {fields['captured_at']!r} is not a time; right is 2026-01-05T06:00:00.000Z"
+                f"{place}: captured_at {_shown(fields['captured_at'])} is not a time; right is 2026-01-05T06:00:00.000Z"
             ) from None
         return Entry(file, fields.get("camera") or self._camera, captured_at, fields.get("label"))
 
@@ -158,12 +190,36 @@ class ImageSource(FolderSource):
         self.name = str(path)
 
     def _entries(self) -> Generator[Entry, None, None]:
+        self._passed_over = PassedOver()
         yield Entry(self._path.name, self._camera, _modified_at(self._path))
 
 
+def read_frame_file(path: Path) -> tuple[bytes, Rejection | None]:
+    """The bytes of an image file; of one that is too large none, and why. Raises OSError.
+
+    Never waits: what has become a pipe since it was listed is refused.
+    """
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        facts = os.fstat(file.fileno())
+        if not stat.S_ISREG(facts.st_mode):
+            raise OSError(errno.EINVAL, "not a file")
+        data = file.read(MAX_FRAME_BYTES + 1)
+    if len(data) > MAX_FRAME_BYTES:
+        return b"", Rejection("too_large", f"a file of {facts.st_size} bytes, at most {MAX_FRAME_BYTES} are read")
+    return data, None
+
+
 def _modified_at(path: Path) -> float:
-    """A file's modification time in seconds since 1970, to the millisecond as capture times are. Raises SourceError."""
+    """A file's modification time in seconds since 1970, to the millisecond as capture times are. Raises SourceError.
+
+    Times outside of 1970 to 9999, which file systems allow, become the nearest.
+    """
     try:
-        return path.stat().st_mtime_ns // 1_000_000 / 1000
-    except OSError as error:  # a broken link, or removed since it was listed
+        seconds = path.stat().st_mtime_ns // 1_000_000 / 1000
+    except OSError as error:  # removed since it was listed
         raise SourceError(f"{path}: cannot be read ({error.strerror})") from None
+    return min(max(seconds, MIN_TIME), MAX_TIME)
+
+
+def _shown(value: object) -> str:
+    return ascii(value)[:MAX_SHOWN]

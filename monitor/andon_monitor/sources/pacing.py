@@ -32,6 +32,11 @@ class PacedSource:
         """As the source itself."""
         return self.source.damage
 
+    @property
+    def passed_over(self) -> str | None:
+        """As the source itself."""
+        return self.source.passed_over
+
     def poll(self, capacity: int, timeout: float) -> list[Frame] | None:
         """The next frame when it is due; see `Source.poll`."""
         if capacity == 0:

@@ -64,6 +64,11 @@ class SelectedSource:
         """As the source itself."""
         return self.source.damage
 
+    @property
+    def passed_over(self) -> str | None:
+        """As the source itself."""
+        return self.source.passed_over
+
     def poll(self, capacity: int, timeout: float) -> list[Frame] | None:
         """See `Source.poll`; [] where none of the frames polled is selected."""
         frames = self.source.poll(capacity, timeout)

@@ -10,6 +10,7 @@ from andon_monitor.sources.folder import FolderSource, ImageSource
 from andon_monitor.sources.recording import is_recording, open_recording
 from andon_monitor.sources.video import open_camera, open_video
 
+MAX_SHOWN = 200  # characters of a path in an error message
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg")
 
 
@@ -29,8 +30,13 @@ def open_source(uri: str, camera: str | None = None) -> Source:
             "camera:0, a folder of images, a video file or a recording (.mcap)"
         )
     path = Path(uri)
-    if not path.exists():
-        raise UsageError(f"{uri}: no such folder or file")
+    try:
+        if not path.exists():
+            raise UsageError(f"{uri}: no such folder or file")
+    except (OSError, ValueError) as error:  # a name that is too long, a character that no path can have
+        raise UsageError(f"{uri[:MAX_SHOWN]}: cannot be read ({error})") from None
+    if not path.is_dir() and not path.is_file():
+        raise UsageError(f"{uri}: neither a file nor a folder")
     if is_recording(uri):
         return open_recording(uri)
     if path.is_dir():

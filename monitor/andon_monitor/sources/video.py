@@ -27,6 +27,7 @@ class VideoSource:
 
     ready = True
     damage: str | None = None  # OpenCV does not report any
+    passed_over: str | None = None
 
     def __init__(
         self, capture: cv2.VideoCapture, position: Position, name: str, camera: str, start: float | None

@@ -1,11 +1,13 @@
 """Images of a folder in their order, with what a manifest says of them."""
 
+import json
 import os
 import shutil
 from pathlib import Path
 
 import pytest
 from andon_monitor.errors import SourceError, UsageError
+from andon_monitor.sources.folder import read_frame_file
 from andon_monitor.sources.uri import open_source
 
 from tests.fixtures.small_model import START, draw, encode, write_recording
@@ -76,6 +78,15 @@ def test_a_manifest_gives_order_camera_time_and_label(tmp_path: Path) -> None:
         ('{"file": "frames/000000.png", "captured_at": 17}', "captured_at 17 is not a time"),
         ('{"file": "frames/000000.png", "camera": ""}', "camera '' is not a name"),
         ('{"file": "frames/000000.png", "label": 1}', "label 1 is not a name"),
+        ("[" * 100_000, "not a line of JSON: [[["),
+        ('{"file": "%s"}' % ("x" * 5000), "does not exist"),
+        ('{"file": "\\ud800.png"}', "file '\\ud800.png' does not exist"),
+        ('{"file": "frames"}', "does not exist"),
+        ('{"file": "frames/000000.png", "captured_at": "9999-12-31T23:59:59-23:00"}', "is not a time"),
+        ('{"file": "frames/000000.png", "captured_at": "0001-01-01T00:00:00+23:00"}', "is not a time"),
+        ('{"file": "frames/000000.png", "captured_at": 1e300}', "is not a time"),
+        ('{"file": "frames/000000.png", "captured_at": [true]}', "captured_at [True] is not a time"),
+        ('{"file": "frames/000000.png", "label": "%s' % ("x" * 2_000_000), "longer than 1048576 bytes"),
     ],
 )
 def test_a_wrong_line_of_a_manifest_is_named(tmp_path: Path, line: str, message: str) -> None:
@@ -106,10 +117,64 @@ def test_a_folder_that_changes_while_it_is_read_is_not_passed_over(plain: Path, 
         read_source(source)
 
 
-def test_a_dangling_link_is_named(plain: Path) -> None:
+def test_what_is_no_image_is_passed_over_and_said(plain: Path, caplog: pytest.LogCaptureFixture) -> None:
     (plain / "d.png").symlink_to(plain / "gone.png")
-    with pytest.raises(SourceError, match=r"d\.png: cannot be read \(No such file or directory\)"):
-        open_source(str(plain))
+    (plain / "._a.jpg").write_bytes(b"\0\5\26\7")
+    os.mkfifo(plain / "e.png")
+    source = open_source(str(plain))
+    assert [frame.file for frame in read_source(source)] == ["a.jpg", "b.png", "inner/c.bmp"]
+    assert source.passed_over is not None
+    assert source.passed_over.startswith("4 passed over: ")
+    for reason in ("1 hidden", "1 with other endings", "1 links that lead nowhere", "1 neither files nor folders"):
+        assert reason in source.passed_over
+    assert [record.message for record in caplog.records] == [f"{plain}: {source.passed_over}"]
+
+
+def test_a_folder_of_hidden_files_has_no_images(tmp_path: Path) -> None:
+    (tmp_path / "._1.png").write_bytes(b"\0\5\26\7")
+    with pytest.raises(UsageError, match=r"no images in it \(1 passed over: 1 hidden \('\._1\.png'\)\); known formats"):
+        open_source(str(tmp_path))
+
+
+def test_a_pipe_is_no_source(tmp_path: Path) -> None:
+    for name in ("a.png", "a.mcap", "a.mp4"):
+        os.mkfifo(tmp_path / name)
+        with pytest.raises(UsageError, match="neither a file nor a folder"):
+            open_source(str(tmp_path / name))
+
+
+def test_an_image_that_becomes_a_pipe_does_not_block(plain: Path) -> None:
+    source = open_source(str(plain))
+    (plain / "b.png").unlink()
+    os.mkfifo(plain / "b.png")
+    with pytest.raises(SourceError, match="changed while it was read: 3 images at the start, 2 at the end"):
+        read_source(source)
+    with pytest.raises(OSError, match="not a file"):
+        read_frame_file(plain / "b.png")
+
+
+def test_a_giant_file_is_not_read_into_memory(plain: Path) -> None:
+    with (plain / "b.png").open("r+b") as file:
+        file.truncate(2**40)  # sparse
+    frames = read_source(open_source(str(plain)))
+    assert [frame.rejection and frame.rejection.reason for frame in frames] == [None, "too_large", None]
+    assert frames[1].data == b""
+
+
+def test_a_folder_and_a_manifest_with_names_that_are_not_utf8_give_verdicts_that_are(tmp_path: Path) -> None:
+    folder = write_recording(tmp_path / os.fsdecode(b"line-\xe9"), [(encode(draw(0)), "good")])
+    with (folder / "manifest.jsonl").open("a") as manifest:
+        manifest.write('{"file": "frames/000000.png", "camera": "\\ud800", "label": "\\udcff"}\n')
+        manifest.write('{"file": "frames/000000.png", "camera": "%s"}\n' % ("x" * 100_000))
+    os.utime(folder / "frames/000000.png", (2**40, 2**40))  # a year beyond 9999
+    frames = read_source(open_source(str(folder)))
+    for frame in frames:
+        json.dumps(
+            [frame.camera, frame.label, frame.position.topic, frame.position.cluster], ensure_ascii=False
+        ).encode()
+        assert frame.rejection is None
+    assert len(frames[2].camera) == 200
+    assert frames[2].captured_at < 253_402_300_800
 
 
 def test_polling_with_no_capacity_gives_no_frame_and_loses_none(plain: Path) -> None:
