@@ -22,7 +22,7 @@ def available_cores() -> int:
 def cgroup_quota(proc: Path = PROC, cgroups: Path = CGROUPS) -> float | None:
     """The smallest CPU quota, in cores, of this process's cgroup and those above it; None where there is none.
 
-    Reads cgroup v2 (`cpu.max`) and v1 (`cpu.cfs_quota_us`), of which a machine may have both.
+    Reads cgroup v2 (`cpu.max`) and v1 (`cpu.cfs_quota_us`); a machine may have both.
     """
     try:
         lines = (proc / "self" / "cgroup").read_text().splitlines()

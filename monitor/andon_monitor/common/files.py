@@ -28,7 +28,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
     Creates missing folders. Raises OutputError if the operating system refuses.
     """
-    # A random name, made anew: neither another program nor a link that somebody put there is written to.
+    # A random new name: the file is neither another program's nor behind a link that somebody put there.
     part = path if is_device(path) else part_of(path.with_name(f"{path.name}.{secrets.token_hex(4)}"))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

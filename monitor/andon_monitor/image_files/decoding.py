@@ -173,7 +173,7 @@ def _decode_pnm(data: bytes, header: Header, channels: int) -> NDArray[Any]:
 
 def _decode_png(file: PngFile, channels: int) -> NDArray[Any]:
     header = file.header
-    if header.depth == 16 and (header.channels == 3 or header.alpha):  # of which Pillow keeps 8 bits only
+    if header.depth == 16 and (header.channels == 3 or header.alpha):  # Pillow would keep 8 bits
         check_inflated(file)
         return _decode_with_opencv(file.data, header, channels)
     mode = ("L" if header.channels == 1 else "RGB") + ("A" if header.alpha else "")

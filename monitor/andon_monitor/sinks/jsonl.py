@@ -37,7 +37,7 @@ class JsonLines:
             path.parent.mkdir(parents=True, exist_ok=True)
             flags = (os.O_RDWR | os.O_CREAT if self._is_file else os.O_WRONLY) | os.O_CLOEXEC
             if self._writes_to != path:
-                flags |= os.O_NOFOLLOW  # nobody else's link decides where this goes
+                flags |= os.O_NOFOLLOW  # a link that somebody put there does not decide where this goes
             self._file = os.open(self._writes_to, flags, 0o644)
             if self._is_file:
                 self._lock()
