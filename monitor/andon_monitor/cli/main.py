@@ -1,6 +1,7 @@
 """The command line `andon-monitor`: its commands, and errors as one line with an exit code."""
 
 import os
+import re
 import sys
 from typing import Annotated
 
@@ -8,6 +9,7 @@ import typer
 from typer import Option
 
 from andon_monitor.cli import compare, kafka, recording, review, run
+from andon_monitor.common.redaction import hide_addresses
 from andon_monitor.errors import AndonError
 
 app = typer.Typer(
@@ -54,7 +56,9 @@ def main() -> None:
     except AndonError as error:
         _fail(str(error), error.exit_code)
     except typer.TyperException as error:
-        _fail(error.format_message(), 2)
+        # What typer says of an argument too many repeats it: after a slip it may be a password.
+        message = error.format_message()
+        _fail(re.sub(r"^(Got unexpected extra arguments?) .*", r"\1; --help says which there are", message), 2)
     except (KeyboardInterrupt, typer.Abort):
         _fail("interrupted", 130)
     except BrokenPipeError:
@@ -64,5 +68,5 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {hide_addresses(message)}", file=sys.stderr)
     sys.exit(code)

@@ -37,24 +37,23 @@ Cameras = Annotated[list[str] | None, Option("--camera", help="Only this camera.
 
 def load(flags: dict[str, Any], assignments: list[str] | None, config: Path | None) -> "Settings":
     """The settings. `flags` are by dotted key, None where not given. Raises UsageError."""
-    import yaml
-
-    from andon_monitor.settings.loading import load_settings
+    from andon_monitor.settings.loading import load_settings, parse_assignment
 
     for assignment in assignments or []:
-        key, equals, value = assignment.partition("=")
-        if not equals:
-            raise UsageError(f"--set {assignment}: right is --set key=value, such as --set server.port=0")
-        flags[key] = yaml.safe_load(value)
+        key, value = parse_assignment(assignment)
+        flags[key] = value
     return load_settings(flags, config)
 
 
 def load_and_log(flags: dict[str, Any], assignments: list[str] | None, config: Path | None) -> "Settings":
     """The settings, for a command that logs: logging is set up as they say. Raises UsageError."""
     settings = load(flags, assignments, config)
+    from andon_monitor.settings.loading import SECRET_KEYS
     from andon_monitor.telemetry import logs
 
     logs.set_up(settings.logging.level, settings.logging.format)
+    for key in SECRET_KEYS.intersection(flags):
+        logs.log.warning("%s: given on the command line, where every user of this machine can read it", key)
     return settings
 
 

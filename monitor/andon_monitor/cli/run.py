@@ -68,6 +68,7 @@ def run(
     }
     loaded = load_and_log(flags, settings, config)
     from andon_monitor.common.console import console
+    from andon_monitor.common.redaction import show_address
     from andon_monitor.run.service import Service
     from andon_monitor.run.text import print_summary, progress_bar
 
@@ -78,7 +79,8 @@ def run(
     print_summary(result, page)
     if result.stopped:
         raise SourceError(
-            f"{loaded.source.uri}: stopped by a signal before its end, after {result.outcomes.total()} frames; "
+            f"{show_address(loaded.source.uri or '')}: stopped by a signal before its end, after "
+            f"{result.outcomes.total()} frames; "
             "a file of verdicts keeps its .part"
         )
     if result.damage is not None:

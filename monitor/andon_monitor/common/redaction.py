@@ -1,14 +1,34 @@
-"""Hides passwords in what people see."""
+"""Addresses as people may see them: without user, password, query and fragment."""
 
-from urllib.parse import urlsplit, urlunsplit
+import re
+
+HIDDEN = "***"
+_HOST = r"(?:\[[0-9A-Fa-f:.%]+\]|[\w.-]+)(?::\d*)?"
+_AUTHORITY = re.compile(rf"(?:{_HOST}(?:,{_HOST})*)?")
+# A user and a password without a scheme that is one, as in rtsp:/user:password@host.
+_CREDENTIALS = re.compile(r"[^\s]*:[^\s]*@")
+_ADDRESS_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>`]+")
 
 
-def hide_password(uri: str) -> str:
-    """A URI with *** instead of its password, if it has one."""
-    try:
-        parts = urlsplit(uri)
-        if parts.password is None:
-            return uri
-        return urlunsplit(parts._replace(netloc=f"{parts.username}:***@{parts.netloc.rpartition('@')[2]}"))
-    except ValueError:
-        return uri.partition("://")[0] + "://***"
+def show_address(address: str) -> str:
+    """An address, or a path, as it may be shown; what might be part of a password is not.
+
+    A password with unescaped /, ?, # or @ cannot be told from a path: then no more than the scheme is shown.
+    """
+    scheme, separator, rest = address.partition("://")
+    if not separator:
+        credentials = _CREDENTIALS.match(address)
+        return address if credentials is None else f"{HIDDEN}@{address[credentials.end() :]}"
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    behind = rest[len(authority) :]
+    host = authority.rpartition("@")[2]
+    if "@" in behind or not _AUTHORITY.fullmatch(host):
+        return f"{scheme}://{HIDDEN}"
+    return f"{scheme}://{host}{re.split(r'[?#]', behind, maxsplit=1)[0]}"
+
+
+def hide_addresses(text: str) -> str:
+    """A message with every address in it as `show_address` shows it; for what libraries say."""
+    if "://" not in text:
+        return text
+    return _ADDRESS_IN_TEXT.sub(lambda found: show_address(found.group()), text)

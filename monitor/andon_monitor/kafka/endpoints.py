@@ -1,5 +1,6 @@
 """The source and the sinks on Kafka that the settings name, with what they share."""
 
+from andon_monitor.common.redaction import show_address
 from andon_monitor.errors import UsageError
 from andon_monitor.kafka.address import Address, is_kafka, parse_address
 from andon_monitor.kafka.health import Health
@@ -101,7 +102,7 @@ def check_exactly_once(settings: Settings) -> None:
         ("output.dead_letters", dead_letters_of(settings)),
     ):
         if uri is None or not is_kafka(uri):
-            raise UsageError(f"{key}: {uri}: kafka.delivery exactly-once needs kafka://... here")
+            raise UsageError(f"{key}: {show_address(uri or '')}: kafka.delivery exactly-once needs kafka://... here")
         addresses[key] = parse_address(uri)
     if len({frozenset(address.servers) for address in addresses.values()}) > 1:
         raise UsageError(

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from andon_monitor.common.process import stopped_by_signals
+from andon_monitor.common.redaction import show_address
 from andon_monitor.errors import UsageError
 from andon_monitor.kafka.address import is_kafka, parse_address
 from andon_monitor.model.file import Model
@@ -63,7 +64,7 @@ def _check(review: ReviewSettings) -> Path:
         )
     for name, uri in (("defects", review.defects), ("verdicts", review.verdicts), ("labels", review.labels)):
         if uri is not None and not is_kafka(uri):
-            raise UsageError(f"review.{name}: {uri} is not kafka://host:port/topic")
+            raise UsageError(f"review.{name}: {show_address(uri)} is not kafka://host:port/topic")
         if uri is not None:
             parse_address(uri)
     if review.defects is None and review.verdicts is None:

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from andon_monitor.common.files import check_writable
+from andon_monitor.common.redaction import show_address
 from andon_monitor.errors import AndonError, UsageError
 from andon_monitor.inspection.inspector import Inspector, Rules
 from andon_monitor.kafka.address import is_kafka
@@ -54,7 +55,7 @@ def run_checks(settings: Settings) -> Iterator[Check]:
         for what, passed, detail in check_kafka(settings):
             yield Check(what, passed, detail)
     elif "://" in settings.output.verdicts:
-        yield Check("output.verdicts", False, f"{settings.output.verdicts}: unknown kind of sink")
+        yield Check("output.verdicts", False, f"{show_address(settings.output.verdicts)}: unknown kind of sink")
     if settings.server.enabled:
         yield _try("server", lambda: _bind(settings))
 

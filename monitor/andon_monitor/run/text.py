@@ -10,7 +10,7 @@ from rich.text import Text
 
 from andon_monitor.common.console import table
 from andon_monitor.common.process import Ending
-from andon_monitor.common.redaction import hide_password
+from andon_monitor.common.redaction import show_address
 from andon_monitor.inspection.inspector import Inspection
 from andon_monitor.settings.groups import Settings
 from andon_monitor.settings.loading import flatten
@@ -108,7 +108,7 @@ def progress_bar(console: Console | None) -> Iterator[list[Sink]]:
 def print_settings(settings: Settings, console: Console) -> None:
     """Print every setting with its value."""
     rows: list[list[object]] = [
-        [key, "" if value is None else hide_password(str(value)), description]
+        [key, "" if value is None else show_address(str(value)), description]
         for key, value, description in flatten(settings)
     ]
     console.print(table(["setting", "value", "meaning"], rows, numbers=False))

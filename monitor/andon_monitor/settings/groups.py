@@ -276,23 +276,21 @@ class KafkaSettings(_Group):
         sasl = self.security.startswith("sasl")
         tls = self.security.endswith("ssl")
         if sasl and self.sasl_mechanism is None:
-            raise ValueError(f"security {self.security} needs sasl_mechanism: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
+            raise ValueError("this security needs sasl_mechanism: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
         if sasl and self.username is None:
-            raise ValueError(f"security {self.security} needs username")
+            raise ValueError("this security needs username")
         if sasl and self.password is None and self.password_file is None:
-            raise ValueError(f"security {self.security} needs password_file, or password from ANDON_KAFKA_PASSWORD")
+            raise ValueError("this security needs password_file, or password from ANDON_KAFKA_PASSWORD")
         if self.password is not None and self.password_file is not None:
             raise ValueError("password and password_file are both given; which one?")
         if not sasl and (self.sasl_mechanism or self.username or self.password or self.password_file):
-            raise ValueError(f"a user or mechanism is given, but security is {self.security}; right is sasl_ssl")
+            raise ValueError("a user or mechanism is given, but security has no sasl; right is sasl_ssl")
         if not tls and (self.ca_file or self.certificate_file or self.key_file):
-            raise ValueError(f"files for TLS are given, but security is {self.security}; right is ssl or sasl_ssl")
+            raise ValueError("files for TLS are given, but security has no ssl; right is ssl or sasl_ssl")
         if self.key_file and not self.certificate_file:
-            raise ValueError(f"key_file {self.key_file} without certificate_file")
+            raise ValueError("key_file without certificate_file")
         if self.fetch_bytes < self.max_message_bytes:
-            raise ValueError(
-                f"fetch_bytes {self.fetch_bytes} is smaller than max_message_bytes {self.max_message_bytes}"
-            )
+            raise ValueError("fetch_bytes is smaller than max_message_bytes")
         return self
 
 
@@ -359,7 +357,7 @@ class ServerSettings(_Group):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.key_file and not self.certificate_file:
-            raise ValueError(f"key_file {self.key_file} without certificate_file")
+            raise ValueError("key_file without certificate_file")
         if self.password is not None and self.password_file is not None:
             raise ValueError("password and password_file are both given; which one?")
         has_password = self.password is not None or self.password_file is not None

@@ -8,12 +8,13 @@
 
 import difflib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -22,6 +23,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from andon_monitor.common.redaction import hide_addresses, show_address
 from andon_monitor.errors import UsageError
 from andon_monitor.settings.groups import PREFIX, Settings
 
@@ -72,7 +74,21 @@ def flatten(settings: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any, s
             yield f"{prefix}{name}", value, field.description or ""
 
 
+def _field_types(settings: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """Every setting as (dotted key, the types that its value may have)."""
+    for name, field in settings.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _field_types(field.annotation, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", (field.annotation, *get_args(field.annotation))
+
+
 KEYS = tuple(key for key, _, _ in flatten(Settings.model_construct()))
+
+
+SECRET_KEYS = frozenset(key for key, value in _field_types(Settings) if SecretStr in value)
+# Groups that hold a password: a slip may put it where another setting belongs, so no value of theirs is shown.
+SECRET_GROUPS = frozenset(key.partition(".")[0] for key in SECRET_KEYS)
 
 
 def _variable(key: str) -> str:
@@ -87,23 +103,52 @@ def _read_file(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}" if mark else ""
-        raise UsageError(f"{path}{where}: not YAML ({getattr(error, 'problem', None) or 'not text'})") from None
+        raise UsageError(f"{path}{where}: not YAML ({_problem(error)})") from None
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise UsageError(f"{path}: holds {content!r:.40}; right are groups of settings such as server: {{port: 9464}}")
+        kind = "a list" if isinstance(content, list) else "a single value"
+        raise UsageError(f"{path}: holds {kind}; right are groups of settings such as server: {{port: 9464}}")
     # A group with nothing under it keeps its defaults.
     return {str(key): {} if value is None else value for key, value in content.items()}
+
+
+def _problem(error: Exception) -> str:
+    """What the YAML parser found, without what it quotes of the file, which may be a password."""
+    problem = getattr(error, "problem", None) or "not text"
+    return re.split(r"['\"]", problem, maxsplit=1)[0].strip().removesuffix(":")
+
+
+def parse_assignment(assignment: str) -> tuple[str, Any]:
+    """Key and value of `--set key=value`. Raises UsageError, which shows no value."""
+    key, equals, text = assignment.partition("=")
+    if not equals:
+        known = f" {key}" if key in KEYS else ""
+        raise UsageError(f"--set{known}: right is --set key=value, such as --set server.port=0")
+    if key in SECRET_KEYS:
+        return key, text  # as it is: a password of digits is no number
+    try:
+        return key, yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"--set {_shown(key)}: not YAML ({_problem(error)})") from None
+
+
+def _shown(key: str) -> str:
+    """A key that is not known, where it is nothing but a name."""
+    return key if re.fullmatch(r"[A-Za-z_.]{1,60}", key) else "(not a name)"
 
 
 def _refuse_unknown(flags: Mapping[str, Any], file: Mapping[str, Any], path: Path | None) -> None:
     for key in flags:
         if key not in KEYS:
-            raise UsageError(f"--set {key}: unknown setting{_closest(key, KEYS)}")
+            raise UsageError(f"--set {_shown(key)}: unknown setting{_closest(key, KEYS)}")
     for group, fields in file.items():
         for key in [f"{group}.{name}" for name in fields] if isinstance(fields, dict) and fields else [f"{group}."]:
             if not any(known == key or (key.endswith(".") and known.startswith(key)) for known in KEYS):
-                raise UsageError(f"{path}: {key.rstrip('.')}: unknown setting{_closest(key, KEYS)}")
+                # `kafka: {password hunter2}` is a key without a value: then the key may be what is secret.
+                bare = group in SECRET_GROUPS and isinstance(fields, dict) and fields[key.partition(".")[2]] is None
+                named = group if bare else _shown(key.rstrip("."))
+                raise UsageError(f"{path}: {named}: unknown setting{_closest(key, KEYS)}")
     variables = [_variable(key) for key in KEYS]
     groups = tuple({_variable(key.split(".")[0]) + "_" for key in KEYS})
     for name in sorted(os.environ):
@@ -118,14 +163,20 @@ def _closest(name: str, known: list[str] | tuple[str, ...]) -> str:
 
 
 def _explain(error: ErrorDetails) -> str:
-    """What pydantic found wrong, without the name of the setting."""
-    if error["type"] == "value_error":  # ours, about a whole group
+    """What pydantic found wrong, without the name of the setting; of a secret group without the value."""
+    if error["type"] == "value_error":  # ours
         return error["msg"].removeprefix("Value error, ")
+    is_secret = bool(error["loc"]) and error["loc"][0] in SECRET_GROUPS
+    if error["type"] == "extra_forbidden":
+        return f"unknown setting{_closest('.'.join(map(str, error['loc'])), KEYS)}"
+    given = "" if is_secret else f"{_shown_value(error['input'])} "
     if error["type"] == "model_type":
-        return f"{error['input']!r} should be a group of settings, such as server: {{port: 9464}}"
-    if "password" in str(error["loc"][-1]):  # the input may be one, of the wrong type
-        return error["msg"].replace("Input should", "should")
-    return f"{error['input']!r:.80} {error['msg'].replace('Input should', 'should')}"
+        return f"{given}should be a group of settings, such as server: {{port: 9464}}"
+    return given + error["msg"].replace("Input should", "should")
+
+
+def _shown_value(value: Any) -> str:
+    return (repr(show_address(value)) if isinstance(value, str) else hide_addresses(repr(value)))[:80]
 
 
 def _origin(key: str, flags: Mapping[str, Any], config: Path | None) -> str:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from andon_monitor.common.redaction import show_address
 from andon_monitor.errors import UsageError
 from andon_monitor.sinks.base import Sink
 from andon_monitor.sinks.jsonl import JsonLines, StandardOutput
@@ -15,5 +16,7 @@ def open_sink(target: str, append: bool) -> Sink:
     if target == "-":
         return StandardOutput()
     if "://" in target:
-        raise UsageError(f"{target}: unknown kind of sink; give kafka://..., a .jsonl file or - for standard output")
+        raise UsageError(
+            f"{show_address(target)}: unknown kind of sink; give kafka://..., a .jsonl file or - for standard output"
+        )
     return JsonLines(Path(target), append)

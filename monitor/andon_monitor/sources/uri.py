@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from andon_monitor.common.redaction import hide_password
+from andon_monitor.common.redaction import show_address
 from andon_monitor.errors import UsageError
 from andon_monitor.image_files.decoding import SUFFIXES
 from andon_monitor.sources.base import Source
@@ -21,22 +21,22 @@ def open_source(uri: str, camera: str | None = None) -> Source:
     """
     scheme = uri.split("://", 1)[0].lower() if "://" in uri else ""
     if scheme == "kafka":
-        raise UsageError(f"{hide_password(uri)}: a topic is not a source of this command")
+        raise UsageError(f"{show_address(uri)}: a topic is not a source of this command")
     if scheme in ("rtsp", "rtsps", "http", "https") or uri.startswith("camera:"):
         return open_camera(uri, camera)
     if scheme:
         raise UsageError(
-            f"{hide_password(uri)}: unknown kind of source {scheme}://; give kafka://..., rtsp://..., http://..., "
+            f"{show_address(uri)}: unknown kind of source {scheme}://; give kafka://..., rtsp://..., http://..., "
             "camera:0, a folder of images, a video file or a recording (.mcap)"
         )
     path = Path(uri)
     try:
         if not path.exists():
-            raise UsageError(f"{uri}: no such folder or file")
+            raise UsageError(f"{show_address(uri)}: no such folder or file")
     except (OSError, ValueError) as error:  # a name that is too long, a character that no path can have
-        raise UsageError(f"{uri[:MAX_SHOWN]}: cannot be read ({error})") from None
+        raise UsageError(f"{show_address(uri)[:MAX_SHOWN]}: cannot be read ({getattr(error, 'strerror', None) or 'no path'})") from None
     if not path.is_dir() and not path.is_file():
-        raise UsageError(f"{uri}: neither a file nor a folder")
+        raise UsageError(f"{show_address(uri)}: neither a file nor a folder")
     if is_recording(uri):
         return open_recording(uri)
     if path.is_dir():
@@ -46,4 +46,4 @@ def open_source(uri: str, camera: str | None = None) -> Source:
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return open_video(path, camera)
     known = ", ".join(suffix[1:] for suffix in SUFFIXES + VIDEO_SUFFIXES)
-    raise UsageError(f"{uri}: not a file that can be read; known formats: mcap, {known}")
+    raise UsageError(f"{show_address(uri)}: not a file that can be read; known formats: mcap, {known}")

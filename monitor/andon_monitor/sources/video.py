@@ -7,7 +7,7 @@ from pathlib import Path
 
 import cv2
 
-from andon_monitor.common.redaction import hide_password
+from andon_monitor.common.redaction import show_address
 from andon_monitor.errors import SourceError, UsageError
 from andon_monitor.inspection.frames import Frame, Position
 
@@ -84,11 +84,11 @@ def open_video(path: Path, camera: str | None) -> VideoSource:
 
 def open_camera(uri: str, camera: str | None) -> VideoSource:
     """Open rtsp://..., http://... (Motion JPEG) or camera:N, N from 0. Raises UsageError."""
-    name = hide_password(uri)
+    name = show_address(uri)
     if uri.startswith("camera:"):
         number = uri.removeprefix("camera:")
         if not number.isdecimal():
-            raise UsageError(f"{uri}: not a number of a camera; right is camera:0")
+            raise UsageError(f"{name}: not a number of a camera; right is camera:0")
         capture = cv2.VideoCapture(int(number))
     else:
         timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_TIMEOUT_MS]

@@ -38,7 +38,7 @@ def bad(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--dead-letters", "{dir}/text.onnx/dead", "--source", "{dir}/bad"], 1, ".png: cannot be written"),
         (["--summary", "/dev/full"], 1, "/dev/full: cannot be written (No space left on device)"),
         (["--provider", "gpu"], 2, "model.provider: 'gpu' should be 'auto', 'cpu', 'cuda' or 'tensorrt'"),
-        (["--port", "many"], 2, "server.port: 'many' should be a valid integer"),
+        (["--port", "many"], 2, "server.port: should be a valid integer"),
         (["--sauce", "x"], 2, "No such option: --sauce"),
         (["--set", "server.prt=1"], 2, "--set server.prt: unknown setting; did you mean server.port?"),
         (["--set", "server.port"], 2, "--set server.port: right is --set key=value"),

@@ -12,7 +12,7 @@ from andon_monitor.kafka.address import parse_address
         ("kafka://broker/t", "'broker' is not host:port"),
         ("kafka://broker:99999/t", "is not host:port"),
         ("kafka://broker:9092/a b", "is not the name of a topic"),
-        ("kafka://me:secret@broker:9092/t", r"kafka://\*\*\*@broker:9092/t: no user or password in the address"),
+        ("kafka://me:secret@broker:9092/t", r"kafka://broker:9092/t: no user or password in the address"),
     ],
 )
 def test_an_address_that_is_wrong_is_one_line(uri: str, message: str) -> None:

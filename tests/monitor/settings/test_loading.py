@@ -1,10 +1,13 @@
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from andon_monitor.errors import UsageError
 from andon_monitor.settings.groups import Settings
-from andon_monitor.settings.loading import KEYS, flatten, load_settings
+from andon_monitor.settings.loading import KEYS, SECRET_GROUPS, flatten, load_settings, parse_assignment
+
+from tests.fixtures.commands import andon
 
 
 @pytest.fixture(autouse=True)
@@ -56,15 +59,15 @@ def test_an_empty_variable_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None
         ("server: {prot: 1}", "server.prot: unknown setting; did you mean server.port?"),
         ("servre: {port: 1}", "servre.port: unknown setting; did you mean server.port?"),
         ("inspction:", "inspction: unknown setting; did you mean inspection."),
-        ("server: {port: many}", "server.port: 'many' should be a valid integer, unable to parse"),
-        ("server: {port: 70000}", "server.port: 70000 should be less than or equal to 65535"),
+        ("server: {port: many}", "server.port: should be a valid integer, unable to parse"),
+        ("server: {port: 70000}", "server.port: should be less than or equal to 65535"),
         ("model: {provider: gpu}", "model.provider: 'gpu' should be 'auto', 'cpu', 'cuda' or 'tensorrt'"),
         ("inspection: {too_dark: 2}", "inspection.too_dark: 2 should be less than or equal to 1"),
         ("inspection: {too_dark: .nan}", "inspection.too_dark: nan should be a finite number"),
         ("inspection: {batch_size: 0}", "inspection.batch_size: 0 should be greater than or equal to 1"),
         ("inspection: {batch_size: 50}", "inspection: in_flight 32 is smaller than batch_size 50"),
         ("inspection: {thresholds: {a: high}}", "inspection.thresholds.a: 'high' should be a valid number"),
-        ("server: {key_file: k.pem}", "server: key_file k.pem without certificate_file"),
+        ("server: {key_file: k.pem}", "server: key_file without certificate_file"),
         ("server: {username: a}", "server: username needs password_file, or password from ANDON_SERVER_PASSWORD"),
         ("server: {password: x}", "server: a password is given without username"),
         ("server: {username: a, password: x, password_file: y}", "server: password and password_file are both given"),
@@ -73,8 +76,8 @@ def test_an_empty_variable_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None
             "statistics: {normal_defect_rate: 0.1, raised_defect_rate: 0.1}",
             "statistics: raised_defect_rate 0.1 should be above normal_defect_rate 0.1",
         ),
-        ("server: 9464", "server: 9464 should be a group of settings"),
-        ("- server", "holds ['server']; right are groups of settings"),
+        ("server: 9464", "server: should be a group of settings"),
+        ("- server", "holds a list; right are groups of settings"),
         ("server: [1", "line 1: not YAML"),
         ("server: {port: 1}\n  x: 2", "line 2: not YAML"),
     ],
@@ -94,7 +97,7 @@ def test_a_mistake_in_the_file_is_one_line_that_names_it(tmp_path: Path, text: s
     [
         ("ANDON_SERVER_PRT", "1", "environment: ANDON_SERVER_PRT: unknown setting; did you mean ANDON_SERVER_PORT?"),
         ("ANDON_SERVRE_PORT", "1", "environment: ANDON_SERVRE_PORT: unknown setting; did you mean ANDON_SERVER_PORT?"),
-        ("ANDON_SERVER_PORT", "x", "environment: ANDON_SERVER_PORT: server.port: 'x' should be a valid integer"),
+        ("ANDON_SERVER_PORT", "x", "environment: ANDON_SERVER_PORT: server.port: should be a valid integer"),
         ("ANDON_INSPECTION_THRESHOLDS", "{", "environment: error parsing value for field"),
     ],
 )
@@ -129,6 +132,85 @@ def test_a_mistake_in_a_flag_is_named(flags: dict[str, Any], message: str) -> No
     with pytest.raises(UsageError) as caught:
         load_settings(flags)
     assert str(caught.value) == message
+
+
+SECRET = "hunter2"
+
+
+@pytest.mark.parametrize("group", sorted(SECRET_GROUPS))
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{{group}: {{passwrd: {secret}}}}}",
+        "{group}: {{password: [{secret}]}}",
+        "{group}: {{password: {{a: {secret}}}}}",
+        "{group}: {{port: {secret}, request_timeout: {secret}}}",
+        "{group}: {{security: {secret}, enabled: {secret}}}",
+        "{group}: {{key_password: [{secret}]}}",
+        "{group}: {{key_file: {secret}, certificate_file: [{secret}]}}",
+        "{group}: [password, {secret}]",
+        "{group}: password={secret}",
+        "{group}: {{password {secret}}}",
+        "{group}: {{password:{secret}}}",
+        "{group}: {{{secret}}}",
+        "{group}.password={secret}",
+        "- {group}.password: {secret}",
+        "{group}: {{password: !{secret} x}}",
+        "{group}: {{password: *{secret}}}",
+        "{group}: {{password: '{secret}",
+        "{group}: {{password: {secret}: {secret}}}",
+        "{group}: {{password: @{secret}}}",
+        "{group}: {{password: %{secret}}}",
+        "{group}:\n  password: {secret}\n bad: x",
+    ],
+)
+def test_nothing_of_a_secret_group_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, group: str
+) -> None:
+    """Whatever the slip, in a file, the environment or a flag."""
+    written = text.format(group=group, secret=SECRET)
+    with pytest.raises(UsageError) as caught:
+        load_settings({}, write(tmp_path, written))
+    assert SECRET not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    value = written.partition(":")[2] or written
+    for given in (value, json.dumps({"passwrd": SECRET}), json.dumps([SECRET]), json.dumps({"password": [SECRET]})):
+        monkeypatch.setenv(f"ANDON_{group.upper()}", given)
+        with pytest.raises(UsageError) as caught:
+            load_settings()
+        assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    [
+        f"kafka.password:{SECRET}",
+        f"kafka.password {SECRET}",
+        f"{SECRET}",
+        f"kafka={{password: {SECRET}}}",
+        f"kafka.passwrd={SECRET}",
+        f"kafka.security={SECRET}",
+        f"kafka.request_timeout={SECRET}",
+        f"kafka.username=[{SECRET}",
+        f"kafka.username=*{SECRET}",
+        f"kafka.{SECRET}=x",
+        f"server.port={SECRET}",
+        f"source.urii=rtsp://u:{SECRET}@h",
+        f"source.pace=rtsp://u:{SECRET}@h",
+        f"source.cameras=rtsp://u:{SECRET}@h",
+        f"inspection.thresholds=[rtsp://u:{SECRET}@h]",
+    ],
+)
+def test_no_slip_of_set_shows_what_is_secret(assignment: str) -> None:
+    done = andon("check", "--set", assignment)
+    assert done.returncode == 2
+    assert SECRET not in done.stdout + done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_password_of_set_is_taken_as_it_is() -> None:
+    assert parse_assignment("kafka.password=0123") == ("kafka.password", "0123")
+    assert parse_assignment("server.port=0123") == ("server.port", 83)
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

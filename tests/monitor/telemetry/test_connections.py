@@ -37,7 +37,7 @@ def start() -> Iterator[Start]:
     def start(limit: int = 8, seconds: float = 30.0, app: object = None) -> tuple[str, int]:
         application = app or build_app(Metrics().registry, lambda: True, refused=REFUSED.append)
         limits = ConnectionLimits(limit, seconds)
-        server = Server(application, "127.0.0.1", 0, limits=limits, refused=REFUSED.append)  # type: ignore[arg-type]
+        server = Server(application, "127.0.0.1", 0, limits=limits, refused=REFUSED.append)
         server.start()
         running.append(server)
         return "127.0.0.1", int(server.url.rpartition(":")[2])
@@ -142,7 +142,7 @@ def test_a_body_that_is_too_large_is_refused(start: Start) -> None:
 
 def test_an_answer_that_nobody_reads_is_dropped(start: Start) -> None:
     async def app(scope: object, receive: object, send: object) -> None:
-        await PlainTextResponse(b"x" * 50_000_000)(scope, receive, send)  # type: ignore[arg-type]
+        await PlainTextResponse(b"x" * 50_000_000)(scope, receive, send)
 
     address = start(seconds=0.5, app=app)
     with socket.create_connection(address, timeout=20) as client:
