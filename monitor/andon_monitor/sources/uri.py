@@ -34,7 +34,9 @@ def open_source(uri: str, camera: str | None = None) -> Source:
         if not path.exists():
             raise UsageError(f"{show_address(uri)}: no such folder or file")
     except (OSError, ValueError) as error:  # a name that is too long, a character that no path can have
-        raise UsageError(f"{show_address(uri)[:MAX_SHOWN]}: cannot be read ({getattr(error, 'strerror', None) or 'no path'})") from None
+        raise UsageError(
+            f"{show_address(uri)[:MAX_SHOWN]}: cannot be read ({getattr(error, 'strerror', None) or 'no path'})"
+        ) from None
     if not path.is_dir() and not path.is_file():
         raise UsageError(f"{show_address(uri)}: neither a file nor a folder")
     if is_recording(uri):
