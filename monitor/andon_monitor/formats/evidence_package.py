@@ -17,7 +17,16 @@ from typing import Annotated, Any, Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    StringConstraints,
+    ValidationError,
+)
 
 from andon_monitor.errors import EvidenceError, ImageError
 from andon_monitor.image_files.decoding import DecodingLimits, decode
@@ -31,6 +40,12 @@ KINDS: tuple[Kind, ...] = ("defect", "borderline", "good")
 ABOUT, FRAME, MAP, RECONSTRUCTION = "evidence.json", "frame", "anomaly_map.f32", "reconstruction.png"
 MAX_ABOUT_BYTES = 2**16
 MAX_MAP_SIDE = 2048  # pixels: four times the largest model's map
+MAX_INPUT_SIDE = 4096  # pixels, as the largest models take
+MAX_FRAME_SIDE = 2**16  # pixels
+MAX_PACKAGE_BYTES = 2**27
+MAX_MEMBERS = 64  # there are four
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # Python decompresses the others without a limit
+DIRECTORY_ENTRY = b"PK\x01\x02"
 MAX_FRAME_BYTES = 2**26  # eight times the default limit of a topic
 MAX_ERROR_LENGTH = 200  # characters
 ID = r"[0-9a-f]{32}"  # as `inspection.frames.verdict_id` makes them; it is used as a file name
@@ -80,12 +95,25 @@ class VerdictRecord(_Read):
     detail: str | None = Field(default=None, max_length=1000)
 
 
+def _limited(spec: InputSpec) -> InputSpec:
+    """A model's input that pictures can be made for. Raises ValueError."""
+    left, top, *sides = spec.region or (0, 0, 1, 1)
+    sides += spec.frame_size or ()
+    if max(spec.height, spec.width) > MAX_INPUT_SIDE:
+        raise ValueError(f"{spec.width} x {spec.height} pixels, at most {MAX_INPUT_SIDE} a side")
+    if min(left, top) < 0 or min(sides) < 1 or max(left, top, *sides) > MAX_FRAME_SIDE:
+        raise ValueError("a region or frame size that no frame can have")
+    if spec.black_level >= spec.white_level:
+        raise ValueError("a black level that is not below the white level")
+    return spec
+
+
 class About(_Read):
     """The content of `evidence.json`."""
 
     kind: Kind
     verdict: VerdictRecord
-    input: InputSpec
+    input: Annotated[InputSpec, AfterValidator(_limited)]
     anomaly_map: tuple[
         Annotated[int, Field(ge=1, le=MAX_MAP_SIDE)],
         Annotated[int, Field(ge=1, le=MAX_MAP_SIDE)],
@@ -140,6 +168,8 @@ def pack(
 
 def unpack(data: bytes) -> Evidence:
     """Read a package, which anybody may have sent. Raises EvidenceError; never takes more memory than the limits."""
+    if len(data) > MAX_PACKAGE_BYTES or data.count(DIRECTORY_ENTRY) > MAX_MEMBERS:
+        raise EvidenceError(f"more than {MAX_PACKAGE_BYTES} bytes, or more than {MAX_MEMBERS} members")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             about = About.model_validate_json(_member(archive, ABOUT, MAX_ABOUT_BYTES))
@@ -153,11 +183,15 @@ def unpack(data: bytes) -> Evidence:
             raise EvidenceError(f"an anomaly map of {len(values)} bytes, {height} x {width} are {4 * height * width}")
         spec = about.input
         rebuilt = decode(png, spec.channels, limits=DecodingLimits(spec.height * spec.width))
+        if rebuilt.shape != (spec.height, spec.width, spec.channels):
+            raise EvidenceError(f"{RECONSTRUCTION}: {rebuilt.shape}, not the model's input")
+    except EvidenceError:
+        raise
     except ValidationError as error:
         raise EvidenceError(f"{ABOUT}: {describe(error)}") from None
     except ImageError as error:
         raise EvidenceError(f"{RECONSTRUCTION}: {error}") from None
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError, NotImplementedError, RuntimeError, EOFError) as error:
+    except Exception as error:  # zipfile, zlib and json each raise their own
         raise EvidenceError(f"not a package of evidence ({_one_line(error)})") from None
     anomaly_map = np.frombuffer(values, "<f4").reshape(height, width).astype(np.float32)
     if not np.isfinite(anomaly_map).all():
@@ -182,6 +216,8 @@ def describe(error: ValidationError) -> str:
 
 def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
     """The bytes of a member. Raises EvidenceError beyond `limit`: an archive may claim any size."""
+    if archive.getinfo(name).compress_type not in METHODS:
+        raise EvidenceError(f"{name}: compressed in another way than stored or deflated")
     with archive.open(name) as file:
         content = file.read(limit + 1)
     if len(content) > limit:

@@ -26,7 +26,8 @@ import zstandard
 from numpy.typing import NDArray
 
 from andon_monitor.common.files import PART
-from andon_monitor.errors import AndonError, ModelError, UsageError
+from andon_monitor.errors import AndonError, ModelError, UsageError, first_line
+from andon_monitor.formats.decompression import unzstd
 from andon_monitor.model.autoencoder import Autoencoder
 from andon_monitor.model.imaging import Pixels
 
@@ -34,6 +35,8 @@ MAGIC = b"ANDON-LATENTS-1\n"
 CHUNK_IMAGES = 256  # compressed at once: enough for zstandard to learn their statistics, few enough for the memory
 ZSTANDARD_LEVEL = 19  # slower levels save less than one per cent here
 MAX_CHUNK_BYTES = 64 * 2**20  # after decompression: a damaged length must not fill the memory
+MAX_NAMES_BYTES = 2**21  # of a chunk's names: 8 kB for each
+MAX_NAME = 1000  # characters in a header
 # How many grey levels a number must change the picture by for its step to be measured.
 MIN_CHANGE = 2.0
 # The decoder does not use a number that changes no picture at this distance.
@@ -158,7 +161,7 @@ class Archive:
             raise ArchiveError(f"{path}: damaged or cut short: its checksum does not match; nothing was unpacked")
         self._file = io.BytesIO(self._content if self.unfinished else whole)
         self._file.seek(len(MAGIC))
-        self.header = Header(**json.loads(self._take(self._number())))
+        self.header = self._read_header()
         self._start = self._file.tell()
 
     def __iter__(self) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
@@ -177,10 +180,25 @@ class Archive:
             coded = self._take(length)
             if zlib.crc32(coded) != crc:
                 raise ArchiveError(f"{self.path}: damaged: the checksum of a chunk does not match")
-            content = zstandard.ZstdDecompressor().decompress(coded, max_output_size=MAX_CHUNK_BYTES)
-            (size,) = struct.unpack_from("<I", content)
-            names = json.loads(content[4 : 4 + size])
-            yield names, _from_planes(content[4 + size :], len(names)) * steps
+            try:
+                names, numbers = _parse_chunk(unzstd(coded, MAX_CHUNK_BYTES), len(steps))
+            except (ValueError, struct.error, RecursionError) as error:
+                raise ArchiveError(f"{self.path}: damaged: a chunk cannot be read ({first_line(error)})") from None
+            yield names, numbers * steps
+
+    def _read_header(self) -> Header:
+        try:
+            fields = json.loads(self._take(self._number()))
+            header = Header(**fields)
+            steps = header.step_sizes()
+        except (ValueError, TypeError, RecursionError) as error:
+            raise ArchiveError(f"{self.path}: damaged: its header cannot be read ({first_line(error)})") from None
+        texts = (header.model, header.weights_sha256)
+        if not all(isinstance(text, str) and len(text) <= MAX_NAME for text in texts):
+            raise ArchiveError(f"{self.path}: damaged: its header does not name a model")
+        if not len(steps) or not (np.isfinite(steps) & (steps > 0)).all():
+            raise ArchiveError(f"{self.path}: damaged: its steps are not positive numbers")
+        return header
 
     def _number(self) -> int:
         number: int = struct.unpack("<I", self._take(4))[0]
@@ -222,6 +240,20 @@ def picture_paths(names: Sequence[str], taken: set[str], path: Path) -> list[Pur
         taken.add(str(place))
         places.append(place)
     return places
+
+
+def _parse_chunk(content: bytes, size: int) -> tuple[list[str], NDArray[np.int32]]:
+    """Names [N] and numbers int32 [N, size] of a chunk. Raises ValueError, struct.error."""
+    (length,) = struct.unpack_from("<I", content)
+    if length > MAX_NAMES_BYTES:
+        raise ValueError(f"names of {length} bytes")
+    names = json.loads(content[4 : 4 + length])
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise ValueError("its names are not a list of texts")
+    planes = content[4 + length :]
+    if len(planes) != 4 * size * len(names):
+        raise ValueError(f"{len(planes)} bytes of numbers, {len(names)} images have {4 * size * len(names)}")
+    return names, _from_planes(planes, len(names))
 
 
 def _planes(numbers: NDArray[np.int32]) -> bytes:

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from andon_monitor.errors import EvidenceError, ImageError
+from andon_monitor.errors import EvidenceError, ImageError, first_line
 from andon_monitor.formats.evidence_package import Evidence
 from andon_monitor.image_files.decoding import Pixels, decode
 from andon_monitor.model import heatmap, imaging
@@ -22,6 +22,13 @@ def draw(evidence: Evidence, name: str) -> tuple[bytes, str]:
     `frame` is the inspected region in the frame's own resolution; `heat` is the anomaly map to show over it,
     transparent below half of the threshold; the others have the size of the model's input.
     """
+    try:
+        return _draw(evidence, name)
+    except (ImageError, cv2.error, ArithmeticError, ValueError) as error:
+        raise EvidenceError(f"{name}: cannot be drawn ({first_line(error)})") from None
+
+
+def _draw(evidence: Evidence, name: str) -> tuple[bytes, str]:
     if name == "frame":
         return _jpeg(_shrunk(_region(evidence), MAX_FRAME_SIDE)), "image/jpeg"
     if name == "heat":
@@ -43,9 +50,10 @@ def thumbnail(evidence: Evidence) -> bytes:
     spec = evidence.about.input
     try:
         frame = imaging.prepare(_decoded(evidence), spec)
-    except ImageError as error:
-        raise EvidenceError(f"frame: {error}") from None
-    return _jpeg(_shrunk(heatmap.heatmap(frame, evidence.anomaly_map, evidence.verdict.threshold), MAX_THUMBNAIL_SIDE))
+        drawn = heatmap.heatmap(frame, evidence.anomaly_map, evidence.verdict.threshold)
+        return _jpeg(_shrunk(drawn, MAX_THUMBNAIL_SIDE))
+    except (ImageError, cv2.error, ArithmeticError, ValueError) as error:
+        raise EvidenceError(f"frame: {first_line(error)}") from None
 
 
 def _difference(evidence: Evidence) -> Pixels:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from andon_monitor.errors import AndonError, first_line
 from andon_monitor.kafka.address import parse_address
 from andon_monitor.kafka.health import Health
 from andon_monitor.kafka.tap import KafkaTap
@@ -36,6 +37,7 @@ class TopicReader:
         self._content: Content = content
         self._uri = uri
         self._settings = settings
+        self._refused = 0
 
     def follow(self, closed: threading.Event) -> None:
         """Read from the position in the store on, until `closed`. Raises UsageError, SourceError, OutputError."""
@@ -52,12 +54,34 @@ class TopicReader:
     def _keep(self, records: Sequence[Any]) -> None:
         if not records:
             return
+        try:
+            refused = self._add(records)
+        except AndonError:
+            raise
+        except Exception as error:  # a fault of ours: the message that it comes from must not stop the others
+            log.warning("reading %s: %s; trying each message alone", self._content, first_line(error), exc_info=error)
+            refused = [line for record in records for line in self._add_alone(record)]
+        self._refused += len(refused)
+        for line in refused[:1]:
+            log.warning(
+                "%d of %d messages of %s are refused, %d since the start: %s",
+                len(refused), len(records), self._content, self._refused, line,
+            )  # fmt: skip
+
+    def _add(self, records: Sequence[Any]) -> list[str]:
         next_offsets = {record.partition: record.offset + 1 for record in records}
         progress = [Progress(self._uri, partition, offset) for partition, offset in next_offsets.items()]
         values = [record.value or b"" for record in records]
         if self._content == "defects":
-            refused = self._store.add(packages=values, progress=progress)
-        else:
-            refused = self._store.add(verdicts=values, progress=progress)
-        for line in refused[:1]:
-            log.warning("%d of %d messages of %s are refused: %s", len(refused), len(records), self._content, line)
+            return self._store.add(packages=values, progress=progress)
+        return self._store.add(verdicts=values, progress=progress)
+
+    def _add_alone(self, record: Any) -> list[str]:
+        """As `_add`; a message that cannot be kept is refused, and stepped over also after a restart."""
+        try:
+            return self._add([record])
+        except AndonError:
+            raise
+        except Exception as error:
+            self._store.add(progress=[Progress(self._uri, record.partition, record.offset + 1)])
+            return [f"partition {record.partition} offset {record.offset}: {type(error).__name__}: {first_line(error)}"]

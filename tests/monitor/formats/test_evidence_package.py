@@ -37,6 +37,21 @@ def test_any_zip_reader_can_use_it(model: Model) -> None:
         assert len(archive.read(MAP)) == 4 * SIDE * SIDE
 
 
+def recompressed(data: bytes, method: int) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(buffer, "w", method) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    return buffer.getvalue()
+
+
+def damaged_deflate(data: bytes) -> bytes:
+    content = bytearray(recompressed(data, zipfile.ZIP_DEFLATED))
+    start = 30 + len(ABOUT)
+    content[start : start + 40] = b"\xff" * 40
+    return bytes(content)
+
+
 @pytest.mark.parametrize("name", ["../../../etc/passwd", "3F" * 16, "3f" * 15, "3f" * 16 + "\n", "/" * 32, ""])
 def test_an_id_that_is_not_ours_is_refused(model: Model, name: str) -> None:
     with pytest.raises(EvidenceError, match=r"verdict\.id"):
@@ -65,6 +80,17 @@ def test_an_id_that_is_not_ours_is_refused(model: Model, name: str) -> None:
         (lambda data: about(data, verdict__camera="x" * 5000), "verdict.camera"),
         (lambda data: about(data, verdict__captured_at="never"), "verdict.captured_at"),
         (lambda data: about(data, verdict__captured_at=1e300), "verdict.captured_at"),
+        (lambda data: about(data, verdict__captured_at="10000-01-01"), "verdict.captured_at"),
+        (lambda data: about(data, input__height=60_000, input__width=60_000), "input: .*60000 x 60000 pixels"),
+        (lambda data: about(data, input__height=SIDE * 2), "not the model's input"),
+        (lambda data: about(data, input__region=[0, 0, 0, 0]), "input"),
+        (lambda data: about(data, input__region=[-5, 0, 10, 10]), "input"),
+        (lambda data: about(data, input__frame_size=[0, 10**9]), "input"),
+        (lambda data: about(data, input__black_level=300, input__white_level=200), "input"),
+        (lambda data: changed(data, **{f"m{i}": b"" for i in range(100)}), "more than 64 members"),
+        (lambda data: recompressed(data, zipfile.ZIP_BZIP2), "compressed in another way"),
+        (lambda data: recompressed(data, zipfile.ZIP_LZMA), "compressed in another way"),
+        (lambda data: damaged_deflate(data), "not a package"),
     ],
 )
 def test_what_is_no_evidence_is_refused_in_one_line(model: Model, change: Any, said: str) -> None:

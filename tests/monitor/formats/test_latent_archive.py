@@ -1,12 +1,27 @@
 """Archives restore latent vectors to within a step; damaged ones are refused."""
 
+import base64
+import hashlib
 import io
+import json
+import struct
+import tracemalloc
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import zstandard
 from andon_monitor.errors import ModelError, UsageError
-from andon_monitor.formats.latent_archive import Archive, ArchiveError, ArchiveWriter, Header, compress, picture_paths
+from andon_monitor.formats.latent_archive import (
+    MAGIC,
+    Archive,
+    ArchiveError,
+    ArchiveWriter,
+    Header,
+    compress,
+    picture_paths,
+)
 from andon_monitor.model.autoencoder import Autoencoder
 from andon_monitor.model.imaging import Pixels
 
@@ -113,3 +128,58 @@ def test_names_become_paths_that_stay_inside_and_apart() -> None:
     for name in ("/etc/x", "../x", "a/../../x"):
         with pytest.raises(ArchiveError, match="leads out of the folder"):
             picture_paths([name], taken, Path("x"))
+
+
+def forged(path: Path, chunks: list[bytes], **changes: object) -> Path:
+    """An archive whose checksums are right, of a header and compressed chunks that anybody may have made."""
+    fields = {"model": "m", "weights_sha256": "0", "grain": 1.0, "steps": base64.b64encode(b"\0\0\x80?" * 2).decode()}
+    header = json.dumps(fields | changes).encode()
+    body = MAGIC + struct.pack("<I", len(header)) + header
+    body += b"".join(struct.pack("<II", len(chunk), zlib.crc32(chunk)) + chunk for chunk in chunks) + bytes(4)
+    path.write_bytes(body + hashlib.sha256(body).digest())
+    return path
+
+
+def chunk(names: bytes, numbers: bytes, length: int | None = None) -> bytes:
+    content = struct.pack("<I", len(names) if length is None else length) + names + numbers
+    return zstandard.ZstdCompressor(level=1).compress(content)
+
+
+def test_a_forged_archive_that_is_sound_is_read(tmp_path: Path) -> None:
+    ((names, latents),) = Archive(forged(tmp_path / "a.andon", [chunk(b'["x"]', bytes(8))]))
+    assert (names, latents.tolist()) == (["x"], [[0.0, 0.0]])
+
+
+def test_a_chunk_that_grows_too_large_is_refused_in_limited_memory(tmp_path: Path) -> None:
+    bomb = chunk(b'["x"]', bytes(500_000_000))
+    assert len(bomb) < 100_000
+    archive = Archive(forged(tmp_path / "bomb.andon", [bomb]))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ArchiveError, match="more than 67108864 bytes"):
+            next(iter(archive))
+        assert tracemalloc.get_traced_memory()[1] < 100_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [b"no zstandard", chunk(b"[]", b""), chunk(b'{"a": 1}', bytes(8)), chunk(b"[1]", bytes(8)), chunk(b"[", bytes(8)),
+     chunk(b'["x"]', bytes(7)), chunk(b'["x"]', bytes(8), 2**32 - 1), chunk(b"[" * 100_000, b""),
+     zstandard.ZstdCompressor().compress(b"ab")],
+)  # fmt: skip
+def test_odd_chunks_are_one_clear_line(tmp_path: Path, odd: bytes) -> None:
+    with pytest.raises(ArchiveError, match="damaged: a chunk cannot be read"):
+        list(Archive(forged(tmp_path / "odd.andon", [odd])))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"model": None}, {"model": "x" * 5000}, {"weights_sha256": []}, {"steps": "!"}, {"steps": 5}, {"steps": ""},
+     {"steps": base64.b64encode(bytes(8)).decode()}, {"steps": base64.b64encode(b"\xff" * 8).decode()},
+     {"more": 1}],
+)  # fmt: skip
+def test_odd_headers_are_one_clear_line(tmp_path: Path, change: dict[str, object]) -> None:
+    with pytest.raises(ArchiveError, match="damaged: its"):
+        Archive(forged(tmp_path / "odd.andon", [], **change))
