@@ -21,7 +21,7 @@ class Header:
     """The picture in a file: size in pixels as stored (before its orientation is applied), channels, bits a channel.
 
     `channels` is 1 (grey) or 3 (colour), without transparency, which `alpha` tells. `orientation` is EXIF's, 1 to 8.
-    `levels` is the largest value that a pixel can have. `working_bytes` is what the decoder needs in addition to its output.
+    `levels` is the largest value that a pixel can have. `working_bytes` is what decoding needs in addition to them.
     """
 
     format: Format

@@ -118,6 +118,7 @@ def test_who_guesses_from_elsewhere_does_not_keep_a_user_out(known: Users) -> No
     "text",
     ["", "# nobody\n", "ann\n", "ann:\n", ":secret\n", "ann:secret\n", "ann:scrypt:c2VjcmV0:c2VjcmV0\n",
      "ann:scrypt:secret\n", "ann:scrypt:secret:secret!\n", ":" + line("x", "y").partition(":")[2]],
+    ids=range(10),  # the same in every worker: the last one has a random salt
 )  # fmt: skip
 def test_a_file_of_users_that_is_none_is_one_line_without_its_secrets(text: str, tmp_path: Path) -> None:
     path = tmp_path / "users"
