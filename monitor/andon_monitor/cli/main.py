@@ -11,6 +11,7 @@ from typer import Option
 from andon_monitor.cli import compare, kafka, recording, review, run
 from andon_monitor.common.redaction import hide_addresses
 from andon_monitor.errors import AndonError
+from andon_monitor.telemetry import logs
 
 app = typer.Typer(
     add_completion=False,
@@ -68,5 +69,8 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    print(f"error: {hide_addresses(message)}", file=sys.stderr)
+    if logs.is_json():
+        logs.log.error(message)
+    else:
+        print(f"error: {logs.one_line(hide_addresses(message))}", file=sys.stderr)
     sys.exit(code)

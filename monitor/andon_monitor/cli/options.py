@@ -1,5 +1,6 @@
 """Options that several commands share, and the settings from flags, environment and file."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -47,11 +48,14 @@ def load(flags: dict[str, Any], assignments: list[str] | None, config: Path | No
 
 def load_and_log(flags: dict[str, Any], assignments: list[str] | None, config: Path | None) -> "Settings":
     """The settings, for a command that logs: logging is set up as they say. Raises UsageError."""
-    settings = load(flags, assignments, config)
     from andon_monitor.settings.loading import SECRET_KEYS
     from andon_monitor.telemetry import logs
 
-    logs.set_up(settings.logging.level, settings.logging.format)
+    asked = (flags.get("logging.format"), os.environ.get("ANDON_LOGGING_FORMAT"))
+    if "json" in asked or "logging.format=json" in (assignments or []):
+        logs.start("info", "json")  # an error in the settings is JSON too
+    settings = load(flags, assignments, config)
+    logs.start(settings.logging.level, settings.logging.format)
     for key in SECRET_KEYS.intersection(flags):
         logs.log.warning("%s: given on the command line, where every user of this machine can read it", key)
     return settings

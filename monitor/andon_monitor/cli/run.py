@@ -70,13 +70,17 @@ def run(
     from andon_monitor.common.console import console
     from andon_monitor.common.redaction import show_address
     from andon_monitor.run.service import Service
-    from andon_monitor.run.text import print_summary, progress_bar
+    from andon_monitor.run.text import print_summary, progress_bar, summary_line
+    from andon_monitor.telemetry import logs
 
     page = console(error=True)
     to_terminal = loaded.output.verdicts == "-" and sys.stdout.isatty()
     with progress_bar(None if to_terminal else page) as watchers:
         result = Service(loaded, watchers).run()
-    print_summary(result, page)
+    if logs.is_json():
+        logs.log.info(summary_line(result))
+    else:
+        print_summary(result, page)
     if result.stopped:
         raise SourceError(
             f"{show_address(loaded.source.uri or '')}: stopped by a signal before its end, after "

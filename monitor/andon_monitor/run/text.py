@@ -25,16 +25,7 @@ if TYPE_CHECKING:  # `check` imports the Kafka client, which `run` may not need
 def print_summary(summary: Summary, console: Console) -> None:
     """Print frames, outcomes and latencies; with labels in the recording also caught, missed and false alarms."""
     facts = summary.to_dict()
-    verdicts = facts["verdicts"]
-    line = Text(overflow="fold")
-    line.append(f"{_count(facts['frames'], 'frame')} in {facts['seconds']:.1f} s")
-    if facts["frames_per_second"]:
-        line.append(f" ({facts['frames_per_second']:.1f}/s)")
-    line.append(f": {verdicts['good']} good, {_count(verdicts['defect'], 'defect')}")
-    line.append(f", {verdicts['uninspectable']} uninspectable")
-    if facts["uninspectable"]:
-        line.append(f" ({', '.join(f'{count} {reason}' for reason, count in facts['uninspectable'].items())})")
-    console.print(line)
+    console.print(Text(summary_line(summary), overflow="fold"))
 
     if len(facts["cameras"]) > 1:
         rows = [[name, sum(counts.values()), *counts.values()] for name, counts in facts["cameras"].items()]
@@ -56,6 +47,20 @@ def print_summary(summary: Summary, console: Console) -> None:
             )
         ]
         console.print(table(["milliseconds", "median", "99 % below"], rows))
+
+
+def summary_line(summary: Summary) -> str:
+    """Frames, time and outcomes of a run."""
+    facts = summary.to_dict()
+    verdicts = facts["verdicts"]
+    line = f"{_count(facts['frames'], 'frame')} in {facts['seconds']:.1f} s"
+    if facts["frames_per_second"]:
+        line += f" ({facts['frames_per_second']:.1f}/s)"
+    line += f": {verdicts['good']} good, {_count(verdicts['defect'], 'defect')}"
+    line += f", {verdicts['uninspectable']} uninspectable"
+    if facts["uninspectable"]:
+        line += f" ({', '.join(f'{count} {reason}' for reason, count in facts['uninspectable'].items())})"
+    return line
 
 
 def _print_against_labels(truth: dict[str, Any], promised: float | None, console: Console) -> None:
