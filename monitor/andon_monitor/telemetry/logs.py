@@ -160,7 +160,7 @@ def _capture() -> logging.Handler:
     if _capturing:  # called a second time, to change the level
         return logging.getLogger().handlers[0]
     descriptor = os.dup(2)
-    lock = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the process
+    lock = _open_lock()
     handler = DescriptorHandler(descriptor, lock)
     read, write = os.pipe()
     wrapper = subprocess.Popen(
@@ -186,6 +186,12 @@ def _capture() -> logging.Handler:
 
     atexit.register(release)
     return handler
+
+
+def _open_lock() -> IO[bytes]:
+    if hasattr(os, "memfd_create"):  # Linux: a container need not have a folder that can be written to
+        return os.fdopen(os.memfd_create("andon-log"), "wb")
+    return tempfile.TemporaryFile()
 
 
 def _log_what_python_prints() -> None:

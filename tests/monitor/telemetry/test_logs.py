@@ -46,7 +46,7 @@ FORGED = "left\n12:00:00 INFO all good\x1b[2J\r\x85\u2028\u202e\x00"
 
 def test_a_message_is_one_line_and_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
     for style in ("human", "json"):
-        logs.set_up("info", style)  # type: ignore[arg-type]
+        logs.set_up("info", style)
         logging.getLogger("andon").warning("camera %s", FORGED)
         line = capsys.readouterr().err
         assert len(line.splitlines()) == 1
