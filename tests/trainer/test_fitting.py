@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 from andon_monitor.common.intervals import Rate, rate
+from andon_monitor.image_files.decoding import DecodingLimits
 from andon_monitor.model import imaging
 from andon_monitor.model.calibration import calibrate
 from andon_monitor.model.card import CARD_KEY, InputSpec
@@ -140,13 +141,17 @@ def test_a_fit_reads_each_file_once_and_decodes_it_once_at_each_size(
     part_images(tmp_path / "train/good", 12)
     part_images(tmp_path / "test/good", 3)
     part_images(tmp_path / "test/dent", 2)
-    part_images(tmp_path / "ground_truth/dent", 2)
+    (tmp_path / "ground_truth/dent").mkdir(parents=True)
+    for i in range(2):
+        cv2.imwrite(
+            str(tmp_path / f"ground_truth/dent/{i}.png"), cv2.circle(np.zeros((160, 160)), (80, 80), 20, 255, -1)
+        )
     decoded: Counter[tuple[bytes, int]] = Counter()
     load = imaging.load
 
-    def counted(data: bytes, spec: InputSpec) -> imaging.Pixels:
+    def counted(data: bytes, spec: InputSpec, *limits: DecodingLimits) -> imaging.Pixels:
         decoded[data, spec.width] += 1
-        return load(data, spec)
+        return load(data, spec, *limits)
 
     monkeypatch.setattr(imaging, "load", counted)
     monkeypatch.delattr(cv2, "imread")  # opens files without Python's knowledge

@@ -1,7 +1,7 @@
 """Measure a model on labelled images: ranking metrics, and the rates at the threshold stored in the model."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,15 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
 from andon_trainer.data.dataset import GOOD, Dataset, Sample, open_dataset
-from andon_trainer.data.images import ImageCache, load_mask
+from andon_trainer.data.images import ImageCache
+from andon_trainer.data.masks import load_mask
 from andon_trainer.progress import Progress, quiet
 
 PRO_LIMIT = 0.3  # AU-PRO is integrated up to this false-positive rate, as Bergmann et al. (2021) do
 # Pixels are counted in bins by the first 20 bits of their float32 value: sign, exponent and 11 bits of mantissa. Values
 # that agree to 1 part in 2,000 count as ties, and the memory needed does not grow with the number of images.
 HISTOGRAM_BITS = 20
+MASKS_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,10 @@ class PixelResult:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All figures. A figure that needs good images, defects or masks is None where there are none."""
+    """All figures. A figure that needs good images, defects or masks is None where there are none.
+
+    `notes`: what a person should know about the masks.
+    """
 
     threshold: float
     images: tuple[Judged, ...]
@@ -68,6 +73,7 @@ class Evaluation:
     false_alarms: Rate | None
     detection: Rate | None
     kinds: tuple[KindResult, ...]
+    notes: tuple[str, ...] = ()
 
     def headline(self) -> dict[str, float]:
         """The defined figures by the names that the model card uses."""
@@ -157,16 +163,20 @@ def evaluate(
     threshold = model.card.threshold
     counts = PixelCounts() if any(sample.mask and sample.label != GOOD for sample in samples) else None
     judged = []
+    empty: list[Path] = []  # masks
     for i, sample in enumerate(samples):
         frame = files.frame(sample.path, model.card.input)[None]  # [1, H, W, C]
         score = float(model.score(frame)[0])
         if not np.isfinite(score):
             raise ModelError(f"{sample.path}: the model's score is {score}; fit the model again")
         judged.append(Judged(sample.path, sample.label, score, score > threshold, sample.mask))
-        if counts is not None and (mask := _mask(sample, model)) is not None:
-            counts.add(model.explain(frame).anomaly_map[0], mask)
+        if counts is not None and (mask := _mask(sample, model, files)) is not None:
+            if sample.mask is not None and sample.label != GOOD and not mask.any():
+                empty.append(sample.mask)
+            else:
+                counts.add(model.explain(frame).anomaly_map[0], mask)
         progress("evaluating", (i + 1) / len(samples))
-    return measure(judged, threshold, counts)
+    return replace(measure(judged, threshold, counts), notes=_mask_notes(empty))
 
 
 def open_model(model: str | Path | Model | Autoencoder) -> Model:
@@ -232,15 +242,26 @@ def area_below(x: NDArray[np.float64], y: NDArray[np.float64], limit: float = 1.
     return float(np.trapezoid(y, x))
 
 
-def _mask(sample: Sample, model: Model) -> NDArray[np.bool_] | None:
-    """The pixels of the defect, bool [H, W]; None where there is no mask, or it vanishes at this resolution."""
+def _mask(sample: Sample, model: Model, files: ImageCache) -> NDArray[np.bool_] | None:
+    """The pixels of the defect, bool [H, W]; None for a defect without a mask."""
     spec = model.card.input
     if sample.label == GOOD:
         return np.zeros((spec.height, spec.width), np.bool_)
     if sample.mask is None:
         return None
-    mask = load_mask(sample.mask, spec)
-    return mask if mask.any() else None
+    size = spec.frame_size
+    if size is None:
+        header = files.header(sample.path)
+        size = header.width, header.height
+    return load_mask(sample.mask, spec, size, files.limits)
+
+
+def _mask_notes(empty: Sequence[Path]) -> tuple[str, ...]:
+    if not empty:
+        return ()
+    examples = ", ".join(map(str, empty[:MASKS_NAMED])) + ", ..." * (len(empty) > MASKS_NAMED)
+    masks = "1 mask shows" if len(empty) == 1 else f"{len(empty)} masks show"
+    return (f"{masks} no defect at the model's resolution; pixel figures leave them out ({examples})",)
 
 
 def _bins(values: NDArray[Any]) -> NDArray[np.uint32]:

@@ -63,7 +63,7 @@ def fit(
     """
     options = options or FitOptions()
     dataset = data if isinstance(data, Dataset) else open_dataset(Path(data))
-    samples, files = good_samples(dataset), ImageCache()
+    samples, files = good_samples(dataset), ImageCache(limits=options.limits)
     training = prepare_training(options, progress)
 
     # Load, split, train.

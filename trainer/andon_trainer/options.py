@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from andon_monitor.errors import UsageError
+from andon_monitor.image_files.decoding import DEFAULT_MAX_BYTES, DEFAULT_MAX_PIXELS, DecodingLimits
 from andon_monitor.model.card import InputSpec
 
 from andon_trainer.architecture import (
@@ -22,6 +23,7 @@ from andon_trainer.architecture import (
 
 COLOURS = ("auto", "grey", "rgb")
 DEVICES = ("auto", "cpu", "cuda")
+MAX_LIMIT = 10**12  # pixels, bytes
 MIN_REGION_PIXELS = 16  # a smaller region of interest has too little to learn from
 
 
@@ -78,6 +80,8 @@ class FitOptions:
     colour: str = "auto"  # or grey, rgb
     region: tuple[int, int, int, int] | None = None  # of interest: left, top, width, height in pixels
     any_size: bool = False  # accept images of other sizes than most
+    max_pixels: int = DEFAULT_MAX_PIXELS  # of an image; as inspection.max_pixels of the monitor
+    max_decoding_bytes: int = DEFAULT_MAX_BYTES  # of memory to decode one image; as inspection.max_decoding_bytes
     keep_outliers: bool = False  # held-out images that score far from all others set the threshold, too
     device: str = "auto"  # to train on: cpu, cuda; dense always trains on the CPU
     threads: int = 0  # to train on; 0 for as many as are fastest here
@@ -105,6 +109,7 @@ class FitOptions:
         check_range("--batch", training.batch, 2, 4096)
         check_range("--learning-rate", training.learning_rate, 1e-8, 1.0)
         check_range("--threads", self.threads, 0, 1024)
+        check_limits(self.max_pixels, self.max_decoding_bytes)
         check_choice("--colour", self.colour, COLOURS)
         check_choice("--device", self.device, DEVICES)
         check_layers(self.layers)
@@ -112,6 +117,11 @@ class FitOptions:
             raise UsageError(f"--budget {self.budget:g}: give a time of at least a second, as 90s, 10m or 1h")
         if self.region is not None:
             check_region(self.region)
+
+    @property
+    def limits(self) -> DecodingLimits:
+        """How large an image may be."""
+        return DecodingLimits(self.max_pixels, self.max_decoding_bytes)
 
     @property
     def is_dense(self) -> bool:
@@ -171,6 +181,13 @@ def check_region(region: tuple[int, int, int, int], text: str | None = None) -> 
         raise UsageError(
             f"--region {text}: give left,top,width,height in pixels, at least {MIN_REGION_PIXELS} wide and high"
         )
+
+
+def check_limits(max_pixels: int, max_decoding_bytes: int) -> DecodingLimits:
+    """How large an image may be. Raises UsageError."""
+    check_range("--max-pixels", max_pixels, 1, MAX_LIMIT)
+    check_range("--max-decoding-bytes", max_decoding_bytes, 1, MAX_LIMIT)
+    return DecodingLimits(max_pixels, max_decoding_bytes)
 
 
 def check_range(option: str, value: float, lowest: float, highest: float) -> None:

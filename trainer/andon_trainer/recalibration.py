@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from andon_monitor.errors import UsageError
+from andon_monitor.image_files.decoding import DEFAULT_LIMITS, DecodingLimits
 from andon_monitor.model import calibration
 from andon_monitor.model.card import Card, Reference
 from andon_monitor.model.file import Model
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, FiniteFloat, TypeAdapter, ValidationError
 
 from andon_trainer.data.dataset import Dataset, good_samples, open_dataset
-from andon_trainer.data.images import load_images
+from andon_trainer.data.images import ImageCache
+from andon_trainer.data.pictures import check_pictures
 from andon_trainer.export.metadata import with_card
 from andon_trainer.export.reference import measure_reference, spread
 from andon_trainer.options import check_range
@@ -72,11 +74,13 @@ def calibrate(
     labels: str | Path | None = None,
     false_alarm_rate: float = 0.001,
     progress: Progress = quiet,
+    limits: DecodingLimits = DEFAULT_LIMITS,
 ) -> CalibrationResult:
     """Set a new threshold without training, on good images or on the line's own frames and labels; give one of the two.
 
     `good`: images of good parts that the model was not trained on, as `fit` takes them. `labels`: a folder that
-    `andon-monitor export` wrote. The same weights give the same scores; nothing is written.
+    `andon-monitor export` wrote. `limits`: how large an image may be. The same weights give the same scores; nothing is
+    written.
 
     Raises UsageError (arguments, images, labels) and ModelError (the file).
     """
@@ -87,14 +91,16 @@ def calibrate(
         return _calibrate_on_labels(Path(model_file), Path(labels), false_alarm_rate)
     assert good is not None
     dataset = good if isinstance(good, Dataset) else open_dataset(Path(good))
-    return _calibrate_on_images(Path(model_file), dataset, false_alarm_rate, progress)
+    return _calibrate_on_images(Path(model_file), dataset, false_alarm_rate, progress, limits)
 
 
 def _calibrate_on_images(
-    path: Path, dataset: Dataset, false_alarm_rate: float, progress: Progress
+    path: Path, dataset: Dataset, false_alarm_rate: float, progress: Progress, limits: DecodingLimits
 ) -> CalibrationResult:
     model = Model.load(path, provider="cpu", threads=0)
-    frames = load_images(good_samples(dataset), model.card.input, progress)
+    samples, files = good_samples(dataset), ImageCache(kept_bytes=0, limits=limits)
+    frames = files.frames(samples, model.card.input, progress)
+    check_pictures(samples, frames, files)
     progress("calibrating", 0.0)
     scores = model.score(frames)
     return _with_threshold(path, model.card, scores, measure_reference(scores, frames), false_alarm_rate)

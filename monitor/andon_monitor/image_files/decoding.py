@@ -129,24 +129,43 @@ def decode(
     `channels` is 1 (grey) or 3 (RGB); `levels` are the values of a 16-bit image that become 0 and 255 (0 and 4095 for a
     12-bit camera); without them, the whole range of the file. `reduction` (1, 2, 4, 8; JPEG only) divides height and
     width, rounded up, in half the time or less. Raises ImageError: empty, undecodable (any damage that the file or its
-    decoder reports), too_large, wrong_shape (more bits a channel than `max_depth`).
+    decoder reports), too_large, wrong_shape (more bits a channel than `max_depth`; 8 bits where levels begin above 0,
+    which say nothing of an image of 8 bits).
     """
     header, body = _open(data)
     limits.check(header)
     if header.depth > max_depth:
         raise ImageError("wrong_shape", f"{header.depth} bits a channel, the model was trained on {max_depth}")
+    if header.depth == 8 and levels is not None and levels[0] > 0:
+        raise ImageError("wrong_shape", f"8 bits a channel, the model was trained on 16, of which {levels[0]} is black")
     with _memory.reserved(header.decoded_bytes):
-        if isinstance(body, PngFile):
-            image = _decode_png(body, channels)
-        elif header.format == "JPEG":
-            image = _decode_jpeg(body, header, channels, reduction)
-        elif header.format == "PNM":
-            image = _decode_pnm(body, header, channels)
-        else:
-            image = _decode_with_opencv(body, header, channels)
+        image = _decode_stored(body, header, channels, reduction)
         if image.dtype == np.uint16:
             image = _to_8_bits(image, levels or (0, header.levels))
         return _upright(image.reshape(*image.shape[:2], channels), header.orientation)
+
+
+def decode_values(data: bytes, limits: DecodingLimits = DEFAULT_LIMITS) -> NDArray[Any]:
+    """Decode an image file into the values that it holds, upright: uint8 or uint16 [height, width, 1 or 3], RGB order.
+
+    Raises ImageError: empty, undecodable, too_large.
+    """
+    header, body = _open(data)
+    limits.check(header)
+    with _memory.reserved(header.decoded_bytes):
+        image = _decode_stored(body, header, header.channels)
+        return _upright(image.reshape(*image.shape[:2], header.channels), header.orientation)
+
+
+def _decode_stored(body: bytes | PngFile, header: Header, channels: int, reduction: int = 1) -> NDArray[Any]:
+    """Pixels as they are stored, uint8 or uint16, in so many channels."""
+    if isinstance(body, PngFile):
+        return _decode_png(body, channels)
+    if header.format == "JPEG":
+        return _decode_jpeg(body, header, channels, reduction)
+    if header.format == "PNM":
+        return _decode_pnm(body, header, channels)
+    return _decode_with_opencv(body, header, channels)
 
 
 def _decode_jpeg(data: bytes, header: Header, channels: int, reduction: int) -> NDArray[Any]:
@@ -234,8 +253,8 @@ def _to_8_bits(image: NDArray[Any], levels: tuple[int, int]) -> Pixels:
     return result
 
 
-def _upright(image: Pixels, orientation: int) -> Pixels:
-    """Apply an EXIF orientation (1 to 8) to uint8 [H, W, C]."""
+def _upright(image: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Apply an EXIF orientation (1 to 8) to [H, W, C]."""
     if orientation == 1:
         return image
     if orientation in (5, 6, 7, 8):

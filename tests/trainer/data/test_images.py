@@ -6,11 +6,13 @@ import cv2
 import numpy as np
 import pytest
 from andon_monitor.errors import UsageError
+from andon_monitor.image_files.decoding import DecodingLimits
 from andon_monitor.model import imaging
 from andon_monitor.model.card import InputSpec
 from andon_trainer.data.dataset import Sample
-from andon_trainer.data.images import ImageCache, load_image, load_images, load_mask
+from andon_trainer.data.images import ImageCache, load_image, load_images
 from andon_trainer.data.input import choose_input
+from andon_trainer.data.masks import load_mask
 
 from tests.fixtures.images import samples_of, save_noise
 
@@ -52,9 +54,9 @@ def test_frames_are_decoded_once_for_each_input(tmp_path: Path, monkeypatch: pyt
     decoded: list[int] = []
     load = imaging.load
 
-    def counted(data: bytes, spec: InputSpec) -> imaging.Pixels:
+    def counted(data: bytes, spec: InputSpec, *limits: DecodingLimits) -> imaging.Pixels:
         decoded.append(spec.height)
-        return load(data, spec)
+        return load(data, spec, *limits)
 
     monkeypatch.setattr(imaging, "load", counted)
     small, large = (choose_input(samples, side, files=files) for side in (64, 96))

@@ -26,6 +26,19 @@ FalseAlarmRate = Annotated[
         help="The share of good parts that may be called defects: 0.001 is 1 in 1,000. At most 0.5.",
     ),
 ]
+MaxPixels = Annotated[
+    int,
+    typer.Option(
+        "--max-pixels", help="Images with more pixels are refused, as by inspection.max_pixels of andon-monitor."
+    ),
+]
+MaxDecodingBytes = Annotated[
+    int,
+    typer.Option(
+        "--max-decoding-bytes",
+        help="Images that need more memory for decoding are refused, as by inspection.max_decoding_bytes.",
+    ),
+]
 
 
 def check_all_writable(*paths: Path | None) -> None:

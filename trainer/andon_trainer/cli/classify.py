@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from andon_monitor.common.files import write_whole
+from andon_monitor.image_files.decoding import DEFAULT_MAX_BYTES, DEFAULT_MAX_PIXELS
 
-from andon_trainer.cli.arguments import ModelFile, Output, Picture, check_all_writable
-from andon_trainer.cli.console import progress_bar, say, say_picture
-from andon_trainer.options import check_choice, check_range
+from andon_trainer.cli.arguments import MaxDecodingBytes, MaxPixels, ModelFile, Output, Picture, check_all_writable
+from andon_trainer.cli.console import note_all, progress_bar, say, say_picture
+from andon_trainer.options import check_choice, check_limits, check_range
 
 if TYPE_CHECKING:
     from andon_trainer.uses.classification import FittedClassifier, Method
@@ -33,11 +34,14 @@ def classify(
     ] = 3,
     picture: Picture = None,
     threads: Annotated[int, typer.Option(help="CPU threads to train on; 0 for one per core.")] = 0,
+    max_pixels: MaxPixels = DEFAULT_MAX_PIXELS,
+    max_decoding_bytes: MaxDecodingBytes = DEFAULT_MAX_BYTES,
 ) -> None:
     """Teach a model to name kinds of defects from a few labelled images, and show how many labels that takes."""
     check_choice("--way", way, ("auto", "frozen", "fine-tuned"))
     check_range("--draws", draws, 1, 100)
     check_range("--threads", threads, 0, 1024)
+    limits = check_limits(max_pixels, max_decoding_bytes)
     check_all_writable(output, picture)
     import torch
     from andon_monitor.model.autoencoder import Autoencoder
@@ -49,8 +53,9 @@ def classify(
         torch.set_num_threads(threads)
     autoencoder = Autoencoder.load(model_file, threads=threads)
     dataset = open_dataset(data)
+    note_all(dataset.notes)
     with progress_bar() as progress:
-        result = classification.classify(autoencoder, dataset, cast("Method", way), draws, progress)
+        result = classification.classify(autoencoder, dataset, cast("Method", way), draws, progress, limits)
         write_whole(output, result.content)
         if picture is not None:
             learning_curve.draw(picture, result.curve, len(result.fitted.kinds.names))

@@ -5,10 +5,19 @@ from typing import Annotated
 
 import typer
 from andon_monitor.common.files import check_writable
+from andon_monitor.image_files.decoding import DEFAULT_MAX_BYTES, DEFAULT_MAX_PIXELS
 
-from andon_trainer.cli.arguments import Images, ModelFile, Output, Picture, check_all_writable
-from andon_trainer.cli.console import progress_bar, say, say_picture
-from andon_trainer.options import check_range
+from andon_trainer.cli.arguments import (
+    Images,
+    MaxDecodingBytes,
+    MaxPixels,
+    ModelFile,
+    Output,
+    Picture,
+    check_all_writable,
+)
+from andon_trainer.cli.console import note_all, progress_bar, say, say_picture
+from andon_trainer.options import check_limits, check_range
 
 
 def compress(
@@ -26,9 +35,12 @@ def compress(
         bool, typer.Option("--compare", help="Compare the images with JPEG and WebP images of the same size in bytes.")
     ] = False,
     picture: Picture = None,
+    max_pixels: MaxPixels = DEFAULT_MAX_PIXELS,
+    max_decoding_bytes: MaxDecodingBytes = DEFAULT_MAX_BYTES,
 ) -> None:
     """Write images into one archive of latent vectors, from which the model restores them."""
     check_range("--grain", grain, 0.001, 64)
+    limits = check_limits(max_pixels, max_decoding_bytes)
     check_all_writable(output, picture)
     from andon_monitor.model.autoencoder import Autoencoder
 
@@ -37,7 +49,8 @@ def compress(
     from andon_trainer.uses import compression
 
     autoencoder = Autoencoder.load(model_file)
-    found = find_images(images)
+    found = find_images(images, limits)
+    note_all(found.notes)
     with progress_bar() as progress:
         compressed = compression.compress(autoencoder, found, output, grain, progress)
         say(

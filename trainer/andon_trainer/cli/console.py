@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
@@ -28,6 +28,12 @@ def say(text: str) -> None:
 def note(text: str) -> None:
     """Print a line on standard error as it is."""
     err.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def note_all(notes: Sequence[str]) -> None:
+    """Print lines on standard error as notes."""
+    for text in notes:
+        note(f"note: {text}")
 
 
 def say_picture(picture: Path | None) -> None:

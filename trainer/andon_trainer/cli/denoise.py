@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 from andon_monitor.common.files import check_writable, write_whole
 from andon_monitor.errors import UsageError
+from andon_monitor.image_files.decoding import DEFAULT_MAX_BYTES, DEFAULT_MAX_PIXELS
 
-from andon_trainer.cli.arguments import Images, ModelFile, Picture, check_all_writable
-from andon_trainer.cli.console import progress_bar, say, say_picture
-from andon_trainer.options import check_range
+from andon_trainer.cli.arguments import Images, MaxDecodingBytes, MaxPixels, ModelFile, Picture, check_all_writable
+from andon_trainer.cli.console import note_all, progress_bar, say, say_picture
+from andon_trainer.options import check_limits, check_range
 
 
 def denoise(
@@ -27,9 +28,12 @@ def denoise(
     ] = 0.0,
     seed: Annotated[int, typer.Option(help="Seed of the noise added.")] = 0,
     picture: Picture = None,
+    max_pixels: MaxPixels = DEFAULT_MAX_PIXELS,
+    max_decoding_bytes: MaxDecodingBytes = DEFAULT_MAX_BYTES,
 ) -> None:
     """Write cleaned images; where the clean ones are known, compare the result with that of common filters."""
     check_range("--add-noise", add_noise, 0, 128)
+    limits = check_limits(max_pixels, max_decoding_bytes)
     if clean is not None and add_noise:
         raise UsageError(f"--clean {clean}: with --add-noise the images given are the clean ones; give one of the two")
     if picture is not None and clean is None and not add_noise:
@@ -42,8 +46,9 @@ def denoise(
     from andon_trainer.uses import denoising
 
     autoencoder = Autoencoder.load(model_file)
-    images = find_images(noisy)
-    clean_images = None if clean is None else denoising.match_names(find_images(clean), images)
+    images = find_images(noisy, limits)
+    note_all(images.notes)
+    clean_images = None if clean is None else denoising.match_names(find_images(clean, limits), images)
     is_one_file = images.root == noisy.parent
     targets = [output] if is_one_file else [output / Path(name).with_suffix(".png") for name in images.names()]
     if len(set(targets)) < len(targets):

@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 from andon_monitor.common.files import write_whole
+from andon_monitor.image_files.decoding import DEFAULT_MAX_BYTES, DEFAULT_MAX_PIXELS
 
-from andon_trainer.cli.arguments import Data, ModelFile, Report, check_all_writable
-from andon_trainer.cli.console import out, progress_bar, say
+from andon_trainer.cli.arguments import Data, MaxDecodingBytes, MaxPixels, ModelFile, Report, check_all_writable
+from andon_trainer.cli.console import note_all, out, progress_bar, say
+from andon_trainer.options import check_limits
 
 
 def evaluate(
@@ -19,20 +21,26 @@ def evaluate(
     provider: Annotated[
         str, typer.Option(help="ONNX Runtime execution provider: auto, cpu, cuda or tensorrt.")
     ] = "auto",
+    max_pixels: MaxPixels = DEFAULT_MAX_PIXELS,
+    max_decoding_bytes: MaxDecodingBytes = DEFAULT_MAX_BYTES,
 ) -> None:
     """Measure a model on labelled images: how well it separates good parts and defects, and how many it finds."""
+    limits = check_limits(max_pixels, max_decoding_bytes)
     from andon_monitor.model.file import Model
 
     from andon_trainer import evaluation
     from andon_trainer.cli.tables import evaluation_table
     from andon_trainer.data.dataset import open_dataset
+    from andon_trainer.data.images import ImageCache
 
     model = Model.load(model_file, provider, threads=0)
     dataset = open_dataset(data)
+    note_all(dataset.notes)
     check_all_writable(report, json_file)
     with progress_bar() as progress:
-        figures = evaluation.evaluate(model, dataset, progress)
+        figures = evaluation.evaluate(model, dataset, progress, ImageCache(kept_bytes=0, limits=limits))
     out.print(evaluation_table(figures))
+    note_all(figures.notes)
     if json_file is not None:
         write_whole(json_file, (json.dumps(figures.to_dict(), indent=2) + "\n").encode())
     if report is not None:

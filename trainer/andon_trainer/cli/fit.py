@@ -6,10 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from andon_monitor.common.files import write_whole
 from andon_monitor.common.units import parse_duration
+from andon_monitor.image_files.decoding import DEFAULT_MAX_BYTES, DEFAULT_MAX_PIXELS
 
 from andon_trainer.architecture import parse_layers
-from andon_trainer.cli.arguments import Data, FalseAlarmRate, Output, Report, check_all_writable
-from andon_trainer.cli.console import graceful_interrupt, note, out, progress_bar, say
+from andon_trainer.cli.arguments import (
+    Data,
+    FalseAlarmRate,
+    MaxDecodingBytes,
+    MaxPixels,
+    Output,
+    Report,
+    check_all_writable,
+)
+from andon_trainer.cli.console import graceful_interrupt, note, note_all, out, progress_bar, say
 from andon_trainer.options import FitOptions, parse_region
 
 if TYPE_CHECKING:
@@ -47,6 +56,8 @@ def fit(
     any_size: Annotated[
         bool, typer.Option("--any-size", help="Accept images of different sizes.", rich_help_panel=INPUT)
     ] = False,
+    max_pixels: MaxPixels = DEFAULT_MAX_PIXELS,
+    max_decoding_bytes: MaxDecodingBytes = DEFAULT_MAX_BYTES,
     side: Annotated[
         int | None,
         typer.Option(
@@ -155,6 +166,8 @@ def fit(
         colour=colour,
         region=None if region is None else parse_region(region),
         any_size=any_size,
+        max_pixels=max_pixels,
+        max_decoding_bytes=max_decoding_bytes,
         keep_outliers=keep_outliers,
         device=device,
         threads=threads,
@@ -163,20 +176,24 @@ def fit(
     from andon_trainer.data.dataset import open_dataset
 
     dataset = open_dataset(data)
+    note_all(dataset.notes)
     check_all_writable(output, report)
 
     from andon_trainer import fitting
     from andon_trainer.cli.tables import evaluation_table
-    from andon_trainer.report.advice import data_warnings
+    from andon_trainer.report.advice import blank_note, data_warnings
     from andon_trainer.report.page import write_report
-    from andon_trainer.report.words import describe_calibration, describe_training, few_images_note
+    from andon_trainer.report.words import describe_calibration, describe_levels, describe_training, few_images_note
 
     with progress_bar() as progress, graceful_interrupt() as interrupted:
         fitted = fitting.fit(dataset, options, progress=progress, interrupted=interrupted)
     write_whole(output, fitted.content)
     if fitted.evaluation is not None:
         out.print(evaluation_table(fitted.evaluation))
+        note_all(fitted.evaluation.notes)
     card = fitted.model.card
+    if card.input.levels is not None:
+        say(describe_levels(card.input))
     say(
         f"{output}: {describe_training(card.training)}, {card.milliseconds_per_image} ms an image; "
         f"{describe_calibration(card.calibration)}"
@@ -185,6 +202,8 @@ def fit(
         note(few)
     for warning in data_warnings(card.training):
         note(f"note: {warning}")
+    if (blank := blank_note(fitted.audit)) is not None:
+        note(f"note: {blank}")
     name_outliers(fitted.audit.suspects)
     if report is not None:
         write_report(
@@ -194,6 +213,7 @@ def fit(
             evaluation=fitted.evaluation,
             audit=fitted.audit,
             good_frames=fitted.held_out,
+            notes=() if blank is None else (blank,),
         )
         say(f"{report}: the report")
 

@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 from andon_monitor.common.files import write_whole
+from andon_monitor.image_files.decoding import DEFAULT_MAX_BYTES, DEFAULT_MAX_PIXELS
 
-from andon_trainer.cli.arguments import ModelFile, Picture, check_all_writable
-from andon_trainer.cli.console import progress_bar, say, say_picture
-from andon_trainer.options import check_choice
+from andon_trainer.cli.arguments import MaxDecodingBytes, MaxPixels, ModelFile, Picture, check_all_writable
+from andon_trainer.cli.console import note_all, progress_bar, say, say_picture
+from andon_trainer.options import check_choice, check_limits
 
 
 def reduce(
@@ -27,9 +28,12 @@ def reduce(
             "images themselves."
         ),
     ] = None,
+    max_pixels: MaxPixels = DEFAULT_MAX_PIXELS,
+    max_decoding_bytes: MaxDecodingBytes = DEFAULT_MAX_BYTES,
 ) -> None:
     """Write the latent vectors of images, and compare what they keep of the images with PCA of the same size."""
     check_choice("--colour-by", colour_by, ("label", "score"))
+    limits = check_limits(max_pixels, max_decoding_bytes)
     check_all_writable(output, picture)
     from andon_monitor.model.autoencoder import Autoencoder
 
@@ -41,8 +45,9 @@ def reduce(
     autoencoder = Autoencoder.load(model_file)
     dataset = open_dataset(images)
     pca_dataset = open_dataset(pca_on) if pca_on else None
+    note_all((*dataset.notes, *(pca_dataset.notes if pca_dataset else ())))
     with progress_bar() as progress:
-        reduced = reduction.reduce(autoencoder, dataset, pca_dataset, progress)
+        reduced = reduction.reduce(autoencoder, dataset, pca_dataset, progress, limits)
         write_whole(output, reduction.table(reduced, output.suffix))
         if picture is not None:
             progress("drawing", 0.5)

@@ -6,7 +6,8 @@
     train-images-idx3-ubyte[.gz]    the labels come from train-labels-idx1-ubyte[.gz] next to it
 
 Its images have names like digits.npz/images/17.png, and their bytes are those of a PNG file, so that everything that
-reads image files reads them, too. Images are [N, h, w] or [N, h, w, C]; uint8, or floats in 0..1.
+reads image files reads them, too. Images are [N, h, w] or [N, h, w, C]; uint8, uint16, or floats in 0..1. Floats that
+are multiples of 1 / 255 are images of 8 bits, others are images of 16.
 """
 
 import gzip
@@ -21,19 +22,18 @@ import numpy as np
 from andon_monitor.errors import UsageError
 from numpy.typing import NDArray
 
-from andon_trainer.augmentation.variation import to_levels
-
 SUFFIXES = (".npy", ".npz", ".gz", "-ubyte")
 LABELS = {"images": "labels", "x": "y", "x_train": "y_train", "x_test": "y_test"}
+FLOAT_TOLERANCE = 1e-3  # grey levels by which a float differs from the multiple of 1 / 255 that it was computed from
 IDX_UINT8 = 8  # the type code of unsigned bytes, the only one for images
 
 
 @dataclass(frozen=True)
 class ImageArray:
-    """Images uint8 [N, h, w, C] in RGB order, their path as a folder, and their labels where there are any."""
+    """Images uint8 or uint16 [N, h, w, C] in RGB order, their path as a folder, and their labels if there are any."""
 
     place: Path
-    images: NDArray[np.uint8]
+    images: NDArray[np.uint8] | NDArray[np.uint16]
     labels: tuple[str, ...] | None
 
     def paths(self) -> list[Path]:
@@ -117,14 +117,17 @@ def _read_idx(file: Path) -> NDArray[np.uint8]:
     return values.reshape(shape)
 
 
-def _as_images(array: NDArray[Any], what: str) -> NDArray[np.uint8]:
+def _as_images(array: NDArray[Any], what: str) -> NDArray[np.uint8] | NDArray[np.uint16]:
     if array.ndim == 3:
         array = array[:, :, :, None]
     if array.ndim != 4 or array.shape[3] not in (1, 3) or not len(array):
         raise UsageError(f"{what}: shape {array.shape}, expected (N, height, width), (N, height, width, 1) or (…, 3)")
-    if array.dtype == np.uint8:
+    if array.dtype in (np.uint8, np.uint16):
         return array
     if array.dtype.kind != "f" or not (array.min() >= 0 and array.max() <= 1):
         spread = f"{array.min():g} to {array.max():g}" if array.dtype.kind in "iuf" else "no numbers"
-        raise UsageError(f"{what}: {array.dtype} from {spread}, expected uint8, or floats from 0 to 1")
-    return to_levels(array)
+        raise UsageError(f"{what}: {array.dtype} from {spread}, expected uint8, uint16, or floats from 0 to 1")
+    levels = array.astype(np.float64) * 255
+    if np.abs(levels - levels.round()).max() <= max(FLOAT_TOLERANCE, 255 * np.finfo(array.dtype).eps):
+        return levels.round().astype(np.uint8)
+    return (array.astype(np.float64) * 65535).round().astype(np.uint16)

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from andon_trainer.data.dataset import Sample
 from andon_trainer.data.near_duplicates import near_duplicates_between
+from andon_trainer.data.pictures import is_blank
 from andon_trainer.data.splits import Split
 
 # Robust deviations from which on an image is named as an outlier. With normal scores it would be one good part in three
@@ -54,6 +55,7 @@ class Audit:
     """What is worth knowing about the images of good parts."""
 
     near_duplicates: tuple[tuple[Sample, ...], ...]  # groups of two and more, the largest first
+    blank: tuple[Sample, ...]  # that show nothing
     copies: int  # images that are, at the model's size, equal to another one pixel by pixel
     suspects: tuple[Outlier, ...]  # that score far above good parts, the highest first
     brightness: Measured  # 0..1
@@ -105,6 +107,7 @@ def audit(
         turn = measured(turned, robust_deviations(turned, turned))
     return Audit(
         near_duplicates=samples_by_group(samples, parts.groups),
+        blank=tuple(sample for sample, image in zip(samples, images, strict=True) if is_blank(image)),
         copies=len(images) - len({image.tobytes() for image in images}),
         suspects=measured(scores, above).outliers,
         brightness=measured(brightness, robust_deviations(brightness, brightness)),

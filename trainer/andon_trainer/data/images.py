@@ -1,14 +1,14 @@
 """Image files: their bytes, headers and digests, and their pixels as a model takes them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
-import cv2
 import numpy as np
 from andon_monitor.errors import ImageError, UsageError
-from andon_monitor.image_files.decoding import decode, read_header
+from andon_monitor.image_files.decoding import DEFAULT_LIMITS, DecodingLimits, decode, decode_values, read_header
 from andon_monitor.image_files.header import Header
 from andon_monitor.model import imaging
 from andon_monitor.model.card import InputSpec
@@ -17,10 +17,14 @@ from numpy.typing import NDArray
 
 from andon_trainer.data.arrays import array_file, read_member
 from andon_trainer.data.dataset import Sample
+from andon_trainer.data.levels import ValueRange, value_range
 from andon_trainer.progress import Progress, quiet
 
 KEPT_BYTES = 2**30  # of encoded files, until the model's input is chosen: 3,000 photographs of 350 kB
-GREY_TOLERANCE = 4  # grey levels by which the channels of a grey picture differ once it was saved as a colour JPEG
+# A grey picture that was saved as a colour JPEG is grey by up to so many grey levels, in a few pixels by more.
+GREY_TOLERANCE, MAX_GREY_TOLERANCE = 4, 12
+MAX_SHARE_ABOVE_TOLERANCE = 1e-3
+COLOUR_CHECK_PIXELS = 512  # along each side, of a JPEG whose colours are looked at
 
 
 @dataclass(frozen=True)
@@ -48,13 +52,14 @@ class ImageCache:
     the model's input, and pixels shrunk from another size would not be those that the model sees on the line.
     """
 
-    def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
+    def __init__(self, kept_bytes: int = KEPT_BYTES, limits: DecodingLimits = DEFAULT_LIMITS) -> None:
+        self.limits = limits
         self._room = kept_bytes
         self._contents: dict[Path, bytes] = {}
         self._digests: dict[Path, str] = {}
         self._headers: dict[Path, Header] = {}
         self._is_grey: dict[Path, bool] = {}
-        self._peaks: dict[Path, int] = {}
+        self._ranges: dict[Path, ValueRange] = {}
         self._spec: InputSpec | None = None
         self._frames: dict[Path, Pixels] = {}  # of the latest input
 
@@ -76,42 +81,55 @@ class ImageCache:
 
     def fingerprint(self, samples: Sequence[Sample]) -> str:
         """A name for exactly these files: sha256 over the sorted sha256 of their bytes, 64 hexadecimal digits."""
-        for sample in samples:
-            if sample.path not in self._digests:
-                self.read(sample.path)
-        digests = sorted(self._digests[sample.path] for sample in samples)
+        digests = sorted(self.digest(sample.path) for sample in samples)
         return sha256("".join(digests).encode()).hexdigest()
+
+    def digest(self, path: Path) -> str:
+        """The sha256 of a file's bytes. Raises UsageError."""
+        if path not in self._digests:
+            self.read(path)
+        return self._digests[path]
 
     def header(self, path: Path) -> Header:
         """The header of an image; its size is that once the picture is upright. Raises UsageError."""
         if path not in self._headers:
-            self._headers[path] = _read_header(path, self.read(path))
+            with naming(path):
+                header = read_header(self.read(path))
+                self.limits.check(header)
+            width, height = header.upright_size
+            self._headers[path] = replace(header, width=width, height=height)
         return self._headers[path]
 
-    def is_grey(self, path: Path) -> bool:
-        """Whether a colour file holds a grey picture. Raises UsageError."""
+    def is_grey(self, path: Path, levels: tuple[int, int] | None = None) -> bool:
+        """Whether a colour file holds a grey picture; `levels` of 16-bit images. Raises UsageError."""
         if path not in self._is_grey:
-            try:
-                pixels = decode(self.read(path), channels=3).astype(np.int16)
-            except ImageError as error:
-                raise UsageError(f"{path}: {error}") from None
-            self._is_grey[path] = int(np.ptp(pixels, axis=2).max()) <= GREY_TOLERANCE
+            header = self.header(path)
+            reduction = max(
+                (by for by in (1, 2, 4, 8) if min(header.width, header.height) >= by * COLOUR_CHECK_PIXELS), default=1
+            )
+            with naming(path):
+                pixels = decode(self.read(path), 3, levels, self.limits, reduction)
+            self._is_grey[path] = _is_grey(pixels)
         return self._is_grey[path]
 
-    def peak(self, path: Path) -> int:
-        """The largest value of an image's pixels, of 16-bit images up to 65,535. Raises UsageError."""
-        if path not in self._peaks:
-            image = cv2.imdecode(np.frombuffer(self.read(path), np.uint8), cv2.IMREAD_UNCHANGED)
-            if image is None:
-                raise UsageError(f"{path}: damaged image")
-            self._peaks[path] = int(image[..., :3].max() if image.ndim == 3 else image.max())
-        return self._peaks[path]
+    def values(self, path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """The values that a file holds, upright: uint8 or uint16 [height, width, 1 or 3]. Raises UsageError."""
+        with naming(path):
+            return decode_values(self.read(path), self.limits)
+
+    def value_range(self, path: Path, region: tuple[int, int, int, int] | None = None) -> ValueRange:
+        """The range of a 16-bit image's values inside a region (left, top, width, height). Raises UsageError."""
+        if path not in self._ranges:
+            header = self.header(path)
+            left, top, width, height = region or (0, 0, header.width, header.height)
+            self._ranges[path] = value_range(self.values(path)[top : top + height, left : left + width])
+        return self._ranges[path]
 
     def frame(self, path: Path, spec: InputSpec) -> Pixels:
         """One image as the model takes it: uint8 [H, W, C]. Raises UsageError."""
         if spec == self._spec and path in self._frames:
             return self._frames[path]
-        return _decode(path, self.read(path), spec)
+        return _decode(path, self.read(path), spec, self.limits)
 
     def frames(self, samples: Sequence[Sample], spec: InputSpec, progress: Progress = quiet) -> Pixels:
         """All images as the model takes them: uint8 [N, H, W, C]; they are known from now on. Raises UsageError."""
@@ -125,24 +143,16 @@ class ImageCache:
         return pixels
 
 
-def load_images(samples: Sequence[Sample], spec: InputSpec, progress: Progress = quiet) -> Pixels:
+def load_images(
+    samples: Sequence[Sample], spec: InputSpec, progress: Progress = quiet, limits: DecodingLimits = DEFAULT_LIMITS
+) -> Pixels:
     """Decode and resize: uint8 [N, spec.height, spec.width, spec.channels]. Raises UsageError naming a bad file."""
-    return ImageCache(kept_bytes=0).frames(samples, spec, progress)
+    return ImageCache(kept_bytes=0, limits=limits).frames(samples, spec, progress)
 
 
-def load_image(path: Path, spec: InputSpec) -> Pixels:
+def load_image(path: Path, spec: InputSpec, limits: DecodingLimits = DEFAULT_LIMITS) -> Pixels:
     """One image file as the model takes it: uint8 [H, W, C]. Raises UsageError."""
-    return _decode(path, read_bytes(path), spec)
-
-
-def load_mask(path: Path, spec: InputSpec) -> NDArray[np.bool_]:
-    """A mask file as bool [spec.height, spec.width], cropped and resized as its image was. Raises UsageError."""
-    try:
-        mask = decode(read_bytes(path), channels=1)
-        resized = imaging.prepare(mask, spec.model_copy(update={"channels": 1}))
-    except ImageError as error:
-        raise UsageError(f"{path}: {error}") from None
-    return resized[:, :, 0] > 127
+    return _decode(path, read_bytes(path), spec, limits)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -155,17 +165,23 @@ def read_bytes(path: Path) -> bytes:
         raise UsageError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def _decode(path: Path, content: bytes, spec: InputSpec) -> Pixels:
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Turn an ImageError into a UsageError that names the file."""
     try:
-        return imaging.load(content, spec)
+        yield
     except ImageError as error:
         raise UsageError(f"{path}: {error}") from None
 
 
-def _read_header(path: Path, content: bytes) -> Header:
-    try:
-        header = read_header(content)
-    except ImageError as error:
-        raise UsageError(f"{path}: {error}") from None
-    width, height = header.upright_size
-    return replace(header, width=width, height=height)
+def _decode(path: Path, content: bytes, spec: InputSpec, limits: DecodingLimits) -> Pixels:
+    with naming(path):
+        return imaging.load(content, spec, limits)
+
+
+def _is_grey(pixels: Pixels) -> bool:
+    """Whether the channels of uint8 [H, W, 3] are equal, but for what saving in a lossy format does to them."""
+    red, green, blue = (pixels[:, :, i] for i in range(3))
+    difference = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
+    above = int(np.count_nonzero(difference > GREY_TOLERANCE))
+    return int(difference.max()) <= MAX_GREY_TOLERANCE and above <= MAX_SHARE_ABOVE_TOLERANCE * difference.size

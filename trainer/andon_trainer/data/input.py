@@ -1,4 +1,4 @@
-"""What a model takes for frames: their size, colour, region of interest and white level, chosen from the images."""
+"""What a model takes for frames: size, colour, region of interest, black and white level, chosen from the images."""
 
 import math
 from collections import Counter
@@ -13,15 +13,15 @@ from andon_monitor.model.card import InputSpec
 from andon_trainer.architecture import STRIDE
 from andon_trainer.data.dataset import Sample
 from andon_trainer.data.images import ImageCache
+from andon_trainer.data.levels import choose_levels
 
-# Where at least this share of the images has one size, an image of another size is a mistake.
-COMMON_SIZE_SHARE = 0.9
+# Where at least this share of the images has one size, or is grey, an image of another size or colour is a mistake.
+COMMON_SHARE = 0.9
 # Cameras have more pixels than a model takes. A JPEG is decoded at a part of its size, as long as it keeps this many
 # times the model's pixels along each side: then the mean of areas still does most of the shrinking.
 MIN_SHRINKING = 2
 REDUCTIONS: tuple[Literal[8, 4, 2], ...] = (8, 4, 2)
-WHITE_LEVELS = (1023, 4095, 16383, 65535)  # of cameras with 10, 12, 14 and 16 bits
-GREY_CHECKED = 16  # colour files, at least, of which all must be grey for grey frames
+COLOURS_CHECKED = 16  # colour files; where all of these are colour pictures, the others are not looked at
 
 
 def choose_input(
@@ -38,15 +38,15 @@ def choose_input(
     `colour`: auto, grey or rgb. `inputs`: pixels times channels, where the network fixes them: the images' own size if
     that has as many, else a square. `files`: what is known of the files already.
 
-    Raises UsageError, which names the file that is damaged, that has another size or colour than nearly all others
-    (`any_size` accepts other sizes), or that is smaller than the region.
+    Raises UsageError, which names the file that is damaged or too large, that has another size, depth or colour than
+    others (`any_size` accepts other sizes), or that is smaller than the region.
     """
     files = files or ImageCache()
     headers = [files.header(sample.path) for sample in samples]
     sizes = [(header.width, header.height) for header in headers]
     common, count = Counter(sizes).most_common(1)[0]
     same = count == len(sizes)
-    if not same and not any_size and count >= COMMON_SIZE_SHARE * len(sizes):
+    if not same and not any_size and count >= COMMON_SHARE * len(sizes):
         other = next(i for i, size in enumerate(sizes) if size != common)
         raise UsageError(
             f"{samples[other].path}: {sizes[other][0]} x {sizes[other][1]} pixels, {count} of {len(sizes)} images are "
@@ -61,12 +61,8 @@ def choose_input(
                     f"{left},{top},{width},{height}"
                 )
         sizes = [(width, height)]
-    deepest = [i for i, header in enumerate(headers) if header.depth == 16]
-    white_level = 255
-    if deepest:
-        brightest = max(files.peak(samples[i].path) for i in deepest)
-        white_level = next(level for level in WHITE_LEVELS if brightest <= level)
-    channels = _channels(samples, headers, colour, files)
+    levels = _levels(samples, headers, region, files)
+    channels = _channels(samples, headers, colour, levels, files)
     height, width = _input_size(sizes, side) if inputs is None else _size_of(inputs, channels, common)
     return InputSpec(
         height=height,
@@ -75,26 +71,59 @@ def choose_input(
         frame_size=common if same else None,
         region=region,
         reduction=_reduction(region or (0, 0, *common), height, width) if same else 1,
-        white_level=white_level,
+        black_level=levels[0] if levels else 0,
+        white_level=levels[1] if levels else 255,
     )
 
 
-def _channels(samples: Sequence[Sample], headers: Sequence[Header], colour: str, files: ImageCache) -> Literal[1, 3]:
-    if colour in ("grey", "rgb"):
-        return 1 if colour == "grey" else 3
-    counts = Counter(header.channels for header in headers)
+def _levels(
+    samples: Sequence[Sample],
+    headers: Sequence[Header],
+    region: tuple[int, int, int, int] | None,
+    files: ImageCache,
+) -> tuple[int, int] | None:
+    """The black and the white level of 16-bit images; None for images of 8 bits."""
+    counts = Counter(header.depth for header in headers)
     (common, count), *others = counts.most_common()
     if others:
-        other = next(i for i, header in enumerate(headers) if header.channels != common)
-        names = {1: "grey", 3: "colour"}
+        # Which of the 65,536 values are the same light as one of 256 only the person knows who saved them.
+        other = next(i for i, header in enumerate(headers) if header.depth != common)
         raise UsageError(
-            f"{samples[other].path}: {names[headers[other].channels]}, {count} of {len(headers)} images are "
-            f"{names[common]}; remove it or give --colour grey or --colour rgb"
+            f"{samples[other].path}: {headers[other].depth} bits a channel, {count} of {len(headers)} images have "
+            f"{common}; save all with the same depth"
         )
-    some = samples[:: max(1, len(samples) // GREY_CHECKED)]
-    if common == 3 and all(files.is_grey(sample.path) for sample in some):
+    return choose_levels([files.value_range(sample.path, region) for sample in samples]) if common == 16 else None
+
+
+def _channels(
+    samples: Sequence[Sample],
+    headers: Sequence[Header],
+    colour: str,
+    levels: tuple[int, int] | None,
+    files: ImageCache,
+) -> Literal[1, 3]:
+    """3 for colour pictures, 1 for grey ones, whichever way these were saved. Raises UsageError for a mixture."""
+    if colour in ("grey", "rgb"):
+        return 1 if colour == "grey" else 3
+    stored = [i for i, header in enumerate(headers) if header.channels == 3]
+    all_stored = len(stored) == len(samples)
+    some = stored[:: max(1, len(stored) // COLOURS_CHECKED)]
+    if all_stored and not any(files.is_grey(samples[i].path, levels) for i in some):
+        return 3
+    coloured = {i for i in stored if not files.is_grey(samples[i].path, levels)}
+    grey = len(samples) - len(coloured)
+    if not coloured:
         return 1
-    return 1 if common == 1 else 3
+    # A colour camera may take pictures without any colour. A few pictures with colours among many without are odd.
+    if all_stored and grey < COMMON_SHARE * len(samples):
+        return 3
+    is_grey = grey >= len(coloured)
+    other = next(i for i in range(len(samples)) if (i in coloured) == is_grey)
+    count, names = (grey, ("colour", "grey")) if is_grey else (len(coloured), ("grey", "colour"))
+    raise UsageError(
+        f"{samples[other].path}: {names[0]}, {count} of {len(samples)} images are {names[1]}; remove it or give "
+        "--colour grey or --colour rgb"
+    )
 
 
 def _reduction(region: tuple[int, int, int, int], height: int, width: int) -> Literal[1, 2, 4, 8]:

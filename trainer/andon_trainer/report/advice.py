@@ -3,11 +3,13 @@
 from andon_monitor.model.calibration import needed_for
 from andon_monitor.model.card import Card, Training
 
+from andon_trainer.data.audit import Audit
 from andon_trainer.evaluation import Evaluation
 from andon_trainer.report.words import number_of, percent
 
 # The report warns of a kind of defect where a smaller share than this is found.
 MIN_DETECTION_RATE = 0.5
+BLANK_NAMED = 3
 
 
 def explain_threshold(card: Card) -> str:
@@ -107,6 +109,19 @@ def data_warnings(training: Training) -> list[str]:
             "The figures measured on them are better than they would be on new parts."
         )
     return found
+
+
+def blank_note(audit: Audit) -> str | None:
+    """What to do about images that show nothing."""
+    if not audit.blank:
+        return None
+    names = ", ".join(sample.path.name for sample in audit.blank[:BLANK_NAMED]) + ", ..." * (
+        len(audit.blank) > BLANK_NAMED
+    )
+    return (
+        f"{number_of(len(audit.blank), 'image')} of the good ones show nothing, their pixels are all equal ({names}). "
+        "If they are no good parts, remove them and fit again."
+    )
 
 
 def remarks(card: Card) -> list[str]:

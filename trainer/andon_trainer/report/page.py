@@ -96,7 +96,8 @@ def _card_rows(model: Model) -> list[tuple[str, str]]:
         ("Created", f"{card.created_at:%Y-%m-%d %H:%M} {card.created_at.tzname() or ''}".strip()),
         ("Network", ", ".join(f"{name} {_value(value)}" for name, value in card.architecture.items())),
         ("Input", f"{spec.width} × {spec.height} pixels, {colour}"),
-        ("Frames", f"{frames}, {region}" + (f", white at {spec.white_level}" if spec.white_level != 255 else "")),
+        ("Frames", f"{frames}, {region}"),
+        *([("Levels", words.describe_levels(spec))] if spec.levels is not None else []),
         ("Threshold", f"{calibration.threshold:.6g}"),
         (
             "False-alarm rate",

@@ -2,7 +2,7 @@
 
 from andon_monitor.common.intervals import Rate
 from andon_monitor.model.calibration import MIN_CALIBRATION_IMAGES, Calibration, needed_for
-from andon_monitor.model.card import Training
+from andon_monitor.model.card import InputSpec, Training
 
 # How a training ended, by the card's `ended`.
 ENDINGS = {
@@ -46,6 +46,11 @@ def describe_training(training: Training) -> str:
         f"{number_of(training.images, 'image')}, {networks}{number_of(training.iterations, 'iteration')} in "
         f"{duration(training.seconds)} ({ENDINGS[training.ended]})"
     )
+
+
+def describe_levels(spec: InputSpec) -> str:
+    """Which values of 16-bit images become black and white."""
+    return f"16-bit images: values up to {spec.black_level:,} become black, from {spec.white_level:,} on white"
 
 
 def describe_calibration(calibration: Calibration) -> str:

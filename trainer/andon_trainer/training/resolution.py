@@ -12,6 +12,7 @@ from andon_trainer.data.dataset import Sample
 from andon_trainer.data.images import ImageCache, TrainingImages
 from andon_trainer.data.input import choose_input
 from andon_trainer.data.near_duplicates import group_near_duplicates
+from andon_trainer.data.pictures import check_pictures
 from andon_trainer.network.linear import fit_linear
 from andon_trainer.options import FitOptions, TrainingOptions
 from andon_trainer.progress import Progress
@@ -44,6 +45,7 @@ def load_training_images(
     if options.is_dense or options.side is not None:
         spec, pooling = input_of(options.side or PART_SIDES[-1]), 1
         pixels = files.frames(samples, spec, progress)
+        check_pictures(samples, pixels, files)
         groups = group_near_duplicates(pixels)
     else:
         spec, pooling, pixels, groups = load_at_best_size(
@@ -70,6 +72,7 @@ def load_at_best_size(
     """
     spec = input_of(TEXTURE_SIDE)
     images = files.frames(samples, spec, progress)
+    check_pictures(samples, images, files)
     groups = group_near_duplicates(images)
     _, cross_fit = fit_linear(images, groups, Architecture(spec.height, spec.width, spec.channels), seed)
     if not cross_fit.texture:

@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 from andon_monitor.errors import UsageError
+from andon_monitor.image_files.decoding import DEFAULT_LIMITS, DecodingLimits
 from andon_monitor.model.autoencoder import Autoencoder
 from andon_monitor.model.card import Kinds
 from numpy.typing import NDArray
@@ -59,6 +60,7 @@ def classify(
     method: Method | Literal["auto"] = "auto",
     draws: int = 3,
     progress: Progress = quiet,
+    limits: DecodingLimits = DEFAULT_LIMITS,
 ) -> Classification:
     """Fit a classifier of kinds of defects and add it to the model.
 
@@ -72,8 +74,9 @@ def classify(
     spec = autoencoder.card.input
     # The regressions are small: with more threads each, they would mostly wait for each other.
     with threadpool_limits(1, user_api="blas"):
-        frames = load_images(defects, spec, progress)
-        good = load_images([sample for sample in dataset.train if sample.label == GOOD], spec, progress)
+        frames = load_images(defects, spec, progress, limits)
+        good_samples = [sample for sample in dataset.train if sample.label == GOOD]
+        good = load_images(good_samples, spec, progress, limits)
         progress("encoding", 0.0)
         data = label_defects(autoencoder, frames, [sample.label for sample in defects], group_near_duplicates(frames))
         learner = Learner(autoencoder, data, good if len(good) > 1 else frames)

@@ -134,7 +134,7 @@ def match_names(clean: ImageFiles, noisy: ImageFiles) -> ImageFiles:
     for name in noisy.names():
         if name not in known:
             raise UsageError(f"--clean {clean.root}: {name} is missing, which {noisy.root} has")
-    return ImageFiles(clean.root, tuple(known[name] for name in noisy.names()))
+    return ImageFiles(clean.root, tuple(known[name] for name in noisy.names()), clean.limits)
 
 
 def _measure(name: str, setting: float | None, images: Pixels, clean: Pixels) -> Cleaned:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 from andon_monitor.errors import UsageError
+from andon_monitor.image_files.decoding import DEFAULT_LIMITS, DecodingLimits
 from andon_monitor.model.autoencoder import Autoencoder
 from andon_monitor.model.imaging import Pixels
 from numpy.typing import NDArray
@@ -63,7 +64,11 @@ class Reduction:
 
 
 def reduce(
-    autoencoder: Autoencoder, images: Dataset, pca_images: Dataset | None = None, progress: Progress = quiet
+    autoencoder: Autoencoder,
+    images: Dataset,
+    pca_images: Dataset | None = None,
+    progress: Progress = quiet,
+    limits: DecodingLimits = DEFAULT_LIMITS,
 ) -> Reduction:
     """Reduce the test images of a dataset (all its images where it has no test images) to latent vectors.
 
@@ -75,8 +80,8 @@ def reduce(
         raise UsageError(f"{images.root}: {len(samples)} images, at least {MIN_IMAGES} are needed to compare them")
     pca_samples = pca_images.train if pca_images else images.train or samples
     spec = autoencoder.card.input
-    frames = load_images(samples, spec, progress)
-    pca_frames = load_images(pca_samples, spec, lambda what, share: progress("reading images for PCA", share))
+    frames = load_images(samples, spec, progress, limits)
+    pca_frames = load_images(pca_samples, spec, lambda what, share: progress("reading images for PCA", share), limits)
     progress("reducing", 0.0)
     files = [str(sample.path.relative_to(images.root)) for sample in samples]
     labels = [sample.label for sample in samples]
