@@ -48,7 +48,7 @@ def test_parts_and_parts_on_a_dark_field_are_worth_learning(tmp_path: Path) -> N
     ],
 )
 def test_images_that_show_nothing_are_refused(tmp_path: Path, shade: str, value: int, kind: type) -> None:
-    images = [np.full((64, 96), value, kind) for _ in range(12)]
+    images: list[NDArray[np.generic]] = [np.full((64, 96), value, kind) for _ in range(12)]
     for i, image in enumerate(images):
         image[5, i] = np.iinfo(kind).max // 2  # a hot pixel
     with pytest.raises(UsageError, match=rf"12 of 12 images show nothing, .*: 00\.png \({shade}\), 01\.png"):
