@@ -42,6 +42,7 @@ FRAME_SCHEMA = {
         "captured_at": {"type": "number", "description": "seconds since 1970-01-01 UTC"},
         "cluster": {"type": "string"},
         "topic": {"type": "string"},
+        "topic_id": {"type": "string"},
         "partition": {"type": "integer"},
         "offset": {"type": "integer"},
         "key": {"type": "string"},
@@ -76,6 +77,7 @@ def pack_facts(frame: Frame) -> bytes:
         "captured_at": frame.captured_at,
         "cluster": place.cluster,
         "topic": place.topic,
+        "topic_id": place.topic_id,
         "partition": place.partition,
         "offset": place.offset,
         "key": None if frame.key is None else _text(frame.key),
@@ -107,7 +109,7 @@ def unpack_frame(facts: bytes, image: bytes, otherwise: Position) -> Frame:
         known: Mapping[str, Any] = json.loads(facts)
         return Frame.of(
             data,
-            Position.of(known["cluster"], known["topic"], known["partition"], known["offset"]),
+            Position.of(known["cluster"], known["topic"], known["partition"], known["offset"], known.get("topic_id")),
             known["camera"],
             known["captured_at"],
             label=known.get("label"),

@@ -49,21 +49,28 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """The origin of a frame, in Kafka's terms; a folder counts as a topic with one partition."""
+    """The origin of a frame, in Kafka's terms; a folder counts as a topic with one partition.
+
+    `topic_id` is the topic's UUID, where brokers say it; a topic that was deleted and created again has another one.
+    """
 
     cluster: str
     topic: str
     partition: int
     offset: int
+    topic_id: str | None = None
 
     @classmethod
-    def of(cls, cluster: object, topic: object, partition: object, offset: object) -> "Position":
+    def of(
+        cls, cluster: object, topic: object, partition: object, offset: object, topic_id: object = None
+    ) -> "Position":
         """A position of facts that anybody may have sent; long or odd texts are mended. Raises ValueError."""
         return cls(
             "" if cluster == "" else valid_text("cluster", cluster, MAX_PLACE),
             "" if topic == "" else valid_text("topic", topic, MAX_PLACE),
             _whole("partition", partition, MAX_PARTITION),
             _whole("offset", offset, MAX_OFFSET),
+            None if topic_id is None else valid_text("topic_id", topic_id, MAX_NAME),
         )
 
 
@@ -199,7 +206,9 @@ class Verdict:
 
 def verdict_id(position: Position, model_sha256: str) -> str:
     """An id of 32 hexadecimal digits, the same for each delivery of a frame to a model."""
-    parts = (position.cluster, position.topic, str(position.partition), str(position.offset), model_sha256)
+    parts = [position.cluster, position.topic, str(position.partition), str(position.offset), model_sha256]
+    if position.topic_id is not None:
+        parts.append(position.topic_id)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 

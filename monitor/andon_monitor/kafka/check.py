@@ -10,6 +10,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 
 from andon_monitor.errors import UsageError
 from andon_monitor.kafka.address import Address, is_kafka, parse_address
+from andon_monitor.kafka.compression import missing_codecs
 from andon_monitor.kafka.connection import client_options, describe
 from andon_monitor.kafka.diagnosis import diagnose
 from andon_monitor.kafka.endpoints import check_exactly_once, dead_letters_of
@@ -18,6 +19,7 @@ from andon_monitor.settings.groups import KafkaSettings, Settings
 
 # A new cluster creates its topic of offsets with the first question about a group, which takes a few seconds.
 COORDINATOR_SECONDS = 15.0
+TOPIC_CONFIGS = ("max.message.bytes", "compression.type")
 
 Finding = tuple[str, bool, str]  # what was checked, whether it passed, one line
 
@@ -82,12 +84,20 @@ def _check_topic(
         operations = {getattr(operation, "name", str(operation)) for operation in topic["authorized_operations"] or ()}
         if operations and wanted not in operations:
             return role, False, f"{address}: no permission; the user needs {wanted} on this topic"
-        limit = _max_message_bytes(admin, address.topic)
+        configs = _topic_configs(admin, address.topic)
     except kafka_errors.KafkaError as error:
         return role, False, f"{address}: cannot be checked ({describe(error)})"
     detail = f"{address}, {len(topic['partitions'])} partitions"
-    if limit is None:
+    missing = missing_codecs()
+    if role == "source" and missing:
+        compression = configs["compression.type"] if configs else "unknown"
+        unreadable = (
+            f"records compressed by {', '.join(missing)} cannot be read: pip install {' '.join(missing.values())}"
+        )
+        return role, False, f"{address}: {unreadable} (compression.type of the topic: {compression})"
+    if configs is None:
         return role, True, detail + ", no permission to read its size limit"
+    limit = int(configs["max.message.bytes"])
     limits[role] = limit
     if role == "source" and limit > settings.max_message_bytes:
         return (
@@ -99,16 +109,17 @@ def _check_topic(
     return role, True, f"{detail}, messages up to {limit} bytes"
 
 
-def _max_message_bytes(admin: KafkaAdminClient, topic: str) -> int | None:
-    resource = ConfigResource(ConfigResourceType.TOPIC, topic, {"max.message.bytes": ""})
+def _topic_configs(admin: KafkaAdminClient, topic: str) -> dict[str, str] | None:
+    """The values of `TOPIC_CONFIGS`; None without permission to read them."""
+    resource = ConfigResource(ConfigResourceType.TOPIC, topic, dict.fromkeys(TOPIC_CONFIGS, ""))
     try:
         found: dict[str, Any] = admin.describe_configs([resource], config_filter="all")
     except kafka_errors.AuthorizationError:
         return None
     for topics in found.values():
         for configs in topics.values():
-            entry = configs.get("max.message.bytes")
-            return None if entry is None else int(entry["value"])
+            if all(name in configs for name in TOPIC_CONFIGS):
+                return {name: str(configs[name]["value"]) for name in TOPIC_CONFIGS}
     return None
 
 

@@ -11,6 +11,7 @@ from kafka.structs import OffsetAndMetadata
 
 from andon_monitor.kafka.connection import describe
 from andon_monitor.kafka.ledger import Ledger
+from andon_monitor.kafka.reader import RecordReader
 
 # A commit costs client and broker as much as a small frame does; this delay is as short as the wait of one poll.
 COMMIT_INTERVAL_SECONDS = 0.1
@@ -25,9 +26,10 @@ class OffsetCommitter:
     After a request that failed, the next one asks for everything that is uncommitted by then.
     """
 
-    def __init__(self, consumer: KafkaConsumer, ledger: Ledger[TopicPartition]) -> None:
+    def __init__(self, consumer: KafkaConsumer, ledger: Ledger[TopicPartition], reader: RecordReader) -> None:
         self._consumer = consumer
         self._ledger = ledger
+        self._reader = reader
         self._waiting = False  # for the answer to a request
         self._sent_at = 0.0
 
@@ -43,9 +45,9 @@ class OffsetCommitter:
             return
         self._waiting, self._sent_at = True, time.monotonic()
         try:
-            self._consumer.commit_async(with_metadata(offsets), callback=self._answered)
+            self._consumer.commit_async(self._with_metadata(offsets), callback=self._answered)
         except kafka_errors.KafkaError as error:
-            self._answered(with_metadata(offsets), error)
+            self._answered(self._with_metadata(offsets), error)
 
     def finish(self, patience: float, meanwhile: Callable[[], None]) -> None:
         """Commit everything and wait for the answer; during a rebalance of the group, try again when it is over.
@@ -57,7 +59,7 @@ class OffsetCommitter:
         deadline = time.monotonic() + patience
         while offsets := self._ledger.uncommitted(self._ledger.partitions):
             try:
-                self._consumer.commit(with_metadata(offsets), timeout_ms=COMMIT_TIMEOUT_MS)
+                self._consumer.commit(self._with_metadata(offsets), timeout_ms=COMMIT_TIMEOUT_MS)
                 return
             except kafka_errors.RebalanceInProgressError:
                 if time.monotonic() > deadline:
@@ -70,9 +72,12 @@ class OffsetCommitter:
         if not offsets:
             return
         try:
-            await self._consumer.commit_async(with_metadata(offsets))
+            await self._consumer.commit_async(self._with_metadata(offsets))
         except kafka_errors.KafkaError as error:
             log.warning("kafka: offsets not committed before the rebalance (%s)", describe(error))
+
+    def _with_metadata(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, OffsetAndMetadata]:
+        return with_metadata(offsets, self._reader.topic_id)
 
     def _answered(self, offsets: Mapping[TopicPartition, OffsetAndMetadata], response: Any) -> None:
         """Take note of an answer. May be called on the client's thread."""
@@ -83,6 +88,8 @@ class OffsetCommitter:
         self._waiting = False
 
 
-def with_metadata(offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, OffsetAndMetadata]:
-    """Offsets in the form that the client takes, with empty metadata."""
-    return {partition: OffsetAndMetadata(offset, "", -1) for partition, offset in offsets.items()}
+def with_metadata(
+    offsets: Mapping[TopicPartition, int], topic_id: str | None
+) -> dict[TopicPartition, OffsetAndMetadata]:
+    """Offsets in the form that the client takes; their metadata is the UUID of the topic that they belong to."""
+    return {partition: OffsetAndMetadata(offset, topic_id or "", -1) for partition, offset in offsets.items()}

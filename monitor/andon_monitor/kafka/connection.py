@@ -21,6 +21,8 @@ PROTOCOLS = {
 }
 # The longest pause between two attempts to connect: the return of a broker is noticed within this time.
 MAX_RECONNECT_PAUSE_MS = 2_000
+# The client's own policy for offsets out of range would also rule where retention has removed what was not read yet.
+NO_RESET = "none"
 PROBE_TIMEOUT_MS = 2_000  # for a question that is asked again where it is not answered
 # How long a broker may hold back an empty answer to a fetch.
 FETCH_WAIT_MS = 200

@@ -11,11 +11,12 @@ from kafka import errors as kafka_errors
 from andon_monitor.kafka.address import Address
 from andon_monitor.kafka.connection import describe, producer_options
 from andon_monitor.kafka.health import Backoff, Health, until_connected
-from andon_monitor.kafka.messages import Message
+from andon_monitor.kafka.messages import Message, adapted
 from andon_monitor.settings.groups import KafkaSettings
 
 ACKNOWLEDGEMENT_SECONDS = 2.0  # without an acknowledgement for this long we report an outage
 CLOSE_SECONDS = 5.0
+MAX_UNACKNOWLEDGED_BYTES = 2**25  # the producer keeps a copy or two of what is not acknowledged
 
 
 class Delivery:
@@ -39,13 +40,15 @@ class Delivery:
         remaining = list(messages)
         while remaining:
             try:
-                futures = [submit(self._producer, message) for message in remaining]
-                for future in futures:
-                    wait_for(future, self._health)
-                    remaining.pop(0)
+                for group in groups(remaining):
+                    futures = [submit(self._producer, message) for message in group]
+                    for future in futures:
+                        wait_for(future, self._health)
+                        remaining.pop(0)
             except kafka_errors.KafkaError as error:
                 topic = remaining[0].topic
                 self._health.failing(f"no messages can be sent to {topic} ({describe(error)})")
+                remaining[0] = adapted(remaining[0], error)
                 # Later messages must not overtake one that failed: a new producer has none of them queued.
                 discard(self._producer)
                 backoff.wait()
@@ -56,6 +59,20 @@ class Delivery:
     def close(self) -> None:
         """Close the connections; everything is acknowledged by now."""
         discard(self._producer, CLOSE_SECONDS)
+
+
+def groups(messages: Sequence[Message]) -> list[list[Message]]:
+    """The messages in groups of at most `MAX_UNACKNOWLEDGED_BYTES`, each with one message at least."""
+    found: list[list[Message]] = []
+    size = 0
+    for message in messages:
+        length = len(message.value or b"")
+        if not found or size + length > MAX_UNACKNOWLEDGED_BYTES:
+            found.append([])
+            size = 0
+        found[-1].append(message)
+        size += length
+    return found
 
 
 def discard(producer: KafkaProducer, seconds: float = 0) -> None:

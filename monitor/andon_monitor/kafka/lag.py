@@ -45,10 +45,16 @@ class ConsumerLag:
         """Frames came, or none were wanted: the consumer is not stuck."""
         self._progress_at = time.monotonic()
 
-    def measure_if_due(self) -> None:
-        """Set the metric from the ends that came with the last fetch."""
+    def measure_if_due(self, idle: bool) -> None:
+        """Set the metric from the ends that came with the last fetch.
+
+        `idle`: all records before the consumer's positions are in the ledger. What is skipped there (markers of
+        transactions, records that were compacted or aborted) is then done, and does not count as lag.
+        """
         if time.monotonic() - self._measured_at > MEASURE_INTERVAL_SECONDS:
             self._measured_at = time.monotonic()
+            if idle:
+                self._skip_gaps()
             self._measure({partition: self._consumer.highwater(partition) for partition in self._consumer.assignment()})
 
     def probe_if_silent(self) -> None:
@@ -77,6 +83,15 @@ class ConsumerLag:
             raise SourceError(
                 f"{self._name}: {lag} records wait and none has come for {silent:.0f} s; stopping, restart the monitor"
             )
+
+    def _skip_gaps(self) -> None:
+        for partition in self._ledger.partitions:
+            try:
+                position = self._consumer.position(partition, timeout_ms=1)
+            except (kafka_errors.KafkaError, AssertionError):
+                continue  # no longer ours, or not known yet
+            if position is not None:
+                self._ledger.skip_to(partition, position)
 
     def _measure(self, ends: Mapping[TopicPartition, int | None]) -> int:
         """Set the metric of each partition; returns the sum, in records."""

@@ -130,6 +130,13 @@ class Ledger(Generic[P]):
                 if partition in self._claims:
                     self._claims[partition].committed = offset
 
+    def skip_to(self, partition: P, offset: int) -> None:
+        """Note that a partition without frames in flight has none before `offset`, as after a transaction."""
+        with self._lock:
+            claim = self._claims.get(partition)
+            if claim is not None and not claim.pending and (claim.done is None or claim.done < offset):
+                claim.done = offset
+
     def done(self, partition: P) -> int | None:
         """The offset after the last answered frame, None without one."""
         with self._lock:

@@ -10,10 +10,11 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka import errors as kafka_errors
 
 from andon_monitor.kafka.client_internals import AsyncConsumerRebalanceListener, is_joining, sleep_on_client_loop
-from andon_monitor.kafka.commits import OffsetCommitter
+from andon_monitor.kafka.commits import OffsetCommitter, with_metadata
 from andon_monitor.kafka.connection import PROBE_TIMEOUT_MS, describe
 from andon_monitor.kafka.health import Health
 from andon_monitor.kafka.ledger import Ledger
+from andon_monitor.kafka.reader import RecordReader
 from andon_monitor.telemetry.metrics import Metrics
 
 PENDING_POLL_SECONDS = 0.02  # between two looks at whether the frames of a partition to be given up are answered
@@ -28,7 +29,8 @@ class Membership:
     `rebalance_timeout` seconds. Frames that are still in flight then change no offset any more: the next owner
     inspects them again.
 
-    `committer` is None where the sink commits the offsets. `verify` and `settle_in` are called before each poll.
+    `committer` is None where the sink commits the offsets. `start` says where a new group begins: "earliest" or
+    "latest". `verify` and `settle_in` are called before each poll.
     """
 
     def __init__(
@@ -36,6 +38,8 @@ class Membership:
         consumer: KafkaConsumer,
         ledger: Ledger[TopicPartition],
         committer: OffsetCommitter | None,
+        reader: RecordReader,
+        start: str,
         rebalance_timeout: float,
         metrics: Metrics,
         health: Health,
@@ -43,6 +47,8 @@ class Membership:
         self._consumer = consumer
         self._ledger = ledger
         self._committer = committer
+        self._reader = reader
+        self._start = start
         self._rebalance_timeout = rebalance_timeout
         self._metrics = metrics
         self._health = health
@@ -101,10 +107,7 @@ class Membership:
         """Set newly assigned partitions to their committed offsets; the client may remember other positions."""
         for partition in list(self._taken):
             try:
-                committed = self._consumer.committed(partition, timeout_ms=PROBE_TIMEOUT_MS)
-                start = committed if committed is not None else self._resume.get(partition)
-                if start is not None:
-                    self._consumer.seek(partition, start)
+                self._consumer.seek(partition, self._place(partition))
             except (kafka_errors.IllegalStateError, AssertionError):
                 continue  # revoked again meanwhile
             except kafka_errors.KafkaError as error:
@@ -116,11 +119,48 @@ class Membership:
                     self._taken.discard(partition)
                 self._metrics.assigned_partitions.set(len(self._ledger.partitions))
 
+    def forget_places(self) -> None:
+        """The topic is a new one: where partitions were given up means nothing in it."""
+        self._resume.clear()
+
+    def _place(self, partition: TopicPartition) -> int:
+        """Where to begin with a partition that was assigned. Raises KafkaError."""
+        committed = self._committed(partition)
+        if committed is not None:
+            return committed
+        resume = self._resume.get(partition)
+        return self._begin(partition) if resume is None else resume
+
+    def _committed(self, partition: TopicPartition) -> int | None:
+        """The group's offset, if it is one of this topic and not of one that was deleted. Raises KafkaError."""
+        found = self._consumer.committed(partition, metadata=True, timeout_ms=PROBE_TIMEOUT_MS)
+        if found is None or found.offset < 0:
+            return None
+        of_other_topic = found.metadata and self._reader.topic_id and found.metadata != self._reader.topic_id
+        return None if of_other_topic else int(found.offset)
+
+    def _begin(self, partition: TopicPartition) -> int:
+        """Commit where the group begins with a partition that it has not read, and return that offset.
+
+        A group that has read nothing begins as the settings say, with all partitions: of those that are added later it
+        reads everything. Raises KafkaError.
+        """
+        numbers = self._consumer.partitions_for_topic(self._topic) or {partition.partition}
+        others = {TopicPartition(self._topic, number) for number in numbers} - {partition}
+        is_new = self._reader.is_first_topic and all(self._committed(other) is None for other in others)
+        wanted = {partition, *others} if is_new else {partition}
+        at_end = is_new and self._start == "latest"
+        places = self._reader.ends(wanted) if at_end else self._reader.starts(wanted)
+        self._consumer.commit(with_metadata(places, self._reader.topic_id), timeout_ms=PROBE_TIMEOUT_MS)
+        if not is_new:
+            log.info("kafka: partition %d is new to the group; reading it from its start", partition.partition)
+        return places[partition]
+
     def _start_over(self, partitions: Collection[TopicPartition]) -> None:
         for partition in partitions:
-            committed = self._consumer.committed(partition, timeout_ms=PROBE_TIMEOUT_MS)
-            done = self._ledger.done(partition)
-            nobody_else = committed is None or (done is not None and committed <= done)
+            committed = self._committed(partition)
+            place = self._ledger.resume(partition)
+            nobody_else = committed is None or (place is not None and committed <= place)
             if nobody_else or partition not in self._consumer.assignment():
                 continue
             dropped = self._ledger.renew(partition)

@@ -35,13 +35,14 @@ class KafkaDeadLetters:
 
     def __init__(self, address: Address, settings: KafkaSettings, health: Health, on_letter: OnLetter) -> None:
         self._topic = address.topic
+        self._limit = settings.max_message_bytes
         self._delivery = Delivery(address, settings, health)
         self._on_letter = on_letter
 
     def write(self, inspections: Sequence[Inspection]) -> None:
         """Send the frames that need it and wait for every acknowledgement."""
         kept = [inspection for inspection in inspections if needs_letter(inspection)]
-        self._delivery.send([dead_letter(i.frame, i.verdict, self._topic) for i in kept])
+        self._delivery.send([dead_letter(i.frame, i.verdict, self._topic, self._limit) for i in kept])
         for inspection in kept:
             self._on_letter(inspection.verdict.reason or "")
 

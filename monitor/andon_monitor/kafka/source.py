@@ -3,9 +3,8 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka import errors as kafka_errors
@@ -13,14 +12,17 @@ from kafka import errors as kafka_errors
 from andon_monitor.errors import SourceError
 from andon_monitor.inspection.frames import Frame
 from andon_monitor.kafka.address import Address
-from andon_monitor.kafka.client_internals import CooperativeStickyAssignor, RangePartitionAssignor, cluster_id
+from andon_monitor.kafka.client_internals import CooperativeStickyAssignor, RangePartitionAssignor
 from andon_monitor.kafka.commits import OffsetCommitter
-from andon_monitor.kafka.connection import consumer_options, describe, milliseconds
+from andon_monitor.kafka.compression import require_codecs
+from andon_monitor.kafka.connection import NO_RESET, consumer_options, describe, milliseconds
 from andon_monitor.kafka.health import Health, until_connected
 from andon_monitor.kafka.lag import ConsumerLag
 from andon_monitor.kafka.ledger import Claim, Ledger
 from andon_monitor.kafka.membership import Membership
 from andon_monitor.kafka.messages import read_frame
+from andon_monitor.kafka.reader import RecordReader, ResetCause
+from andon_monitor.kafka.records import Record
 from andon_monitor.kafka.watchdog import Watchdog
 from andon_monitor.settings.groups import KafkaSettings
 from andon_monitor.telemetry.metrics import Metrics
@@ -44,7 +46,7 @@ class KafkaSource:
 
     live = True
     length: int | None = None
-    damage: str | None = None  # a damaged record raises SourceError
+    damage: str | None = None  # a record that cannot be read makes a frame with a rejection
     passed_over: str | None = None
 
     def __init__(
@@ -56,20 +58,31 @@ class KafkaSource:
         watchdog: Watchdog,
         commits: bool = True,
     ) -> None:
+        require_codecs()
         self.name = str(address)
         self.ledger: Ledger[TopicPartition] = Ledger(delivers=not commits)
         self._instance_id = settings.instance_id
         self._rebalance_timeout = settings.rebalance_timeout
         self._health = health
         self._watchdog = watchdog
-        self._ready: deque[tuple[Any, Claim]] = deque()
+        self._ready: deque[tuple[Record, Claim]] = deque()
         consumer = until_connected(lambda: _connect(address, settings, commits), address, settings, health)
         self._consumer: KafkaConsumer = consumer
-        self._committer = OffsetCommitter(consumer, self.ledger) if commits else None
+        # The topic's id comes with its partitions.
+        until_connected(lambda: consumer.partitions_for_topic(address.topic), address, settings, health)
+        self._reader = RecordReader(consumer, address.topic, settings, self._continue_at, metrics)
+        self._metrics = metrics
+        self._committer = OffsetCommitter(consumer, self.ledger, self._reader) if commits else None
         self._lag = ConsumerLag(consumer, self.ledger, self.name, settings.stuck_timeout, metrics, health)
-        self.cluster = cluster_id(consumer)
         self.membership = Membership(
-            consumer, self.ledger, self._committer, settings.rebalance_timeout, metrics, health
+            consumer,
+            self.ledger,
+            self._committer,
+            self._reader,
+            settings.start,
+            settings.rebalance_timeout,
+            metrics,
+            health,
         )
         self.membership.subscribe(address.topic)
 
@@ -77,6 +90,11 @@ class KafkaSource:
     def ready(self) -> bool:
         """Whether partitions are assigned."""
         return bool(self.ledger.partitions)
+
+    @property
+    def topic_id(self) -> str | None:
+        """The UUID of the topic that is read."""
+        return self._reader.topic_id
 
     def poll(self, capacity: int, timeout: float) -> list[Frame] | None:
         """See `Source.poll`. Partitions are paused while there is no capacity; records already fetched are kept."""
@@ -93,14 +111,14 @@ class KafkaSource:
             record, claim = self._ready.popleft()
             # A record fetched before its partition was revoked belongs to the new owner.
             if self.ledger.polled(TopicPartition(record.topic, record.partition), record.offset, claim):
-                frames.append(read_frame(record, self.cluster))
+                frames.append(read_frame(record, self._reader.cluster, self._reader.topic_id))
         if frames:
             self._health.working()
         if frames or capacity == 0:
             self._lag.progress()
         else:
             self._lag.probe_if_silent()
-        self._lag.measure_if_due()
+        self._lag.measure_if_due(idle=not self._ready)
         return frames
 
     def acknowledge(self, frames: Sequence[Frame]) -> None:
@@ -124,18 +142,23 @@ class KafkaSource:
         if self._committer is not None and self._committer.due and self.membership.current():
             self._committer.send()
 
-    def _fetch(self, timeout: float) -> Iterator[tuple[Any, Claim]]:
+    def _continue_at(self, cause: ResetCause, places: Mapping[TopicPartition, int]) -> None:
+        """Frames in flight are from before: their answers change no offset any more."""
+        for partition in places:
+            self._metrics.relinquished_frames.inc(self.ledger.renew(partition))
+        if cause == "recreated":
+            self.membership.forget_places()
+
+    def _fetch(self, timeout: float) -> Iterator[tuple[Record, Claim]]:
         try:
             with self._watchdog.guard("polling Kafka", POLL_GUARD_SECONDS):
-                batches = self._consumer.poll(milliseconds(timeout))
+                batches = self._reader.poll(timeout)
         except (kafka_errors.AuthorizationError, kafka_errors.SaslAuthenticationFailedError) as error:
             raise SourceError(f"{self.name}: access refused ({describe(error)})") from None
         except kafka_errors.FencedInstanceIdError:
             raise SourceError(
                 f"kafka.instance_id {self._instance_id}: another member of the group has it too; give each its own"
             ) from None
-        except kafka_errors.CorruptRecordError as error:
-            raise SourceError(f"{self.name}: a record is damaged on the broker ({describe(error)})") from None
         except kafka_errors.KafkaError as error:
             self._health.failing(f"{self.name} cannot be polled ({describe(error)})")
             time.sleep(timeout)
@@ -170,7 +193,7 @@ def _connect(address: Address, settings: KafkaSettings, commits: bool) -> KafkaC
         # cooperative assignor believes it: two owners at once. Exactly-once cannot have that, so there everybody
         # gives up everything before each assignment.
         partition_assignment_strategy=[CooperativeStickyAssignor if commits else RangePartitionAssignor],
-        auto_offset_reset=settings.start,
+        auto_offset_reset=NO_RESET,
         session_timeout_ms=milliseconds(settings.session_timeout),
         heartbeat_interval_ms=milliseconds(settings.session_timeout / 3),
         max_poll_interval_ms=milliseconds(settings.poll_timeout),

@@ -3,8 +3,7 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka import errors as kafka_errors
@@ -12,10 +11,12 @@ from kafka import errors as kafka_errors
 from andon_monitor.errors import SourceError, UsageError
 from andon_monitor.inspection.frames import Frame
 from andon_monitor.kafka.address import Address
-from andon_monitor.kafka.client_internals import cluster_id
-from andon_monitor.kafka.connection import PROBE_TIMEOUT_MS, consumer_options, describe, milliseconds
+from andon_monitor.kafka.compression import require_codecs
+from andon_monitor.kafka.connection import NO_RESET, PROBE_TIMEOUT_MS, consumer_options, describe, milliseconds
 from andon_monitor.kafka.health import Health, until_connected
 from andon_monitor.kafka.messages import read_frame
+from andon_monitor.kafka.reader import RecordReader, ResetCause
+from andon_monitor.kafka.records import Record
 from andon_monitor.kafka.topics import must_exist
 from andon_monitor.settings.groups import KafkaSettings
 
@@ -23,7 +24,11 @@ from andon_monitor.settings.groups import KafkaSettings
 PROBE_INTERVAL_SECONDS = 3.0
 POSITION_TIMEOUT_MS = 1_000
 CLOSE_TIMEOUT_MS = 1_000
+UNREADABLE_LOG_SECONDS = 30.0  # between two lines of the log about records that cannot be read
 METADATA_MAX_AGE_MS = 10_000
+
+# Where to start, see `KafkaTap`.
+Start = str | float | Mapping[int, int]
 
 log = logging.getLogger("andon")
 
@@ -32,14 +37,15 @@ class KafkaTap:
     """Every record of a topic, each once, in order within a partition.
 
     `start`: "latest" (records from now on), "earliest" (all records), a time in seconds since 1970, or the next offset
-    of each partition (a partition without one: all its records). With `until_end` it ends where the topic ended when it
-    was opened. Raises UsageError and SourceError; an outage of the brokers is waited out.
+    of each partition (a partition without one: all its records), or a function that gives one of these for the topic's
+    UUID. With `until_end` it ends where the topic ended when it was opened. Records that cannot be read are skipped,
+    counted and logged; of those that have a value, the rest is left out. Raises UsageError and SourceError; an outage
+    of the brokers is waited out.
     """
 
     live = True
     ready = True
     length: int | None = None
-    damage: str | None = None  # a damaged record raises SourceError
     passed_over: str | None = None
 
     def __init__(
@@ -47,30 +53,51 @@ class KafkaTap:
         address: Address,
         settings: KafkaSettings,
         health: Health,
-        start: str | float | Mapping[int, int] = "latest",
+        start: Start | Callable[[str | None], Start] = "latest",
         until_end: bool = False,
     ) -> None:
+        require_codecs()
         must_exist(address, settings)
         self.name = str(address)
         self._topic = address.topic
         self._health = health
-        self._ready: deque[Any] = deque()
+        self._ready: deque[Record] = deque()
+        self._skipped = 0
+        self._skipped_first = ""
+        self._skipped_logged_at = -UNREADABLE_LOG_SECONDS
         self._consumer: KafkaConsumer = until_connected(lambda: _connect(address, settings), address, settings, health)
-        self.cluster = cluster_id(self._consumer)
         self._ends: dict[TopicPartition, int] | None = None
         self._probed_at = self._heard_at = time.monotonic()
         try:
             partitions = self._partitions()
+            self._reader = RecordReader(self._consumer, self._topic, settings, self._continue_at)
             self._consumer.assign(partitions)
-            self._seek(partitions, start)
+            self._seek(partitions, start(self._reader.topic_id) if callable(start) else start)
             if until_end:
                 self._ends = self._consumer.end_offsets(partitions)
         except kafka_errors.KafkaError as error:
             self._consumer.close(autocommit=False)
             raise UsageError(f"{address}: cannot be read ({describe(error)})") from None
 
-    def poll_records(self, capacity: int, timeout: float) -> list[Any] | None:
-        """Up to `capacity` records (kafka-python's ConsumerRecord), otherwise like `Source.poll`."""
+    @property
+    def topic_id(self) -> str | None:
+        """The UUID of the topic that is read."""
+        return self._reader.topic_id
+
+    @property
+    def damage(self) -> str | None:
+        """What could not be read so far, on one line."""
+        found = []
+        if self._skipped:
+            found.append(f"{self._skipped} records could not be read, or not whole; the first: {self._skipped_first}")
+        if self._reader.expired:
+            found.append(f"{self._reader.expired} records were removed by retention before they were read")
+        if not self._reader.is_first_topic:
+            found.append("the topic was deleted and created again meanwhile")
+        return f"{self.name}: {'; '.join(found)}" if found else None
+
+    def poll_records(self, capacity: int, timeout: float) -> list[Record] | None:
+        """Up to `capacity` records, otherwise like `Source.poll`."""
         if not self._ready:
             if self._ended():
                 return None
@@ -80,7 +107,10 @@ class KafkaTap:
     def poll(self, capacity: int, timeout: float) -> list[Frame] | None:
         """See `Source.poll`."""
         records = self.poll_records(capacity, timeout)
-        return None if records is None else [read_frame(record, self.cluster) for record in records]
+        return None if records is None else [self._frame(record) for record in records]
+
+    def _frame(self, record: Record) -> Frame:
+        return read_frame(record, self._reader.cluster, self._reader.topic_id)
 
     def acknowledge(self, frames: Sequence[Frame]) -> None:
         """Does nothing: no offsets are committed."""
@@ -91,7 +121,7 @@ class KafkaTap:
 
     def _fetch(self, timeout: float) -> None:
         try:
-            batches = self._consumer.poll(milliseconds(timeout))
+            batches = self._reader.poll(timeout)
         except kafka_errors.AuthorizationError as error:
             raise SourceError(f"{self.name}: access refused ({describe(error)})") from None
         except kafka_errors.KafkaError as error:
@@ -100,12 +130,31 @@ class KafkaTap:
             return
         for partition, records in batches.items():
             end = None if self._ends is None else self._ends.get(partition, 0)
-            self._ready.extend(record for record in records if end is None or record.offset < end)
+            self._ready.extend(
+                record for record in records if (end is None or record.offset < end) and not self._skips(record)
+            )
         if self._ready:
             self._heard_at = time.monotonic()
             self._health.working()
         elif time.monotonic() - max(self._heard_at, self._probed_at) > PROBE_INTERVAL_SECONDS:
             self._probe()
+
+    def _skips(self, record: Record) -> bool:
+        """Whether a record has nothing that could be kept. Counts and logs those that cannot be read."""
+        if record.problem is None:
+            return False
+        about = f"partition {record.partition}, offset {record.offset}: {record.problem.detail}"
+        now = time.monotonic()
+        if now - self._skipped_logged_at >= UNREADABLE_LOG_SECONDS:
+            self._skipped_logged_at = now
+            log.warning("kafka: a record of %s cannot be read (%s)", self.name, about)
+        self._skipped += 1
+        self._skipped_first = self._skipped_first or about
+        return record.value is None or record.problem.cause != "content"
+
+    def _continue_at(self, cause: ResetCause, places: Mapping[TopicPartition, int]) -> None:
+        if self._ends is not None and cause != "retention":
+            self._ends.update(dict.fromkeys(places, 0))  # what was there when it was opened is gone
 
     def _ended(self) -> bool:
         ends = self._ends
@@ -141,7 +190,7 @@ class KafkaTap:
             raise UsageError(f"{self.name}: no such topic")
         return [TopicPartition(self._topic, number) for number in sorted(numbers)]
 
-    def _seek(self, partitions: Sequence[TopicPartition], start: str | float | Mapping[int, int]) -> None:
+    def _seek(self, partitions: Sequence[TopicPartition], start: Start) -> None:
         if start == "earliest":
             self._consumer.seek_to_beginning(*partitions)
         elif start == "latest":
@@ -169,6 +218,6 @@ def _connect(address: Address, settings: KafkaSettings) -> KafkaConsumer:
     return KafkaConsumer(
         **consumer_options(settings, address),
         group_id=None,
-        auto_offset_reset="earliest",  # where records expired before they were read: continue with the oldest ones left
+        auto_offset_reset=NO_RESET,
         metadata_max_age_ms=METADATA_MAX_AGE_MS,
     )

@@ -11,6 +11,7 @@ from andon_monitor.errors import UsageError
 from andon_monitor.kafka.address import Address
 from andon_monitor.kafka.connection import client_options, describe
 from andon_monitor.kafka.diagnosis import diagnose
+from andon_monitor.kafka.messages import HEADROOM_BYTES
 from andon_monitor.settings.groups import KafkaSettings
 
 LOOKUP_TIMEOUT_MS = 5_000  # for a cluster to answer whether it has a topic
@@ -27,8 +28,6 @@ RETENTION_MS = {
 }
 # The most that a partition of defects holds: a burst must not fill the brokers' disks.
 MAX_DEFECTS_BYTES = 2**31
-# A dead letter has more headers than its frame, and a package of evidence more files.
-HEADROOM_BYTES = 2**16
 MAX_VERDICT_BYTES = 2**20
 
 

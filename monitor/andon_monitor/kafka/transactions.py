@@ -13,9 +13,9 @@ from andon_monitor.inspection.inspector import Inspection
 from andon_monitor.kafka.address import Address
 from andon_monitor.kafka.commits import with_metadata
 from andon_monitor.kafka.connection import describe, milliseconds, producer_options
-from andon_monitor.kafka.delivery import discard, submit, wait_for
+from andon_monitor.kafka.delivery import discard, groups, submit, wait_for
 from andon_monitor.kafka.health import Backoff, Health, until_connected
-from andon_monitor.kafka.messages import Message, dead_letter, verdict_message
+from andon_monitor.kafka.messages import Message, adapted, dead_letter, verdict_message
 from andon_monitor.kafka.sinks import OnLetter
 from andon_monitor.kafka.source import KafkaSource
 from andon_monitor.kafka.watchdog import Watchdog
@@ -64,6 +64,7 @@ class KafkaTransactions:
         backoff = Backoff()
         patience = time.monotonic() + self._settings.poll_timeout
         entries = self._source.ledger.next_to_deliver(len(inspections))
+        refused: kafka_errors.KafkaError | None = None
         while True:
             # Read first: where the group rebalances from here on, the broker refuses the offsets.
             member = self._source.membership.current()
@@ -80,14 +81,19 @@ class KafkaTransactions:
                 time.sleep(MEMBERSHIP_POLL_SECONDS)
                 continue
             messages = self._messages(kept)
+            if refused is not None:
+                messages = [adapted(message, refused) for message in messages]
             try:
                 with self._watchdog.guard("a Kafka transaction", BEGIN_GUARD_SECONDS):
                     self._producer.begin_transaction()
-                    futures = [submit(self._producer, message) for message in messages]
-                    for future in futures:
-                        wait_for(future, self._health, self._settings.transaction_timeout)
-                    self._producer.send_offsets_to_transaction(with_metadata(offsets), member)
+                    for group in groups(messages):
+                        futures = [submit(self._producer, message) for message in group]
+                        for future in futures:
+                            wait_for(future, self._health, self._settings.transaction_timeout)
+                    offsets_of_topic = with_metadata(offsets, self._source.topic_id)
+                    self._producer.send_offsets_to_transaction(offsets_of_topic, member)
             except kafka_errors.KafkaError as error:
+                refused = error
                 self._health.failing(f"transaction failed ({describe(error)}), it is repeated")
                 discard(self._producer)
                 backoff.wait()
@@ -118,7 +124,11 @@ class KafkaTransactions:
         letters = (
             []
             if self._dead_letters is None
-            else [dead_letter(i.frame, i.verdict, self._dead_letters.topic) for i in inspections if needs_letter(i)]
+            else [
+                dead_letter(i.frame, i.verdict, self._dead_letters.topic, self._settings.max_message_bytes)
+                for i in inspections
+                if needs_letter(i)
+            ]
         )
         return letters + [verdict_message(i.verdict, i.frame.key, self._verdicts.topic) for i in inspections]
 

@@ -4,12 +4,13 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from andon_monitor.errors import AndonError, first_line
 from andon_monitor.kafka.address import parse_address
 from andon_monitor.kafka.health import Health
-from andon_monitor.kafka.tap import KafkaTap
+from andon_monitor.kafka.records import Record
+from andon_monitor.kafka.tap import KafkaTap, Start
 from andon_monitor.review.store import Store
 from andon_monitor.review.store.rows import Progress
 from andon_monitor.settings.groups import KafkaSettings
@@ -37,21 +38,32 @@ class TopicReader:
         self._content: Content = content
         self._uri = uri
         self._settings = settings
+        self._name = uri  # of the topic in the table of progress
         self._refused = 0
 
     def follow(self, closed: threading.Event) -> None:
         """Read from the position in the store on, until `closed`. Raises UsageError, SourceError, OutputError."""
-        start: float | dict[int, int] = self._store.progress.next_offsets(self._uri)
-        if not start and self._content == "verdicts":
-            start = time.time() - FIRST_VERDICTS_SECONDS
-        tap = KafkaTap(parse_address(self._uri), self._settings, Health(Metrics()), start)
+        tap = KafkaTap(parse_address(self._uri), self._settings, Health(Metrics()), self._start)
         try:
             while not closed.is_set():
-                self._keep(tap.poll_records(POLL_RECORDS[self._content], POLL_SECONDS) or [])
+                records = tap.poll_records(POLL_RECORDS[self._content], POLL_SECONDS)
+                self._name = self._name_of(tap.topic_id)
+                self._keep(records or [])
         finally:
             tap.close()
 
-    def _keep(self, records: Sequence[Any]) -> None:
+    def _start(self, topic_id: str | None) -> Start:
+        """Where the store left off in this topic; a topic that was deleted and created again is another one."""
+        name = self._name_of(topic_id)
+        # Stores of earlier versions have the name without the id.
+        self._store.progress.rename(self._uri, name)
+        offsets = self._store.progress.next_offsets(name)
+        return time.time() - FIRST_VERDICTS_SECONDS if not offsets and self._content == "verdicts" else offsets
+
+    def _name_of(self, topic_id: str | None) -> str:
+        return self._uri if topic_id is None else f"{self._uri}#{topic_id}"
+
+    def _keep(self, records: Sequence[Record]) -> None:
         if not records:
             return
         try:
@@ -68,20 +80,20 @@ class TopicReader:
                 len(refused), len(records), self._content, self._refused, line,
             )  # fmt: skip
 
-    def _add(self, records: Sequence[Any]) -> list[str]:
+    def _add(self, records: Sequence[Record]) -> list[str]:
         next_offsets = {record.partition: record.offset + 1 for record in records}
-        progress = [Progress(self._uri, partition, offset) for partition, offset in next_offsets.items()]
+        progress = [Progress(self._name, partition, offset) for partition, offset in next_offsets.items()]
         values = [record.value or b"" for record in records]
         if self._content == "defects":
             return self._store.add(packages=values, progress=progress)
         return self._store.add(verdicts=values, progress=progress)
 
-    def _add_alone(self, record: Any) -> list[str]:
+    def _add_alone(self, record: Record) -> list[str]:
         """As `_add`; a message that cannot be kept is refused, and stepped over also after a restart."""
         try:
             return self._add([record])
         except AndonError:
             raise
         except Exception as error:
-            self._store.add(progress=[Progress(self._uri, record.partition, record.offset + 1)])
+            self._store.add(progress=[Progress(self._name, record.partition, record.offset + 1)])
             return [f"partition {record.partition} offset {record.offset}: {type(error).__name__}: {first_line(error)}"]

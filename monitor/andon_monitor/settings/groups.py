@@ -240,7 +240,11 @@ class KafkaSettings(_Group):
     instance_id: Name | None = Field(
         default=None, description="Static member name in the group, which survives a restart"
     )
-    start: Literal["earliest", "latest"] = Field(default="earliest", description="Where a new group starts to read")
+    start: Literal["earliest", "latest"] = Field(
+        default="earliest",
+        description="Where a new group starts to read; an existing one continues, or reads from the log's start what "
+        "retention has left and partitions that were added",
+    )
     delivery: Literal["at-least-once", "exactly-once"] = Field(
         default="at-least-once", description="Delivery guarantee of verdicts and dead letters"
     )
@@ -252,6 +256,11 @@ class KafkaSettings(_Group):
     )
     fetch_bytes: Count = Field(
         default=32 * 2**20, description="Approximate number of bytes fetched ahead from one broker"
+    )
+    max_decompressed_bytes: Count = Field(
+        default=64 * 2**20,
+        description="Largest decompressed size in bytes of a batch of compressed records; the records of a larger one "
+        "are uninspectable",
     )
     poll_records: Count = Field(default=16, description="Largest number of frames per poll")
     session_timeout: Positive = Field(

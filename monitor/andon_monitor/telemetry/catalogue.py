@@ -22,6 +22,10 @@ SWAP_RESULTS = ("taken", "refused")  # what happens to a new model file, see `an
 SHADOW_RESULTS = ("scored", "skipped")
 # Why the server closes a connection or sends a request away, see `andon_monitor.telemetry.connections`.
 REFUSALS = ("connections", "timeout", "busy", "password")
+# Why a record of a topic could not be read, see `andon_monitor.kafka.records`.
+UNREADABLE_CAUSES = ("content", "checksum", "compression", "too_large")
+# Why reading a partition continued elsewhere, see `andon_monitor.kafka.reader`.
+RESET_CAUSES = ("retention", "recreated", "truncated")
 
 Kind = Literal["counter", "gauge", "histogram", "info"]
 Component = Literal["pipeline", "model", "service", "kafka", "evidence", "statistics", "shadow"]
@@ -190,6 +194,21 @@ CATALOGUE: tuple[Metric, ...] = (
         "counter",
         "andon_relinquished_frames",
         "Frames in flight that a rebalance passed to the partition's next owner.",
+    ),
+    Metric(
+        "kafka",
+        "counter",
+        "andon_kafka_unreadable_records",
+        "Records that could not be read, by cause: their content, their batch's checksum or compression, their size.",
+        {"cause": UNREADABLE_CAUSES},
+    ),
+    Metric("kafka", "counter", "andon_kafka_expired_records", "Records that retention removed before they were read."),
+    Metric(
+        "kafka",
+        "counter",
+        "andon_kafka_position_resets",
+        "Times that reading a partition continued elsewhere: retention, a topic created again, a log cut short.",
+        {"cause": RESET_CAUSES},
     ),
     Metric(
         "kafka",

@@ -70,6 +70,9 @@ class Metrics:
     rebalances: Counter
     assigned_partitions: Gauge
     relinquished_frames: Counter
+    kafka_unreadable_records: Counter
+    kafka_expired_records: Counter
+    kafka_position_resets: Counter
     consumer_lag_records: Gauge
     evidence: Counter
     evidence_skipped: Counter

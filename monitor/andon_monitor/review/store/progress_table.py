@@ -23,6 +23,14 @@ class ProgressTable:
         with self._database.transaction() as connection:
             write_progress(connection, progress)
 
+    def rename(self, topic: str, new: str) -> None:
+        """Note the progress of a topic under another name, unless there is some already. Raises OutputError."""
+        if topic == new:
+            return
+        with self._database.transaction() as connection:
+            connection.execute("UPDATE OR IGNORE progress SET topic = ? WHERE topic = ?", (new, topic))
+            connection.execute("DELETE FROM progress WHERE topic = ?", (topic,))
+
 
 def write_progress(connection: sqlite3.Connection, progress: Sequence[Progress]) -> None:
     """Note progress within a transaction."""

@@ -1,0 +1,142 @@
+"""A topic's records polled through everything that may happen to its log: retention, truncation, a new topic."""
+
+import logging
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Literal
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka import errors as kafka_errors
+
+from andon_monitor.kafka.client_internals import RecordReading, cluster_id, topic_id
+from andon_monitor.kafka.connection import PROBE_TIMEOUT_MS, milliseconds
+from andon_monitor.kafka.records import Record
+from andon_monitor.settings.groups import KafkaSettings
+from andon_monitor.telemetry.metrics import Metrics
+
+ResetCause = Literal["retention", "recreated", "truncated"]  # `telemetry.catalogue.RESET_CAUSES`
+# Called with the partitions whose reading continues elsewhere, and the offsets there.
+OnReset = Callable[[ResetCause, Mapping[TopicPartition, int]], None]
+
+log = logging.getLogger("andon")
+
+
+class RecordReader:
+    """Polls a consumer whose `auto_offset_reset` is none: where to read on is decided here, counted and logged.
+
+    Records that retention removed before they were read are counted, and reading continues at the log's start. A topic
+    that was deleted and created again is read from its start. `on_reset` is called before records from there come.
+    """
+
+    def __init__(
+        self,
+        consumer: KafkaConsumer,
+        topic: str,
+        settings: KafkaSettings,
+        on_reset: OnReset,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self._consumer = consumer
+        self._topic = topic
+        self._on_reset = on_reset
+        self._metrics = metrics
+        self._reading = RecordReading(consumer, settings.max_decompressed_bytes, settings.fetch_bytes)
+        self.cluster = cluster_id(consumer)
+        self.topic_id = topic_id(consumer, topic)
+        self.is_first_topic = True  # False after the topic was deleted and created again
+        self.expired = 0
+        self.unreadable = 0
+
+    def poll(self, timeout: float) -> dict[TopicPartition, list[Record]]:
+        """The records that arrive within `timeout` seconds. Raises KafkaError."""
+        try:
+            batches = self._reading.poll(milliseconds(timeout))
+        except kafka_errors.NoOffsetForPartitionError:
+            return {}  # a partition was assigned during this poll; its position is set before the next one
+        except kafka_errors.OffsetOutOfRangeError as error:
+            self._out_of_range(error.args[0])
+            return {}
+        except kafka_errors.LogTruncationError as error:
+            self._truncated(error.divergent_offsets)
+            return {}
+        if self._recreated():
+            return {}
+        for records in batches.values():
+            self._count(records)
+        return batches
+
+    def reset(self, cause: ResetCause, places: Mapping[TopicPartition, int]) -> None:
+        """Continue at these offsets."""
+        if self._metrics is not None:
+            self._metrics.kafka_position_resets.labels(cause).inc(len(places))
+        self._on_reset(cause, places)
+        for partition, offset in places.items():
+            if partition in self._consumer.assignment():
+                self._consumer.seek(partition, offset)
+
+    def starts(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """The offset at which each log starts. Raises KafkaError."""
+        return dict(self._consumer.beginning_offsets(partitions, timeout_ms=PROBE_TIMEOUT_MS)) if partitions else {}
+
+    def ends(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """The offset at which each log ends. Raises KafkaError."""
+        return dict(self._consumer.end_offsets(partitions, timeout_ms=PROBE_TIMEOUT_MS)) if partitions else {}
+
+    def _recreated(self) -> bool:
+        """Whether the topic is another one than before; then its partitions are read from their starts."""
+        known = topic_id(self._consumer, self._topic)
+        if known is None or known == self.topic_id:
+            return False
+        before = self.topic_id
+        if before is not None:
+            places = self.starts(self._consumer.assignment())
+            self.topic_id, self.is_first_topic = known, False
+            log.warning(
+                "kafka: topic %s was deleted and created again (id %s, before %s); reading it from its start",
+                *(self._topic, known, before),
+            )
+            self.reset("recreated", places)
+            return True
+        self.topic_id = known
+        return False
+
+    def _out_of_range(self, places: Mapping[TopicPartition, int]) -> None:
+        starts, ends = self.starts(places), self.ends(places)
+        for partition, offset in places.items():
+            start, end = starts[partition], ends[partition]
+            if offset < start:
+                self.expired += start - offset
+                if self._metrics is not None:
+                    self._metrics.kafka_expired_records.inc(start - offset)
+                log.warning(
+                    "kafka: retention removed %d records of partition %d of %s before they were read (offsets %d to "
+                    "%d); reading on at %d, where the log starts",
+                    *(start - offset, partition.partition, self._topic, offset, start - 1, start),
+                )
+                self.reset("retention", {partition: start})
+            elif offset > end:
+                log.warning(
+                    "kafka: partition %d of %s ends at offset %d, before %d, up to which it was read: its records were "
+                    "lost or the topic is a new one; reading it from its start at %d",
+                    *(partition.partition, self._topic, end, offset, start),
+                )
+                self.reset("truncated", {partition: start})
+
+    def _truncated(self, divergent: Mapping[TopicPartition, Any]) -> None:
+        """A new leader has fewer records than we read: continue where its log differs from what we read."""
+        for partition, place in divergent.items():
+            if place is not None:
+                log.warning(
+                    "kafka: the brokers lost records of partition %d of %s; reading on at %d",
+                    *(partition.partition, self._topic, place.offset),
+                )
+                self.reset("truncated", {partition: place.offset})
+            elif (position := self._consumer.position(partition, timeout_ms=PROBE_TIMEOUT_MS)) is not None:
+                self._out_of_range({partition: position})
+
+    def _count(self, records: Collection[Record]) -> None:
+        for record in records:
+            if record.problem is None:
+                continue
+            self.unreadable += 1
+            if self._metrics is not None:
+                self._metrics.kafka_unreadable_records.labels(record.problem.cause).inc()
