@@ -30,6 +30,7 @@ class Camera:
     defects: int
     inspected: int  # frames, including `defects`
     picture: StoredFrame | None
+    claimed_at: float | None = None  # the capture time of the newest verdict where it lay in the future
 
     @property
     def rate(self) -> float | None:
@@ -64,4 +65,5 @@ def _camera(store: Store, name: str, now: float) -> Camera:
         defects=inspected.count("defect"),
         inspected=len(inspected),
         picture=pictures[0] if pictures else None,
+        claimed_at=last.claimed_at,
     )

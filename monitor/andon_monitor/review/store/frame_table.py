@@ -4,7 +4,14 @@ import sqlite3
 
 from andon_monitor.formats.evidence_package import Evidence
 from andon_monitor.review.store.database import Database
-from andon_monitor.review.store.rows import MIN_DIVISOR, AlarmCount, FrameQuery, LabelledScore, StoredFrame
+from andon_monitor.review.store.rows import (
+    MIN_DIVISOR,
+    AlarmCount,
+    FrameQuery,
+    LabelledScore,
+    StoredFrame,
+    within_present,
+)
 
 UNLIMITED = -1  # rows, as SQLite has it
 MAX_CAMERAS = 500  # in the list that filters offer
@@ -95,11 +102,13 @@ class FrameTable:
 def insert_frame(connection: sqlite3.Connection, evidence: Evidence, size: int, now: float) -> None:
     """Add a frame unless its id is known; `size` of its package in bytes, 0 if it was not kept."""
     v = evidence.verdict
+    captured_at, claimed_at = within_present(v.captured_at, now)
     connection.execute(
-        "INSERT OR IGNORE INTO frames VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR IGNORE INTO frames VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            v.id, evidence.about.kind, v.camera, v.captured_at, v.verdict, v.score, v.threshold, v.p_value,
+            v.id, evidence.about.kind, v.camera, captured_at, v.verdict, v.score, v.threshold, v.p_value,
             v.model.alias, v.model.sha256, v.frame.topic, v.frame.partition, v.frame.offset, v.frame.file, size, now,
+            claimed_at,
         ),
     )  # fmt: skip
 

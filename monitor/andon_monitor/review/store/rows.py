@@ -10,7 +10,13 @@ from andon_monitor.inspection.frames import Outcome
 Label = Literal["confirmed", "false alarm", "unsure"]
 LABELS: tuple[Label, ...] = get_args(Label)
 
+CLOCK_TOLERANCE_SECONDS = 60.0  # a camera's clock may be ahead of this machine's
 MIN_DIVISOR = 1e-9  # stands for a threshold of 0 or below, which no score can be divided by
+
+
+def within_present(captured_at: float, now: float) -> tuple[float, float | None]:
+    """A capture time to show and sort by, and the claimed one where that lies in the future and is not believed."""
+    return (captured_at, None) if captured_at <= now + CLOCK_TOLERANCE_SECONDS else (now, captured_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,7 @@ class StoredFrame:
     received_at: float
     label: Label | None
     defect_kind: str | None
+    claimed_at: float | None = None  # see `within_present`
 
     @property
     def ratio(self) -> float:
@@ -57,6 +64,7 @@ class StoredVerdict:
     reason: str | None
     score: float | None
     threshold: float
+    claimed_at: float | None = None  # see `within_present`
 
     @property
     def ratio(self) -> float | None:

@@ -53,8 +53,19 @@ _SECOND = (
         SELECT frames.*, labels.label, labels.kind AS defect_kind FROM frames LEFT JOIN labels
         ON labels.number = (SELECT max(number) FROM labels AS later WHERE later.id = frames.id)""",
 )
+# Version 3: the newest verdict is the one that came last, not the one that says so. `claimed_at` is a capture time that
+# lay in the future when it came, `captured_at` then the time of the arrival; for what is there already the time of now.
+_NOW = "CAST(strftime('%s', 'now') AS REAL)"
+_THIRD = (
+    "ALTER TABLE frames ADD COLUMN claimed_at REAL",
+    "ALTER TABLE verdicts ADD COLUMN claimed_at REAL",
+    "UPDATE frames SET claimed_at = captured_at, captured_at = received_at WHERE captured_at > received_at + 60",
+    f"UPDATE verdicts SET claimed_at = captured_at, captured_at = {_NOW} WHERE captured_at > {_NOW} + 60",
+    "DROP INDEX verdicts_by_camera",
+    "CREATE INDEX verdicts_by_arrival ON verdicts (camera)",  # each entry of an index ends with the row's number
+)
 Migrations = Sequence[Sequence[str]]
-MIGRATIONS: Migrations = (_FIRST, _SECOND)  # the n-th leads from version n - 1 to version n
+MIGRATIONS: Migrations = (_FIRST, _SECOND, _THIRD)  # the n-th leads from version n - 1 to version n
 
 
 def migrate(connection: sqlite3.Connection, migrations: Migrations = MIGRATIONS) -> None:

@@ -23,10 +23,11 @@ from andon_monitor.review.store.model_table import ModelTable
 from andon_monitor.review.store.package_files import PACKAGE, THUMBNAIL, PackageFiles
 from andon_monitor.review.store.progress_table import ProgressTable, write_progress
 from andon_monitor.review.store.retention import Retention
-from andon_monitor.review.store.rows import Progress
+from andon_monitor.review.store.rows import Progress, within_present
 from andon_monitor.review.store.schema import migrate
 from andon_monitor.review.store.verdict_table import VerdictTable, insert_verdicts
 from andon_monitor.settings.groups import ReviewSettings
+from andon_monitor.telemetry.logs import Occasional
 
 DATABASE = "review.sqlite"
 
@@ -58,6 +59,7 @@ class Store:
             raise UsageError(f"{folder}: {error}") from None
         except (OSError, sqlite3.Error) as error:
             raise UsageError(f"{folder}: cannot be the store of a review page ({error})") from None
+        self._clock_warning = Occasional()
         self.frames = FrameTable(self._database)
         self.verdicts = VerdictTable(self._database)
         self.labels = LabelTable(self._database)
@@ -93,10 +95,18 @@ class Store:
             except EvidenceError as error:
                 refused.append(str(error))
         now = time.time()
+        for verdict in [*records, *(evidence.verdict for evidence, _ in kept)]:
+            if within_present(verdict.captured_at, now)[1] is not None:
+                self._clock_warning.log(
+                    log,
+                    "the clock of camera %s is ahead by %.0f s; the time of arrival is shown instead",
+                    verdict.camera,
+                    verdict.captured_at - now,
+                )
         with self._database.transaction() as connection:
             for evidence, size in kept:
                 insert_frame(connection, evidence, size, now)
-            insert_verdicts(connection, records)
+            insert_verdicts(connection, records, now)
             write_progress(connection, progress)
         self.retention.apply_if_due()
         return refused

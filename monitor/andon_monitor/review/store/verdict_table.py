@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from andon_monitor.formats.evidence_package import VerdictRecord
 from andon_monitor.review.store.database import Database
-from andon_monitor.review.store.rows import LabelledScore, StoredVerdict
+from andon_monitor.review.store.rows import LabelledScore, StoredVerdict, within_present
 
 
 class VerdictTable:
@@ -25,10 +25,10 @@ class VerdictTable:
         )
 
     def newest(self, camera: str, limit: int) -> list[StoredVerdict]:
-        """The last `limit` verdicts of a camera, the newest first."""
+        """The `limit` verdicts of a camera that came last, the newest first."""
         return self._database.rows(
             StoredVerdict,
-            "FROM verdicts WHERE camera = ? ORDER BY captured_at DESC, number DESC LIMIT ?",
+            "FROM verdicts WHERE camera = ? ORDER BY number DESC LIMIT ?",
             (camera, limit),
         )
 
@@ -46,11 +46,15 @@ class VerdictTable:
         )
 
 
-def insert_verdicts(connection: sqlite3.Connection, verdicts: Sequence[VerdictRecord]) -> None:
-    """Add verdicts whose ids are not known."""
+def insert_verdicts(connection: sqlite3.Connection, verdicts: Sequence[VerdictRecord], now: float) -> None:
+    """Add verdicts whose ids are not known; they arrive `now`."""
     connection.executemany(
-        "INSERT OR IGNORE INTO verdicts VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [(v.id, v.camera, v.captured_at, v.verdict, v.reason, v.score, v.threshold, v.model.sha256) for v in verdicts],
+        "INSERT OR IGNORE INTO verdicts VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (v.id, v.camera, captured_at, v.verdict, v.reason, v.score, v.threshold, v.model.sha256, claimed_at)
+            for v in verdicts
+            for captured_at, claimed_at in [within_present(v.captured_at, now)]
+        ],
     )
 
 

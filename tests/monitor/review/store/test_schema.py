@@ -58,7 +58,8 @@ def unversioned(store: Store) -> Path:
         connection.executescript(WITHOUT_VERSION)
         connection.execute("ATTACH ? AS new", (str(new),))
         for table in ("frames", "verdicts", "labels", "models"):
-            connection.execute(f"INSERT INTO {table} SELECT * FROM new.{table}")
+            names = ", ".join(f'"{row[1]}"' for row in connection.execute(f"PRAGMA main.table_info({table})"))
+            connection.execute(f"INSERT INTO {table} SELECT {names} FROM new.{table}")
         connection.execute("INSERT INTO places VALUES ('kafka://host:9092/andon.defects 3', 47)")
         connection.commit()
     connection.close()
