@@ -12,13 +12,13 @@ from kafka import KafkaProducer
 from kafka import errors as kafka_errors
 
 from andon_monitor.common.progress import ProgressLine
-from andon_monitor.errors import OutputError, SourceError, UsageError
+from andon_monitor.errors import OutputError, UsageError
 from andon_monitor.inspection.frames import Frame
 from andon_monitor.kafka.address import Address
 from andon_monitor.kafka.connection import describe, producer_options
 from andon_monitor.kafka.delivery import submit, wait_for
 from andon_monitor.kafka.diagnosis import diagnose
-from andon_monitor.kafka.health import Backoff, Health, until_connected
+from andon_monitor.kafka.health import Health, until_connected
 from andon_monitor.kafka.messages import Message, frame_message
 from andon_monitor.kafka.topics import must_exist
 from andon_monitor.settings.groups import KafkaSettings
@@ -149,38 +149,22 @@ def _settle(future: Any, frame: Frame, published: Published, health: Health) -> 
 
 
 def _frames(publication: Publication, source: Source) -> Iterator[Frame]:
-    """Frames at the rate asked for. A recording is repeated; a camera that stopped is opened again."""
+    """Frames at the rate asked for. A recording is repeated."""
     played = 0
-    backoff = Backoff()
     started, count = time.monotonic(), 0
     while True:
         try:
             for frame in _read(source):
-                backoff = Backoff()
                 if publication.rate is not None:
                     time.sleep(max(0.0, started + count / publication.rate - time.monotonic()))
                 count += 1
                 yield replace(frame, captured_at=time.time()) if publication.stamp else frame
-        except SourceError as error:
-            if not source.live:
-                raise
-            log.warning("%s; trying again", error)
         finally:
             source.close()
-        if not source.live:
-            played += 1
-            if played == publication.repeats:
-                return
-            source = _open(publication)
-            continue
-        while True:
-            backoff.wait()
-            try:
-                source = _open(publication)
-                break
-            except UsageError as error:
-                log.warning("%s; trying again", error)
-        log.info("%s: back", source.name)
+        played += 1
+        if played == publication.repeats:
+            return
+        source = _open(publication)
 
 
 def _open(publication: Publication) -> Source:

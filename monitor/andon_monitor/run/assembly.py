@@ -84,14 +84,17 @@ def open_kafka(settings: Settings, metrics: Metrics) -> "Kafka | None":
     return Kafka(settings, metrics)
 
 
-def open_source(settings: Settings, kafka: "Kafka | None" = None) -> Source:
-    """The source that the settings name. Raises UsageError."""
+def open_source(settings: Settings, kafka: "Kafka | None" = None, metrics: Metrics | None = None) -> Source:
+    """The source that the settings name. With `metrics`, a camera that does not answer is waited for.
+
+    Raises UsageError.
+    """
     name = settings.source.uri
     if name is None:
         raise UsageError("source.uri: not given; give --source, a folder of images, a video file or a camera")
     if kafka is not None and is_kafka(name):
         return kafka.open_source(name)
-    source = uri.open_source(name, settings.source.camera)
+    source = uri.open_source(name, settings.source.camera, wait=metrics is not None, metrics=metrics)
     return PacedSource(source) if settings.source.pace == "recorded" and not source.live else source
 
 

@@ -56,9 +56,9 @@ class Service:
             kafka = open_kafka(settings, metrics)
             if kafka is not None:
                 stack.callback(kafka.close)
-            source = open_source(settings, kafka)
+            inspector = load_inspector(settings)  # before a camera sends frames, or a group gives partitions
+            source = open_source(settings, kafka, metrics)
             stack.callback(source.close)
-            inspector = load_inspector(settings)
             self._announce(inspector, source)
             charts = ControlCharts(settings.statistics, inspector.model, metrics)
             frozen = FrozenPictures(settings.statistics, metrics)

@@ -6,16 +6,20 @@ from andon_monitor.common.redaction import show_address
 from andon_monitor.errors import UsageError
 from andon_monitor.image_files.decoding import SUFFIXES
 from andon_monitor.sources.base import Source
+from andon_monitor.sources.camera import open_camera
 from andon_monitor.sources.folder import FolderSource, ImageSource
 from andon_monitor.sources.recording import is_recording, open_recording
-from andon_monitor.sources.video import open_camera, open_video
+from andon_monitor.sources.video import open_video
+from andon_monitor.telemetry.metrics import Metrics
 
 MAX_SHOWN = 200  # characters of a path in an error message
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg")
 
 
-def open_source(uri: str, camera: str | None = None) -> Source:
+def open_source(uri: str, camera: str | None = None, *, wait: bool = False, metrics: Metrics | None = None) -> Source:
     """Open the source that `uri` names; `camera` names its camera where the source itself does not.
+
+    `wait` and `metrics`: see `CameraSource`.
 
     Raises UsageError: no such path, no frames in it, a damaged manifest, an unknown kind of source.
     """
@@ -23,7 +27,7 @@ def open_source(uri: str, camera: str | None = None) -> Source:
     if scheme == "kafka":
         raise UsageError(f"{show_address(uri)}: a topic is not a source of this command")
     if scheme in ("rtsp", "rtsps", "http", "https") or uri.startswith("camera:"):
-        return open_camera(uri, camera)
+        return open_camera(uri, camera, wait, metrics)
     if scheme:
         raise UsageError(
             f"{show_address(uri)}: unknown kind of source {scheme}://; give kafka://..., rtsp://..., http://..., "

@@ -1,100 +1,135 @@
-"""Video files and cameras through OpenCV. Frames are encoded as PNG, as every frame has the bytes of an image file."""
+"""Video files through OpenCV. Frames are encoded as PNG, as every frame has the bytes of an image file."""
 
-import time
+import logging
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import cv2
 
-from andon_monitor.common.redaction import show_address
-from andon_monitor.errors import SourceError, UsageError
-from andon_monitor.inspection.frames import Frame, Position
+from andon_monitor.errors import UsageError
+from andon_monitor.inspection.frames import MAX_TIME, MIN_TIME, Frame, Position
 
 # Lossless, so that the model gets the camera's own pixels; level 1 takes a third of the default's time.
 PNG_OPTIONS = [cv2.IMWRITE_PNG_COMPRESSION, 1]
-# A camera that does not answer must not block the pipeline, neither at the start nor between two frames.
-OPEN_TIMEOUT_MS = 10_000
-READ_TIMEOUT_MS = 5_000
+# OpenCV stops at a packet that it cannot decode; the next read goes on behind it. After the last packet it keeps back
+# some frames, and each read may give one of them.
+MAX_DELAYED_FRAMES = 64
+# Where the container does not count its frames, their number follows from duration and rate: it may be off by one, and
+# sound may be a little longer than the picture.
+UNCERTAIN_FRAMES = 1
+UNCERTAIN_SECONDS = 0.5
+
+log = logging.getLogger("andon")
 
 
 class VideoSource:
-    """The frames of an OpenCV capture.
+    """The frames of a video file. `start`: when it starts, in seconds since 1970, to which their times are added.
 
-    `start`: when a video file starts, in seconds since 1970, to which its frames' times are added; None for a camera,
-    whose frames are captured now.
+    A second, raw capture counts the packets of the file. Packets without a frame, and frames that the file's header
+    counts and that are not there, are `damage`; what lies behind a damaged stretch is read.
     """
 
+    live = False
     ready = True
-    damage: str | None = None  # OpenCV does not report any
     passed_over: str | None = None
 
     def __init__(
-        self, capture: cv2.VideoCapture, position: Position, name: str, camera: str, start: float | None
+        self,
+        capture: cv2.VideoCapture,
+        packets: cv2.VideoCapture,
+        position: Position,
+        name: str,
+        camera: str,
+        start: float,
     ) -> None:
         self.name = name
-        self.live = start is None
-        frames = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        self.length = int(frames) if not self.live and frames > 0 else None
+        declared = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        self._declared = int(declared) if 0 < declared < 2**31 else 0
+        self._rate = capture.get(cv2.CAP_PROP_FPS)
+        self.length: int | None = self._declared or None
         self._capture = capture
+        self._packets = packets
         self._position = position
         self._camera = camera
         self._start = start
-        self._offset = 0
+        self._frames = 0
+        self._packet_count = 0
+        self._packets_ended = False
+        self._ended = False
+
+    @property
+    def damage(self) -> str | None:
+        """See `Source.damage`."""
+        if not self._ended:
+            return None
+        expected = max(self._packet_count, self._declared - self._uncertain)
+        if self._frames >= expected:
+            return None
+        missing = max(self._packet_count, self._declared) - self._frames
+        return f"{self.name}: damaged or cut short: {missing} frames cannot be read; {self._frames} frames recovered"
+
+    @property
+    def _uncertain(self) -> int:
+        """By how many frames the header's count may be off."""
+        if self._packet_count >= self._declared or self.name.lower().endswith((".mp4", ".mov", ".m4v", ".avi")):
+            return 0
+        return max(UNCERTAIN_FRAMES, int(UNCERTAIN_SECONDS * self._rate) if self._rate > 0 else 0)
 
     def poll(self, capacity: int, timeout: float) -> list[Frame] | None:
-        """The next frame, however long the camera takes. Raises SourceError where a camera fails."""
+        """The next frame; None after the last."""
         if capacity == 0:
             return []
-        ok, image = self._capture.read()
-        seconds = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000  # of the frame just read
-        if not ok:
-            if self.live:
-                raise SourceError(f"{self.name}: the camera sends no more frames")
-            return None
-        _, png = cv2.imencode(".png", image, PNG_OPTIONS)
-        place = self._position
-        frame = Frame(
-            camera=self._camera,
-            captured_at=time.time() if self._start is None else round(self._start + seconds, 3),
-            data=png.tobytes(),
-            position=Position(place.cluster, place.topic, place.partition, self._offset),
-        )
-        self._offset += 1
-        return [frame]
+        failures = 0
+        while not self._ended:
+            ok, image = self._capture.read()
+            self._count_packet()
+            if ok:
+                return [self._frame(image)]
+            failures += 1
+            self._ended = self._packets_ended and failures > MAX_DELAYED_FRAMES
+        return None
 
     def acknowledge(self, frames: Sequence[Frame]) -> None:
-        """Does nothing: a frame cannot be read a second time."""
+        """Does nothing: a video is always read from its start."""
 
     def close(self) -> None:
-        """Close the file or the camera."""
+        """Close the file."""
         self._capture.release()
+        self._packets.release()
+
+    def _count_packet(self) -> None:
+        if not self._packets_ended:
+            self._packets_ended = not self._packets.grab()
+            self._packet_count += not self._packets_ended
+
+    def _frame(self, image: Any) -> Frame:
+        seconds = self._start + self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000  # of the frame just read
+        place = self._position
+        position = Position(place.cluster, place.topic, place.partition, self._frames)
+        self._frames += 1
+        at = round(min(max(seconds, MIN_TIME), MAX_TIME), 3)
+        return Frame.of(encode_frame(image), position, self._camera, at, default_time=self._start)
+
+
+def encode_frame(image: Any) -> bytes:
+    """A frame of OpenCV's, uint8 [H, W, 3] in BGR order, as a PNG file."""
+    _, png = cv2.imencode(".png", image, PNG_OPTIONS)
+    return png.tobytes()
 
 
 def open_video(path: Path, camera: str | None) -> VideoSource:
     """Open a video file. Its modification time counts as its start. Raises UsageError."""
     capture = cv2.VideoCapture(str(path))
     if not capture.isOpened():
-        raise UsageError(f"{path}: not a video that OpenCV can read")
+        raise UsageError(f"{path}: not a video that OpenCV can read, or cut short")
+    packets = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    packets.set(cv2.CAP_PROP_FORMAT, -1)  # packets as they are in the file, none decoded
     stat = path.stat()
-    cluster = "video-" + sha256(f"{path.name} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()[:16]
-    position = Position(cluster, path.name, 0, 0)
-    return VideoSource(capture, position, str(path), camera or path.stem, stat.st_mtime_ns // 1_000_000 / 1000)
-
-
-def open_camera(uri: str, camera: str | None) -> VideoSource:
-    """Open rtsp://..., http://... (Motion JPEG) or camera:N, N from 0. Raises UsageError."""
-    name = show_address(uri)
-    if uri.startswith("camera:"):
-        number = uri.removeprefix("camera:")
-        if not number.isdecimal():
-            raise UsageError(f"{name}: not a number of a camera; right is camera:0")
-        capture = cv2.VideoCapture(int(number))
-    else:
-        timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_TIMEOUT_MS]
-        capture = cv2.VideoCapture(uri, cv2.CAP_FFMPEG, timeouts)
-    if not capture.isOpened():
-        raise UsageError(f"{name}: no camera answers at this address")
-    # Offsets of a camera's frames start at 0 with each run: the time of the start keeps their verdict ids apart.
-    position = Position(f"{name}@{time.time_ns()}", camera or name, 0, 0)
-    return VideoSource(capture, position, name, camera or name, None)
+    cluster = (
+        "video-" + sha256(f"{path.name} {stat.st_size} {stat.st_mtime_ns}".encode(errors="replace")).hexdigest()[:16]
+    )
+    position = Position.of(cluster, path.name, 0, 0)
+    start = min(max(stat.st_mtime_ns // 1_000_000 / 1000, MIN_TIME), MAX_TIME)
+    return VideoSource(capture, packets, position, str(path), camera or path.stem, start)

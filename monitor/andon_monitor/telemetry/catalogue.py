@@ -145,6 +145,13 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("pipeline", "gauge", "andon_in_flight_frames", "Frames received whose verdicts are not yet durable."),
     Metric("pipeline", "gauge", "andon_in_flight_bytes", "Encoded size of the frames in flight."),
     Metric("pipeline", "gauge", "andon_ready", "1 while the model is verified and the source is being read."),
+    Metric(
+        "pipeline",
+        "gauge",
+        "andon_source_up",
+        "1 while the camera at source.uri sends frames, 0 while it is waited for, NaN for other sources.",
+    ),
+    Metric("pipeline", "counter", "andon_source_outages", "Times that the camera at source.uri went away."),
     # What runs, and the settings that alerts need.
     Metric("model", "info", "andon_model", "The model in use."),
     Metric(

@@ -65,6 +65,8 @@ class Metrics:
     silence_seconds: Gauge
     takt_seconds: Gauge
     http_refused: Counter
+    source_up: Gauge
+    source_outages: Counter
     kafka_up: Gauge
     kafka_outages: Counter
     rebalances: Counter
@@ -94,6 +96,7 @@ class Metrics:
             if metric.component != "shadow":
                 setattr(self, metric.attribute, build_metric(metric, registry))
         self.kafka_up.set(math.nan)
+        self.source_up.set(math.nan)
         self.build.info({"version": version("andon"), "onnxruntime": onnxruntime.__version__})
         self._cameras: set[str] = set()
         self._model = ""

@@ -1,0 +1,124 @@
+"""A camera that goes away is waited for, at the start and later."""
+
+import logging
+import math
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from andon_monitor.errors import UsageError
+from andon_monitor.inspection.frames import Frame
+from andon_monitor.sources import camera as camera_module
+from andon_monitor.sources.base import Source
+from andon_monitor.sources.uri import open_source
+from andon_monitor.telemetry.metrics import Metrics
+
+from tests.fixtures.small_model import draw, encode
+
+SHOWN = 10
+
+
+class MotionJpeg(BaseHTTPRequestHandler):
+    """A network camera that shows ten frames to each viewer and then hangs up."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=b")
+        self.end_headers()
+        for i in range(SHOWN):
+            data = encode(draw(i), ".jpg")
+            head = f"--b\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+            self.wfile.write(head.encode() + data + b"\r\n")
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Say nothing."""
+
+
+class ReusableServer(ThreadingHTTPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture
+def start(port: int) -> Iterator[Callable[[], ReusableServer]]:
+    servers: list[ReusableServer] = []
+
+    def begin() -> ReusableServer:
+        server = ReusableServer(("127.0.0.1", port), MotionJpeg)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return server
+
+    yield begin
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def value(metrics: Metrics, name: str) -> float:
+    found = metrics.registry.get_sample_value(name)
+    assert found is not None
+    return found
+
+
+def poll_until(source: Source, done: Callable[[list[Frame]], bool]) -> list[Frame]:
+    frames: list[Frame] = []
+    end = time.monotonic() + 60
+    while not done(frames):
+        assert time.monotonic() < end
+        some = source.poll(1, 0.05)
+        assert some is not None
+        frames += some
+    return frames
+
+
+def test_a_camera_is_waited_for_from_the_start_and_each_time_it_goes_away(
+    start: Callable[[], ReusableServer], port: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(camera_module, "FIRST_PAUSE_SECONDS", 0.05)
+    metrics = Metrics()
+    assert math.isnan(value(metrics, "andon_source_up"))
+    address = f"http://user:hidden@127.0.0.1:{port}/v?token=hidden"
+    with caplog.at_level(logging.INFO):
+        source = open_source(address, "c", wait=True, metrics=metrics)
+        poll_until(source, lambda _: value(metrics, "andon_source_up") == 0)
+        assert not source.ready
+        server = start()
+        frames = poll_until(source, lambda frames: len(frames) > 2 * SHOWN)
+        assert value(metrics, "andon_source_up") == 1
+        assert value(metrics, "andon_source_outages_total") >= 3
+        assert source.ready
+        server.shutdown()
+        server.server_close()
+        frames += poll_until(source, lambda _: value(metrics, "andon_source_up") == 0)
+        start()
+        frames += poll_until(source, lambda frames: len(frames) > 0)
+        source.close()
+    assert [frame.position.offset for frame in frames] == list(range(len(frames)))
+    assert len({frame.position.cluster for frame in frames}) == 1
+    assert f"http://127.0.0.1:{port}/v: no camera answers at this address; trying again" in caplog.text
+    assert "the camera sends no more frames; trying again" in caplog.text
+    assert "back after" in caplog.text
+    assert "hidden" not in caplog.text
+    assert "hidden" not in str([frame.position for frame in frames])
+
+
+def test_a_camera_that_is_not_waited_for_is_refused(port: int) -> None:
+    with pytest.raises(UsageError, match="no camera answers at this address"):
+        open_source(f"http://127.0.0.1:{port}/v")
+
+
+@pytest.mark.parametrize("number", ["x", "-1", "\u0661", "9" * 30])
+def test_what_is_no_number_of_a_camera_is_refused(number: str) -> None:
+    with pytest.raises(UsageError, match="not a number of a camera"):
+        open_source(f"camera:{number}")
