@@ -9,7 +9,7 @@ import typer
 from typer import Option
 
 from andon_monitor.cli import compare, kafka, recording, review, run
-from andon_monitor.common.redaction import hide_addresses
+from andon_monitor.common.redaction import hide_addresses, one_line
 from andon_monitor.errors import AndonError
 from andon_monitor.telemetry import logs
 
@@ -72,5 +72,5 @@ def _fail(message: str, code: int) -> None:
     if logs.is_json():
         logs.log.error(message)
     else:
-        print(f"error: {logs.one_line(hide_addresses(message))}", file=sys.stderr)
+        print(f"error: {one_line(hide_addresses(message))}", file=sys.stderr)
     sys.exit(code)

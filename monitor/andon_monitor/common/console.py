@@ -8,6 +8,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from andon_monitor.common.redaction import hide_addresses, one_line
+
 PAGE_WIDTH = 160  # columns if the output is no terminal, which would have a width
 
 
@@ -23,7 +25,7 @@ def table(headers: list[str], rows: list[list[object]], numbers: bool = True) ->
     for i, header in enumerate(headers):
         drawn.add_column(header, justify="right" if i and numbers else "left", overflow="fold")
     for row in rows:
-        drawn.add_row(*(Text(str(cell)) for cell in row))
+        drawn.add_row(*(Text(one_line(hide_addresses(str(cell)))) for cell in row))
     return drawn
 
 

@@ -1,4 +1,4 @@
-"""Addresses as people may see them: without user, password, query and fragment."""
+"""Texts of others as people may see them: addresses without what is secret, one line as one line."""
 
 import re
 
@@ -8,6 +8,14 @@ _AUTHORITY = re.compile(rf"(?:{_HOST}(?:,{_HOST})*)?")
 # A user and a password without a scheme that is one, as in rtsp:/user:password@host.
 _CREDENTIALS = re.compile(r"[^\s]*:[^\s]*@")
 _ADDRESS_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>`]+")
+
+# Characters that end a line, move a terminal's cursor or turn the direction of text round.
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def one_line(text: str) -> str:
+    """A text with control characters written out, such as \\n, so that it can neither forge a line nor colour one."""
+    return CONTROL.sub(lambda found: repr(found.group())[1:-1], text)
 
 
 def show_address(address: str) -> str:

@@ -6,7 +6,6 @@ import json
 import logging
 import math
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -17,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Literal
 
-from andon_monitor.common.redaction import hide_addresses
+from andon_monitor.common.redaction import CONTROL, hide_addresses, one_line
 from andon_monitor.inspection.frames import rfc3339
 from andon_monitor.telemetry import standard_error
 
@@ -28,19 +27,10 @@ LIBRARY_LEVELS = {"kafka": logging.CRITICAL, "uvicorn": logging.WARNING, "asynci
 LIBRARY_RECORDS, LIBRARY_PERIOD_SECONDS = 10, 60.0
 LAST_WORDS_SECONDS = 2.0  # to write what libraries have written, when the process ends
 
-# Characters that end a line, move a terminal's cursor or turn the direction of text round. JSON escapes the first 32.
-_CONTROLS = "\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069"
-_CONTROL = re.compile(f"[{_CONTROLS}]")
-
 Style = Literal["human", "json"]
 
 log = logging.getLogger("andon")
 _capturing = False
-
-
-def one_line(text: str) -> str:
-    """A text with control characters written out, such as \\n, so that it can neither forge a line nor colour one."""
-    return _CONTROL.sub(lambda found: repr(found.group())[1:-1], text)
 
 
 class JsonFormatter(logging.Formatter):
@@ -57,7 +47,7 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             fields["traceback"] = hide_addresses(self.formatException(record.exc_info))
         text = json.dumps(fields, ensure_ascii=False)
-        return _CONTROL.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+        return CONTROL.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 
 
 class HumanFormatter(logging.Formatter):
