@@ -1,11 +1,14 @@
 """Changes to files that keep their structure: what remains is still taken for a file of that kind."""
 
+import base64
 import json
 import random
 import struct
 import zlib
 from collections.abc import Callable
 from typing import Any
+
+import onnx
 
 NUMBERS = (0, 1, 2, 7, 8, 15, 16, 127, 128, 255, 256, 2**15 - 1, 2**15, 2**16 - 1, 2**16, 2**24, 2**31 - 1, 2**31,
            2**32 - 17, 2**32 - 1)  # fmt: skip
@@ -183,3 +186,41 @@ def json_value(rng: random.Random, data: bytes) -> bytes:
         except (KeyError, IndexError):
             continue  # gone with the value before
     return json.dumps(document, ensure_ascii=rng.random() < 0.5).encode(errors="surrogatepass")
+
+
+def onnx_golden(rng: random.Random, data: bytes) -> bytes:
+    """The golden frames of a model file changed, in a file that is sound."""
+    model = _onnx_model(data)
+    for entry in model.metadata_props:
+        if entry.key == "andon.golden":
+            try:
+                packed = base64.b64decode(entry.value)
+            except ValueError:
+                packed = b""
+            entry.value = base64.b64encode(rng.choice(PLAIN)(rng, packed)).decode()
+    changed: bytes = model.SerializeToString()
+    return changed
+
+
+def onnx_node(rng: random.Random, data: bytes) -> bytes:
+    """Another operator, domain, or size of a tensor in a model file."""
+    model = _onnx_model(data)
+    node, tensor = rng.choice(model.graph.node), rng.choice(model.graph.initializer)
+    match rng.randrange(4):
+        case 0:
+            node.op_type = rng.choice(("If", "Loop", "Scan", "Add", "", "x" * 5000, "a\nb"))
+        case 1:
+            node.domain = rng.choice(("com.microsoft", "ai.onnx", "x" * 5000))
+        case 2:
+            tensor.dims.append(rng.choice(NUMBERS))
+        case _:
+            tensor.external_data.add(key="location", value="/etc/passwd")
+    changed: bytes = model.SerializeToString()
+    return changed
+
+
+def _onnx_model(data: bytes) -> onnx.ModelProto:
+    try:
+        return onnx.load_from_string(data)
+    except Exception as error:  # protobuf's are no ValueError
+        raise ValueError from error

@@ -1,16 +1,22 @@
 """The readers of what strangers send: how each is called, what it may raise, and inputs to begin with."""
 
 import io
+import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
-from andon_monitor.errors import ImageError
+from andon_monitor.errors import ImageError, ModelError
 from andon_monitor.image_files.decoding import decode
+from andon_monitor.model.card import CARD_KEY, GOLDEN_KEY, parse_card
+from andon_monitor.model.golden import Golden
+from andon_monitor.model.graph_check import check_graph
 from PIL import Image
 
+from tests.fixtures.small_model import build_model, tell_kinds
 from tests.fuzz import mutation
 from tests.fuzz.mutation import PLAIN, Mutation
 from tests.monitor.image_files.bombs import bombs
@@ -64,4 +70,33 @@ def images() -> Reader:
     return Reader("images", read, (ImageError,), seeds, tuple(bombs().values()))
 
 
-READERS: dict[str, Callable[[], Reader]] = {"images": images}
+def model_cards() -> Reader:
+    """Model cards, as they are in a model file's metadata."""
+    card = check_graph(tell_kinds(build_model()), "seed").metadata[CARD_KEY].encode()
+    nan = re.sub(rb'"threshold":\s*[0-9.]+', b'"threshold": NaN', card)
+
+    def read(data: bytes) -> None:
+        read_card = parse_card(data.decode(errors="surrogatepass"), "fuzz.onnx")
+        assert math.isfinite(read_card.threshold)
+        assert 0 < read_card.calibration.p_value(read_card.threshold) <= 1
+        assert read_card.name.isprintable()
+
+    seeds = ((card, (*PLAIN, *(mutation.json_value,) * 20)),)
+    return Reader("model-cards", read, (ModelError, UnicodeDecodeError), seeds, (nan, b"[" * 200_000))
+
+
+def model_files() -> Reader:
+    """Model files, up to where onnxruntime would read the graph."""
+
+    def read(data: bytes) -> None:
+        metadata = check_graph(data, "fuzz.onnx").metadata
+        size = parse_card(metadata[CARD_KEY], "fuzz.onnx").input
+        golden = Golden.unpack(metadata[GOLDEN_KEY], (size.height, size.width, size.channels))
+        assert np.isfinite(golden.scores).all()
+        assert len(golden.frames) == len(golden.scores) > 0
+
+    mutations = (*PLAIN, mutation.onnx_node, *(mutation.onnx_golden,) * 4)
+    return Reader("model-files", read, (ModelError, KeyError, ValueError), ((build_model(), mutations),))
+
+
+READERS: dict[str, Callable[[], Reader]] = {"images": images, "model-cards": model_cards, "model-files": model_files}

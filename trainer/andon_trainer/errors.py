@@ -8,4 +8,4 @@ class FittingError(AndonError):
 
 
 class ExportError(AndonError):
-    """The exported file gives other scores than the network in torch."""
+    """The exported file gives other scores than the network in torch, or the monitor would refuse it."""

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import cast
 
+from andon_monitor.common.text import MAX_NAME_CHARS, is_plain, shown
 from andon_monitor.errors import UsageError
 from andon_monitor.image_files.decoding import DEFAULT_MAX_BYTES, DEFAULT_MAX_PIXELS, DecodingLimits
 from andon_monitor.model.card import InputSpec
@@ -87,6 +88,7 @@ class FitOptions:
     threads: int = 0  # to train on; 0 for as many as are fastest here
 
     def __post_init__(self) -> None:
+        check_name("--name", self.name)
         check_choice("--architecture", self.architecture, ARCHITECTURES)
         check_range("--false-alarm-rate", self.false_alarm_rate, 1e-9, 0.5)
         if self.side is not None:
@@ -194,6 +196,12 @@ def check_range(option: str, value: float, lowest: float, highest: float) -> Non
     """Raises UsageError where an option's value is outside its range, or not a number."""
     if not lowest <= value <= highest:
         raise UsageError(f"{option} {value}: give a number between {lowest:g} and {highest:g}")
+
+
+def check_name(option: str, name: str) -> None:
+    """Raises UsageError where a name is empty, too long for metrics, or has control characters."""
+    if not 1 <= len(name) <= MAX_NAME_CHARS or not is_plain(name):
+        raise UsageError(f"{option} {shown(name)}: give 1 to {MAX_NAME_CHARS} printable characters")
 
 
 def check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:

@@ -11,6 +11,7 @@ from andon_monitor.image_files.decoding import DEFAULT_LIMITS, DecodingLimits
 from andon_monitor.model import calibration
 from andon_monitor.model.card import Card, Reference
 from andon_monitor.model.file import Model
+from andon_monitor.model.golden import judge
 from numpy.typing import NDArray
 from pydantic import BaseModel, FiniteFloat, TypeAdapter, ValidationError
 
@@ -23,7 +24,6 @@ from andon_trainer.options import check_range
 from andon_trainer.progress import Progress, quiet
 
 LINE_FILE = "line.json"
-MIN_SCORES = 3  # of good frames; a tail cannot be fitted to fewer
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _calibrate_on_images(
     check_pictures(samples, frames, files)
     progress("calibrating", 0.0)
     scores = model.score(frames)
-    return _with_threshold(path, model.card, scores, measure_reference(scores, frames), false_alarm_rate)
+    return _with_threshold(path, model, scores, measure_reference(scores, frames), false_alarm_rate)
 
 
 def _calibrate_on_labels(path: Path, folder: Path, false_alarm_rate: float) -> CalibrationResult:
@@ -116,14 +116,14 @@ def _calibrate_on_labels(path: Path, folder: Path, false_alarm_rate: float) -> C
     model = Model.load(path, provider="cpu")
     lines = [line for line in read_line(folder) if model.sha256 == line.sha256 or _has_weights(model, line)]
     good = _joined(line.good for line in lines)
-    if len(good) < MIN_SCORES:
+    if len(good) < calibration.MIN_SCORES:
         raise UsageError(
-            f"{folder}: {len(good)} good frames that {path} scored, at least {MIN_SCORES} are needed; these labels are "
-            "of another model, or its verdicts did not reach the review page"
+            f"{folder}: {len(good)} good frames that {path} scored, at least {calibration.MIN_SCORES} are needed; "
+            "these labels are of another model, or its verdicts did not reach the review page"
         )
     alarms, defects = (_joined(getattr(line, name) for line in lines) for name in ("false_alarms", "defects"))
     reference = model.card.reference.model_copy(update={"score": spread(good)})
-    result = _with_threshold(path, model.card, good, reference, false_alarm_rate)
+    result = _with_threshold(path, model, good, reference, false_alarm_rate)
     threshold = result.card.threshold
     note = LabelNote(
         good=len(good),
@@ -137,12 +137,14 @@ def _calibrate_on_labels(path: Path, folder: Path, false_alarm_rate: float) -> C
 
 
 def _with_threshold(
-    path: Path, card: Card, scores: NDArray[np.floating], reference: Reference, false_alarm_rate: float
+    path: Path, model: Model, scores: NDArray[np.floating], reference: Reference, false_alarm_rate: float
 ) -> CalibrationResult:
     """The model with a threshold from scores of good parts, float [N]."""
+    card, new = model.card, calibration.calibrate(scores, false_alarm_rate)
     changed = card.model_copy(
         update={
-            "calibration": calibration.calibrate(scores, false_alarm_rate),
+            "calibration": new,
+            "golden_outcomes": judge(model.score(model.golden_frames), new.threshold),
             "reference": reference,
             "training": card.training.model_copy(update={"calibration_images": len(scores)}),
             "metrics": {},  # measured at the old threshold, on other images

@@ -119,7 +119,8 @@ def _open_baseline(baseline: str, source: str, settings: Settings) -> ModelSide 
 
 
 def _open_model(path: Path, settings: Settings, override: ThresholdOverride) -> ModelSide:
-    model = Model.load(path, settings.model.provider, settings.model.threads)
+    with settings.model.load_limits.guard(path, settings.model.provider):
+        model = Model.load(path, settings.model.provider, settings.model.threads)
     return ModelSide(path, model, Rules.from_settings(settings), override)
 
 

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from andon_monitor.errors import ImageError, first_line
+from andon_monitor.errors import ImageError, ModelError, first_line
 from andon_monitor.image_files.decoding import DEFAULT_LIMITS, DecodingLimits, Pixels
-from andon_monitor.inspection.frames import Frame, Latency, Outcome, Rejection, Verdict, verdict_id
+from andon_monitor.inspection.frames import Frame, Latency, Outcome, Position, Rejection, Verdict, verdict_id
 from andon_monitor.model import imaging
 from andon_monitor.model.file import Model
+from andon_monitor.model.golden import GOLDEN_GOOD
 from andon_monitor.settings.groups import Settings
 
 
@@ -27,8 +28,8 @@ class Rules:
 
     alias: str | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
-    too_dark: float = 0.2
-    too_blurred: float = 0.1
+    too_dark: float = imaging.TOO_DARK
+    too_blurred: float = imaging.TOO_BLURRED
     limits: DecodingLimits = DEFAULT_LIMITS
     max_staleness: float | None = None
 
@@ -90,16 +91,19 @@ class Inspector:
 
     def prepare(self, frame: Frame) -> Prepared:
         """Decode, crop and resize, and check light and focus. Never raises."""
-        rules, reference = self.rules, self.model.card.reference
         if frame.rejection is not None:
             return Prepared(frame, rejection=frame.rejection)
         try:
-            pixels = imaging.load(frame.data, self.model.card.input, rules.limits)
+            pixels = imaging.load(frame.data, self.model.card.input, self.rules.limits)
             brightness, sharpness = imaging.brightness(pixels), imaging.sharpness(pixels)
         except ImageError as error:
             return Prepared(frame, rejection=Rejection(error.reason, str(error)))
         except Exception as error:  # an unexpected error in one frame must not end the stream
             return Prepared(frame, rejection=_failed(error))
+        return self._check_light_and_focus(frame, pixels, brightness, sharpness)
+
+    def _check_light_and_focus(self, frame: Frame, pixels: Pixels, brightness: float, sharpness: float) -> Prepared:
+        rules, reference = self.rules, self.model.card.reference
         rejection = _too_low("too_dark", "brightness", brightness, rules.too_dark, reference.brightness.lowest)
         if rejection is None:
             rejection = _too_low("too_blurred", "sharpness", sharpness, rules.too_blurred, reference.sharpness.lowest)
@@ -116,12 +120,35 @@ class Inspector:
         scores = dict(zip(inspected, self._score([batch[i].pixels for i in inspected]), strict=True))
         return [self._verdict(prepared, rejections[i] or scores[i]) for i, prepared in enumerate(batch)]
 
+    def check_golden(self) -> None:
+        """Inspect the model's golden frames under these rules: each must get the outcome that its self-test gave.
+
+        A frame of a corrupted part may be too dark or blurred, and so may a good one where the rules are stricter than
+        by default. Raises ModelError.
+        """
+        model, rules = self.model, self.rules
+        lenient = rules.too_dark <= imaging.TOO_DARK and rules.too_blurred <= imaging.TOO_BLURRED
+        batch = []
+        for i, pixels in enumerate(model.golden_frames):
+            frame = Frame("", 0.0, b"", Position("", "", 0, i))
+            measured = imaging.brightness(pixels), imaging.sharpness(pixels)
+            batch.append(self._check_light_and_focus(frame, pixels, *measured))
+        for i, verdict in enumerate(self.inspect(batch)):
+            right = model.golden_outcomes[i]
+            skipped = verdict.outcome == "uninspectable" and verdict.reason in ("too_dark", "too_blurred")
+            if verdict.outcome != right and not (skipped and (i >= GOLDEN_GOOD or right == "defect" or not lenient)):
+                why = f" ({verdict.reason}: {verdict.detail})" if verdict.reason else ""
+                raise ModelError(f"{model.path}: self-test failed: golden frame {i + 1} is {verdict.outcome}{why}")
+
     def _score(self, pixels: Sequence[Any]) -> list[float | Rejection]:
         """A score for each frame (uint8 [H, W, C]), or the reason why it has none."""
         if not pixels:
             return []
         try:
-            return _finite(self.model.score(pixels[0][None] if len(pixels) == 1 else np.stack(pixels)))
+            scores = _finite(self.model.score(pixels[0][None] if len(pixels) == 1 else np.stack(pixels)))
+            if len(scores) != len(pixels):
+                raise ValueError(f"{len(scores)} scores for {len(pixels)} frames")
+            return scores
         except Exception as error:  # onnxruntime's exceptions share no base class but Exception
             if len(pixels) == 1:
                 return [_failed(error)]
@@ -165,10 +192,10 @@ class Inspector:
             return None, None
         try:
             probabilities = self.model.classify(prepared.pixels[None])[0]
+            likeliest = int(probabilities.argmax())
+            return self.model.kinds[likeliest], float(probabilities[likeliest])
         except Exception:  # without a kind, the part is still a defect
             return None, None
-        likeliest = int(probabilities.argmax())
-        return self.model.kinds[likeliest], float(probabilities[likeliest])
 
 
 def _finite(scores: NDArray[np.float32]) -> list[float | Rejection]:

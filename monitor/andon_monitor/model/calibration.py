@@ -2,11 +2,11 @@
 
 import math
 from bisect import bisect_left
-from typing import Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
-from pydantic import BaseModel, ConfigDict, Field
+from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 # Above this shape a generalised Pareto distribution has infinite variance. So large a shape comes from the small number
 # of scores, not from the parts.
@@ -16,17 +16,26 @@ MAX_TAIL_SHAPE = 0.5
 MIN_CALIBRATION_IMAGES = 20
 # Calibration scores on the model card; of more scores, an even grid of this many quantiles.
 MAX_SCORES_KEPT = 4096
+MIN_SCORES = 3  # a tail has at least two peaks, and a start below them
+MIN_RATE, MAX_RATE = 1e-9, 0.5  # false-alarm rates that can be asked for
+# Largest allowed difference of a card's threshold and tail from what its scores give, relative to the scores' spread.
+# Processors may sum in another order; a threshold that somebody has moved is off by far more.
+CARD_TOLERANCE = 1e-6
+
+# Scores are float32.
+Score = Annotated[float, Field(ge=-3.5e38, le=3.5e38, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Tail(BaseModel):
     """A generalised Pareto distribution of the scores above `start`, which a share `mass` of good parts exceeds."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
-    start: float
-    mass: float = Field(gt=0, lt=1)
-    scale: float = Field(gt=0)
-    shape: float
+    start: Score
+    mass: Finite = Field(gt=0, lt=1)
+    scale: Score = Field(gt=0)
+    shape: Finite = Field(ge=0, le=MAX_TAIL_SHAPE)
 
     def survival(self, score: float) -> float:
         """P(a good part scores above `score`), for `score >= start`."""
@@ -47,17 +56,41 @@ class Calibration(BaseModel):
     """A threshold, the false-alarm rate that it was set for, and the good scores that it came from.
 
     `method` is "conformal" where there are enough scores for the rate, else "tail": an extrapolation. A part is a
-    defect if its score is above `threshold`. `count` scores were used; `scores` are sorted.
+    defect if its score is above `threshold`. `count` scores were used; `scores` are sorted. Threshold and tail must be
+    what `calibrate` makes of these scores: a threshold that was moved or damaged is refused.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
-    threshold: float
-    false_alarm_rate: float = Field(gt=0, lt=1)
+    threshold: Score
+    false_alarm_rate: Finite = Field(ge=MIN_RATE, le=MAX_RATE)
     method: Literal["conformal", "tail"]
-    count: int = Field(gt=0)
-    scores: tuple[float, ...]
+    count: int = Field(ge=MIN_SCORES, le=10**9)
+    scores: tuple[Score, ...] = Field(min_length=MIN_SCORES, max_length=MAX_SCORES_KEPT)
     tail: Tail | None = None
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        scores, rate = np.array(self.scores), self.false_alarm_rate
+        if len(scores) != min(self.count, MAX_SCORES_KEPT):
+            raise ValueError(f"{len(scores)} scores of {self.count}")
+        if (scores[1:] < scores[:-1]).any():
+            raise ValueError("its scores are not sorted")
+        if (self.method == "tail") != (self.tail is not None) or self.method != _method(self.count, rate):
+            raise ValueError(f"the method {self.method} does not fit {self.count} scores and a rate of {rate:g}")
+        spread = float(scores[-1] - scores[0])
+        slack = CARD_TOLERANCE * (spread + max(abs(self.scores[0]), abs(self.scores[-1])))
+        if self.tail is not None:
+            _check_tail(self.tail, scores, self.count, slack)
+            lowest = highest = self.tail.quantile(rate)
+            slack = max(slack, CARD_TOLERANCE * abs(highest))
+        else:
+            lowest, highest = _between(scores, self.count, _rank(self.count, rate))
+        if not lowest - slack <= self.threshold <= highest + slack:
+            raise ValueError(
+                f"threshold {self.threshold:g} is not what its {self.count} scores give for a rate of {rate:g}"
+            )
+        return self
 
     def p_value(self, score: float) -> float:
         """The share of good parts expected to score at least `score`, in (0, 1].
@@ -93,20 +126,16 @@ def calibrate(good_scores: ArrayLike, false_alarm_rate: float) -> Calibration:
     `good_scores`: float [n], n >= 3, finite. Raises ValueError otherwise.
     """
     scores = np.sort(np.asarray(good_scores, dtype=np.float64))
-    if scores.ndim != 1 or len(scores) < 3 or not np.isfinite(scores).all():
-        raise ValueError(f"calibration needs at least 3 finite scores of good parts, not {scores.shape}")
+    if scores.ndim != 1 or len(scores) < MIN_SCORES or not np.isfinite(scores).all():
+        raise ValueError(f"calibration needs at least {MIN_SCORES} finite scores of good parts, not {scores.shape}")
     n = len(scores)
     kept = scores if n <= MAX_SCORES_KEPT else np.quantile(scores, np.linspace(0, 1, MAX_SCORES_KEPT))
-    if n >= needed_for(false_alarm_rate):
-        rank = math.ceil((n + 1) * (1 - false_alarm_rate) - 1e-9)
-        threshold, method, tail = float(scores[rank - 1]), "conformal", None
-    else:
-        tail = fit_tail(scores)
-        threshold, method = tail.quantile(false_alarm_rate), "tail"
+    method = _method(n, false_alarm_rate)
+    tail = fit_tail(scores) if method == "tail" else None
     return Calibration(
-        threshold=threshold,
+        threshold=tail.quantile(false_alarm_rate) if tail else float(scores[_rank(n, false_alarm_rate) - 1]),
         false_alarm_rate=false_alarm_rate,
-        method=method,  # type: ignore[arg-type]
+        method=method,
         count=n,
         scores=tuple(float(score) for score in kept),
         tail=tail,
@@ -124,14 +153,14 @@ def fit_tail(sorted_scores: np.ndarray) -> Tail:
     and two to three times the chosen share of good parts may be flagged.
     """
     n = len(sorted_scores)
-    peaks = max(math.ceil(0.1 * n), min(10, n // 2), 2)
+    peaks = _peaks(n)
     start = float(sorted_scores[n - peaks - 1])
     excess = sorted_scores[n - peaks :] - start
     plotting = (np.arange(1, peaks + 1) - 0.35) / peaks
     mean = float(excess.mean())
     weighted = float(((1 - plotting) * excess).mean())
     spread = float(sorted_scores.std()) or 1.0
-    mass, min_shape = (peaks + 1) / (n + 1), 1 / peaks if n >= MIN_CALIBRATION_IMAGES else 0.0
+    mass, min_shape = _mass(n), 1 / peaks if n >= MIN_CALIBRATION_IMAGES else 0.0
     if mean <= 1e-9 * spread:  # ties at the top: the spread of all scores serves as the scale
         return Tail(start=start, mass=mass, scale=spread, shape=min_shape)
     shape = min(2 - mean / (mean - 2 * weighted), MAX_TAIL_SHAPE) if mean > 2 * weighted else 0.0
@@ -139,3 +168,53 @@ def fit_tail(sorted_scores: np.ndarray) -> Tail:
         return Tail(start=start, mass=mass, scale=mean, shape=min_shape)
     # The mean of a generalised Pareto excess is scale / (1 - shape): the mean is kept if the shape was clipped.
     return Tail(start=start, mass=mass, scale=mean * (1 - shape), shape=shape)
+
+
+def _method(count: int, false_alarm_rate: float) -> Literal["conformal", "tail"]:
+    return "conformal" if count >= needed_for(false_alarm_rate) else "tail"
+
+
+def _rank(count: int, false_alarm_rate: float) -> int:
+    """The conformal threshold's place among `count` sorted scores, from 1."""
+    return math.ceil((count + 1) * (1 - false_alarm_rate) - 1e-9)
+
+
+def _between(kept: NDArray[np.float64], count: int, rank: int) -> tuple[float, float]:
+    """Between which two of the scores kept (float64 [K], sorted) the `rank`-th of `count` lies; they may be the same.
+
+    Raises ValueError for a rank beyond `count`.
+    """
+    if not 1 <= rank <= count:
+        raise ValueError(f"{count} scores are too few")
+    place = (rank - 1) * (len(kept) - 1) / (count - 1)
+    near = round(place)
+    if abs(place - near) < 1e-9:
+        return float(kept[near]), float(kept[near])
+    return float(kept[math.floor(place)]), float(kept[math.ceil(place)])
+
+
+def _check_tail(tail: Tail, kept: NDArray[np.float64], count: int, slack: float) -> None:
+    """Raises ValueError where a tail is not that of the scores: exactly, or for a grid of them as far as it shows."""
+    if len(kept) == count:
+        right = fit_tail(kept)
+        close = abs(tail.start - right.start) <= slack and abs(tail.scale - right.scale) <= slack
+        if close and abs(tail.mass - right.mass) < CARD_TOLERANCE and abs(tail.shape - right.shape) < CARD_TOLERANCE:
+            return
+    else:
+        lowest, highest = _between(kept, count, count - _peaks(count))
+        within = lowest - slack <= tail.start <= highest + slack
+        # No mean excess is larger than the largest; where all scores are the same the scale is 1.
+        largest = float(kept[-1] - kept[0]) or 1.0
+        if within and tail.scale <= largest + slack and abs(tail.mass - _mass(count)) < CARD_TOLERANCE:
+            return
+    raise ValueError(f"its tail is not that of its {count} scores")
+
+
+def _peaks(count: int) -> int:
+    """How many of the largest of `count` scores a tail is fitted to."""
+    return max(math.ceil(0.1 * count), min(10, count // 2), 2)
+
+
+def _mass(count: int) -> float:
+    """The share of good parts that are in the tail."""
+    return (_peaks(count) + 1) / (count + 1)

@@ -2,20 +2,66 @@
 
 import json
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from andon_monitor.common.text import MAX_NAME_CHARS, is_plain, shown
 from andon_monitor.errors import ModelError
-from andon_monitor.model.calibration import Calibration
+from andon_monitor.model.calibration import CARD_TOLERANCE, Calibration, Finite, Score
 
 CARD_KEY = "andon.card"
 GOLDEN_KEY = "andon.golden"
 CARD_VERSION = 1
+MAX_CARD_CHARS = 1_000_000  # of JSON: ten times that of a card with all the scores that it may keep
+MAX_GOLDEN_FRAMES = 64
+MAX_KINDS = 1000
+MAX_SIDE = 65_535  # pixels of a camera frame
+MAX_INPUT_PIXELS = 2**24  # four times 2048 x 2048, the largest input that can be asked for
+MAX_ARCHITECTURE_DEPTH = 3  # lists in lists
+
+GoldenOutcome = Literal["good", "defect"]
+
+
+def _plain(text: str) -> str:
+    if not is_plain(text):
+        raise ValueError("has control characters")
+    return text
+
+
+def _checked_time(moment: datetime) -> datetime:
+    if not 2000 <= moment.year <= 2200:
+        raise ValueError(f"the year {moment.year}")
+    return moment
+
+
+def _plain_json(value: Any, depth: int = 0) -> Any:
+    match value:
+        case bool() | None:
+            return value
+        case int() | float() if -(2**53) <= value <= 2**53:  # not NaN
+            return value
+        case str() if len(value) <= 1000 and is_plain(value):
+            return value
+        case list() | tuple() if len(value) <= 1000 and depth < MAX_ARCHITECTURE_DEPTH:
+            for inner in value:
+                _plain_json(inner, depth + 1)
+            return value
+    raise ValueError("has a value that is no number, short text or short list of them")
+
+
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS), AfterValidator(_plain)]
+Text = Annotated[str, Field(max_length=200), AfterValidator(_plain)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Whole = Annotated[int, Field(ge=0, le=10**9)]
+Pixel = Annotated[int, Field(ge=0, le=MAX_SIDE)]
+Length = Annotated[int, Field(ge=1, le=MAX_SIDE)]
+Positive = Annotated[Finite, Field(ge=0, le=1e12)]
+Share = Annotated[Finite, Field(ge=0, le=1)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class InputSpec(_Part):
@@ -27,14 +73,31 @@ class InputSpec(_Part):
     1 / `reduction` of their width and height, see `andon_monitor.model.imaging.load`.
     """
 
-    height: int = Field(ge=4)
-    width: int = Field(ge=4)
+    height: int = Field(ge=4, le=MAX_SIDE)
+    width: int = Field(ge=4, le=MAX_SIDE)
     channels: Literal[1, 3]
-    frame_size: tuple[int, int] | None = None
-    region: tuple[int, int, int, int] | None = None
+    frame_size: tuple[Length, Length] | None = None
+    region: tuple[Pixel, Pixel, Length, Length] | None = None
     black_level: int = Field(default=0, ge=0, le=65534)
     white_level: int = Field(default=255, ge=1, le=65535)
     reduction: Literal[1, 2, 4, 8] = 1
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if self.height * self.width > MAX_INPUT_PIXELS:
+            raise ValueError(f"{self.width} x {self.height} pixels, at most {MAX_INPUT_PIXELS} are allowed")
+        if self.black_level >= self.white_level:
+            raise ValueError(f"black_level {self.black_level} is not below white_level {self.white_level}")
+        if self.region is not None:
+            left, top, width, height = self.region
+            within = self.frame_size or (MAX_SIDE, MAX_SIDE)
+            if left + width > within[0] or top + height > within[1]:
+                raise ValueError(f"region {self.region} is not inside a frame of {within[0]} x {within[1]} pixels")
+            if any(length % self.reduction for length in self.region):
+                raise ValueError(f"region {self.region} cannot be divided by the reduction {self.reduction}")
+        if self.reduction > 1 and self.frame_size is None:
+            raise ValueError(f"reduction {self.reduction} without a frame_size")
+        return self
 
     @property
     def levels(self) -> tuple[int, int] | None:
@@ -45,10 +108,21 @@ class InputSpec(_Part):
 class Spread(_Part):
     """Distribution of a quantity over the calibration images: good images that were held out from training."""
 
-    mean: float
-    std: float
-    lowest: float
-    highest: float
+    mean: Score
+    std: Annotated[Finite, Field(ge=0, le=3.5e38)]
+    lowest: Score
+    highest: Score
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        slack = CARD_TOLERANCE * max(abs(self.lowest), abs(self.highest))
+        if not self.lowest - slack <= self.mean <= self.highest + slack or self.lowest > self.highest:
+            raise ValueError(
+                f"lowest {self.lowest:g}, mean {self.mean:g} and highest {self.highest:g} are not in order"
+            )
+        if self.std > (self.highest - self.lowest) / 2 + slack:  # Popoviciu's inequality
+            raise ValueError(f"std {self.std:g} is impossible between {self.lowest:g} and {self.highest:g}")
+        return self
 
 
 class Reference(_Part):
@@ -57,6 +131,16 @@ class Reference(_Part):
     score: Spread
     brightness: Spread
     sharpness: Spread
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        if not 0 <= self.brightness.lowest <= self.brightness.highest <= 1:
+            raise ValueError(
+                f"brightness from {self.brightness.lowest:g} to {self.brightness.highest:g}; right is 0 to 1"
+            )
+        if self.sharpness.lowest < 0:
+            raise ValueError(f"sharpness {self.sharpness.lowest:g} is below 0")
+        return self
 
 
 class Training(_Part):
@@ -70,22 +154,22 @@ class Training(_Part):
     `common_images` of them were held out from every network.
     """
 
-    images: int
-    networks: int = 1
-    validation_images: int
-    calibration_images: int
-    common_images: int = 0
+    images: Whole
+    networks: int = Field(default=1, ge=1, le=1000)
+    validation_images: Whole
+    calibration_images: Whole
+    common_images: Whole = 0
     validation_is_calibration: bool
-    twin_groups: int
-    tested_twins: int = 0
-    suspects: int = 0
-    left_out: int = 0
-    fingerprint: str
-    seed: int
-    iterations: int
-    seconds: float
+    twin_groups: Whole
+    tested_twins: Whole = 0
+    suspects: Whole = 0
+    left_out: Whole = 0
+    fingerprint: Sha256
+    seed: int = Field(ge=-(2**64), le=2**64)
+    iterations: Whole
+    seconds: Positive
     ended: Literal["iterations", "budget", "early", "interrupted"]
-    device: str
+    device: Text
 
 
 class Kinds(_Part):
@@ -95,31 +179,52 @@ class Kinds(_Part):
     difference between probabilities and observed shares with `temperature`, `calibration_error_before` without it.
     """
 
-    names: tuple[str, ...]
+    names: tuple[Name, ...] = Field(min_length=2, max_length=MAX_KINDS)
     way: Literal["frozen", "fine-tuned"]
-    images: int
-    accuracy: float
-    temperature: float
-    calibration_error: float
-    calibration_error_before: float
+    images: Whole
+    accuracy: Share
+    temperature: Positive = Field(gt=0)
+    calibration_error: Share
+    calibration_error_before: Share
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if len(set(self.names)) != len(self.names):
+            raise ValueError("two kinds have the same name")
+        return self
 
 
 class Card(_Part):
-    """Everything that a person or the monitor needs to know about a model."""
+    """Everything that a person or the monitor needs to know about a model.
+
+    `golden_outcomes` are what the threshold makes of the golden frames; None in files of earlier versions.
+    """
 
     card_version: int
-    name: str
-    created_at: datetime
-    architecture: dict[str, Any]
+    name: Name
+    created_at: Annotated[AwareDatetime, AfterValidator(_checked_time)]
+    architecture: dict[Name, Annotated[Any, AfterValidator(_plain_json)]] = Field(max_length=100)
     input: InputSpec
     calibration: Calibration
     reference: Reference
     training: Training
     kinds: Kinds | None = None
-    metrics: dict[str, float] = {}
-    milliseconds_per_image: float | None = None
-    versions: dict[str, str]
-    weights_sha256: str
+    golden_outcomes: tuple[GoldenOutcome, ...] | None = Field(default=None, max_length=MAX_GOLDEN_FRAMES)
+    metrics: dict[Name, Share] = Field(default={}, max_length=100)
+    milliseconds_per_image: Positive | None = None
+    versions: dict[Name, Text] = Field(max_length=100)
+    weights_sha256: Sha256
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        scores, spread = self.calibration.scores, self.reference.score
+        slack = CARD_TOLERANCE * max(abs(scores[0]), abs(scores[-1]))
+        if abs(spread.lowest - scores[0]) > slack or abs(spread.highest - scores[-1]) > slack:
+            raise ValueError(
+                f"reference scores from {spread.lowest:g} to {spread.highest:g}, calibration scores from "
+                f"{scores[0]:g} to {scores[-1]:g}"
+            )
+        return self
 
     @property
     def threshold(self) -> float:
@@ -129,19 +234,29 @@ class Card(_Part):
 
 def parse_card(text: str, path: str) -> Card:
     """Read a card from JSON; `path` names the model file. Raises ModelError: damaged, or from a newer version."""
+    damaged = f"{path}: its model card is damaged"
+    if len(text) > MAX_CARD_CHARS:
+        raise ModelError(f"{damaged}: {len(text)} characters, at most {MAX_CARD_CHARS} are right")
     try:
-        fields = json.loads(text)
-        version = fields["card_version"]
-    except (ValueError, KeyError, TypeError):
-        raise ModelError(f"{path}: its model card is damaged; export the model again") from None
+        version = json.loads(text, object_pairs_hook=_without_doubles)["card_version"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise ModelError(f"{damaged}; export the model again") from None
     if version != CARD_VERSION:
         raise ModelError(
-            f"{path}: model card version {version}, this program reads version {CARD_VERSION}; "
+            f"{path}: model card version {shown(str(version))}, this program reads version {CARD_VERSION}; "
             "update andon or export the model again"
         )
     try:
-        return Card.model_validate(fields)
+        return Card.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = error.errors(include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise ModelError(f"{path}: its model card is damaged at {place}: {first['msg']}") from None
+        where = f" at {shown(place)}" if place else ""
+        raise ModelError(f"{damaged}{where}: {shown(first['msg'].removeprefix('Value error, '), 200)}") from None
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise ValueError("a key comes twice")
+    return fields

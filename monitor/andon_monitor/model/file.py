@@ -1,16 +1,20 @@
 """A model file, opened and verified: uint8 frames in, anomaly scores and explanations out, through onnxruntime."""
 
-import base64
 import hashlib
-import io
+import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from andon_monitor.common.text import shown
 from andon_monitor.errors import ModelError, UsageError, first_line
-from andon_monitor.model.card import CARD_KEY, GOLDEN_KEY, Card, parse_card
+from andon_monitor.model import imaging
+from andon_monitor.model.card import CARD_KEY, GOLDEN_KEY, Card, GoldenOutcome, parse_card
+from andon_monitor.model.golden import GOLDEN_GOOD, LOAD_TOLERANCE, Golden, judge, wrong_outcome
+from andon_monitor.model.graph_check import MAX_FILE_BYTES, check_graph
 from andon_monitor.model.heatmap import heatmap
 from andon_monitor.model.imaging import Pixels
 from andon_monitor.model.session import Session
@@ -21,46 +25,9 @@ SCORE = "score"
 OUTPUTS = (SCORE, "anomaly_map", "reconstruction", "latent")
 KINDS = "kinds"  # optional output: probabilities float32 [N, K] of the kinds of defects on the card
 
-# Largest allowed difference from torch's scores, see `worst_difference`. Between runtimes on one machine (at export) it
-# is a few 1e-6; between processor generations and GPUs the order of summation makes it up to a few 1e-5.
-EXPORT_TOLERANCE = 1e-4
-LOAD_TOLERANCE = 1e-3
-
-
-def worst_difference(scores: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
-    """The largest difference of scores float32 [N], relative to the reference score or to their median if larger.
-
-    Zero has no meaning on the scale of scores: a score near it need not be as exact relative to itself.
-    """
-    sizes = np.abs(reference)
-    return float(np.max(np.abs(scores - reference) / np.maximum(sizes, max(float(np.median(sizes)), 1e-6))))
-
-
-@dataclass(frozen=True)
-class Golden:
-    """Golden frames (uint8 [K, H, W, C]) and their scores in torch (float32 [K]), for the self-test of a model file."""
-
-    frames: Pixels
-    scores: NDArray[np.float32]
-
-    def pack(self) -> str:
-        """As text for the file's metadata: base64 of a compressed npz."""
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, frames=self.frames, scores=self.scores)
-        return base64.b64encode(buffer.getvalue()).decode("ascii")
-
-    @classmethod
-    def unpack(cls, text: str) -> "Golden":
-        """The reverse of `pack`. Raises ValueError."""
-        try:
-            arrays = np.load(io.BytesIO(base64.b64decode(text, validate=True)), allow_pickle=False)
-            return cls(arrays["frames"], arrays["scores"])
-        except Exception as error:  # zipfile, zlib and numpy raise different ones for damaged data
-            raise ValueError(str(error)) from None
-
-    def worst_difference(self, scores: NDArray[np.float32]) -> float:
-        """The largest relative difference of `scores` (float32 [K]) from the golden ones."""
-        return worst_difference(scores, self.scores)
+NO_CARD = "an ONNX file without a model card; give a file from andon-trainer fit"
+# Numbers of a latent vector: a usual one has 64 to 112.
+MAX_LATENT = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -88,6 +55,7 @@ class Model:
     """
 
     golden_frames: Pixels  # uint8 [K, H, W, C], the good ones first
+    golden_outcomes: tuple[GoldenOutcome, ...]  # of these frames, on this machine
 
     def __init__(self, session: Session, card: Card, content: bytes, path: str, kinds: Session | None) -> None:
         self._session = session
@@ -112,18 +80,26 @@ class Model:
     @classmethod
     def from_bytes(cls, content: bytes, path: str, provider: str = "auto", threads: int = 1) -> "Model":
         """As `load`, from the content of a model file; `path` only names it in errors."""
-        session = Session(content, path, provider, threads)
-        kinds = None
-        if KINDS in session.outputs:
-            # A graph of its own: only defects need this output, and nearly all parts are good.
-            kinds = Session(extract(content, INPUT, KINDS), path, provider, threads)
-            session = Session(extract(content, INPUT, *OUTPUTS), path, provider, threads)
-        metadata = session.metadata
+        graph = check_graph(content, path)
+        metadata = graph.metadata
         if CARD_KEY not in metadata or GOLDEN_KEY not in metadata:
-            raise ModelError(f"{path}: an ONNX file without a model card; give a file from andon-trainer fit")
-        model = cls(session, parse_card(metadata[CARD_KEY], path), content, path, kinds)
+            raise ModelError(f"{path}: {NO_CARD}")
+        card = parse_card(metadata[CARD_KEY], path)
+        try:
+            golden = Golden.unpack(metadata[GOLDEN_KEY], (card.input.height, card.input.width, card.input.channels))
+        except ValueError as error:
+            raise ModelError(f"{path}: its golden frames are damaged ({shown(first_line(error))})") from None
+        parts = [content]
+        if KINDS in graph.outputs:
+            # A graph of its own: only defects need this output, and nearly all parts are good.
+            try:
+                parts = [extract(content, INPUT, *OUTPUTS), extract(content, INPUT, KINDS)]
+            except (ValueError, KeyError) as error:
+                raise ModelError(f"{path}: its kinds cannot be extracted ({shown(str(error))})") from None
+        session, *kinds = (Session(part, path, provider, threads) for part in parts)
+        model = cls(session, card, content, path, kinds[0] if kinds else None)
         model._check_signature(path)
-        model.golden_frames = model._check_golden(metadata[GOLDEN_KEY], path)
+        model._check_golden(golden, path)
         return model
 
     def score(self, frames: Pixels) -> NDArray[np.float32]:
@@ -150,29 +126,80 @@ class Model:
         expected = {INPUT: ["tensor(uint8)", spec.height, spec.width, spec.channels]}
         inputs, outputs = self._session.inputs, self._session.outputs
         if inputs != expected or set(outputs) != set(OUTPUTS) or bool(self.kinds) != (self._kinds is not None):
-            raise ModelError(f"{path}: its inputs {inputs} and outputs {outputs} do not fit its card")
+            found = shown(f"inputs {inputs} and outputs {outputs}", 300)
+            raise ModelError(f"{path}: its {found} do not fit its card")
 
-    def _check_golden(self, text: str, path: str) -> Pixels:
+    def _check_golden(self, golden: Golden, path: str) -> None:
         try:
-            golden = Golden.unpack(text)
             # One by one, in this thread: during a hot swap another model is still at work.
-            scores = np.concatenate([self.score(frame[None]) for frame in golden.frames])
+            scores = np.stack([self.score(frame[None]) for frame in golden.frames])[:, 0]
             difference = golden.worst_difference(scores)
+            fault = self._fault(golden.frames[:1])
         except Exception as error:
-            raise ModelError(f"{path}: its golden frames are damaged ({first_line(error)})") from None
+            raise ModelError(f"{path}: self-test failed: {first_line(error)}") from None
         if not difference <= LOAD_TOLERANCE:  # also refuses NaN
             raise ModelError(
                 f"{path}: self-test failed: scores of its golden frames differ by {difference:.1e} on this machine "
                 f"({self.provider}), at most {LOAD_TOLERANCE:.0e} is right; export the model again or choose another "
                 "provider"
             )
-        return golden.frames
+        fault = fault or wrong_outcome(scores, self.card.threshold, self.card.golden_outcomes)
+        self.golden_frames, self.golden_outcomes = golden.frames, judge(scores, self.card.threshold)
+        fault = fault or self._unlike_its_reference()
+        if fault is not None:
+            raise ModelError(f"{path}: self-test failed: {fault}; export or calibrate the model again")
+
+    def _fault(self, frame: Pixels) -> str | None:
+        """What is wrong with the outputs for a frame uint8 [1, H, W, C], beside the score, None where nothing is."""
+        explained, spec = self.explain(frame), self.card.input
+        kinds = self.classify(frame) if self.kinds else np.zeros((1, 0), np.float32)
+        arrays = (explained.score, explained.anomaly_map, explained.latent, kinds)
+        cells, latent = explained.anomaly_map.shape, explained.latent.shape
+        right = (
+            explained.score.shape == (1,)
+            and len(cells) == 3
+            and 1 <= cells[1] <= spec.height
+            and 1 <= cells[2] <= spec.width
+            and explained.reconstruction.shape == frame.shape
+            and explained.reconstruction.dtype == np.uint8
+            and len(latent) == 2
+            and 1 <= latent[1] <= MAX_LATENT
+            and kinds.shape == (1, len(self.kinds))
+            and all(array.dtype == np.float32 and np.isfinite(array).all() for array in arrays)
+        )
+        return None if right else "its outputs do not have the shapes and types of a model's"
+
+    def _unlike_its_reference(self) -> str | None:
+        """Which golden good part is too dark or blurred by the card's reference, None where none is."""
+        reference = self.card.reference
+        for i, (frame, outcome) in enumerate(zip(self.golden_frames, self.golden_outcomes, strict=True)):
+            dark = imaging.brightness(frame) < imaging.TOO_DARK * reference.brightness.lowest
+            blurred = imaging.sharpness(frame) < imaging.TOO_BLURRED * reference.sharpness.lowest
+            if outcome == "good" and i < GOLDEN_GOOD and (dark or blurred):
+                return f"golden frame {i + 1} is far {'darker' if dark else 'less sharp'} than its card's reference"
+        return None
+
+
+def read_card(path: Path) -> tuple[Card, str]:
+    """The card and the sha256 of a model file, whose graph is not run. Raises UsageError, ModelError."""
+    content = read_model(path)
+    metadata = check_graph(content, str(path)).metadata
+    if CARD_KEY not in metadata:
+        raise ModelError(f"{path}: {NO_CARD}")
+    return parse_card(metadata[CARD_KEY], str(path)), hashlib.sha256(content).hexdigest()
 
 
 def read_model(path: Path) -> bytes:
-    """The content of a model file. Raises UsageError."""
+    """The content of a model file. Raises UsageError: not there, not a file, or larger than any model."""
     try:
-        return path.read_bytes()
+        # Opening a FIFO would wait for its writer.
+        with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+            facts = os.fstat(file.fileno())
+            if not stat.S_ISREG(facts.st_mode):
+                raise UsageError(f"{path}: cannot be read (not a file)")
+            if facts.st_size > MAX_FILE_BYTES:
+                raise UsageError(f"{path}: {facts.st_size} bytes; a model file has at most {MAX_FILE_BYTES}")
+            return file.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
         raise UsageError(f"{path}: no such model file") from None
     except OSError as error:

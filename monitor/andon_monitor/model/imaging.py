@@ -12,6 +12,10 @@ from andon_monitor.image_files.decoding import Pixels as Pixels
 from andon_monitor.image_files.signatures import JPEG
 from andon_monitor.model.card import InputSpec
 
+# Defaults of settings: a frame darker, or less sharp, than this share of the lowest good frame is not inspected.
+TOO_DARK = 0.2
+TOO_BLURRED = 0.1
+
 
 def prepare(image: Pixels, spec: InputSpec, reduction: int = 1) -> Pixels:
     """Crop to the region of interest and resize to the model's input: uint8 [spec.height, spec.width, spec.channels].

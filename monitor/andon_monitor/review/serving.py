@@ -11,7 +11,7 @@ from andon_monitor.common.process import stopped_by_signals
 from andon_monitor.common.redaction import show_address
 from andon_monitor.errors import UsageError
 from andon_monitor.kafka.address import is_kafka, parse_address
-from andon_monitor.model.file import Model
+from andon_monitor.model.file import read_card
 from andon_monitor.review.app import Review
 from andon_monitor.review.publishing import Publisher
 from andon_monitor.review.store import Store, must_exist
@@ -103,5 +103,5 @@ def _modified_ns(path: Path) -> int:
 
 
 def _add_model(path: Path, alias: str | None, store: Store) -> None:
-    model = Model.load(path, "cpu")
-    store.models.add(model.sha256, alias or model.card.name, model.card)
+    card, sha256 = read_card(path)
+    store.models.add(sha256, alias or card.name, card)

@@ -39,12 +39,18 @@ def load_model(settings: Settings) -> Model:
     path = settings.model.path
     if path is None:
         raise UsageError("model.path: not given; give --model part.onnx, a file from andon-trainer fit")
-    return Model.load(path, settings.model.provider, settings.model.threads)
+    with settings.model.load_limits.guard(path, settings.model.provider):
+        return Model.load(path, settings.model.provider, settings.model.threads)
 
 
 def load_inspector(settings: Settings) -> Inspector:
-    """The model that the settings name, with their rules. Raises UsageError, ModelError."""
-    return Inspector(load_model(settings), Rules.from_settings(settings))
+    """The model that the settings name, with their rules, under which its golden frames get the right outcomes.
+
+    Raises UsageError, ModelError.
+    """
+    inspector = Inspector(load_model(settings), Rules.from_settings(settings))
+    inspector.check_golden()
+    return inspector
 
 
 def open_shadow(settings: Settings, metrics: Metrics) -> list[Shadow]:
@@ -55,8 +61,10 @@ def open_shadow(settings: Settings, metrics: Metrics) -> list[Shadow]:
     path = settings.shadow.path
     if path is None:
         return []
-    model = Model.load(path, settings.model.provider, 1)
+    with settings.model.load_limits.guard(path, settings.model.provider):
+        model = Model.load(path, settings.model.provider, 1)
     inspector = Inspector(model, replace(Rules.from_settings(settings), alias=settings.shadow.alias, thresholds={}))
+    inspector.check_golden()
     log.info(
         "shadow %s %s, threshold %.4g, with at most %.0f %% of one core",
         inspector.alias,

@@ -8,11 +8,11 @@ from pathlib import Path
 from andon_monitor.common.files import check_writable
 from andon_monitor.common.redaction import show_address
 from andon_monitor.errors import AndonError, UsageError
-from andon_monitor.inspection.inspector import Inspector, Rules
+from andon_monitor.inspection.inspector import Inspector
 from andon_monitor.kafka.address import is_kafka
 from andon_monitor.kafka.check import check_kafka
 from andon_monitor.model.file import Model
-from andon_monitor.run.assembly import load_model, open_source, uses_kafka, written_paths
+from andon_monitor.run.assembly import load_inspector, open_source, uses_kafka, written_paths
 from andon_monitor.settings.groups import Settings
 from andon_monitor.statistics.charts import cusum_of
 from andon_monitor.telemetry import credentials
@@ -32,10 +32,12 @@ class Check:
 
 def run_checks(settings: Settings) -> Iterator[Check]:
     """Try the model, the provider, the source and its first frame, the outputs, the port."""
+    inspector: Inspector | None = None
+    model: Model | None = None
     try:
-        model: Model | None = load_model(settings)
+        inspector = load_inspector(settings)
+        model = inspector.model
     except AndonError as error:
-        model = None
         yield Check("model", False, str(error))
     else:
         assert model is not None
@@ -46,7 +48,6 @@ def run_checks(settings: Settings) -> Iterator[Check]:
     if settings.shadow.path is not None:
         shadow = settings.shadow.path
         yield _try("shadow", lambda: _describe(Model.load(shadow, settings.model.provider)))
-    inspector = None if model is None else Inspector(model, Rules.from_settings(settings))
     if settings.source.uri is None or not is_kafka(settings.source.uri):
         yield _try("source", lambda: _read_first_frame(settings, inspector))
     for key, path in written_paths(settings).items():

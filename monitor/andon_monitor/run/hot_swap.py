@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from andon_monitor.common.process import lower_priority
-from andon_monitor.errors import AndonError
+from andon_monitor.errors import AndonError, UsageError, first_line
 from andon_monitor.inspection.inspector import Inspector
-from andon_monitor.model.file import Model
+from andon_monitor.model.file import Model, read_model
+from andon_monitor.model.verification import verify_apart
 from andon_monitor.run.pipeline import Pipeline
 from andon_monitor.settings.groups import Settings
 from andon_monitor.telemetry.metrics import Metrics
@@ -23,8 +24,9 @@ class Swapper:
     """Watches the path of the model, a file that is replaced or a link that is changed.
 
     A new file is read once it has not changed between two checks, so that a half-copied file is not refused. The new
-    model is loaded and verified while the old one scores. If it is refused, the old one stays in use. Frames keep the
-    model that prepared them, so none is lost or delayed. `accept` may refuse a model by raising AndonError.
+    model is verified in a process apart and then loaded, while the old one scores. If it is refused, the old one stays
+    in use. Frames keep the model that prepared them, so none is lost or delayed. `accept` may refuse a model by raising
+    AndonError.
     """
 
     def __init__(
@@ -67,12 +69,16 @@ class Swapper:
 
     def _swap(self) -> None:
         old = self._pipeline.inspector
-        if _digest(self._path) == old.model.sha256:  # touched, or changed back
+        content = read_model(self._path)
+        if hashlib.sha256(content).hexdigest() == old.model.sha256:  # touched, or changed back
             self._metrics.model_refused.set(0)
             return
-        model = Model.load(self._path, self._settings.provider, self._settings.threads)
-        self._accept(model)
+        settings, path = self._settings, str(self._path)
+        verify_apart(content, path, settings.provider, settings.load_limits, self._closed)
+        model = Model.from_bytes(content, path, settings.provider, settings.threads)
         inspector = Inspector(model, old.rules)
+        inspector.check_golden()
+        self._accept(model)
         self._metrics.use_model(model, inspector.alias)
         self._pipeline.inspector = inspector
         self._metrics.model_swaps.labels("taken").inc()
@@ -89,7 +95,8 @@ class Swapper:
     def _refuse(self, error: Exception) -> None:
         self._metrics.model_swaps.labels("refused").inc()
         self._metrics.model_refused.set(1)
-        why = str(error) if isinstance(error, AndonError) else f"{self._path}: {type(error).__name__}: {error}"
+        unexpected = f"{self._path}: {type(error).__name__}: {first_line(error)}"
+        why = str(error) if isinstance(error, AndonError) else unexpected
         old = self._pipeline.inspector
         log.error("model refused: %s; %s %s stays in use", why, old.alias, old.model.sha256[:12])
 
@@ -105,6 +112,6 @@ def _mark(path: Path) -> Mark | None:
 
 def _digest(path: Path) -> str | None:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
+        return hashlib.sha256(read_model(path)).hexdigest()
+    except UsageError:
         return None

@@ -8,6 +8,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from andon_monitor.image_files.decoding import DEFAULT_MAX_BYTES, DEFAULT_MAX_PIXELS
+from andon_monitor.model.imaging import TOO_BLURRED, TOO_DARK
+from andon_monitor.model.limits import LoadLimits
 
 PREFIX = "ANDON_"  # of environment variables
 
@@ -50,6 +52,18 @@ class ModelSettings(_Group):
         default=2.0,
         description="Seconds between checks of model.path for a new model, which a live run swaps in; 0: never check",
     )
+    load_timeout: Positive = Field(
+        default=LoadLimits.seconds,
+        description="Longest time in seconds to open a model file and run its self-test; TensorRT may need minutes",
+    )
+    max_load_bytes: Count = Field(
+        default=LoadLimits.max_bytes, description="Most memory in bytes that opening a model file may take, on a CPU"
+    )
+
+    @property
+    def load_limits(self) -> LoadLimits:
+        """What opening a model file may take."""
+        return LoadLimits(self.load_timeout, self.max_load_bytes)
 
 
 class ShadowSettings(_Group):
@@ -108,11 +122,11 @@ class InspectionSettings(_Group):
         default=0.0, description="Seconds from capture to verdict that the line allows, for an alert; 0: no limit"
     )
     too_dark: Ratio = Field(
-        default=0.2,
+        default=TOO_DARK,
         description="Frames darker than this share of the darkest calibration frame are uninspectable; 0: off",
     )
     too_blurred: Ratio = Field(
-        default=0.1,
+        default=TOO_BLURRED,
         description="Frames less sharp than this share of the least sharp calibration frame are uninspectable; 0: off",
     )
     thresholds: dict[str, FiniteFloat] = Field(

@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from andon_monitor.errors import UsageError
 from andon_monitor.model.card import InputSpec
-from andon_monitor.model.file import Golden
+from andon_monitor.model.golden import GOLDEN_GOOD, Golden
 from andon_monitor.model.imaging import Pixels
 from andon_trainer.architecture import DenseArchitecture
 from andon_trainer.data.dataset import Dataset
@@ -17,7 +17,7 @@ from andon_trainer.data.input import choose_input
 from andon_trainer.data.near_duplicates import group_near_duplicates
 from andon_trainer.data.splits import Split, split
 from andon_trainer.export.card import training_record, write_card
-from andon_trainer.export.graph import GOLDEN_GOOD_FRAMES, ExportedDetector, export_detector
+from andon_trainer.export.graph import ExportedDetector, export_detector
 from andon_trainer.export.metadata import pack
 from andon_trainer.fitting import fit
 from andon_trainer.network.dense import DenseAutoencoder
@@ -143,7 +143,7 @@ def from_anomalib(task: Task, name: str) -> bytes:
     given = Prepared.of(task, square=True)  # GANomaly takes no other frames
     assert task.python is not None  # as cells of it are only made where it is there
     found = run_worker(task.python, name, given.learned_from, given.held_out, task.seed, task.budget)
-    golden = Golden(given.held_out[:GOLDEN_GOOD_FRAMES], found.scores[:GOLDEN_GOOD_FRAMES])
+    golden = Golden(given.held_out[:GOLDEN_GOOD], found.scores[:GOLDEN_GOOD])
     exported = ExportedDetector(found.graph, golden, found.scores)
     return model_file(task, given, name, Trained(exported, found.iterations, found.seconds))
 

@@ -8,7 +8,7 @@ import pytest
 from andon_monitor.formats.mcap_writer import RecordingWriter
 from andon_monitor.sources.folder import FolderSource
 
-from tests.fixtures.small_model import build_model
+from tests.fixtures.small_model import build_model, with_threshold
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def lower(tmp_path: Path) -> Path:
 
 def model_with(path: Path, threshold: Callable[[Any], float]) -> Path:
     def change(card: dict[str, Any]) -> dict[str, Any]:
-        return card | {"calibration": card["calibration"] | {"threshold": threshold(card["calibration"]["scores"])}}
+        return with_threshold(card, threshold(card["calibration"]["scores"]))
 
     path.write_bytes(build_model(card_json=change))
     return path

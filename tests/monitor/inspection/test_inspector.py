@@ -3,13 +3,15 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from andon_monitor.errors import ModelError
 from andon_monitor.inspection.frames import REASONS
 from andon_monitor.inspection.inspector import Inspector, Rules
+from andon_monitor.model.card import Spread
 from andon_monitor.model.file import Model
 from andon_monitor.model.imaging import Pixels
 
 from tests.fixtures.images import bomb
-from tests.fixtures.small_model import START, draw, encode, make_frame
+from tests.fixtures.small_model import START, build_model, draw, encode, make_frame, tell_kinds
 
 SHARP = draw(1)
 UNINSPECTABLE = [
@@ -132,3 +134,40 @@ def test_a_score_is_the_one_that_evaluating_the_file_gives(inspector: Inspector,
 
 def test_inspecting_nothing_gives_nothing(inspector: Inspector) -> None:
     assert inspector.inspect([]) == []
+
+
+@pytest.fixture
+def fresh(model_bytes: bytes) -> Model:
+    """A model that a test may change."""
+    return Model.from_bytes(model_bytes, "test.onnx", "cpu")
+
+
+def test_golden_frames_get_the_outcomes_of_the_self_test(fresh: Model) -> None:
+    Inspector(fresh).check_golden()
+    Inspector(fresh, Rules(too_dark=1.0, too_blurred=1.0)).check_golden()  # an operator may be stricter
+    fresh.golden_outcomes = ("defect", *fresh.golden_outcomes[1:])
+    with pytest.raises(ModelError, match="self-test failed: golden frame 1 is good"):
+        Inspector(fresh).check_golden()
+
+
+def test_golden_frames_that_would_not_be_inspected_refuse_the_model(fresh: Model) -> None:
+    spread = Spread(mean=1e9, std=0.0, lowest=1e9, highest=1e9)
+    reference = fresh.card.reference.model_copy(update={"sharpness": spread})
+    fresh.card = fresh.card.model_copy(update={"reference": reference})
+    with pytest.raises(ModelError, match=r"golden frame 1 is uninspectable \(too_blurred: sharpness "):
+        Inspector(fresh).check_golden()
+
+
+def test_a_model_that_gives_another_number_of_scores_fails_its_frames_and_nothing_else(
+    fresh: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fresh, "score", lambda frames: np.ones(5, np.float32))
+    verdicts = inspect(Inspector(fresh), encode(SHARP), encode(draw(2)))
+    assert [verdict.detail for verdict in verdicts] == ["ValueError: 5 scores for 1 frames"] * 2
+
+
+def test_a_classifier_with_more_kinds_than_names_leaves_a_defect_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Model.from_bytes(tell_kinds(build_model()), "kinds.onnx", "cpu")
+    monkeypatch.setattr(model, "classify", lambda frames: np.array([[0.0, 0.0, 1.0]], np.float32))
+    (verdict,) = inspect(Inspector(model), encode(draw(3, defect=True)))
+    assert (verdict.outcome, verdict.kind) == ("defect", None)

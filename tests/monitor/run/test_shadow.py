@@ -11,13 +11,13 @@ from andon_monitor.run.shadow import Shadow
 from andon_monitor.telemetry.metrics import Metrics
 
 from tests.fixtures.commands import andon
-from tests.fixtures.small_model import build_model, draw, encode, make_frame
+from tests.fixtures.small_model import build_model, draw, encode, make_frame, with_threshold
 
 
 @pytest.fixture
 def stricter(model_bytes: bytes) -> Model:
     """The small model with a lower threshold."""
-    content = build_model(card_json=lambda card: card | {"calibration": card["calibration"] | {"threshold": 0.75}})
+    content = build_model(card_json=lambda card: with_threshold(card, 0.75))
     return Model.from_bytes(content, "stricter.onnx", "cpu")
 
 
@@ -83,9 +83,7 @@ def test_a_run_with_a_shadow_gives_the_same_verdicts(
     model_path: Path, recording: Path, tmp_path: Path, stricter: Model
 ) -> None:
     other = tmp_path / "stricter.onnx"
-    other.write_bytes(
-        build_model(card_json=lambda card: card | {"calibration": card["calibration"] | {"threshold": 0.75}})
-    )
+    other.write_bytes(build_model(card_json=lambda card: with_threshold(card, 0.75)))
     alone = andon("run", "--no-server", "--model", model_path, "--source", recording)
     beside = andon("run", "--no-server", "--model", model_path, "--source", recording, "--shadow", other)
     assert beside.returncode == 0, beside.stderr

@@ -3,10 +3,12 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from andon_monitor.errors import UsageError
 from andon_monitor.inspection.inspector import Inspection, Inspector
+from andon_monitor.model.calibration import calibrate
 from andon_monitor.model.file import Model
 from andon_monitor.settings.groups import StatisticsSettings
 from andon_monitor.statistics.charts import ControlCharts, cusum_of
@@ -149,9 +151,11 @@ def test_a_swapped_in_model_starts_the_charts_over_with_its_first_verdict(model:
 
 
 def test_a_model_that_the_settings_do_not_fit_is_not_followed(model: Model) -> None:
-    flags_more = build_model(
-        card_json=lambda card: card | {"calibration": card["calibration"] | {"false_alarm_rate": 0.5}}
-    )
+    def calibrated(card: dict[str, Any]) -> dict[str, Any]:
+        calibration = calibrate(card["calibration"]["scores"], 0.5)
+        return card | {"calibration": json.loads(calibration.model_dump_json())}
+
+    flags_more = build_model(card_json=calibrated)
     charts, metrics = open_charts(model)
     with pytest.raises(UsageError, match=r"normal_defect_rate: 0\.02 is below the model's false-alarm rate 0\.5"):
         charts.follow(Model.from_bytes(flags_more, "other.onnx", "cpu"))

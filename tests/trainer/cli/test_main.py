@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 import onnx
 import pytest
-from andon_monitor.model.file import Golden, Model
+from andon_monitor.model.file import Model
+from andon_monitor.model.golden import Golden
 from andon_trainer.data.splits import split
 
 from tests.fixtures.commands import PATIENCE, run_command
@@ -176,7 +177,7 @@ def damaged_models(model_file: Path) -> dict[str, tuple[bytes, str]]:
         metadata["andon.card"].value = json.dumps(fields | {"card_version": 99})
 
     def other_scores(metadata, graph) -> None:
-        golden = Golden.unpack(metadata["andon.golden"].value)
+        golden = Golden.unpack(metadata["andon.golden"].value, (96, 96, 1))
         metadata["andon.golden"].value = Golden(golden.frames, golden.scores * np.float32(1.01)).pack()
 
     return {

@@ -4,7 +4,8 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from andon_monitor.model.file import SCORE, Golden
+from andon_monitor.model.file import SCORE
+from andon_monitor.model.golden import Golden
 from andon_monitor.model.session import Session
 from andon_monitor.model.subgraph import extract
 from andon_trainer.architecture import Architecture
@@ -104,7 +105,7 @@ def test_golden_frames_are_good_and_corrupted_ones_with_torchs_scores(detector: 
     assert (golden.frames[:2] == good[:2]).all()
     assert not any((frame == other).all() for frame in golden.frames[2:] for other in good)
     np.testing.assert_array_equal(golden.scores, torch_scores(detector, golden.frames))
-    assert (Golden.unpack(golden.pack()).frames == golden.frames).all()
+    assert (Golden.unpack(golden.pack(), golden.frames.shape[1:]).frames == golden.frames).all()
 
 
 def test_parity_refuses_scores_that_differ() -> None:

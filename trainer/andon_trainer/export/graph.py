@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 import torch
-from andon_monitor.model.file import EXPORT_TOLERANCE, INPUT, OUTPUTS, Golden, worst_difference
+from andon_monitor.model.file import INPUT, OUTPUTS
+from andon_monitor.model.golden import EXPORT_TOLERANCE, GOLDEN_GOOD, Golden, worst_difference
 from andon_monitor.model.imaging import Pixels
 from numpy.typing import NDArray
 from onnx import ModelProto
@@ -20,7 +21,6 @@ from andon_trainer.augmentation.variation import to_float, to_levels
 from andon_trainer.errors import ExportError
 
 OPSET = 20
-GOLDEN_GOOD_FRAMES = 2
 GOLDEN_CORRUPTED_FRAMES = 2
 MAX_COMPARED_FRAMES = 200  # held-out frames that torch scores, too
 
@@ -85,7 +85,7 @@ def weights_sha256(graph: ModelProto) -> str:
 def choose_golden(detector: nn.Module, good_frames: Pixels) -> Golden:
     """A few good frames (uint8 [N, H, W, C]), plain and corrupted, with the scores that torch gives them."""
     rng = np.random.default_rng(0)
-    plain = good_frames[:GOLDEN_GOOD_FRAMES]
+    plain = good_frames[:GOLDEN_GOOD]
     corrupted = []
     for i in range(GOLDEN_CORRUPTED_FRAMES):
         frame = to_float(good_frames[i % len(good_frames)])

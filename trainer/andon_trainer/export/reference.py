@@ -19,4 +19,5 @@ def measure_reference(scores: NDArray[np.float32], frames: Pixels) -> Reference:
 def spread(values: ArrayLike) -> Spread:
     """Mean, standard deviation, lowest and highest of values [N]."""
     array = np.asarray(values, dtype=np.float64)
-    return Spread(mean=array.mean(), std=array.std(), lowest=array.min(), highest=array.max())
+    mean, std, lowest, highest = (float(value) for value in (array.mean(), array.std(), array.min(), array.max()))
+    return Spread(mean=mean, std=std, lowest=lowest, highest=highest)

@@ -22,6 +22,7 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
+from andon_trainer.options import check_name
 from andon_trainer.uses.encoder import BATCH, Backbone, Untrained, Views, architecture_of, flip
 
 PCA_COMPONENTS = 64
@@ -229,6 +230,7 @@ def label_defects(
     if len(names) < 2:
         raise UsageError(f"kinds of defects: {', '.join(names) or 'none'}; at least two are needed, a folder for each")
     for name, count in counts.items():
+        check_name("kind", name)
         if count < MIN_IMAGES_PER_KIND:
             raise UsageError(f"{name}: {count} images, at least {MIN_IMAGES_PER_KIND} are needed to train and to test")
     kinds = np.array([names.index(label) for label in labels])
