@@ -221,6 +221,9 @@ def test_a_mask_that_vanishes_at_the_models_resolution_is_left_out(model: Model,
     evaluation = evaluate(model, open_dataset(folder).test)
     assert evaluation.pixels is not None
     assert evaluation.pixels.images == 11
+    (note,) = evaluation.notes
+    assert note.startswith("1 mask shows no defect at the model's resolution; pixel figures leave them out (")
+    assert note.endswith("0_mask.png)")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 from andon_monitor.errors import ImageError
-from andon_monitor.image_files.decoding import DecodingLimits, decode, read_header
+from andon_monitor.image_files.decoding import DecodingLimits, decode, decode_values, read_header
 from andon_monitor.model.card import InputSpec
 from andon_monitor.model.imaging import brightness, load, prepare, sharpness
 from PIL import Image
@@ -38,6 +38,16 @@ def test_16_bit_images_are_scaled_by_the_white_level(white_level: int, expected:
     image = np.full((20, 20), 4095, np.uint16)
     assert read_header(encode(image)).depth == 16
     assert np.all(decode(encode(image), 1, (0, white_level)) == expected)
+
+
+def test_levels_that_begin_above_0_spread_a_narrow_range_and_say_nothing_of_8_bits() -> None:
+    image = np.linspace(28900, 29600, 400).reshape(20, 20).astype(np.uint16)
+    seen = decode(encode(image), 1, (29000, 29510))[..., 0]
+    assert np.array_equal(seen, np.clip((image.astype(int) - 29000) / 2, 0, 255).round())
+    assert np.array_equal(decode_values(encode(image))[..., 0], image)
+    with pytest.raises(ImageError, match="8 bits a channel, the model was trained on 16, of which 29000 is black"):
+        decode(encode(draw(0)), 1, (29000, 29510))
+    assert decode(encode(draw(0)), 1, (0, 4095)).max() > 200
 
 
 def test_exif_rotation_is_applied() -> None:

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 from andon_monitor.errors import UsageError
-from andon_trainer.data.images import load_image, load_images
+from andon_monitor.image_files.decoding import DecodingLimits
+from andon_trainer.data.images import ImageCache, load_image, load_images
 from andon_trainer.data.input import choose_input
 from PIL import Image
 
@@ -52,6 +53,63 @@ def test_grey_images_stored_as_colour_are_grey(tmp_path: Path) -> None:
     grey = RNG.integers(0, 255, (48, 64), dtype=np.uint8)
     cv2.imwrite(str(tmp_path / "0.png"), cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR))
     assert choose_input(samples_of(tmp_path / "0.png"), side=64).channels == 1
+
+
+def grey_parts(folder: Path, count: int) -> list[Path]:
+    """Grey images, in turn as JPEG of one channel, JPEG of three, PNG of three, PNG with a palette of greys."""
+    paths = []
+    for i in range(count):
+        grey = (120 + 40 * RNG.random((96, 96))).astype(np.uint8)
+        paths.append(folder / f"{i:02}.{('jpg', 'jpg', 'png', 'png')[i % 4]}")
+        if i % 4 == 3:
+            Image.fromarray(grey).convert("P").save(paths[-1])
+        else:
+            cv2.imwrite(str(paths[-1]), grey if i % 4 == 0 else cv2.merge([grey] * 3))
+    return paths
+
+
+def test_a_folder_of_grey_pictures_is_grey_however_each_was_saved(tmp_path: Path) -> None:
+    paths = grey_parts(tmp_path, 24)
+    spec = choose_input(samples_of(*paths), side=64)
+    assert spec.channels == 1
+    as_grey = load_image(paths[0], spec)
+    Image.open(paths[0]).convert("RGB").save(tmp_path / "rgb.png")
+    assert np.array_equal(load_image(tmp_path / "rgb.png", spec), as_grey)
+
+
+def test_grey_of_which_a_jpeg_changed_a_few_pixels_is_grey_and_a_lamp_is_a_colour(tmp_path: Path) -> None:
+    picture = cv2.merge([RNG.integers(60, 180, (600, 800), dtype=np.uint8)] * 3)
+    slight = np.clip(picture + RNG.integers(-2, 3, picture.shape), 0, 255).astype(np.uint8)
+    slight[:10, :10, 0] -= 7
+    lamp = picture.copy()
+    lamp[300:304, 300:304] = (20, 20, 230)
+    for name, image, channels in (("slight", slight, 1), ("lamp", lamp, 3)):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), image)
+        assert choose_input(samples_of(tmp_path / f"{name}.png"), side=64).channels == channels
+
+
+def test_one_picture_with_colours_among_grey_ones_that_were_saved_as_colour_is_named(tmp_path: Path) -> None:
+    grey = [cv2.merge([RNG.integers(0, 255, (48, 64), dtype=np.uint8)] * 3) for _ in range(19)]
+    paths = [tmp_path / f"{i:02}.png" for i in range(19)]
+    for path, image in zip(paths, grey, strict=True):
+        cv2.imwrite(str(path), image)
+    odd = save_noise(tmp_path / "odd.png", channels=3)
+    with pytest.raises(UsageError, match=r"odd\.png: colour, 19 of 20 images are grey"):
+        choose_input(samples_of(*paths, odd), side=64)
+
+
+def test_a_colour_camera_may_take_a_few_pictures_without_colours(tmp_path: Path) -> None:
+    paths = [save_noise(tmp_path / f"{i}.png", channels=3) for i in range(8)]
+    cv2.imwrite(str(tmp_path / "dark.png"), np.zeros((48, 64, 3), np.uint8))
+    assert choose_input(samples_of(tmp_path / "dark.png", *paths), side=64).channels == 3
+
+
+def test_an_image_beyond_the_limits_is_named(tmp_path: Path) -> None:
+    paths = [save_noise(tmp_path / f"{i}.png") for i in range(8)]
+    large = save_noise(tmp_path / "large.png", width=640)
+    files = ImageCache(limits=DecodingLimits(max_pixels=10_000))
+    with pytest.raises(UsageError, match=r"large\.png: 640 x 48 pixels, at most 10000 pixels are allowed"):
+        choose_input(samples_of(*paths, large), side=64, files=files)
 
 
 def test_region_outside_the_image_is_refused(tmp_path: Path) -> None:
