@@ -1,13 +1,15 @@
 """`make faults`: a line under load while everything around it fails, and an account of every frame at the end.
 
-    python -m tests.monitor.kafka.faults [--seconds 120] [--seed 1] [--nodes 3]
+    python -m tests.monitor.kafka.faults [--seconds 300] [--rounds 3] [--seed 1] [--nodes 3]
 
 Runs once for each delivery mode. Frames come in all the time; two monitors or more inspect them; what is injected is
-drawn at random. Exit status 1 where a frame is lost, an order is broken, a duplicate cannot be recognised, or there is
-any duplicate under exactly-once.
+drawn at random. After each round the topic of frames is deleted and created again, under the running monitors. Exit
+status 1 where a frame is lost, an order is broken, a duplicate cannot be recognised, or there is any duplicate under
+exactly-once.
 """
 
 import argparse
+import json
 import random
 import signal
 import sys
@@ -15,8 +17,8 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,16 +27,32 @@ import numpy as np
 from andon_monitor.kafka.address import parse_address
 from andon_monitor.kafka.topics import create, plan
 from andon_monitor.settings.groups import KafkaSettings
-from kafka import KafkaAdminClient, KafkaProducer
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka import errors as kafka_errors
 
 from tests.fixtures.broker import load_broker
 from tests.fixtures.kafka_line import Line, Monitor, out_of_order, positions
+from tests.fixtures.kafka_records import CODECS, NotUtf8, bomb, send_compressed
 from tests.fixtures.small_model import build_model, draw, encode
 
 FRAMES_PER_SECOND = 40
 POISON = 0.01
 OVERSIZED = 0.01
+BAD_RECORD = 0.02  # of each kind
+BOMB = 0.002
+BOMB_BYTES = 200 * 2**20
+MAX_PARTITIONS = 8
+BAD = {
+    "poison frame": POISON,
+    "oversized frame": OVERSIZED,
+    "bad header": BAD_RECORD,
+    "many headers": BAD_RECORD / 4,
+    "tombstone": BAD_RECORD,
+    "frame from the future": BAD_RECORD,
+    "huge key": BAD_RECORD / 4,
+    "compressed frame": BAD_RECORD,
+    "bomb": BOMB,
+}
 CAMERAS = [f"camera-{number}" for number in range(12)]
 DRAIN_SECONDS = 180
 
@@ -47,6 +65,7 @@ class Outcome:
     faults: Counter[str] = field(default_factory=Counter)
     frames: int = 0
     verdicts: int = 0
+    expired: int = 0  # removed by retention while nobody read
     lost: int = 0
     duplicates: int = 0
     unrecognisable: int = 0  # a second verdict of a frame under another id
@@ -61,9 +80,10 @@ class Outcome:
     def row(self) -> str:
         """A line of the table."""
         numbers = (
-            sum(self.faults.values()),
+            self.faults.total() - self.faults["(not injected)"],
             self.frames,
             self.verdicts,
+            self.expired,
             self.lost,
             self.duplicates,
             self.unrecognisable,
@@ -73,7 +93,7 @@ class Outcome:
 
 
 HEADER = f"{'delivery':<15}" + "".join(
-    f"{name:>10}" for name in ("faults", "frames", "verdicts", "lost", "twice", "other id", "disorder")
+    f"{name:>10}" for name in ("faults", "frames", "verdicts", "expired", "lost", "twice", "other id", "disorder")
 )
 
 
@@ -86,6 +106,7 @@ class Camera(threading.Thread):
         self._rng = rng
         self._good = [encode(draw(number)) for number in range(50)]
         self._oversized = encode(np.zeros((12_000, 12_000), np.uint8))
+        self._bombs = {name: bomb(name, BOMB_BYTES) for name in ("gzip", "lz4", "zstd")}
         self.bad: Counter[str] = Counter()
         self.over = threading.Event()
         self.sent: set[tuple[int, int]] = set()
@@ -97,22 +118,68 @@ class Camera(threading.Thread):
             max_block_ms=60_000,
             reconnect_backoff_max_ms=1000,
         )
+        others = {
+            name: KafkaProducer(
+                bootstrap_servers=self._line.servers,
+                compression_type=name,
+                max_block_ms=60_000,
+                delivery_timeout_ms=2**31 - 1,
+                reconnect_backoff_max_ms=1000,
+            )
+            for name in CODECS
+        }
         futures = []
         while not self.over.is_set():
-            draw_ = self._rng.random()
-            value = self._rng.choice(self._good)
-            if draw_ < POISON:
-                value = b"no image at all"
-                self.bad["poison frame"] += 1
-            elif draw_ < POISON + OVERSIZED:
-                value = self._oversized
-                self.bad["oversized frame"] += 1
-            futures.append(producer.send(self._line.frames, value=value, key=self._rng.choice(CAMERAS).encode()))
+            key = self._rng.choice(CAMERAS).encode()
+            fields: dict[str, Any] = {"value": self._rng.choice(self._good), "key": key}
+            kind = self._bad_kind()
+            sender = producer
+            if kind is not None:
+                self.bad[kind] += 1
+                fields |= self._changes(kind)
+            if kind == "compressed frame":
+                sender = self._rng.choice(list(others.values()))
+            if kind == "bomb":
+                self._send_bomb()
+            else:
+                futures.append(sender.send(self._line.frames, **fields))
             time.sleep(1 / FRAMES_PER_SECOND)
         for future in futures:
             metadata = future.get(timeout=60)
             self.sent.add((metadata.partition, metadata.offset))
-        producer.close()
+        for sender in (producer, *others.values()):
+            sender.close()
+
+    def _bad_kind(self) -> str | None:
+        drawn = self._rng.random()
+        for kind, share in BAD.items():
+            drawn -= share
+            if drawn < 0:
+                return kind
+        return None
+
+    def _changes(self, kind: str) -> dict[str, Any]:
+        """What is different about such a record."""
+        changes: dict[str, dict[str, Any]] = {
+            "poison frame": {"value": b"no image at all"},
+            "oversized frame": {"value": self._oversized},
+            "bad header": {"headers": [(NotUtf8("x"), b"v")]},
+            "many headers": {"headers": [("", b"")] * 5000},
+            "tombstone": {"value": None},
+            "frame from the future": {"headers": [("ce_time", b"9999-12-31T23:59:59Z")]},
+            "huge key": {"key": bytes(2**19)},
+            "compressed frame": {"headers": [("same", bytes(5000))]},
+        }
+        return changes.get(kind, {})
+
+    def _send_bomb(self) -> None:
+        name = self._rng.choice(list(self._bombs))
+        while True:
+            try:
+                self.sent.add(send_compressed(self._line, name, self._bombs[name]))
+                return
+            except kafka_errors.KafkaError:
+                time.sleep(1)  # if it arrived after all, it has a verdict that nobody asks for
 
 
 class Campaign:
@@ -134,14 +201,27 @@ class Campaign:
             "broker killed": self._kill_broker,
             "broker hung": self._hang_broker,
             "no dead letters": self._remove_dead_letters,
+            "partition added": self._add_partition,
+            "log shortened": self._shorten_log,
+            "retention": self._expire,
         }
+        self._partitions = line.partitions
+        self._expired: set[tuple[int, int]] = set()
+        self._places: dict[int, int] = {}  # where the verdicts of this round begin in their topic
 
-    def run(self, seconds: float) -> Outcome:
-        """Inject for so long, let everything recover, count."""
+    def run(self, seconds: float, rounds: int) -> Outcome:
+        """Inject for so long in several rounds; after each let everything recover and count."""
+        for number in range(rounds):
+            if number:
+                self._recreate()
+                self.outcome.faults["topic recreated"] += 1
+            self._round(seconds / rounds, number == rounds - 1)
+        return self.outcome
+
+    def _round(self, seconds: float, is_last: bool) -> None:
         camera = Camera(self._line, self._rng)
         camera.start()
-        self._join()
-        self._join()
+        self._fill()
         deadline = time.monotonic() + seconds
         kinds: list[str] = []
         while time.monotonic() < deadline:
@@ -154,29 +234,39 @@ class Campaign:
         camera.join()
         self.outcome.faults += camera.bad
         self._fill()
-        self._count(camera.sent)
-        return self.outcome
+        self._count(camera.sent, is_last)
 
-    def _count(self, sent: set[tuple[int, int]]) -> None:
+    def _count(self, sent: set[tuple[int, int]], is_last: bool) -> None:
         deadline = time.monotonic() + DRAIN_SECONDS
         verdicts: list[dict[str, Any]] = []
-        while len(set(positions(verdicts))) < len(sent) and time.monotonic() < deadline:
+        while not sent <= set(positions(verdicts)) | self._expired and time.monotonic() < deadline:
             self._fill()
-            verdicts = self._line.read_answers(len(sent), 15)
-        for monitor in self._monitors:
-            monitor.signal(signal.SIGTERM)
-        for monitor in self._monitors:
-            monitor.end(60)
-        verdicts = self._line.read_verdicts(len(verdicts), extra=1.0)
+            verdicts = self._verdicts(3.0)[0]
+        if is_last:
+            for monitor in self._monitors:
+                monitor.signal(signal.SIGTERM)
+            for monitor in self._monitors:
+                monitor.end(60)
+        verdicts, self._places = self._verdicts(5.0)
         answered = positions(verdicts)
         ids = {(position, verdict["id"]) for position, verdict in zip(answered, verdicts, strict=True)}
-        outcome = self.outcome
-        outcome.frames = len(sent)
-        outcome.verdicts = len(verdicts)
-        outcome.lost = len(sent - set(answered))
-        outcome.duplicates = len(verdicts) - len(set(answered))
-        outcome.unrecognisable = len(ids) - len(set(answered))
-        outcome.disorder = out_of_order(verdicts)
+        outcome, missing = self.outcome, sent - set(answered)
+        outcome.frames += len(sent)
+        outcome.verdicts += len(verdicts)
+        outcome.expired += len(missing & self._expired)
+        outcome.lost += len(missing - self._expired)
+        outcome.duplicates += len(verdicts) - len(set(answered))
+        outcome.unrecognisable += len(ids) - len(set(answered))
+        outcome.disorder += out_of_order(verdicts)
+
+    def _verdicts(self, seconds: float) -> tuple[list[dict[str, Any]], dict[int, int]]:
+        """The verdicts of this round that come within the time, and where those of the next one begin."""
+        records = self._line.read(self._line.verdicts, 0, 0, extra=seconds)
+        ends = dict(self._places)
+        for record in records:
+            ends[record.partition] = max(ends.get(record.partition, 0), record.offset + 1)
+        ours = [record for record in records if record.offset >= self._places.get(record.partition, 0)]
+        return [json.loads(record.value) for record in ours], ends
 
     def _join(self) -> None:
         if len(self._monitors) < 3:
@@ -221,6 +311,62 @@ class Campaign:
         time.sleep(self._rng.uniform(1, 4))
         self._cluster.signal_node(node, signal.SIGCONT)
 
+    def _add_partition(self) -> None:
+        if self._partitions < MAX_PARTITIONS:
+            with self._admin() as admin:
+                admin.create_partitions({self._line.frames: self._partitions + 1})
+                self._partitions += 1
+
+    def _shorten_log(self) -> None:
+        """Delete what is committed, as retention does."""
+        with self._admin() as admin:
+            self._delete_before(admin, self._committed(admin), 0)
+
+    def _expire(self) -> None:
+        """Delete more than is committed while no monitor runs."""
+        for monitor in self._monitors:
+            monitor.kill()
+        with self._admin() as admin:
+            self._delete_before(admin, self._committed(admin), self._rng.randint(1, 10))
+        self._fill()
+
+    def _committed(self, admin: KafkaAdminClient) -> dict[TopicPartition, int]:
+        found = admin.list_group_offsets({self._line.name: None})[self._line.name]
+        return {place: known.offset for place, known in found.items() if known.offset > 0}
+
+    def _delete_before(self, admin: KafkaAdminClient, offsets: dict[TopicPartition, int], more: int) -> None:
+        consumer = KafkaConsumer(bootstrap_servers=self._line.servers)
+        ends = consumer.end_offsets(list(offsets), timeout_ms=10_000)
+        consumer.close()
+        wanted = {place: min(offset + more, ends[place]) for place, offset in offsets.items()}
+        for place, offset in wanted.items():
+            self._expired |= {(place.partition, number) for number in range(offsets[place], offset)}
+        if wanted:
+            admin.delete_records(wanted)
+
+    @contextmanager
+    def _admin(self) -> Iterator[KafkaAdminClient]:
+        """An administrator. A broker that is away just then makes this no fault."""
+        try:
+            admin = KafkaAdminClient(bootstrap_servers=self._line.servers)
+            try:
+                yield admin
+            finally:
+                admin.close()
+        except kafka_errors.KafkaError as error:
+            self.outcome.faults["(not injected)"] += 1
+            print(f"not injected: {error!r}", file=sys.stderr)
+
+    def _recreate(self) -> None:
+        """Delete the topic of frames, all of which are answered, and create it again."""
+        self._expired, self._partitions = set(), self._line.partitions
+        admin = KafkaAdminClient(bootstrap_servers=self._line.servers)
+        admin.delete_topics([self._line.frames])
+        while admin.describe_topics([self._line.frames])[0]["error_code"] == 0:
+            time.sleep(0.2)
+        admin.close()
+        self._line.create()
+
     def _remove_dead_letters(self) -> None:
         line, settings = self._line, KafkaSettings()
         admin = KafkaAdminClient(bootstrap_servers=line.servers)
@@ -235,7 +381,7 @@ class Campaign:
         list(create(parse_address(line.uri(line.frames)), topics, settings))
 
 
-def run(delivery: str, seconds: float, seed: int, folder: Path, nodes: int) -> Outcome:
+def run(delivery: str, seconds: float, rounds: int, seed: int, folder: Path, nodes: int) -> Outcome:
     """A campaign on a cluster of its own.
 
     Exactly once wants three nodes: a single one that is killed between deciding to end a transaction and marking its
@@ -250,13 +396,14 @@ def run(delivery: str, seconds: float, seed: int, folder: Path, nodes: int) -> O
         stack.callback(cluster.stop)
         cluster.start()
         line = Line(cluster.servers, f"faults-{delivery}", model, folder)
-        return Campaign(delivery, cluster, line, random.Random(seed), stack).run(seconds)
+        return Campaign(delivery, cluster, line, random.Random(seed), stack).run(seconds, rounds)
 
 
 def main() -> None:
     """Both modes and the table."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=float, default=120, help="of injected faults in each mode")
+    parser.add_argument("--seconds", type=float, default=300, help="of injected faults in each mode")
+    parser.add_argument("--rounds", type=int, default=3, help="the topic is created again between them")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--delivery", choices=("at-least-once", "exactly-once"), help="one mode alone")
     parser.add_argument("--nodes", type=int, choices=(1, 3), default=3, help="of the cluster")
@@ -265,7 +412,9 @@ def main() -> None:
     outcomes = []
     for delivery in modes:
         with tempfile.TemporaryDirectory(prefix="andon-faults-") as folder:
-            outcomes.append(run(delivery, arguments.seconds, arguments.seed, Path(folder), arguments.nodes))
+            outcomes.append(
+                run(delivery, arguments.seconds, arguments.rounds, arguments.seed, Path(folder), arguments.nodes)
+            )
     kinds = sorted(set().union(*(outcome.faults for outcome in outcomes)))
     for kind in kinds:
         print(f"{kind:<20}" + "".join(f"{outcome.faults[kind]:>16}" for outcome in outcomes))

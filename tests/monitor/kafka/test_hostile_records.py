@@ -69,8 +69,7 @@ def test_whatever_records_hold_ends_and_stalls_nothing(line: Line, delivery: str
                  "--start", "earliest", "--until-end")  # fmt: skip
     assert done.returncode == 1, done.stderr
     assert f"{len(HOSTILE)} records could not be read, or not whole; the first: partition 0, offset 1" in done.stderr
-    frames, recorded = read(output)
-    assert (len(frames), len(recorded)) == (count, count)
+    assert len(read(output)[0]) == count
 
 
 @BOTH
