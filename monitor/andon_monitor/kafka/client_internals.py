@@ -89,12 +89,15 @@ class RecordReading:
 
     def poll(self, timeout_ms: int) -> dict[TopicPartition, list[Record]]:
         """As the consumer's own `poll`."""
-        while True:
-            self.poll_bytes = 0
-            try:
-                return self.consumer.poll(timeout_ms)
-            except _PollFullError:
-                continue
+        self.poll_bytes = 0
+        batches: dict[TopicPartition, list[Record]] = self.consumer.poll(timeout_ms)
+        # The fetcher would raise it in the next poll, and until then its traceback keeps these records in memory.
+        fetcher = self.consumer._fetcher
+        parked = fetcher._next_in_line_exception_metadata
+        if parked is not None and isinstance(parked.exception, _PollFullError):
+            fetcher._next_in_line_exception_metadata = None
+            parked.exception.__traceback__ = None
+        return batches
 
     def confirmed(self, partition: TopicPartition, offset: int) -> bool:
         """Whether the batch at the offset has been read often enough to count as damaged."""
