@@ -4,7 +4,6 @@ import io
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -18,19 +17,10 @@ from PIL import Image
 
 from tests.fixtures.small_model import build_model, tell_kinds
 from tests.fuzz import mutation
+from tests.fuzz.frame_readers import archives, manifests, packages, recordings, verdicts
 from tests.fuzz.mutation import PLAIN, Mutation
+from tests.fuzz.reader import Reader
 from tests.monitor.image_files.bombs import bombs
-
-
-@dataclass(frozen=True)
-class Reader:
-    """`seeds` are sound inputs with the changes that suit them; `attacks` are tried as they are."""
-
-    name: str
-    read: Callable[[bytes], object]
-    allowed: tuple[type[Exception], ...]
-    seeds: tuple[tuple[bytes, tuple[Mutation, ...]], ...]
-    attacks: tuple[bytes, ...] = ()
 
 
 def images() -> Reader:
@@ -99,4 +89,13 @@ def model_files() -> Reader:
     return Reader("model-files", read, (ModelError, KeyError, ValueError), ((build_model(), mutations),))
 
 
-READERS: dict[str, Callable[[], Reader]] = {"images": images, "model-cards": model_cards, "model-files": model_files}
+READERS: dict[str, Callable[[], Reader]] = {
+    "images": images,
+    "model-cards": model_cards,
+    "model-files": model_files,
+    "manifests": manifests,
+    "recordings": recordings,
+    "packages": packages,
+    "archives": archives,
+    "verdicts": verdicts,
+}

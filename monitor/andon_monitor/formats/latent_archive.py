@@ -184,7 +184,7 @@ class Archive:
                 names, numbers = _parse_chunk(unzstd(coded, MAX_CHUNK_BYTES), len(steps))
             except (ValueError, struct.error, RecursionError) as error:
                 raise ArchiveError(f"{self.path}: damaged: a chunk cannot be read ({first_line(error)})") from None
-            yield names, numbers * steps
+            yield names, (numbers * steps).astype(np.float32)
 
     def _read_header(self) -> Header:
         try:
