@@ -1,9 +1,12 @@
 """A detector as an ONNX graph, with frames on which onnxruntime must give the scores that torch gives."""
 
+import gc
 import hashlib
 import io
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,7 +58,7 @@ def to_onnx(
     # treats the same tensor as the same input.
     examples = tuple(torch.zeros(2, *shape, dtype=torch.uint8) for _ in inputs)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), quick_tracing(network):
         warnings.simplefilter("ignore")  # about the exporter's own internals; a user can do nothing about them
         program = torch.onnx.export(
             network.eval(),
@@ -71,6 +74,23 @@ def to_onnx(
     buffer = io.BytesIO()
     onnx.save(program.model_proto, buffer)
     return onnx.load_from_string(buffer.getvalue())
+
+
+@contextmanager
+def quick_tracing(network: nn.Module) -> Iterator[None]:
+    """Without gradients and garbage collection, which take a third of the time that tracing and conversion take."""
+    trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    collecting = gc.isenabled()
+    network.requires_grad_(False)
+    gc.disable()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for parameter in trainable:
+            parameter.requires_grad_(True)
+        if collecting:
+            gc.enable()
 
 
 def weights_sha256(graph: ModelProto) -> str:
