@@ -20,6 +20,8 @@ from andon_trainer.data.dataset import Sample
 from andon_trainer.data.levels import ValueRange, value_range
 from andon_trainer.progress import Progress, quiet
 
+# Of files that were decoded within the limits of a command before, and are shown in its report.
+ALREADY_DECODED = DecodingLimits(max_pixels=10**12, max_bytes=10**12)
 KEPT_BYTES = 2**30  # of encoded files, until the model's input is chosen: 3,000 photographs of 350 kB
 # A grey picture that was saved as a colour JPEG is grey by up to so many grey levels, in a few pixels by more.
 GREY_TOLERANCE, MAX_GREY_TOLERANCE = 4, 12

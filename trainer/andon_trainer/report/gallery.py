@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from andon_trainer.data.audit import Audit
 from andon_trainer.data.dataset import GOOD
-from andon_trainer.data.images import load_image
+from andon_trainer.data.images import ALREADY_DECODED, load_image
 from andon_trainer.data.masks import load_mask
 from andon_trainer.evaluation import Evaluation, Judged
 from andon_trainer.training.schedule import TrainedNetwork
@@ -89,7 +89,7 @@ def suspect_pictures(model: Model, audit: Audit) -> tuple[Picture, ...]:
     return tuple(
         _picture(
             model,
-            load_image(suspect.sample.path, model.card.input),
+            load_image(suspect.sample.path, model.card.input, ALREADY_DECODED),
             suspect.sample.path.name,
             str(suspect.sample.path),
             suspect.use,
@@ -110,14 +110,22 @@ def _pictures(model: Model, images: Sequence[Judged], outcome: str) -> tuple[Pic
     return tuple(
         _picture(
             model,
-            load_image(image.path, model.card.input),
+            load_image(image.path, model.card.input, ALREADY_DECODED),
             image.path.name,
             str(image.path),
             outcome,
-            None if image.mask is None or image.label == GOOD else load_mask(image.mask, model.card.input),
+            None
+            if image.mask is None or image.label == GOOD
+            else load_mask(image.mask, model.card.input, limits=ALREADY_DECODED),
         )
         for image in images
     )
+
+
+def _mask(model: Model, image: Judged) -> NDArray[np.bool_] | None:
+    if image.mask is None or image.label == GOOD:
+        return None
+    return load_mask(image.mask, model.card.input, limits=ALREADY_DECODED)
 
 
 def _picture(

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from andon_trainer.data.audit import Audit, Measured
 from andon_trainer.data.dataset import Sample
-from andon_trainer.data.images import load_image
+from andon_trainer.data.images import ALREADY_DECODED, load_image
 from andon_trainer.report import plots
 
 GROUPS_SHOWN = 6  # of images of the same part
@@ -74,7 +74,7 @@ def learned(audit: Audit, spec: InputSpec) -> Learned:
 
 def _group(samples: Sequence[Sample], spec: InputSpec) -> SamePart:
     shown = samples[:IMAGES_SHOWN]
-    pictures = tuple(data_uri(load_image(sample.path, spec)) for sample in shown)
+    pictures = tuple(data_uri(load_image(sample.path, spec, ALREADY_DECODED)) for sample in shown)
     return SamePart(len(samples), tuple(sample.path.name for sample in shown), pictures)
 
 
