@@ -257,7 +257,10 @@ class Campaign:
         outcome.lost += len(missing - self._expired)
         outcome.duplicates += len(verdicts) - len(set(answered))
         outcome.unrecognisable += len(ids) - len(set(answered))
-        outcome.disorder += out_of_order(verdicts)
+        # Frames of one partition have several partitions of verdicts once partitions are added; the order between those
+        # is none.
+        for partition in {verdict["read_from"] for verdict in verdicts}:
+            outcome.disorder += out_of_order([verdict for verdict in verdicts if verdict["read_from"] == partition])
 
     def _verdicts(self, seconds: float) -> tuple[list[dict[str, Any]], dict[int, int]]:
         """The verdicts of this round that come within the time, and where those of the next one begin."""
@@ -266,7 +269,7 @@ class Campaign:
         for record in records:
             ends[record.partition] = max(ends.get(record.partition, 0), record.offset + 1)
         ours = [record for record in records if record.offset >= self._places.get(record.partition, 0)]
-        return [json.loads(record.value) for record in ours], ends
+        return [json.loads(record.value) | {"read_from": record.partition} for record in ours], ends
 
     def _join(self) -> None:
         if len(self._monitors) < 3:

@@ -153,7 +153,7 @@ def test_what_others_put_into_the_topic_is_refused_and_the_rest_is_shown(line: L
         line.send([data for data, _ in parts(8, every=4)])
         with page(line, tmp_path / "store") as (shown, visitor):
             assert len(defects(tmp_path / "store", 2)) == 2
-            assert "are refused: not a package of evidence" in shown.log.read_text()
+            assert "since the start: not a package of evidence" in shown.log.read_text()
             status, body = visitor.get("/defects")
             assert status == 200
             assert body.count('class="tile"') == 2
