@@ -64,13 +64,15 @@ def test_a_mistake_is_one_line_and_an_exit_code_and_leaves_nothing(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run"], "source.uri: not given; give --source"),
-        (["run", "--source", str(Path(__file__).parent.parent)], "no images in it"),
+        (["run"], "model.path: not given; give --model"),
+        (["run", "--model", "MODEL"], "source.uri: not given; give --source"),
+        (["run", "--model", "MODEL", "--source", str(Path(__file__).parent.parent)], "no images in it"),
         (["go"], "No such command 'go'"),
     ],
 )
-def test_what_is_missing_is_said(arguments: list[str], message: str) -> None:
-    done = andon(*arguments, *(["--no-server"] if arguments[0] == "run" else []))
+def test_what_is_missing_is_said(arguments: list[str], message: str, model_path: Path) -> None:
+    given = [str(model_path) if argument == "MODEL" else argument for argument in arguments]
+    done = andon(*given, *(["--no-server"] if arguments[0] == "run" else []))
     assert done.returncode == 2
     assert message in error_of(done)
 
