@@ -6,12 +6,17 @@ from threading import Event
 import numpy as np
 import pytest
 from andon_trainer.architecture import Architecture
-from andon_trainer.data.dataset import open_dataset
+from andon_trainer.data.dataset import good_samples, open_dataset
+from andon_trainer.data.images import ImageCache, TrainingImages
 from andon_trainer.errors import FittingError
+from andon_trainer.export.card import training_record
 from andon_trainer.fitting import fit
 from andon_trainer.options import FitOptions, TrainingOptions
+from andon_trainer.progress import quiet
 from andon_trainer.training import ensemble as training
-from andon_trainer.training.ensemble import STEPS_PER_NETWORK, networks_within_budget
+from andon_trainer.training.ensemble import STEPS_PER_NETWORK, networks_within_budget, split_images, train_networks
+from andon_trainer.training.resolution import load_training_images
+from andon_trainer.training.schedule import join_trainings
 
 TWO = FitOptions(false_alarm_rate=0.1, side=64, networks=2, iterations=32, batch=4, threads=1)
 
@@ -29,22 +34,33 @@ def test_of_two_networks_each_tells_the_threshold_what_images_score_that_it_did_
     assert built.evaluation is not None
 
 
-def test_no_network_is_trained_when_the_time_is_over(sample_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def images(sample_folder: Path) -> TrainingImages:
+    samples = good_samples(open_dataset(sample_folder))
+    return load_training_images(samples, ImageCache(), TWO, TWO.training, quiet)
+
+
+def test_no_network_is_trained_when_the_time_is_over(images: TrainingImages, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "RESERVED_SECONDS", 10_000.0)
+    planned = split_images(images, TWO, TWO.training, quiet)
     with pytest.raises(FittingError, match="too short"):
-        fit(sample_folder, TWO)
+        train_networks(images, planned, TWO, TWO.training, quiet, None)
 
 
-def test_an_interrupted_second_network_leaves_the_first(sample_folder: Path) -> None:
+def test_an_interrupted_second_network_leaves_the_first(images: TrainingImages) -> None:
     interrupted = Event()
 
     def interrupt(what: str, share: float) -> None:
         if what.startswith("training network 2 of 2"):
             interrupted.set()
 
-    card = fit(open_dataset(sample_folder), TWO, progress=interrupt, interrupted=interrupted).model.card
-    assert card.training.networks == 1
-    assert card.training.images + card.training.calibration_images == 32
+    planned = split_images(images, TWO, TWO.training, quiet)
+    trained = train_networks(images, planned, TWO, TWO.training, interrupt, interrupted)
+    assert interrupted.is_set()
+    assert (len(planned), len(trained.networks)) == (2, 1)
+    record = training_record(join_trainings(trained.networks), trained.splits, images.fingerprint, TWO.training)
+    assert record.networks == 1
+    assert record.images + record.calibration_images == 32
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -67,9 +69,11 @@ def test_one_seed_gives_one_network_and_another_seed_another(images: np.ndarray)
 
 def test_the_budget_ends_the_training(images: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "PATIENCE", schedule.EVALUATIONS + 1)  # so few steps may well bring no progress
-    trained = train_network(images, SPLIT, ARCH, TrainingOptions(iterations=10**9, batch=4, budget=10))
+    seconds = count()
+    monkeypatch.setattr(schedule, "time", SimpleNamespace(monotonic=lambda: float(next(seconds))))
+    trained = train_network(images, SPLIT, ARCH, TrainingOptions(iterations=10**9, batch=4, budget=20))
     assert trained.ended == "budget"
-    assert 0 < trained.iterations < 10**5
+    assert 16 < trained.iterations <= 20
     rates = [step.learning_rate for step in trained.evaluations]
     assert rates[-1] < max(rates)
 
