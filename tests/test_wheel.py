@@ -132,12 +132,25 @@ def test_what_runs_comes_from_the_wheel(installed: Path, tmp_path: Path) -> None
 
 def test_the_main_job_runs_from_the_wheel(installed: Path, tmp_path: Path) -> None:
     trainer, monitor = "andon-trainer", "andon-monitor"
-    counts = ("--train", "16", "--test-good", "2", "--test-defects", "1", "--stream", "10")
+    counts = ("--train", "10", "--test-good", "2", "--test-defects", "1", "--stream", "4")
     run(installed, trainer, "sample", "part", *counts, cwd=tmp_path)
-    fit = ("--iterations", "4", "--side", "64", "--networks", "1", "--threads", "1", "--report", "report.html")
+    fit = (
+        "--iterations",
+        "2",
+        "--batch",
+        "4",
+        "--side",
+        "64",
+        "--size",
+        "small",
+        "--threads",
+        "1",
+        "--report",
+        "report.html",
+    )
     run(installed, trainer, "fit", "part", "-o", "part.onnx", *fit, cwd=tmp_path)
     assert "<html" in (tmp_path / "report.html").read_text()
     watch = ("--source", "part/stream", "--verdicts", "verdicts.jsonl", "--evidence", "store", "--no-server")
     run(installed, monitor, "run", "--model", "part.onnx", *watch, cwd=tmp_path)
-    assert len((tmp_path / "verdicts.jsonl").read_text().splitlines()) == 10
+    assert len((tmp_path / "verdicts.jsonl").read_text().splitlines()) == 4
     assert (tmp_path / "store").is_dir()
