@@ -142,8 +142,8 @@ def _shortened(message: Message) -> Message:
     why = tuple((name, value) for name, value in message.headers if name.startswith("andon_"))
     if not why:
         return message
-    left_out = (*why, ("andon_left_out", str(_size(message)).encode())) if message.value is not None else why
-    return replace(message, key=_short_key(message.key), value=None, headers=left_out)
+    left_out = (*why, ("andon_left_out", str(_size(message)).encode())) if message.value else why
+    return replace(message, key=_short_key(message.key), value=b"", headers=left_out)
 
 
 def _size(message: Message) -> int:
