@@ -1,6 +1,8 @@
 """Decompression into limited memory: the size that compressed data declares is never believed."""
 
+import gzip
 import io
+import zlib
 from typing import Protocol
 
 import lz4.frame
@@ -30,6 +32,15 @@ def unlz4(data: bytes, limit: int) -> bytes:
             return _read(reader, limit)
     except (RuntimeError, EOFError, OSError) as error:
         raise ValueError(f"not LZ4 data ({error})") from None
+
+
+def gunzip(data: bytes, limit: int) -> bytes:
+    """The content of a gzip file. Raises ValueError: damaged, or more than `limit` bytes."""
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as reader:
+            return _read(reader, limit)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"not gzip data ({error})") from None
 
 
 def _read(reader: _Reader, limit: int) -> bytes:

@@ -1,11 +1,14 @@
 """Array files are read as folders of images, and what is wrong with one is said."""
 
 import gzip
+import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from andon_monitor.errors import UsageError
+from andon_trainer.data.arrays import open_array
 from andon_trainer.data.dataset import open_dataset
 from andon_trainer.data.images import load_images
 from andon_trainer.data.input import choose_input
@@ -91,3 +94,24 @@ def test_what_is_no_array_of_images_is_refused(tmp_path: Path, name: str, conten
     content(path)
     with pytest.raises(UsageError, match=message):
         open_dataset(path)
+
+
+def test_an_array_is_no_larger_than_its_file(tmp_path: Path) -> None:
+    """Neither the head of an array nor a compressed file decides how much memory is taken."""
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, {"descr": "|u1", "fortran_order": False, "shape": (10**6, 10**6)})
+    (tmp_path / "claims.npy").write_bytes(head.getvalue() + bytes(100))
+    with zipfile.ZipFile(tmp_path / "claims.npz", "w") as archive:
+        archive.writestr("images.npy", head.getvalue() + bytes(100))
+    with pytest.raises(UsageError, match="its head claims"):
+        open_array(tmp_path / "claims.npy")
+    with pytest.raises(UsageError, match="its head claims"):
+        open_array(tmp_path / "claims.npz")
+
+
+def test_a_small_file_that_inflates_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("andon_trainer.data.arrays.MAX_ARRAY_BYTES", 10**6)
+    path = tmp_path / "train-images-idx3-ubyte.gz"
+    path.write_bytes(gzip.compress(b"\0\0\x08\x03" + bytes(10**7)))
+    with pytest.raises(UsageError, match="more than 1000000 bytes"):
+        open_array(path)

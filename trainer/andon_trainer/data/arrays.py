@@ -10,21 +10,23 @@ reads image files reads them, too. Images are [N, h, w] or [N, h, w, C]; uint8, 
 are multiples of 1 / 255 are images of 8 bits, others are images of 16.
 """
 
-import gzip
-import zlib
+import math
+import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import cv2
 import numpy as np
 from andon_monitor.errors import UsageError
+from andon_monitor.formats.decompression import gunzip
 from numpy.typing import NDArray
 
 SUFFIXES = (".npy", ".npz", ".gz", "-ubyte")
 LABELS = {"images": "labels", "x": "y", "x_train": "y_train", "x_test": "y_test"}
 FLOAT_TOLERANCE = 1e-3  # grey levels by which a float differs from the multiple of 1 / 255 that it was computed from
+MAX_ARRAY_BYTES = 2**31  # of one array, decompressed: a million pictures of 45 x 45 pixels
 IDX_UINT8 = 8  # the type code of unsigned bytes, the only one for images
 
 
@@ -90,8 +92,14 @@ def _open(file: Path, name: tuple[str, ...], changed: int) -> ImageArray:
 
 def _read(file: Path) -> dict[str, NDArray[Any]]:
     if file.suffix == ".npy":
+        with file.open("rb") as stream:
+            _check_size(stream, file.stat().st_size)
         return {"images": np.load(file, allow_pickle=False)}
     if file.suffix == ".npz":
+        with zipfile.ZipFile(file) as members:
+            for member in members.infolist():
+                with members.open(member) as stream:
+                    _check_size(stream, member.file_size)
         with np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     labels = file.with_name(file.name.replace("images-idx3", "labels-idx1"))
@@ -99,14 +107,21 @@ def _read(file: Path) -> dict[str, NDArray[Any]]:
     return {"images": _read_idx(file)} | labelled
 
 
+def _check_size(stream: IO[bytes], size: int) -> None:
+    """Raise ValueError where the head of an .npy file claims more than the file holds, or than is read at once."""
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, kind = read(stream)
+    claimed = math.prod(shape) * kind.itemsize
+    if claimed > min(size, MAX_ARRAY_BYTES):
+        raise ValueError(f"its head claims {claimed} bytes, the file holds {size}, at most {MAX_ARRAY_BYTES} are read")
+
+
 def _read_idx(file: Path) -> NDArray[np.uint8]:
     """An IDX file: two zero bytes, the type, the number of axes, their lengths as big-endian uint32, the values."""
     data = file.read_bytes()
     if file.suffix == ".gz":
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError, zlib.error) as error:
-            raise ValueError(f"damaged gzip: {error}") from None
+        data = gunzip(data, MAX_ARRAY_BYTES)
     if data[:2] != b"\0\0" or len(data) < 4 or data[2] != IDX_UINT8:
         raise ValueError("not an IDX file of bytes")
     axes = data[3]
