@@ -1,11 +1,14 @@
 """`andon-trainer` as a user runs it: what it prints, what it leaves, and one clear line for each mistake."""
 
 import json
+import os
+import pty
+import select
 import shutil
 import signal
 import subprocess
 import sys
-import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -60,25 +63,38 @@ def test_fit_evaluate_calibrate_and_card_work_together(sample_folder: Path, mode
     assert "training.images" in run_command("andon-trainer", "card", recalibrated).stdout
 
 
-def test_fit_writes_a_report_with_learning_curve(sample_folder: Path, tmp_path: Path) -> None:
-    report = tmp_path / "part.html"
-    done = run_command(*FIT, sample_folder, "-o", tmp_path / "part.onnx", "--report", report, *QUICK)
-    assert done.returncode == 0, done.stderr
-    text = report.read_text()
-    assert "earning curve" in text
-    assert {path.name for path in tmp_path.iterdir()} == {"part.onnx", "part.html"}
+@dataclass(frozen=True)
+class Fitted:
+    """A large network fitted to images among which one shows no good part."""
+
+    folder: Path  # with the model and its report
+    outlier: Path
+    stderr: str
 
 
-def test_an_image_that_is_no_good_part_is_named(sample_folder: Path, tmp_path: Path) -> None:
-    data = shutil.copytree(sample_folder / "train/good", tmp_path / "data")
-    slipped = sorted(data.iterdir())[split(np.arange(32), seed=0).calibration[0]]
-    image = cv2.imread(str(slipped), cv2.IMREAD_GRAYSCALE)
+@pytest.fixture(scope="module")
+def fitted(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Fitted:
+    data = tmp_path_factory.mktemp("data") / "part"
+    shutil.copytree(sample_folder, data, ignore=shutil.ignore_patterns("stream"))
+    outlier = sorted((data / "train/good").iterdir())[split(np.arange(32), seed=0).calibration[0]]
+    image = cv2.imread(str(outlier), cv2.IMREAD_GRAYSCALE)
     cv2.rectangle(image, (180, 180), (330, 330), 255, -1)
-    cv2.imwrite(str(slipped), image)
-    done = run_command(*FIT, data, "-o", tmp_path / "part.onnx", *QUICK)
+    cv2.imwrite(str(outlier), image)
+    folder = tmp_path_factory.mktemp("fitted")
+    output, report = folder / "part.onnx", folder / "part.html"
+    done = run_command(*FIT, data, "-o", output, "--report", report, *QUICK, "--size", "large")
     assert done.returncode == 0, done.stderr
-    assert "note: 1 of the good images score far above all others." in done.stderr
-    assert f"{slipped}: " in done.stderr
+    return Fitted(folder, outlier, done.stderr)
+
+
+def test_fit_writes_a_report_with_learning_curve(fitted: Fitted) -> None:
+    assert "earning curve" in (fitted.folder / "part.html").read_text()
+    assert {path.name for path in fitted.folder.iterdir()} == {"part.onnx", "part.html"}
+
+
+def test_an_image_that_is_no_good_part_is_named(fitted: Fitted) -> None:
+    assert "note: 1 of the good images score far above all others." in fitted.stderr
+    assert f"{fitted.outlier}: " in fitted.stderr
 
 
 MISTAKES = [
@@ -209,41 +225,58 @@ def test_a_model_that_cannot_be_trusted_is_refused(
     assert_one_line_of_error(done, "bad.onnx", message)
 
 
-@pytest.mark.parametrize(("delay", "times"), [(7, 1), (12, 1), (9, 2)])
+class Terminal:
+    """A terminal in which a program writes its standard error; everything that it has written."""
+
+    def __init__(self) -> None:
+        self._screen, self._program = pty.openpty()
+        self.environment = os.environ | {"TERM": "xterm", "COLUMNS": "200"}
+        self.written = ""
+
+    def start(self, *arguments: str | Path) -> "subprocess.Popen[bytes]":
+        """Start `andon-trainer` itself: a preloaded one has decided that it has no terminal."""
+        program = Path(sys.executable).parent / "andon-trainer"
+        with os.fdopen(self._program, "wb", buffering=0) as file:
+            command = [program, *map(str, arguments)]
+            return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=file, env=self.environment)
+
+    def read_until(self, text: str | None = None) -> None:
+        """Read until the program has written this, or to its end."""
+        while text is None or text not in self.written:
+            assert select.select([self._screen], [], [], PATIENCE)[0], self.written
+            try:
+                self.written += os.read(self._screen, 10_000).decode(errors="replace")
+            except OSError:  # no program has the terminal any more
+                os.close(self._screen)
+                assert text is None, self.written
+                return
+
+
+@pytest.mark.parametrize(("moment", "times", "status"), [("loss", 1, 0), ("warming up", 1, 1), ("loss", 2, 130)])
 def test_ctrl_c_leaves_a_model_that_holds_or_nothing(
-    delay: float, times: int, sample_folder: Path, tmp_path: Path
+    moment: str, times: int, status: int, sample_folder: Path, tmp_path: Path
 ) -> None:
-    program = Path(sys.executable).parent / "andon-trainer"
-    path = tmp_path / "part.onnx"
-    endless = (
-        "fit",
-        sample_folder,
-        "-o",
-        path,
-        "--iterations",
-        "1000000",
-        "--side",
-        "64",
-        "--budget",
-        "40s",
-        "--threads",
-        "1",
-    )
-    process = subprocess.Popen([program, *map(str, endless)], stderr=subprocess.PIPE, text=True)
-    time.sleep(delay)
-    for _ in range(times):
+    """In the training, before there are weights to keep, and for the second time while the model is exported."""
+    path, terminal = tmp_path / "part.onnx", Terminal()
+    long = ("--iterations", "800", "--budget", "1h", "--side", "64", "--batch", "4", "--threads", "1")
+    process = terminal.start("fit", sample_folder / "train/good", "-o", path, *long)
+    try:
+        terminal.read_until(moment)
         process.send_signal(signal.SIGINT)
-        time.sleep(0.2)
-    _, stderr = process.communicate(timeout=PATIENCE)
-    assert "Traceback" not in stderr
-    if process.returncode == 0:
+        terminal.read_until("press Ctrl-C again")
+        if times == 2:
+            terminal.read_until("exporting")
+            process.send_signal(signal.SIGINT)
+        terminal.read_until()
+        assert process.wait(PATIENCE) == status, terminal.written
+    finally:
+        process.kill()
+    assert "Traceback" not in terminal.written
+    if status == 0:
         assert [entry.name for entry in tmp_path.iterdir()] == ["part.onnx"]
-        # A busy machine may hand the signal over when the budget has ended the training already.
-        assert Model.load(path).card.training.ended in ("interrupted", "budget")
+        assert Model.load(path).card.training.ended == "interrupted"
     else:
-        # Where the first has ended the program already, the second may find an interpreter that handles none any more.
-        assert process.returncode in (1, 130, -signal.SIGINT)
-        assert "nothing was written" in stderr
+        assert "nothing was written" in terminal.written
         assert list(tmp_path.iterdir()) == []
 
 
@@ -257,12 +290,10 @@ def test_help_is_there_without_torch() -> None:
     assert "calibrate" in run_command("andon-trainer", "--help").stdout
 
 
-def test_a_small_network_is_smaller(tmp_path: Path) -> None:
-    data = noise_images(tmp_path / "data", 10)
-    models = {}
-    for size in ("small", "large"):
-        done = run_command(*FIT, data, "-o", tmp_path / f"{size}.onnx", *QUICK, "--size", size)
-        assert done.returncode == 0, done.stderr
-        models[size] = Model.load(tmp_path / f"{size}.onnx")
-    assert models["small"].card.architecture["widths"] < models["large"].card.architecture["widths"]
-    assert (tmp_path / "small.onnx").stat().st_size < (tmp_path / "large.onnx").stat().st_size / 2
+def test_a_small_network_is_smaller(sample_folder: Path, fitted: Fitted, tmp_path: Path) -> None:
+    small, large = tmp_path / "small.onnx", fitted.folder / "part.onnx"
+    done = run_command(*FIT, sample_folder / "train/good", "-o", small, *QUICK, "--size", "small")
+    assert done.returncode == 0, done.stderr
+    widths = [Model.load(path).card.architecture["widths"] for path in (small, large)]
+    assert widths[0] < widths[1]
+    assert small.stat().st_size < large.stat().st_size / 2
