@@ -78,7 +78,7 @@ def to_onnx(
 
 @contextmanager
 def quick_tracing(network: nn.Module) -> Iterator[None]:
-    """Without gradients and garbage collection, which take a third of the time that tracing and conversion take."""
+    """Without gradients and garbage collection: they cost time here and do not change the graph."""
     trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
     collecting = gc.isenabled()
     network.requires_grad_(False)
