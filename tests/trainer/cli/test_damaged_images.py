@@ -12,6 +12,7 @@ from tests.fixtures.commands import refused
 from tests.fixtures.images import bomb
 
 COMMANDS = ("fit", "evaluate", "calibrate", "classify", "reduce", "denoise", "compress")
+OF_GOOD_PARTS = ("fit", "calibrate", "denoise", "compress")  # commands that take one folder of good parts
 OUTPUTS = {"reduce": "x.csv", "denoise": "cleaned", "compress": "x.andon"}
 
 
@@ -38,10 +39,10 @@ def folders(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     root = tmp_path_factory.mktemp("damaged")
     for folder, label in (("good", "train/good"), ("kinds/good", "test/good"), ("kinds/hole", "test/*")):
         (root / folder).mkdir(parents=True)
-        found = sorted(sample_folder.glob(f"{label}/*.png"))
+        found = sorted(sample_folder.glob(f"{label}/*.*"))
         images = [path for path in found if ("good" in path.parts) == ("good" in label)]
         for i, path in enumerate(images[:10]):
-            shutil.copy(path, root / folder / f"{i}.png")
+            shutil.copy(path, root / folder / f"{i}{path.suffix}")
     return root
 
 
@@ -52,8 +53,8 @@ def test_a_damaged_image_is_named_and_nothing_is_written(
 ) -> None:
     content, message = DAMAGED[damage]
     data = tmp_path / "data"
-    shutil.copytree(folders / ("good" if command in ("fit", "calibrate", "denoise", "compress") else "kinds"), data)
-    odd = (data if command in ("fit", "calibrate", "denoise", "compress") else data / "hole") / "odd.png"
+    shutil.copytree(folders / ("good" if command in OF_GOOD_PARTS else "kinds"), data)
+    odd = (data if command in OF_GOOD_PARTS else data / "hole") / "odd.png"
     odd.write_bytes(content)
     output = tmp_path / OUTPUTS.get(command, "x.onnx")
     model = () if command == "fit" else (model_file,)
@@ -70,7 +71,8 @@ def test_limits_of_size_are_settings_of_every_command(model_file: Path, folders:
         output = tmp_path / OUTPUTS.get(command, "x.onnx")
         model = () if command == "fit" else (model_file,)
         wanted = ("--json", tmp_path / "x.json") if command == "evaluate" else ("-o", output)
-        said = refused(command, *model, folders / "kinds", *wanted, "--max-pixels", "1000")
+        data = folders / ("good" if command in OF_GOOD_PARTS else "kinds")
+        said = refused(command, *model, data, *wanted, "--max-pixels", "1000")
         assert "pixels, at most 1000 pixels are allowed" in said, command
-        said = refused(command, *model, folders / "kinds", *wanted, "--max-decoding-bytes", "0")
+        said = refused(command, *model, data, *wanted, "--max-decoding-bytes", "0")
         assert said == "--max-decoding-bytes 0: give a number between 1 and 1e+12"
