@@ -85,13 +85,18 @@ def calibrate(
     Raises UsageError (arguments, images, labels) and ModelError (the file).
     """
     check_range("--false-alarm-rate", false_alarm_rate, 1e-9, 0.5)
-    if (good is None) == (labels is None):
-        raise UsageError("give either a folder of good parts or --labels, the folder that andon-monitor export wrote")
+    check_images(good, labels)
     if labels is not None:
         return _calibrate_on_labels(Path(model_file), Path(labels), false_alarm_rate)
     assert good is not None
     dataset = good if isinstance(good, Dataset) else open_dataset(Path(good))
     return _calibrate_on_images(Path(model_file), dataset, false_alarm_rate, progress, limits)
+
+
+def check_images(good: object | None, labels: object | None) -> None:
+    """Raise UsageError where both or none of good parts and labels are given."""
+    if (good is None) == (labels is None):
+        raise UsageError("give either a folder of good parts or --labels, the folder that andon-monitor export wrote")
 
 
 def _calibrate_on_images(

@@ -3,7 +3,7 @@
 import re
 
 HIDDEN = "***"
-_HOST = r"(?:\[[0-9A-Fa-f:.%]+\]|[\w.-]+)(?::\d*)?"
+_HOST = r"(?:\[[0-9A-Fa-f:.%]+\]|[\w.-]+)(?::(?:\d*|port))?"  # port: in messages that say what would be right
 _AUTHORITY = re.compile(rf"(?:{_HOST}(?:,{_HOST})*)?")
 # A user and a password without a scheme that is one, as in rtsp:/user:password@host.
 _CREDENTIALS = re.compile(r"[^\s]*:[^\s]*@")

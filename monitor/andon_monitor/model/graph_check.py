@@ -17,10 +17,10 @@ from andon_monitor.model.onnx_format import ModelProto
 # Every operator of the graphs that the trainer exports: conv-dense and dense networks, registration, patch memory,
 # classifiers of kinds. None of them loops, branches, calls, draws random numbers or reads files.
 OPERATORS = frozenset({
-    "Abs", "Add", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Conv", "DepthToSpace", "Div",
-    "Expand", "Gather", "Gemm", "GridSample", "Identity", "Less", "Log", "MatMul", "Max", "Min", "Mul", "Neg",
-    "Pow", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum", "Relu", "Reshape", "Resize", "Round", "Shape",
-    "Sigmoid", "Slice", "Softmax", "Split", "Sqrt", "Squeeze", "Sub", "TopK", "Transpose", "Unsqueeze", "Where",
+    "Abs", "Add", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Conv", "ConvTranspose", "DepthToSpace",
+    "Div", "Expand", "Gather", "Gemm", "GridSample", "Identity", "LeakyRelu", "Less", "Log", "MatMul", "Max",
+    "Min", "Mul", "Neg", "Pow", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum", "Relu", "Reshape", "Resize", "Round",
+    "Shape", "Sigmoid", "Slice", "Softmax", "Split", "Sqrt", "Squeeze", "Sub", "TopK", "Transpose", "Unsqueeze", "Where",
 })  # fmt: skip
 OPSETS = range(18, 21)  # versions of the operators; the trainer writes 20
 MAX_FILE_BYTES = 512 * 2**20  # a usual export has 4 MB

@@ -29,6 +29,7 @@ def calibrate(
     from andon_trainer.data.dataset import open_dataset
     from andon_trainer.report.words import describe_calibration, few_images_note
 
+    recalibration.check_images(good, labels)
     limits = check_limits(max_pixels, max_decoding_bytes)
     check_writable(output)
     dataset = None if good is None else open_dataset(good)
