@@ -14,13 +14,18 @@ from andon_monitor.common.text import shown
 from andon_monitor.errors import ModelError
 from andon_monitor.model.onnx_format import ModelProto
 
-# Every operator of the graphs that the trainer exports: conv-dense and dense networks, registration, patch memory,
-# classifiers of kinds. None of them loops, branches, calls, draws random numbers or reads files.
+# The operators of the graphs that the trainer exports (conv-dense and dense networks, registration, patch memory,
+# classifiers of kinds), and what the exporter of another version of torch may write instead of them: plain arithmetic.
+# None of them loops, branches, calls, draws random numbers or reads files.
 OPERATORS = frozenset({
-    "Abs", "Add", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Conv", "ConvTranspose", "DepthToSpace",
-    "Div", "Expand", "Gather", "Gemm", "GridSample", "Identity", "LeakyRelu", "Less", "Log", "MatMul", "Max",
-    "Min", "Mul", "Neg", "Pow", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum", "Relu", "Reshape", "Resize", "Round",
-    "Shape", "Sigmoid", "Slice", "Softmax", "Split", "Sqrt", "Squeeze", "Sub", "TopK", "Transpose", "Unsqueeze", "Where",
+    "Abs", "Add", "And", "ArgMax", "ArgMin", "AveragePool", "BatchNormalization", "Cast", "Ceil", "Clip", "Concat",
+    "Constant", "ConstantOfShape", "Conv", "ConvTranspose", "DepthToSpace", "Div", "Equal", "Erf", "Exp", "Expand",
+    "Flatten", "Floor", "Gather", "GatherElements", "GatherND", "Gemm", "GlobalAveragePool", "Greater",
+    "GreaterOrEqual", "GridSample", "Identity", "InstanceNormalization", "LayerNormalization", "LeakyRelu", "Less",
+    "LessOrEqual", "Log", "LogSoftmax", "MatMul", "Max", "MaxPool", "Min", "Mul", "Neg", "Not", "Or", "Pad", "Pow",
+    "Range", "Reciprocal", "ReduceL2", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum", "ReduceSumSquare", "Relu",
+    "Reshape", "Resize", "Round", "Shape", "Sigmoid", "Slice", "Softmax", "Split", "Sqrt", "Squeeze", "Sub", "Tanh",
+    "Tile", "TopK", "Transpose", "Unsqueeze", "Where",
 })  # fmt: skip
 OPSETS = range(18, 21)  # versions of the operators; the trainer writes 20
 MAX_FILE_BYTES = 512 * 2**20  # a usual export has 4 MB
