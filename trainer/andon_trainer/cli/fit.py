@@ -179,6 +179,8 @@ def fit(
     note_all(dataset.notes)
     check_all_writable(output, report)
 
+    import torch  # noqa: F401  # first: where torch is missing, that is what the error says
+
     from andon_trainer import fitting
     from andon_trainer.cli.tables import evaluation_table
     from andon_trainer.report.advice import blank_note, data_warnings
