@@ -67,7 +67,8 @@ class RecordReader:
     def reset(self, cause: ResetCause, places: Mapping[TopicPartition, int]) -> None:
         """Continue at these offsets."""
         if self._metrics is not None:
-            self._metrics.kafka_position_resets.labels(cause).inc(len(places))
+            # A new topic's partitions may be assigned a little later: it counts all the same.
+            self._metrics.kafka_position_resets.labels(cause).inc(max(1, len(places)))
         self._on_reset(cause, places)
         for partition, offset in places.items():
             if partition in self._consumer.assignment():

@@ -120,5 +120,5 @@ def test_fit_says_so_in_one_line_and_writes_nothing(tmp_path: Path, architecture
 def test_calibrate_says_so_too(model_file: Path, tmp_path: Path) -> None:
     folder = tmp_path / "good"
     folder.mkdir()
-    write(folder, [np.zeros((256, 256), np.uint8)] * 12)
+    write(folder, [np.zeros((384, 384), np.uint8)] * 12)
     assert "show nothing" in refused("calibrate", model_file, folder, "-o", tmp_path / "m.onnx")
