@@ -109,7 +109,7 @@ def test_it_is_exported_and_runs_in_the_monitor(tmp_path: Path) -> None:
 def test_options_of_the_other_architecture_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "d.npy", DIGITS[:20])
     for options, message in (
-        (("--kind", "sparse"), "--kind sparse: of --architecture dense"),
+        (("--kind", "sparse"), "--kind sparse: only with --architecture dense"),
         (("--architecture", "dense", "--loss", "l1-ssim"), "--loss l1-ssim: choose mse, bce"),
     ):
         done = run_command("andon-trainer", "fit", tmp_path / "d.npy", "-o", tmp_path / "m.onnx", *options)

@@ -33,6 +33,7 @@ def test_the_number_of_threads_is_the_fastest_of_all_halves(
     seconds: dict[int, float], fastest: int, threads: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(timing, "seconds_per_step", lambda arch, options: seconds[torch.get_num_threads()])
+    monkeypatch.setattr(timing, "available_cores", lambda: 64)
     torch.set_num_threads(max(seconds))
     assert timing.use_fastest_threads() == fastest == torch.get_num_threads()
 
