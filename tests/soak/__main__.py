@@ -14,7 +14,7 @@ import time
 import urllib.request
 from collections import Counter
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kafka import KafkaProducer
@@ -150,7 +150,9 @@ def main() -> None:
         shutil.rmtree(folder, ignore_errors=True)
     print(account)
     if given.json is not None:
-        given.json.write_text(json.dumps(asdict(account), indent=1) + "\n")
+        given.json.write_text(
+            json.dumps(vars(account) | {"samples": [vars(sample) for sample in account.samples]}, indent=1) + "\n"
+        )
     sys.exit(1 if account.complaints else 0)
 
 
