@@ -37,6 +37,8 @@ BORDER_SHARE = 0.15
 MIN_REGISTERED_SHARE = 0.9  # of the good frames for which this must hold
 BATCH_FRAMES = 32
 REST = torch.tensor([1.0, 0.0, 0.0, 0.0])  # the pose of a part that lies as good parts do on average
+# A pose (a, b, tx, ty) times this is the matrix [[a, b], [-b, a], [tx, ty]], row by row.
+AS_MATRIX = torch.tensor([[1.0, 0, 0, 1, 0, 0], [0, 1, -1, 0, 0, 0], [0, 0, 0, 0, 1, 0], [0, 0, 0, 0, 0, 1]])
 
 
 class Level(nn.Module):
@@ -55,7 +57,7 @@ class Level(nn.Module):
     def forward(self, grey: Tensor, pose: Tensor) -> Tensor:
         """Grey frames float [N, 1, h, w] at this scale and poses [N, 4] to poses nearer to the template's."""
         for _ in range(STEPS_PER_LEVEL):
-            found = standardised(sample(grey, self.points[:, None], pose)[:, 0, :, 0])  # [N, K]
+            found = standardised(sample(grey, self.points, pose).flatten(1))  # [N, K]
             difference = ((found - self.template) / self.noise).clamp(-MAX_DEVIATIONS, MAX_DEVIATIONS)
             pose = after_inverse(pose, difference @ self.solve)
         return pose
@@ -106,7 +108,7 @@ def coarse_to_fine(frames: Tensor) -> list[Tensor]:
 
 def warp(x: Tensor, pose: Tensor) -> Tensor:
     """Maps [N, C, H, W] of frames, each point taken from where the pose [N, 4] puts it: the same shape."""
-    return sample(x, places(x.shape[2:], x.device), pose)
+    return sample(x, places(x.shape[2:], x.device).flatten(0, 1), pose).reshape(x.shape)
 
 
 def places(size: torch.Size, device: torch.device) -> Tensor:
@@ -122,31 +124,34 @@ def places(size: torch.Size, device: torch.device) -> Tensor:
 
 
 def sample(x: Tensor, points: Tensor, pose: Tensor) -> Tensor:
-    """Maps [N, C, H, W] where poses [N, 4] put points [h, w, 3]: linear between pixels, beyond the border as on it.
+    """Maps [N, C, H, W] where poses [N, 4] put points [K, 3]: linear between pixels, beyond the border as on it.
 
-    Returns [N, C, h, w].
+    Returns [N, C, 1, K].
     """
     height, width = x.shape[2:]
     longer = max(height, width)
     # One matrix product takes points there in what `grid_sample` calls the frame: from -1 to 1 on both axes.
     to_frame = move(pose) * torch.tensor([longer / width, longer / height], device=x.device)  # [N, 3, 2]
-    there = (points.flatten(0, 1) @ to_frame).reshape(-1, *points.shape[:2], 2)
+    there = (points @ to_frame)[:, None]  # [N, 1, K, 2]
     return F.grid_sample(x, there, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+# The steps below are unrolled in the exported graph. Products with constants, `split` and `cat` are one operator each;
+# `unbind` and `stack` are one or two for each number, and exporting takes time for each operator.
 
 
 def move(pose: Tensor) -> Tensor:
     """Poses [N, 4] as matrices [N, 3, 2], points (x, y, 1) in front of them."""
-    a, b, tx, ty = pose.unbind(1)
-    return torch.stack([a, b, -b, a, tx, ty], dim=1).reshape(-1, 3, 2)
+    return (pose @ AS_MATRIX.to(pose.device)).reshape(-1, 3, 2)
 
 
 def after_inverse(pose: Tensor, change: Tensor) -> Tensor:
     """Undo a change (turn less 1, and shift, [N, 4]), then move as `pose` does."""
-    a, b, tx, ty = pose.unbind(1)
-    c, d, sx, sy = (change + REST).unbind(1)
+    a, b, tx, ty = torch.split(pose, 1, dim=1)
+    c, d, sx, sy = torch.split(change + REST, 1, dim=1)
     square = c * c + d * d
     re, im = (a * c + b * d) / square, (b * c - a * d) / square  # turn / turn of the change
-    return torch.stack([re, im, tx - (re * sx - im * sy), ty - (im * sx + re * sy)], dim=1)
+    return torch.cat([re, im, tx - (re * sx - im * sy), ty - (im * sx + re * sy)], dim=1)
 
 
 def inverse(pose: Tensor) -> Tensor:
