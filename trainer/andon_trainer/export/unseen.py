@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from andon_monitor.model.calibration import MIN_CALIBRATION_IMAGES
 from andon_monitor.model.file import SCORE
 from andon_monitor.model.imaging import Pixels
@@ -12,8 +13,8 @@ from onnx import ModelProto
 from torch import nn
 
 from andon_trainer.data.splits import Split, common_to
-from andon_trainer.export.graph import to_onnx
 from andon_trainer.export.metadata import serialise
+from andon_trainer.scoring.detector import batched
 
 
 def scores_of_unseen(
@@ -34,8 +35,7 @@ def scores_of_unseen(
         return scores
     singles: list[NDArray[np.float32]] = []
     for parts, detector in zip(parts_of_each, alone, strict=True):
-        its_graph = to_onnx(detector, images.shape[1:])
-        scores[parts.calibration] = score_with(its_graph, images[parts.calibration])
+        scores[parts.calibration] = score_alone(detector, images[parts.calibration])
         singles.append(scores[unseen])
     if len(unseen) >= MIN_CALIBRATION_IMAGES:
         each, mean = np.concatenate(singles), score_with(graph, images[unseen])
@@ -49,3 +49,9 @@ def score_with(graph: ModelProto, images: Pixels) -> NDArray[np.float32]:
     session = Session(serialise(graph), "a network", "cpu", threads=0)
     scores: NDArray[np.float32] = session.run([SCORE], images)[0]
     return scores
+
+
+@torch.no_grad()
+def score_alone(detector: nn.Module, images: Pixels) -> NDArray[np.float32]:
+    """Scores float32 [N] of images uint8 [N, H, W, C] by torch: exporting each network would take longer."""
+    return np.concatenate([detector(batch)[0].numpy() for batch in batched(images)])
