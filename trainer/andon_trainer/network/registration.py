@@ -114,13 +114,8 @@ def warp(x: Tensor, pose: Tensor) -> Tensor:
 def places(size: torch.Size, device: torch.device) -> Tensor:
     """x, y and 1 of the middles of `size` (H, W) pixels: [H, W, 3]."""
     height, width = size
-    longer = max(height, width)
-    y, x = torch.meshgrid(
-        (2 * torch.arange(height, device=device) + 1 - height) / longer,
-        (2 * torch.arange(width, device=device) + 1 - width) / longer,
-        indexing="ij",
-    )
-    return torch.stack([x, y, torch.ones_like(x)], dim=-1)
+    y, x = np.mgrid[1 - height : height : 2, 1 - width : width : 2] / max(height, width)
+    return torch.from_numpy(np.stack([x, y, np.ones_like(x)], axis=-1).astype(np.float32)).to(device)
 
 
 def sample(x: Tensor, points: Tensor, pose: Tensor) -> Tensor:
@@ -156,7 +151,10 @@ def after_inverse(pose: Tensor, change: Tensor) -> Tensor:
 
 def inverse(pose: Tensor) -> Tensor:
     """The poses [N, 4] that undo these."""
-    return after_inverse(REST[None], pose - REST)
+    a, b, tx, ty = torch.split(pose, 1, dim=1)
+    square = a * a + b * b
+    re, im = a / square, -b / square
+    return torch.cat([re, im, im * ty - re * tx, -(im * tx + re * ty)], dim=1)
 
 
 def standardised(values: Tensor) -> Tensor:

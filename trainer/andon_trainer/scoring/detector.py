@@ -67,6 +67,7 @@ class PreparedFrames(NamedTuple):
     mean: Tensor  # [N, 1, 1, 1] of the registered frames
     spread: Tensor  # [N, 1, 1, 1]
     pose: Tensor | None  # [N, 4]; None where nothing is registered
+    inverse_pose: Tensor | None  # the same, undone
 
 
 def prepare_frames(frames: Tensor, registration: Registration | None = None, pooling: int = 1) -> PreparedFrames:
@@ -74,17 +75,17 @@ def prepare_frames(frames: Tensor, registration: Registration | None = None, poo
     unit = to_unit(frames)
     frame, mean, spread = normalise(unit)
     if registration is None and pooling == 1:
-        return PreparedFrames(frame, frame, mean, spread, None)
+        return PreparedFrames(frame, frame, mean, spread, None, None)
     pose = None
     if registration is not None:
         pose = registration(unit)
         unit = warp(unit, pose)
-    return PreparedFrames(frame, *normalise(pool(unit, pooling)), pose)
+    return PreparedFrames(frame, *normalise(pool(unit, pooling)), pose, None if pose is None else inverse(pose))
 
 
-def unregister(x: Tensor, pose: Tensor | None) -> Tensor:
+def unregister(x: Tensor, inverse_pose: Tensor | None) -> Tensor:
     """Maps [N, C, h, w] of registered frames as maps of the frames that the camera took."""
-    return x if pose is None else warp(x, inverse(pose))
+    return x if inverse_pose is None else warp(x, inverse_pose)
 
 
 class Member(nn.Module):
@@ -118,12 +119,12 @@ class Member(nn.Module):
     def anomaly_maps(self, frames: PreparedFrames, output: Output) -> list[AnomalyMap]:
         """How wrong each place of the frames is, by each of the methods, unscaled."""
         shared = 1.0 if self.memory is None else SHARED_WEIGHT
-        maps = [AnomalyMap(unregister(output.logits, frames.pose), weight=shared)]
+        maps = [AnomalyMap(unregister(output.logits, frames.inverse_pose), weight=shared)]
         if output.difference is not None:
             cells = F.avg_pool2d(output.difference.abs().mean(dim=1, keepdim=True), MAP_STRIDE // 2)
-            maps.append(AnomalyMap(unregister(cells, frames.pose)))
+            maps.append(AnomalyMap(unregister(cells, frames.inverse_pose)))
         if self.memory is not None:
-            distance = unregister(self.memory(output.features), frames.pose)
+            distance = unregister(self.memory(output.features), frames.inverse_pose)
             maps.append(AnomalyMap(distance, MEMORY_TOP_SHARE, shared))
         if self.grain_memory is not None:
             distance = self.grain_memory(self.grain(frames.frame))
@@ -197,7 +198,7 @@ class Detector(nn.Module):
         anomaly_map = 1 + SCORE_PER_DEVIATION * torch.stack(judged).mean(dim=0)  # [N, 1, h/4, w/4]
         score = top_mean(anomaly_map)  # [N]
         lit = reconstruction * contrast[:, :, None, None] + brightness[:, :, None, None]
-        lit = unregister(lit, pose[0] if pose else None)
+        lit = unregister(lit, inverse(pose[0]) if pose else None)
         pixels = F.interpolate(lit, scale_factor=2.0 * self.pooling, mode="bilinear")
         pixels = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
         return score, anomaly_map[:, 0], pixels, latent
