@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,13 @@ HEADER = f"{'delivery':<15}" + "".join(
 )
 
 
+@cache
+def large_frames() -> tuple[bytes, dict[str, bytes]]:
+    """An image that is too large, and bombs by their compression; they take seconds to make."""
+    bombs = {name: bomb(name, BOMB_BYTES) for name in ("gzip", "lz4", "zstd")}
+    return encode(np.zeros((12_000, 12_000), np.uint8)), bombs
+
+
 class Camera(threading.Thread):
     """Sends frames until told to stop; every one is acknowledged by the broker in the end, none twice."""
 
@@ -105,8 +113,7 @@ class Camera(threading.Thread):
         self._line = line
         self._rng = rng
         self._good = [encode(draw(number)) for number in range(50)]
-        self._oversized = encode(np.zeros((12_000, 12_000), np.uint8))
-        self._bombs = {name: bomb(name, BOMB_BYTES) for name in ("gzip", "lz4", "zstd")}
+        self._oversized, self._bombs = large_frames()
         self.bad: Counter[str] = Counter()
         self.over = threading.Event()
         self.sent: set[tuple[int, int]] = set()

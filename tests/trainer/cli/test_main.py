@@ -253,13 +253,26 @@ class Terminal:
 
 
 @pytest.mark.parametrize(("moment", "times", "status"), [("loss", 1, 0), ("warming up", 1, 1), ("loss", 2, 130)])
-def test_ctrl_c_leaves_a_model_that_holds_or_nothing(
-    moment: str, times: int, status: int, sample_folder: Path, tmp_path: Path
-) -> None:
+def test_ctrl_c_leaves_a_model_that_holds_or_nothing(moment: str, times: int, status: int, tmp_path: Path) -> None:
     """In the training, before there are weights to keep, and for the second time while the model is exported."""
-    path, terminal = tmp_path / "part.onnx", Terminal()
-    long = ("--iterations", "800", "--budget", "1h", "--side", "64", "--batch", "4", "--threads", "1")
-    process = terminal.start("fit", sample_folder / "train/good", "-o", path, *long)
+    data, output, terminal = noise_images(tmp_path / "data", 12), tmp_path / "output", Terminal()
+    output.mkdir()
+    path = output / "part.onnx"
+    long = (
+        "--iterations",
+        "800",
+        "--budget",
+        "1h",
+        "--side",
+        "64",
+        "--batch",
+        "4",
+        "--size",
+        "small",
+        "--threads",
+        "1",
+    )
+    process = terminal.start("fit", data, "-o", path, *long)
     try:
         terminal.read_until(moment)
         process.send_signal(signal.SIGINT)
@@ -273,11 +286,11 @@ def test_ctrl_c_leaves_a_model_that_holds_or_nothing(
         process.kill()
     assert "Traceback" not in terminal.written
     if status == 0:
-        assert [entry.name for entry in tmp_path.iterdir()] == ["part.onnx"]
+        assert [entry.name for entry in output.iterdir()] == ["part.onnx"]
         assert Model.load(path).card.training.ended == "interrupted"
     else:
         assert "nothing was written" in terminal.written
-        assert list(tmp_path.iterdir()) == []
+        assert list(output.iterdir()) == []
 
 
 def test_help_is_there_without_torch() -> None:
