@@ -33,7 +33,9 @@ def ask(known: Users, header: str, address: str = "10.0.0.1") -> str | None:
 
 
 @pytest.fixture
-def known(tmp_path: Path) -> Users:
+def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Users:
+    """Two users whose passwords are hashed at a small cost; the command's and the page's tests have the real one."""
+    monkeypatch.setattr(users, "SCRYPT_N", 2**4)
     path = tmp_path / "users"
     path.write_text(f"# the line\n{line('ann', 'naïve: secret')}\n{line('bob', 'other')}\n")
     assert "secret" not in path.read_text()
