@@ -30,6 +30,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
     return Scheduling(config, log)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One worker more than cores: in many tests a broker, a browser or a monitor is waited for."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     """A browser that runs for as long as the tests do; see `tests.fixtures.browser.tab`."""
