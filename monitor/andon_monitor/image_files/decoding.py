@@ -20,7 +20,7 @@ from andon_monitor.image_files.jpeg import read_jpeg
 from andon_monitor.image_files.png import PngFile, check_inflated, read_png
 from andon_monitor.image_files.signatures import BMP, JPEG, PGM, PNG, PPM, TIFF, WEBP, detect
 from andon_monitor.image_files.simple_formats import read_bmp, read_pnm, read_webp
-from andon_monitor.image_files.tiff import read_tiff
+from andon_monitor.image_files.tiff import TiffFile, check_decompressed, read_tiff
 
 Pixels = NDArray[np.uint8]
 
@@ -28,6 +28,7 @@ SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", "
 DEFAULT_MAX_PIXELS = 50_000_000  # 50 megapixels: above the largest area-scan cameras in use, 150 MB in colour
 DEFAULT_MAX_BYTES = 300_000_000  # memory for decoding one frame: a colour frame of 50 megapixels twice
 MAX_BYTES_OF_ALL = 600_000_000  # memory for decoding in all threads together
+OTHER_KINDS = {"TIFF": "BigTIFF", "PPM": "PNM other than binary PGM and PPM"}  # of formats that are read
 ROWS_AT_ONCE = 256  # of a 16-bit picture that is being brought to 8 bits
 
 # One frame is one thread's work: frames are decoded side by side, so OpenCV's own threads would only contend.
@@ -91,7 +92,7 @@ def read_header(data: bytes) -> Header:
     return _open(data)[0]
 
 
-def _open(data: bytes) -> tuple[Header, bytes | PngFile]:
+def _open(data: bytes) -> tuple[Header, bytes | PngFile | TiffFile]:
     """The header, and the file as the decoder takes it."""
     kind = detect(data)
     if kind is JPEG:
@@ -102,7 +103,8 @@ def _open(data: bytes) -> tuple[Header, bytes | PngFile]:
     if kind is WEBP:
         return read_webp(data), data
     if kind is TIFF:
-        return read_tiff(data)
+        tiff = read_tiff(data)
+        return tiff.header, tiff
     if kind is BMP:
         return read_bmp(data), data
     if kind in (PGM, PPM):
@@ -113,7 +115,8 @@ def _open(data: bytes) -> tuple[Header, bytes | PngFile]:
     name = name_of(data)
     if name == "unknown":
         raise ImageError("undecodable", f"not an image in a known format ({len(data)} bytes)")
-    raise ImageError("undecodable", f"{name} images are not supported; save it as PNG, JPEG, WebP, BMP, TIFF or PPM")
+    kind = OTHER_KINDS.get(name, name)
+    raise ImageError("undecodable", f"{kind} images are not supported; save it as PNG, JPEG, WebP, BMP, TIFF or PPM")
 
 
 def decode(
@@ -157,10 +160,13 @@ def decode_values(data: bytes, limits: DecodingLimits = DEFAULT_LIMITS) -> NDArr
         return _upright(image.reshape(*image.shape[:2], header.channels), header.orientation)
 
 
-def _decode_stored(body: bytes | PngFile, header: Header, channels: int, reduction: int = 1) -> NDArray[Any]:
+def _decode_stored(body: bytes | PngFile | TiffFile, header: Header, channels: int, reduction: int = 1) -> NDArray[Any]:
     """Pixels as they are stored, uint8 or uint16, in so many channels."""
     if isinstance(body, PngFile):
         return _decode_png(body, channels)
+    if isinstance(body, TiffFile):
+        check_decompressed(body)
+        return _decode_with_opencv(body.data, header, channels)
     if header.format == "JPEG":
         return _decode_jpeg(body, header, channels, reduction)
     if header.format == "PNM":
@@ -185,6 +191,8 @@ def _decode_pnm(data: bytes, header: Header, channels: int) -> NDArray[Any]:
     count = header.width * header.height * header.channels
     stored = np.frombuffer(data, kind, count).reshape(header.height, header.width, header.channels)
     image: NDArray[Any] = stored.astype(np.uint16 if header.depth == 16 else np.uint8)
+    if header.levels not in (255, 65535) and int(image.max()) > header.levels:
+        raise damaged(f"values above {header.levels}, the largest that its header allows")
     if header.levels < 255:
         image = cv2.convertScaleAbs(image, alpha=255 / header.levels).reshape(image.shape)
     return _as_channels(image, channels)
@@ -192,13 +200,17 @@ def _decode_pnm(data: bytes, header: Header, channels: int) -> NDArray[Any]:
 
 def _decode_png(file: PngFile, channels: int) -> NDArray[Any]:
     header = file.header
-    if header.depth == 16 and (header.channels == 3 or header.alpha):  # Pillow would keep 8 bits
+    # Pillow would keep 8 of 16 bits, and refuses pictures that are larger than it thinks right.
+    huge = Image.MAX_IMAGE_PIXELS is not None and header.width * header.height > Image.MAX_IMAGE_PIXELS
+    if huge or (header.depth == 16 and (header.channels == 3 or header.alpha)):
         check_inflated(file)
         return _decode_with_opencv(file.data, header, channels)
     mode = ("L" if header.channels == 1 else "RGB") + ("A" if header.alpha else "")
     try:
         with Image.open(io.BytesIO(file.data), formats=("PNG",)) as opened:
             image = stored = np.asarray(opened)
+            if file.colours is not None and int(stored.max()) >= file.colours:
+                raise damaged(f"colours that its palette of {file.colours} does not have")
             if header.depth == 8 and opened.mode != mode:  # a palette, or fewer bits
                 image = np.asarray(opened.convert(mode))
     except (OSError, ValueError, SyntaxError, zlib.error) as error:

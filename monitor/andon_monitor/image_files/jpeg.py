@@ -9,6 +9,7 @@ EXIF = b"Exif\0\0"
 # Inside a scan 0xff is followed by 0x00 (a value), 0xd0 to 0xd7 (a restart) or 0xff (filling); else it is a marker.
 SCAN_END = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 SOF, SOS, EOI, APP1 = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}, 0xDA, 0xD9, 0xE1
+COEFFICIENTS = 64  # of a block
 NO_LENGTH = frozenset([0x01, *range(0xD0, 0xD8)])
 PROGRESSIVE = 0xC2
 PROCESSES = {0xC0, 0xC1, PROGRESSIVE}  # baseline, extended, progressive: Huffman coded, what cameras write
@@ -22,6 +23,7 @@ def read_jpeg(data: bytes) -> Header:
     """The header of a JPEG file whose segments are all there. Raises ImageError."""
     size: tuple[int, int, int, int] | None = None
     orientation, scans, place = 1, 0, 2
+    missing: dict[int, bytearray] = {}
     while True:
         while data[place : place + 1] == b"\xff" and data[place + 1 : place + 2] == b"\xff":
             place += 1  # filling
@@ -44,10 +46,12 @@ def read_jpeg(data: bytes) -> Header:
             if size is not None:
                 raise damaged("two pictures in one JPEG")
             size = _read_frame(marker, data[body : place + 2 + length])
+            missing = {data[body + 6 + 3 * i]: bytearray(b"\xff" * COEFFICIENTS) for i in range(size[3])}
         elif marker == APP1 and data.startswith(EXIF, body):
             orientation = exif_orientation(data[body + len(EXIF) : place + 2 + length])
         place += 2 + length
         if marker == SOS:
+            _note_scan(missing, data[body:place], sequential=size is not None and size[0] != PROGRESSIVE)
             scans += 1
             if scans > MAX_SCANS:
                 raise ImageError("too_large", f"more than {MAX_SCANS} scans in a JPEG")
@@ -57,6 +61,8 @@ def read_jpeg(data: bytes) -> Header:
             place = end.start()
     if size is None or scans == 0:
         raise damaged("no picture in this JPEG")
+    if any(any(bits) for bits in missing.values()):
+        raise damaged("scans are missing in this JPEG")
     process, width, height, components = size
     if scans * width * height > MAX_SCANNED_PIXELS:
         raise ImageError("too_large", f"{scans} scans of {width} x {height} pixels in a JPEG")
@@ -78,4 +84,25 @@ def _read_frame(marker: int, body: bytes) -> tuple[int, int, int, int]:
         raise unsupported("JPEG in CMYK")
     if components not in (1, 3) or not width or not height:
         raise damaged(f"{width} x {height} pixels with {components} channels")
+    if len(body) != 6 + 3 * components:
+        raise damaged("short frame header")
     return marker, width, height, components
+
+
+def _note_scan(missing: dict[int, bytearray], body: bytes, sequential: bool) -> None:
+    """Take what a scan brings from the low bits that are missing of each component's coefficients, 255 for all.
+
+    A decoder draws what scans there are: a file that ends after some of them is a blurred picture without a warning.
+    """
+    count = body[0] if body else 0
+    if len(body) != 4 + 2 * count:
+        raise damaged("scan header")
+    first, last, bits = body[1 + 2 * count : 4 + 2 * count]
+    start, end, left = (0, COEFFICIENTS - 1, 0) if sequential else (first, last, bits & 15)
+    if start > end or end >= COEFFICIENTS:
+        raise damaged("scan header")
+    for i in range(count):
+        component = missing.get(body[1 + 2 * i])
+        if component is None:
+            raise damaged("a scan of a channel that there is not")
+        component[start : end + 1] = bytes([left]) * (end + 1 - start)

@@ -28,18 +28,23 @@ DEPTHS = {
 
 @dataclass(frozen=True, slots=True)
 class PngFile:
-    """The header, the file with nothing but its pixels, and how many bytes these are once inflated."""
+    """The header, the file with nothing but its pixels, and how many bytes these are once inflated.
+
+    `colours`: of its palette, None where it has none.
+    """
 
     header: Header
     data: bytes
     interlaced: bool
     inflated_bytes: int
+    colours: int | None = None
 
 
 def read_png(data: bytes) -> PngFile:
     """Read a PNG file whose chunks are all there. Raises ImageError."""
     header: tuple[int, int, int, int, bool] | None = None
     orientation, transparent, pixels, extra = 1, False, False, False
+    colours: int | None = None
     kept = [START]
     for name, start, end in chunks(data):
         if header is None:
@@ -52,6 +57,8 @@ def read_png(data: bytes) -> PngFile:
             raise unsupported("animated PNG")
         elif name == b"eXIf":
             orientation = exif_orientation(data[start:end])
+        elif name == b"PLTE" and not pixels:
+            colours = (end - start) // 3
         transparent |= name == b"tRNS"
         pixels |= name == b"IDAT"
         if name in PIXEL_CHUNKS:
@@ -61,6 +68,8 @@ def read_png(data: bytes) -> PngFile:
     if header is None or not pixels:
         raise damaged("no pixels in this PNG")
     width, height, bits, colour, interlaced = header
+    if colour == PALETTE and not colours:
+        raise damaged("no palette in this PNG")
     result = Header(
         "PNG",
         width,
@@ -76,7 +85,8 @@ def read_png(data: bytes) -> PngFile:
     inflated = sum(
         rows * (1 + -(-columns * bits * SAMPLES[colour] // 8)) for columns, rows in sizes if columns > 0 and rows > 0
     )
-    return PngFile(result, b"".join(kept) if extra else data, interlaced, inflated)
+    kept_data = b"".join(kept) if extra else data
+    return PngFile(result, kept_data, interlaced, inflated, colours if colour == PALETTE else None)
 
 
 def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:

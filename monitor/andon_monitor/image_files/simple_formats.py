@@ -9,6 +9,7 @@ from andon_monitor.image_files.header import Header, damaged, exif_orientation, 
 
 ANIMATED, TRANSPARENT = 0x02, 0x10  # flags of WebP's extended header
 PNM = re.compile(rb"P([56])\s(?:\s*#[^\n]*\n)*\s*(\d{1,9})\s+(?:#[^\n]*\n\s*)*(\d{1,9})\s+(?:#[^\n]*\n\s*)*(\d{1,5})\s")
+USUAL_MASKS = {16: ((0x7C00, 0x3E0, 0x1F), (0xF800, 0x7E0, 0x1F)), 32: ((0xFF0000, 0xFF00, 0xFF),)}  # of BMP
 BMP_ROW_BITS = 32  # rows are padded to these
 
 
@@ -70,10 +71,18 @@ def read_bmp(data: bytes) -> Header:
         raise unsupported("BMP with run-length encoding; save it without compression")
     if compression not in (0, 3) or bits not in (1, 4, 8, 16, 24, 32) or width <= 0 or height == 0:
         raise unsupported(f"BMP with {width} x {height} pixels of {bits} bits, compression {compression}")
+    if compression == 3 and not _has_usual_masks(data, size, bits):
+        raise unsupported("BMP with its colours in other bits than usual")
     if pixels + height * (-(-width * bits // BMP_ROW_BITS) * BMP_ROW_BITS // 8) > len(data):
         raise ImageError("undecodable", f"truncated image: its end is missing ({len(data)} bytes)")
     grey = bits <= 8 and _has_grey_palette(data, 14 + size, 3 if size == 12 else 4, pixels)
     return Header("BMP", width, height, channels=1 if grey else 3)
+
+
+def _has_usual_masks(data: bytes, size: int, bits: int) -> bool:
+    """Whether red, green and blue are in the bits that the decoder takes them from."""
+    masks = struct.unpack_from("<III", data, 54) if len(data) >= 66 else ()
+    return masks in USUAL_MASKS.get(bits, ())
 
 
 def _has_grey_palette(data: bytes, start: int, entry: int, end: int) -> bool:

@@ -1,7 +1,12 @@
 """The directory of a TIFF file (TIFF 6.0, Adobe 1992)."""
 
+import io
 import struct
+import zlib
+from dataclasses import dataclass
 from typing import Literal
+
+from PIL import Image
 
 from andon_monitor.errors import ImageError
 from andon_monitor.image_files.header import ORIENTATION_TAG, Header, damaged, unsupported, valid_orientation
@@ -15,6 +20,21 @@ PIECES = ((273, 279), (324, 325))  # offsets and byte counts of strips, of tiles
 COMPRESSIONS = {1: "none", 5: "LZW", 8: "deflate", 32946: "deflate", 32773: "PackBits"}
 MIN_IS_BLACK, RGB, PALETTE = 1, 2, 3
 MAX_ENTRIES = 512  # of a directory; cameras write about twenty
+
+
+@dataclass(frozen=True, slots=True)
+class TiffFile:
+    """The header, the same picture in a new file, its compression, its strips or tiles and the bytes that each holds.
+
+    The new file has the fields that were checked here and no other, so the decoder cannot understand the file
+    differently. `piece_bytes`: at least and at most, decompressed.
+    """
+
+    header: Header
+    data: bytes
+    compression: int
+    pieces: list[bytes]
+    piece_bytes: list[tuple[int, int]]
 
 
 class _Directory:
@@ -52,12 +72,8 @@ class _Directory:
         return self.values(tag, (default,))[0]
 
 
-def read_tiff(data: bytes) -> tuple[Header, bytes]:
-    """The header of a TIFF file of one page whose parts are all there, and the same picture in a new file.
-
-    The new file has the fields that were checked here and no other, so the decoder cannot understand the file
-    differently. Raises ImageError.
-    """
+def read_tiff(data: bytes) -> TiffFile:
+    """Read a TIFF file of one page whose strips or tiles are all there. Raises ImageError."""
     fields = _Directory(data)
     width, height = fields.value(WIDTH, 0), fields.value(HEIGHT, 0)
     if not width or not height:
@@ -87,6 +103,8 @@ def read_tiff(data: bytes) -> tuple[Header, bytes]:
         raise unsupported("TIFF with its channels in separate planes")
     tiled, size, pieces = _read_pieces(fields, data, width, height)
     orientation = valid_orientation(fields.value(ORIENTATION_TAG, 1))
+    # LZW and PackBits are decompressed once more by what checks them.
+    checked = 0 if COMPRESSIONS[compression] in ("none", "deflate") else width * height * samples * depth // 8
     header = Header(
         "TIFF",
         width,
@@ -96,7 +114,7 @@ def read_tiff(data: bytes) -> tuple[Header, bytes]:
         alpha=len(extra) == 1,
         orientation=orientation,
         levels=65535 if depth == 16 else 255,
-        working_bytes=size[0] * size[1] * samples * depth // 8,
+        working_bytes=size[0] * size[1] * samples * depth // 8 + checked,
     )
     entries = {
         WIDTH: (width,),
@@ -111,7 +129,38 @@ def read_tiff(data: bytes) -> tuple[Header, bytes]:
         **({COLOR_MAP: palette} if palette else {}),
         **({EXTRA_SAMPLES: extra} if extra else {}),
     }
-    return header, _written(data[:4], entries, PIECES[tiled], pieces)
+    row = size[0] * samples * depth // 8
+    rows = [size[1]] * len(pieces)
+    if not tiled:  # the last strip may be shorter
+        rows[-1] = height - size[1] * (len(pieces) - 1)
+    expected = [(count * row, size[1] * row) for count in rows]
+    return TiffFile(header, _written(data[:4], entries, PIECES[tiled], pieces), compression, pieces, expected)
+
+
+def check_decompressed(file: TiffFile) -> None:
+    """Raise ImageError where the compressed data are not the pixels: the decoder leaves what is damaged as it is."""
+    name = COMPRESSIONS[file.compression]
+    if name == "none":
+        for piece, (least, _) in zip(file.pieces, file.piece_bytes, strict=True):
+            if len(piece) < least:
+                raise damaged("pixels are missing in this TIFF")
+    elif name == "deflate":
+        for piece, (least, most) in zip(file.pieces, file.piece_bytes, strict=True):
+            inflater = zlib.decompressobj()
+            try:
+                size = len(inflater.decompress(piece, most + 1))
+            except zlib.error as error:
+                raise damaged(str(error)) from None
+            if not least <= size <= most or not inflater.eof:
+                raise damaged(
+                    "more data than pixels in this TIFF" if size > most else "pixels are missing in this TIFF"
+                )
+    else:  # LZW and PackBits have no checksum; of damage, this finds what does not decompress
+        try:
+            with Image.open(io.BytesIO(file.data), formats=("TIFF",)) as image:
+                image.load()
+        except Exception as error:  # whatever it is, the file is not read
+            raise damaged(str(error)) from None
 
 
 def _read_pieces(fields: _Directory, data: bytes, width: int, height: int) -> tuple[bool, tuple[int, int], list[bytes]]:

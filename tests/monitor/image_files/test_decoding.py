@@ -5,6 +5,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -171,6 +172,86 @@ MIDDLE = len(JPEG_FILE) // 2
 )
 def test_damage_is_told(data: bytes) -> None:
     assert refusal(data).reason == "undecodable"
+
+
+def scan_places(data: bytes) -> list[int]:
+    """Where the scans of a JPEG begin, and where it ends."""
+    return [i for i in range(len(data) - 1) if data[i] == 0xFF and data[i + 1] in (0xDA, 0xD9)]
+
+
+def test_a_progressive_jpeg_without_one_of_its_scans_is_damaged() -> None:
+    """libjpeg draws a blurred picture from the others, and warns of nothing."""
+    data = saved("JPEG", quality=90, progressive=True)
+    places = scan_places(data)
+    assert len(places) > 5
+    for start, end in pairwise(places):
+        assert refusal(data[:start] + b"\xff\xd9").reason == "undecodable"
+        # Tables of the next scan may stand before it: they stay.
+        body = data[start:end]
+        tables = body.find(b"\xff\xc4")
+        assert refusal(data[:start] + (body[tables:] if tables > 0 else b"") + data[end:]).reason == "undecodable"
+
+
+def tiff_with(compressed: bytes) -> bytes:
+    """A TIFF of one strip of deflate, as large as COLOUR."""
+    height, width = COLOUR.shape[:2]
+    fields = [(256, width), (257, height), (258, 8), (259, 8), (262, 2), (273, 8), (277, 3), (278, height)]
+    fields.append((279, len(compressed)))
+    directory = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in fields)
+    return b"II*\0" + struct.pack("<I", 8 + len(compressed)) + compressed + struct.pack("<H", 9) + directory + bytes(4)
+
+
+WHOLE = zlib.compress(COLOUR.tobytes())
+
+
+def test_compressed_tiff_is_read_only_where_its_data_are_the_pixels() -> None:
+    """OpenCV gives black or old memory for what is missing."""
+    assert np.array_equal(decode(tiff_with(WHOLE), 3), COLOUR)
+    short, long = zlib.compress(COLOUR[:60].tobytes()), zlib.compress(COLOUR.tobytes() * 2)
+    for bad in (short, long, WHOLE[:-4], WHOLE[:-1] + bytes([WHOLE[-1] ^ 1]), WHOLE[: len(WHOLE) // 2]):
+        assert refusal(tiff_with(bad)).reason == "undecodable"
+
+
+@pytest.mark.parametrize("name", ["TIFF, LZW", "TIFF, deflate"])
+def test_a_hole_in_a_compressed_tiff_is_damage(name: str) -> None:
+    data = LOSSLESS[name]
+    middle = len(data) // 2
+    assert refusal(data[:middle] + bytes(64) + data[middle + 64 :]).reason == "undecodable"
+
+
+def test_colours_that_a_palette_does_not_have_are_damage() -> None:
+    data = saved("PNG", GREY)
+    start = data.index(b"IDAT") - 4
+    head = struct.pack(">IIBBBBB", 321, 123, 8, 3, 0, 0, 0)
+    palette = png_chunk(b"PLTE", bytes(range(9)))
+    for chunks in (png_chunk(b"IHDR", head), png_chunk(b"IHDR", head) + palette):
+        assert "palette" in str(refusal(data[:8] + chunks + data[start:]))
+
+
+def png_chunk(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
+def test_colours_of_a_bmp_lie_where_they_are_looked_for_or_it_is_refused() -> None:
+    body = bytes(4 * 8 * 8)
+    head = b"BM" + struct.pack("<IHHIIiiHHIIiiII", 66 + len(body), 0, 0, 66, 40, 8, 8, 1, 32, 3, 0, 0, 0, 0, 0)
+    assert decode(head + struct.pack("<III", 0xFF0000, 0xFF00, 0xFF) + body, 3).shape == (8, 8, 3)
+    assert "other bits" in str(refusal(head + struct.pack("<III", 0xFF, 0xFF00, 0xFF0000) + body))
+
+
+def test_values_above_the_largest_of_a_pgm_are_damage() -> None:
+    assert "above 1000" in str(refusal(b"P5 2 1 1000 " + b"\x03\xe8\x03\xe9", channels=1))
+
+
+def test_kinds_of_known_formats_that_are_not_read_have_names_of_their_own() -> None:
+    assert "BigTIFF images" in str(refusal(saved("TIFF", big_tiff=True)))
+    assert "PNM other than binary" in str(refusal(b"P2\n2 2\n255\n1 2 3 4\n"))
+
+
+def test_a_png_that_pillow_takes_for_a_bomb_is_read_where_the_limits_allow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    for name in ("PNG", "PNG, opaque alpha"):
+        assert np.array_equal(decode(LOSSLESS[name], 3), COLOUR)
 
 
 @pytest.mark.parametrize("junk", [b"\0" * 3000, b"x" * 5000, JPEG_FILE])
