@@ -10,27 +10,48 @@ from typing import Literal
 
 # How a run ended: its source ended, a signal stopped it before that, or an error did.
 Ending = Literal["complete", "stopped", "failed"]
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 BACKGROUND_NICE = 10  # nice value, 0 is normal and 19 the lowest priority
 
 
 @contextmanager
 def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """The first SIGINT or SIGTERM calls `stop`, so that work can be finished; the second ends the process at once."""
-    asked = False
+    """The first SIGINT or SIGTERM calls `stop`, so that work can be finished; the second ends the process at once.
 
-    def handle(number: int, _: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
-            os._exit(128 + number)
-        asked = True
-        stop()
-
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    `stop` is called on a thread of its own. A signal's handler runs between two instructions of the main thread, which
+    may hold the very lock that `stop` needs: to set an event that the main thread begins to wait for would block both.
+    """
+    receiver, sender = os.pipe()
+    os.set_blocking(sender, False)
+    watching = threading.Thread(target=_watch_signals, args=(receiver, stop), name="signals", daemon=True)
+    watching.start()
+    before = signal.set_wakeup_fd(sender, warn_on_full_buffer=False)
+    handlers = {number: signal.signal(number, _leave_to_the_thread) for number in STOP_SIGNALS}
     try:
         yield
     finally:
-        for number, handler in previous.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(before)
+        os.close(sender)
+        watching.join()
+        os.close(receiver)
+
+
+def _leave_to_the_thread(number: int, frame: FrameType | None) -> None:
+    """Python writes a signal's number to the wakeup descriptor only where the signal has a handler."""
+
+
+def _watch_signals(receiver: int, stop: Callable[[], None]) -> None:
+    """Read signals' numbers until the sender is closed."""
+    asked = False
+    while data := os.read(receiver, 1):
+        if data[0] not in STOP_SIGNALS:
+            continue
+        if asked:
+            os._exit(128 + data[0])
+        asked = True
+        stop()
 
 
 def lower_priority() -> None:

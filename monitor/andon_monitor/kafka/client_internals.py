@@ -28,6 +28,9 @@ __all__ = [
     "RecordReading",
     "cluster_id",
     "is_joining",
+    "is_metadata_stale",
+    "keep_joining",
+    "refresh_metadata",
     "sleep_on_client_loop",
     "topic_id",
 ]
@@ -54,9 +57,33 @@ def topic_id(consumer: KafkaConsumer, topic: str) -> str | None:
     return None if known is None or known == NO_TOPIC_ID else str(known)
 
 
+def is_metadata_stale(consumer: KafkaConsumer) -> bool:
+    """Whether the client has asked for metadata, after an error of a partition for example, and has no answer yet."""
+    return bool(consumer._cluster.need_update)
+
+
+def refresh_metadata(consumer: KafkaConsumer, timeout_ms: int) -> None:
+    """Ask the brokers for metadata and wait for the answer. Raises KafkaError."""
+    # An answer that is on its way may have been written before the change that the caller looks for.
+    if consumer._cluster.metadata_refresh_in_progress:
+        consumer._net.run(consumer._manager.wait_for, consumer._cluster.request_update(), timeout_ms)
+    consumer._net.run(consumer._manager.wait_for, consumer._cluster.request_update(), timeout_ms)
+
+
 def is_joining(consumer: KafkaConsumer) -> bool:
     """Whether the consumer has asked to join its group and has not yet taken note of the answer."""
     return consumer._coordinator._join_task is not None
+
+
+def keep_joining(consumer: KafkaConsumer) -> None:
+    """Let the next poll finish a joining that was begun in an earlier one.
+
+    A leader that rejoins because the topic's partitions changed forgets why once it has shared them out. If the poll
+    ended before the group's answer came, no later poll would look at the answer, and the member would stay without
+    partitions for good.
+    """
+    if consumer._coordinator.rejoining:
+        consumer._coordinator.request_rejoin()
 
 
 async def sleep_on_client_loop(consumer: KafkaConsumer, seconds: float) -> None:
@@ -89,6 +116,7 @@ class RecordReading:
 
     def poll(self, timeout_ms: int) -> dict[TopicPartition, list[Record]]:
         """As the consumer's own `poll`."""
+        keep_joining(self.consumer)
         self.poll_bytes = 0
         batches: dict[TopicPartition, list[Record]] = self.consumer.poll(timeout_ms)
         # The fetcher would raise it in the next poll, and until then its traceback keeps these records in memory.

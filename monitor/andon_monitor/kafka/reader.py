@@ -2,12 +2,19 @@
 
 import logging
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Any, Literal
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka import errors as kafka_errors
 
-from andon_monitor.kafka.client_internals import RecordReading, cluster_id, topic_id
+from andon_monitor.kafka.client_internals import (
+    RecordReading,
+    cluster_id,
+    is_metadata_stale,
+    refresh_metadata,
+    topic_id,
+)
 from andon_monitor.kafka.connection import PROBE_TIMEOUT_MS, milliseconds
 from andon_monitor.kafka.records import Record
 from andon_monitor.settings.groups import KafkaSettings
@@ -58,7 +65,7 @@ class RecordReader:
         except kafka_errors.LogTruncationError as error:
             self._truncated(error.divergent_offsets)
             return {}
-        if self._recreated():
+        if self._recreated(after_error=bool(batches) and is_metadata_stale(self._consumer)):
             return {}
         for records in batches.values():
             self._count(records)
@@ -82,8 +89,14 @@ class RecordReader:
         """The offset at which each log ends. Raises KafkaError."""
         return dict(self._consumer.end_offsets(partitions, timeout_ms=PROBE_TIMEOUT_MS)) if partitions else {}
 
-    def _recreated(self) -> bool:
-        """Whether the topic is another one than before; then its partitions are read from their starts."""
+    def _recreated(self, after_error: bool) -> bool:
+        """Whether the topic is another one than before; then its partitions are read from their starts.
+
+        After an error the brokers are asked: what is known of the topic may be older than the records that were read.
+        """
+        if after_error:
+            with suppress(kafka_errors.KafkaError):  # the brokers are away: reading goes on with what is known
+                refresh_metadata(self._consumer, PROBE_TIMEOUT_MS)
         known = topic_id(self._consumer, self._topic)
         if known is None or known == self.topic_id:
             return False
@@ -100,7 +113,13 @@ class RecordReader:
         self.topic_id = known
         return False
 
+    def _is_deleted(self) -> bool:
+        """Whether the topic is gone; where it is created again is known later."""
+        return self.topic_id is not None and topic_id(self._consumer, self._topic) is None
+
     def _out_of_range(self, places: Mapping[TopicPartition, int]) -> None:
+        if self._recreated(after_error=True) or self._is_deleted():
+            return
         starts, ends = self.starts(places), self.ends(places)
         for partition, offset in places.items():
             start, end = starts[partition], ends[partition]
@@ -124,15 +143,20 @@ class RecordReader:
 
     def _truncated(self, divergent: Mapping[TopicPartition, Any]) -> None:
         """A new leader has fewer records than we read: continue where its log differs from what we read."""
+        if self._recreated(after_error=True) or self._is_deleted():
+            return
         for partition, place in divergent.items():
-            if place is not None:
+            position = self._consumer.position(partition, timeout_ms=PROBE_TIMEOUT_MS)
+            if position is None or (place is not None and position <= place.offset):
+                continue  # the answer to a question that was asked before reading continued elsewhere
+            if place is None:
+                self._out_of_range({partition: position})
+            else:
                 log.warning(
                     "kafka: the brokers lost records of partition %d of %s; reading on at %d",
                     *(partition.partition, self._topic, place.offset),
                 )
                 self.reset("truncated", {partition: place.offset})
-            elif (position := self._consumer.position(partition, timeout_ms=PROBE_TIMEOUT_MS)) is not None:
-                self._out_of_range({partition: position})
 
     def _count(self, records: Collection[Record]) -> None:
         for record in records:

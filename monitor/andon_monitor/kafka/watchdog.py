@@ -23,7 +23,7 @@ class Watchdog:
         self._thread.start()
 
     def set(self, what: str, seconds: float) -> None:
-        """End the process unless `clear` is called within `seconds`. May be called from a signal handler."""
+        """End the process unless `clear` is called within `seconds`.."""
         self._deadlines[what] = time.monotonic() + seconds
 
     def clear(self, what: str) -> None:

@@ -30,7 +30,9 @@ def serve(settings: Settings) -> None:
     """Serve the pages until SIGINT or SIGTERM. Raises UsageError and ModelError before the first page."""
     review = settings.review
     folder = _check(review)
+    stopped = threading.Event()
     with ExitStack() as stack:
+        stack.enter_context(stopped_by_signals(stopped.set))
         store = Store(folder, review)
         if settings.model.path is not None:
             _add_model(settings.model.path, settings.model.alias, store)
@@ -51,9 +53,7 @@ def serve(settings: Settings) -> None:
                 "anybody who reaches %s can see and label frames; give review.users_file or review.user_header",
                 server.url,
             )
-        stopped = threading.Event()
-        with stopped_by_signals(stopped.set):
-            stopped.wait()
+        stopped.wait()
 
 
 def _check(review: ReviewSettings) -> Path:

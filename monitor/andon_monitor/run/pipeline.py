@@ -100,7 +100,7 @@ class Pipeline:
             delivery.join()
 
     def stop(self) -> None:
-        """Take no more frames and finish those in flight. A signal handler or another thread may call this."""
+        """Take no more frames and finish those in flight. Another thread may call this."""
         self.stopped = True
 
     @property

@@ -1,12 +1,15 @@
 """Logs that change under the monitor: retention, partitions added, topics created again, transactions, tombstones."""
 
+import signal
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 import pytest
 from andon_monitor.kafka.address import parse_address
+from andon_monitor.kafka.reader import RecordReader
 from andon_monitor.kafka.topics import must_exist
 from andon_monitor.settings.groups import KafkaSettings
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
@@ -115,11 +118,61 @@ def test_a_topic_created_again_while_the_monitor_runs_is_read_from_its_start_und
         line.read_verdicts(13)
         assert "was deleted and created again" in monitor.log.read_text()
         assert metric(port, 'andon_kafka_position_resets_total{cause="recreated"}') >= 1
+        monitor.signal(signal.SIGTERM)  # so that all offsets are committed
+        assert monitor.end() == 0
     with line.monitor(f"kafka.delivery={delivery}"):
         send(1, b"wednesday")
         verdicts = line.read_verdicts(14, extra=0.5)
     assert Counter(verdict["camera"] for verdict in verdicts) == {"monday": 5, "tuesday": 8, "wednesday": 1}
     assert len({verdict["id"] for verdict in verdicts}) == 14
+
+
+@pytest.mark.parametrize(("polls_meanwhile", "count"), [(False, 2), (True, 2), (True, 8)])
+def test_a_topic_created_again_is_told_from_one_that_lost_records(
+    line: Line, polls_meanwhile: bool, count: int
+) -> None:
+    """What the consumer knows of the topic is older than what it fetches, which must not pass for the old topic's."""
+    consumer = KafkaConsumer(
+        bootstrap_servers=line.servers,
+        auto_offset_reset="none",
+        allow_auto_create_topics=False,
+        metadata_max_age_ms=3_600_000,
+    )
+    place = TopicPartition(line.frames, 0)
+    consumer.assign([place])
+    consumer.seek(place, 0)
+    resets = []
+    reader = RecordReader(consumer, line.frames, KafkaSettings(), lambda cause, places: resets.append((cause, places)))
+
+    def poll() -> list[bytes | None]:
+        return [record.value for records in reader.poll(0.2).values() for record in records]
+
+    def read(count: int) -> list[bytes | None]:
+        values: list[bytes | None] = []
+        deadline = time.monotonic() + 60
+        while len(values) < count:
+            assert time.monotonic() < deadline, values
+            values += poll()
+        return values
+
+    def send(word: bytes, count: int) -> list[bytes]:
+        values = [word + b"%d" % number for number in range(count)]
+        with producer(line) as publish:
+            for value in values:
+                publish(value, partition=0)
+        return values
+
+    sent = send(b"old", 5)
+    assert read(5) == sent
+    with ThreadPoolExecutor() as pool:
+        created = pool.submit(recreate, line)
+        while polls_meanwhile and not created.done():
+            assert poll() == []
+    created.result()
+    sent = send(b"new", count)
+    assert read(count) == sent
+    assert resets == [("recreated", {place: 0})]
+    consumer.close()
 
 
 def commits(consumer: KafkaConsumer, offsets: dict[TopicPartition, Any]) -> bool:
