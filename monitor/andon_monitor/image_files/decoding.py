@@ -115,8 +115,10 @@ def _open(data: bytes) -> tuple[Header, bytes | PngFile | TiffFile]:
     name = name_of(data)
     if name == "unknown":
         raise ImageError("undecodable", f"not an image in a known format ({len(data)} bytes)")
-    kind = OTHER_KINDS.get(name, name)
-    raise ImageError("undecodable", f"{kind} images are not supported; save it as PNG, JPEG, WebP, BMP, TIFF or PPM")
+    raise ImageError(
+        "undecodable",
+        f"{OTHER_KINDS.get(name, name)} images are not supported; save it as PNG, JPEG, WebP, BMP, TIFF or PPM",
+    )
 
 
 def decode(
