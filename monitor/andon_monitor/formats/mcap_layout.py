@@ -49,6 +49,8 @@ FRAME_SCHEMA = {
         "headers": {"type": "array", "items": {"type": "array", "items": {"type": "string"}}},
         "label": {"type": "string"},
         "file": {"type": "string"},
+        "event": {"type": "integer", "description": "index in a record that held a batch of events"},
+        "part": {"type": "object", "description": "what the producer knew about the part, as in verdicts"},
     },
 }
 VERDICT_SCHEMA = {"type": "object", "title": "andon.Verdict"}
@@ -84,6 +86,8 @@ def pack_facts(frame: Frame) -> bytes:
         "headers": [[name, _text(value)] for name, value in frame.headers],
         "label": frame.label,
         "file": frame.file,
+        "event": place.event,
+        "part": None if frame.part is None else frame.part.to_dict(),
     }
     return json.dumps({name: value for name, value in facts.items() if value is not None}).encode()
 
@@ -109,13 +113,18 @@ def unpack_frame(facts: bytes, image: bytes, otherwise: Position) -> Frame:
         known: Mapping[str, Any] = json.loads(facts)
         return Frame.of(
             data,
-            Position.of(known["cluster"], known["topic"], known["partition"], known["offset"], known.get("topic_id")),
+            Position.of(
+                *(known["cluster"], known["topic"], known["partition"], known["offset"]),
+                known.get("topic_id"),
+                known.get("event"),
+            ),
             known["camera"],
             known["captured_at"],
             label=known.get("label"),
             file=known.get("file"),
             key=base64.b64decode(known["key"]) if "key" in known else None,
             headers=tuple((name, base64.b64decode(value)) for name, value in known["headers"]),
+            part=known.get("part"),
         )
     except Exception as error:  # json, protobuf and base64 raise different ones
         return _malformed(otherwise, 0.0, f"not a frame that andon recorded ({first_line(error)})")

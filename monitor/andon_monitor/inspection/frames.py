@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
+from andon_monitor.inspection.part import Part, read_part
+
 _T = TypeVar("_T")
 
 Outcome = Literal["good", "defect", "uninspectable"]
@@ -30,6 +32,7 @@ MAX_NAME = 200  # characters of a camera or a label
 MAX_PLACE = 500  # characters of a cluster or topic
 MAX_FILE = 1000  # characters of a path
 MAX_HEADERS = 1000
+MAX_EVENTS = 1000  # in one record
 HASH_DIGITS = 12  # that keep apart long texts with the same beginning
 MIN_TIME, MAX_TIME = 0.0, 253_402_300_799.999  # seconds since 1970: from then to the end of the year 9999
 SHOWN = 60  # characters of a wrong value in an error message
@@ -52,6 +55,7 @@ class Position:
     """The origin of a frame, in Kafka's terms; a folder counts as a topic with one partition.
 
     `topic_id` is the topic's UUID, where brokers say it; a topic that was deleted and created again has another one.
+    `event` is the frame's index in a record that holds a batch of events, None where a record is one frame.
     """
 
     cluster: str
@@ -59,10 +63,17 @@ class Position:
     partition: int
     offset: int
     topic_id: str | None = None
+    event: int | None = None
 
     @classmethod
     def of(
-        cls, cluster: object, topic: object, partition: object, offset: object, topic_id: object = None
+        cls,
+        cluster: object,
+        topic: object,
+        partition: object,
+        offset: object,
+        topic_id: object = None,
+        event: object = None,
     ) -> "Position":
         """A position of facts that anybody may have sent; long or odd texts are mended. Raises ValueError."""
         return cls(
@@ -71,7 +82,13 @@ class Position:
             _whole("partition", partition, MAX_PARTITION),
             _whole("offset", offset, MAX_OFFSET),
             None if topic_id is None else valid_text("topic_id", topic_id, MAX_NAME),
+            None if event is None else _whole("event", event, MAX_EVENTS),
         )
+
+    def to_dict(self) -> dict[str, str | int]:
+        """As `frame` of a verdict and of a label."""
+        place: dict[str, str | int] = {"topic": self.topic, "partition": self.partition, "offset": self.offset}
+        return place if self.event is None else place | {"event": self.event}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +98,9 @@ class Frame:
     `captured_at` is in seconds since 1970-01-01 UTC. `label` is the true state of the part, "good" or a kind of defect,
     if the recording has it; the inspection never uses it. `file` is the image's path in a recording, for people.
     `key` and `headers` are those of the Kafka record, kept for dead letters. `rejection` is there where what came with
-    the image is not valid: then it is not inspected. Sources make frames with `Frame.of`.
+    the image is not valid: then it is not inspected. `part` is what the producer knows about the part; `cuts` says why
+    something of it was left out. `more` is true where the next frame comes from the same record. Sources make frames
+    with `Frame.of`.
     """
 
     camera: str
@@ -93,6 +112,9 @@ class Frame:
     key: bytes | None = None
     headers: tuple[tuple[str, bytes], ...] = ()
     rejection: Rejection | None = None
+    part: Part | None = None
+    cuts: tuple[str, ...] = ()
+    more: bool = False
 
     @classmethod
     def of(
@@ -109,6 +131,8 @@ class Frame:
         key: object = None,
         headers: object = (),
         rejection: Rejection | None = None,
+        part: object = None,
+        more: bool = False,
     ) -> "Frame":
         """The frame of facts that anybody may have sent. Never raises: what is wrong is its `rejection`.
 
@@ -124,6 +148,7 @@ class Frame:
                 wrong.append(str(error))
                 return default
 
+        identity, cuts = read_part(part)
         frame = cls(
             camera=checked(lambda: valid_text("camera", camera, MAX_NAME), valid_text("", default_camera, MAX_NAME)),
             captured_at=checked(lambda: valid_time("captured_at", captured_at), valid_time("", default_time)),
@@ -134,6 +159,9 @@ class Frame:
             key=checked(lambda: None if key is None else _bytes("key", key), None),
             headers=checked(lambda: _headers(headers), ()),
             rejection=rejection,
+            part=identity,
+            cuts=cuts,
+            more=more,
         )
         return replace(frame, rejection=Rejection("malformed", wrong[0])) if wrong and rejection is None else frame
 
@@ -172,6 +200,7 @@ class Verdict:
     kind: str | None = None
     kind_probability: float | None = None
     latency: Latency | None = None
+    part: Part | None = None
 
     def to_json(self) -> str:
         """One line of JSON: keys always in the same order, none without a value."""
@@ -179,6 +208,7 @@ class Verdict:
             "id": self.id,
             "camera": self.camera,
             "captured_at": rfc3339(self.captured_at),
+            "part": None if self.part is None else self.part.to_dict(),
             "verdict": self.outcome,
             "reason": self.reason,
             "detail": self.detail,
@@ -194,12 +224,7 @@ class Verdict:
                 "decode_seconds": self.latency.decode,
                 "inference_seconds": self.latency.inference,
             },
-            "frame": {
-                "topic": self.position.topic,
-                "partition": self.position.partition,
-                "offset": self.position.offset,
-                **({} if self.file is None else {"file": self.file}),
-            },
+            "frame": self.position.to_dict() | ({} if self.file is None else {"file": self.file}),
         }
         return json.dumps({key: value for key, value in fields.items() if value is not None}, ensure_ascii=False)
 
@@ -209,6 +234,8 @@ def verdict_id(position: Position, model_sha256: str) -> str:
     parts = [position.cluster, position.topic, str(position.partition), str(position.offset), model_sha256]
     if position.topic_id is not None:
         parts.append(position.topic_id)
+    if position.event is not None:
+        parts.append(f"event {position.event}")
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 

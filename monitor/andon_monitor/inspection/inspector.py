@@ -184,6 +184,7 @@ class Inspector:
             detail=rejection.detail if rejection else None,
             kind=kind,
             kind_probability=probability,
+            part=frame.part,
         )
 
     def _kind(self, prepared: Prepared) -> tuple[str, float] | tuple[None, None]:

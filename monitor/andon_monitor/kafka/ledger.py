@@ -27,6 +27,7 @@ class Entry(Generic[P]):
     partition: P
     offset: int
     claim: Claim
+    next: int  # the offset to commit once it is answered
 
 
 class Ledger(Generic[P]):
@@ -80,14 +81,17 @@ class Ledger(Generic[P]):
         with self._lock:
             return self._claims.get(partition)
 
-    def polled(self, partition: P, offset: int, claim: Claim) -> bool:
-        """Note that a frame enters the pipeline. False where its claim is over: then it must not enter."""
+    def polled(self, partition: P, offset: int, claim: Claim, more: bool = False) -> bool:
+        """Note that a frame enters the pipeline. False where its claim is over: then it must not enter.
+
+        `more`: the next frame comes from the same record, which is answered with its last frame.
+        """
         with self._lock:
             if not claim.held:
                 return False
             claim.pending += 1
             claim.first = offset if claim.first is None else claim.first
-            entry = Entry(partition, offset, claim)
+            entry = Entry(partition, offset, claim, offset if more else offset + 1)
             self._unanswered.append(entry)
             if self._delivers:
                 self._undelivered.append(entry)
@@ -102,7 +106,7 @@ class Ledger(Generic[P]):
         """For each of these frames whether it is still ours, and the offsets to commit with those that are."""
         with self._lock:
             ours = [entry.claim.held for entry in entries]
-            return ours, {entry.partition: entry.offset + 1 for entry in entries if entry.claim.held}
+            return ours, {entry.partition: entry.next for entry in entries if entry.claim.held}
 
     def acknowledge(self, count: int) -> None:
         """Note that the next `count` frames are answered."""
@@ -111,7 +115,7 @@ class Ledger(Generic[P]):
                 entry = self._unanswered.popleft()
                 entry.claim.pending -= 1
                 if entry.claim.held:
-                    entry.claim.done = entry.offset + 1
+                    entry.claim.done = entry.next
 
     def uncommitted(self, partitions: Iterable[P]) -> dict[P, int]:
         """The offset to commit of each of these partitions that is ours and has a new one."""

@@ -1,5 +1,7 @@
 """The Kafka messages: CloudEvents 1.0 in binary mode, with the value unchanged and attributes as `ce_` headers."""
 
+import json
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -7,19 +9,22 @@ from dataclasses import dataclass, replace
 from kafka import errors as kafka_errors
 
 from andon_monitor.image_files.signatures import detect
-from andon_monitor.inspection.frames import MAX_TIME, MIN_TIME, Frame, Position, Rejection, Verdict, parse_time, rfc3339
-from andon_monitor.kafka.records import Headers, Record
+from andon_monitor.inspection.frames import Frame, Verdict, rfc3339
+from andon_monitor.kafka.records import Headers
 
 FRAME_TYPE = "andon.frame"
 VERDICT_TYPE = "andon.verdict"
 EVIDENCE_TYPE = "andon.defect"
 LABEL_TYPE = "andon.label"
-MALFORMED, TOO_LARGE = "malformed", "too_large"  # reasons of verdicts; the latter is also a problem's cause
 UNKNOWN_CONTENT_TYPE = "application/octet-stream"
 # Kafka refuses times before 1970, and any sender may have set a frame's time.
 MIN_TIMESTAMP_MS = 0
 # A longer key is not repeated: with its verdict or evidence it might not fit into the topic.
 MAX_KEY_BYTES = 1024
+# https://www.w3.org/TR/trace-context/; in CloudEvents these are attributes, elsewhere plain headers.
+TRACE_PARENTS, TRACE_STATES = ("ce_traceparent", "traceparent"), ("ce_tracestate", "tracestate")
+TRACE_PARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+TRACE_STATE = re.compile(rb"[\x20-\x7e]{1,512}")
 # A dead letter has more headers than its frame, and a package of evidence more files.
 HEADROOM_BYTES = 2**16
 
@@ -42,6 +47,7 @@ def frame_message(frame: Frame, topic: str, event_id: str) -> Message:
         "source": f"/andon/cameras/{frame.camera}",
         "type": FRAME_TYPE,
         "time": rfc3339(frame.captured_at),
+        **({} if frame.part is None else frame.part.attributes()),
     }
     found = detect(frame.data)
     own = tuple((name, value) for name, value in frame.headers if not name.startswith(("ce_", "content-type")))
@@ -63,34 +69,14 @@ def recorded_message(frame: Frame, topic: str, now: float | None) -> Message:
     return Message(topic, frame.key, frame.data, headers, _milliseconds(captured_at))
 
 
-def read_frame(record: Record, cluster: str, topic_id: str | None) -> Frame:
-    """The frame in a record. Never raises: every record makes a frame.
-
-    The camera is the key, without one topic and partition. The capture time is the attribute `time`, without one the
-    record's timestamp. A record with a problem makes a frame with one.
-    """
-    attributes = dict(record.headers)
-    problem = record.problem
-    camera = (record.key or b"").decode(errors="replace") or f"{record.topic}-{record.partition}"
-    return Frame.of(
-        record.value or b"",
-        Position(cluster, record.topic, record.partition, record.offset, topic_id),
-        camera,
-        _captured_at(attributes.get("ce_time"), record.timestamp),
-        key=record.key,
-        headers=record.headers,
-        rejection=problem and Rejection(TOO_LARGE if problem.cause == TOO_LARGE else MALFORMED, problem.detail),
-    )
-
-
-def verdict_message(verdict: Verdict, key: bytes | None, topic: str) -> Message:
+def verdict_message(verdict: Verdict, frame: Frame, topic: str) -> Message:
     """A verdict, with the key of its frame, so that both are partitioned in the same way."""
-    return _about(verdict, key, VERDICT_TYPE, verdict.to_json().encode(), "application/json", topic)
+    return _about(verdict, frame, VERDICT_TYPE, verdict.to_json().encode(), "application/json", topic)
 
 
-def evidence_message(verdict: Verdict, key: bytes | None, data: bytes, topic: str) -> Message:
+def evidence_message(verdict: Verdict, frame: Frame, data: bytes, topic: str) -> Message:
     """An evidence package (`formats.evidence_package`) with the verdict's id, by which duplicates are recognised."""
-    return _about(verdict, key, EVIDENCE_TYPE, data, "application/zip", topic)
+    return _about(verdict, frame, EVIDENCE_TYPE, data, "application/zip", topic)
 
 
 def label_message(event_id: str, camera: str, at: float, value: bytes, topic: str) -> Message:
@@ -123,6 +109,10 @@ def dead_letter(frame: Frame, verdict: Verdict, topic: str, limit: int | None = 
     }
     if place.topic_id is not None:
         why["andon_topic_id"] = place.topic_id
+    if place.event is not None:
+        why["andon_event"] = str(place.event)
+    if frame.part is not None:
+        why["andon_part"] = json.dumps(frame.part.to_dict(), ensure_ascii=False)
     headers = frame.headers + tuple((name, value.encode()) for name, value in why.items())
     letter = Message(topic, frame.key, frame.data, headers, _milliseconds(frame.captured_at))
     return letter if limit is None or _size(letter) <= limit + HEADROOM_BYTES else _shortened(letter)
@@ -155,9 +145,7 @@ def _short_key(key: bytes | None) -> bytes | None:
     return None if key is None or len(key) > MAX_KEY_BYTES else key
 
 
-def _about(
-    verdict: Verdict, key: bytes | None, event_type: str, value: bytes, content_type: str, topic: str
-) -> Message:
+def _about(verdict: Verdict, frame: Frame, event_type: str, value: bytes, content_type: str, topic: str) -> Message:
     attributes = {
         "id": verdict.id,
         "source": f"/andon/models/{verdict.model}",
@@ -167,10 +155,20 @@ def _about(
     }
     return Message(
         topic,
-        _short_key(key) or verdict.camera.encode()[:MAX_KEY_BYTES],
+        _short_key(frame.key) or verdict.camera.encode()[:MAX_KEY_BYTES],
         value,
-        _headers(attributes, content_type),
+        _headers(attributes, content_type) + _trace(frame),
         _milliseconds(verdict.captured_at),
+    )
+
+
+def _trace(frame: Frame) -> Headers:
+    """The W3C trace context of a frame, under the names that it came with; what is not valid is left out."""
+    return tuple(
+        (name, value)
+        for name, value in frame.headers
+        if (name in TRACE_PARENTS and TRACE_PARENT.fullmatch(value))
+        or (name in TRACE_STATES and TRACE_STATE.fullmatch(value))
     )
 
 
@@ -178,17 +176,6 @@ def _headers(attributes: dict[str, str], content_type: str) -> Headers:
     pairs: Iterable[tuple[str, str]] = [("specversion", "1.0"), *attributes.items()]
     events = tuple((f"ce_{name}", value.encode()) for name, value in pairs)
     return (*events, ("content-type", content_type.encode()))
-
-
-def _captured_at(stamp: bytes | None, timestamp_ms: int | None) -> float:
-    """Seconds since 1970; an attribute that is no time between 1970 and 9999 does not count."""
-    if stamp is not None:
-        try:
-            return parse_time(stamp.decode())
-        except ValueError:
-            pass
-    seconds = (timestamp_ms or 0) / 1000
-    return seconds if MIN_TIME <= seconds <= MAX_TIME else MIN_TIME
 
 
 def _milliseconds(seconds: float) -> int:

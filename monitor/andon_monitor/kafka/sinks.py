@@ -23,7 +23,7 @@ class KafkaVerdicts:
 
     def write(self, inspections: Sequence[Inspection]) -> None:
         """Send the verdicts and wait for every acknowledgement."""
-        self._delivery.send([verdict_message(i.verdict, i.frame.key, self._topic) for i in inspections])
+        self._delivery.send([verdict_message(i.verdict, i.frame, self._topic) for i in inspections])
 
     def close(self, ending: Ending) -> None:
         """Close the connections."""
@@ -61,7 +61,7 @@ class KafkaEvidence:
 
     def send(self, inspections: Sequence[Inspection], packages: Sequence[tuple[Inspection, bytes]]) -> None:
         """Send the packages and wait for every acknowledgement."""
-        self._delivery.send([evidence_message(i.verdict, i.frame.key, data, self._topic) for i, data in packages])
+        self._delivery.send([evidence_message(i.verdict, i.frame, data, self._topic) for i, data in packages])
 
     def close(self) -> None:
         """Close the connections."""

@@ -16,11 +16,11 @@ from andon_monitor.kafka.client_internals import CooperativeStickyAssignor, Rang
 from andon_monitor.kafka.commits import OffsetCommitter
 from andon_monitor.kafka.compression import require_codecs
 from andon_monitor.kafka.connection import NO_RESET, consumer_options, describe, milliseconds
+from andon_monitor.kafka.events import read_frames
 from andon_monitor.kafka.health import Health, until_connected
 from andon_monitor.kafka.lag import ConsumerLag
 from andon_monitor.kafka.ledger import Claim, Ledger
 from andon_monitor.kafka.membership import Membership
-from andon_monitor.kafka.messages import read_frame
 from andon_monitor.kafka.reader import RecordReader, ResetCause
 from andon_monitor.kafka.records import Record
 from andon_monitor.kafka.watchdog import Watchdog
@@ -63,6 +63,7 @@ class KafkaSource:
         self.ledger: Ledger[TopicPartition] = Ledger(delivers=not commits)
         self._instance_id = settings.instance_id
         self._rebalance_timeout = settings.rebalance_timeout
+        self._part_headers = settings.part_headers
         self._health = health
         self._watchdog = watchdog
         self._ready: deque[tuple[Record, Claim]] = deque()
@@ -110,8 +111,12 @@ class KafkaSource:
         while self._ready and len(frames) < capacity:
             record, claim = self._ready.popleft()
             # A record fetched before its partition was revoked belongs to the new owner.
-            if self.ledger.polled(TopicPartition(record.topic, record.partition), record.offset, claim):
-                frames.append(read_frame(record, self._reader.cluster, self._reader.topic_id))
+            if not claim.held:
+                continue
+            partition = TopicPartition(record.topic, record.partition)
+            for frame in read_frames(record, self._reader.cluster, self._reader.topic_id, self._part_headers):
+                if self.ledger.polled(partition, record.offset, claim, frame.more):
+                    frames.append(frame)
         if frames:
             self._health.working()
         if frames or capacity == 0:

@@ -13,8 +13,8 @@ from andon_monitor.inspection.frames import Frame
 from andon_monitor.kafka.address import Address
 from andon_monitor.kafka.compression import require_codecs
 from andon_monitor.kafka.connection import NO_RESET, PROBE_TIMEOUT_MS, consumer_options, describe, milliseconds
+from andon_monitor.kafka.events import read_frames
 from andon_monitor.kafka.health import Health, until_connected
-from andon_monitor.kafka.messages import read_frame
 from andon_monitor.kafka.reader import RecordReader, ResetCause
 from andon_monitor.kafka.records import Record
 from andon_monitor.kafka.topics import must_exist
@@ -60,6 +60,7 @@ class KafkaTap:
         must_exist(address, settings)
         self.name = str(address)
         self._topic = address.topic
+        self._part_headers = settings.part_headers
         self._health = health
         self._ready: deque[Record] = deque()
         self._skipped = 0
@@ -107,10 +108,10 @@ class KafkaTap:
     def poll(self, capacity: int, timeout: float) -> list[Frame] | None:
         """See `Source.poll`."""
         records = self.poll_records(capacity, timeout)
-        return None if records is None else [self._frame(record) for record in records]
-
-    def _frame(self, record: Record) -> Frame:
-        return read_frame(record, self._reader.cluster, self._reader.topic_id)
+        if records is None:
+            return None
+        cluster, topic_id = self._reader.cluster, self._reader.topic_id
+        return [frame for record in records for frame in read_frames(record, cluster, topic_id, self._part_headers)]
 
     def acknowledge(self, frames: Sequence[Frame]) -> None:
         """Does nothing: no offsets are committed."""

@@ -130,7 +130,7 @@ class KafkaTransactions:
                 if needs_letter(i)
             ]
         )
-        return letters + [verdict_message(i.verdict, i.frame.key, self._verdicts.topic) for i in inspections]
+        return letters + [verdict_message(i.verdict, i.frame, self._verdicts.topic) for i in inspections]
 
     def _begin_again(self) -> KafkaProducer:
         return until_connected(self._connect, self._verdicts, self._settings, self._health)

@@ -5,7 +5,7 @@
     source.acknowledge <-------------------------------------------+
 
 Frames keep their order from end to end. One number bounds memory: frames polled but not yet acknowledged never exceed
-`PipelineLimits.in_flight`. So the queues between the stages need no bounds.
+`PipelineLimits.in_flight` by more than the rest of one record. So the queues between the stages need no bounds.
 """
 
 import queue
@@ -135,7 +135,7 @@ class Pipeline:
     def _capacity(self) -> int:
         if self._in_flight_bytes >= self._limits.in_flight_bytes:
             return 0
-        return self._limits.in_flight - self._in_flight
+        return max(0, self._limits.in_flight - self._in_flight)
 
     def _acknowledge(self, patience: float = 0) -> None:
         """Acknowledge delivered frames, after waiting at most `patience` seconds for the first."""
@@ -190,4 +190,10 @@ class Pipeline:
             group = [pending.popleft().result() for _ in range(wanted)]
             while pending and pending[0].done() and len(group) < DELIVERY_GROUP:
                 group.append(pending.popleft().result())
+            # A record is delivered whole: what commits its offset must not come before all of its frames.
+            while group[-1].frame.more:
+                following = pending.popleft() if pending else self._submitted.get()
+                if following is None:  # the run has failed; nothing more is acknowledged
+                    return
+                group.append(following.result())
             yield group

@@ -99,7 +99,10 @@ class Service:
 
     def _announce(self, inspector: Inspector, source: Source) -> None:
         model, settings = inspector.model, self._settings
-        self.metrics.expect(settings.source.cameras, settings.source.silence, settings.inspection.takt)
+        source_settings = settings.source
+        self.metrics.expect(
+            source_settings.cameras, source_settings.silence, settings.inspection.takt, source_settings.products
+        )
         self.metrics.use_model(model, inspector.alias)
         if model.fell_back:
             log.warning("provider %s: not available here, running on %s", settings.model.provider, model.provider)

@@ -19,6 +19,7 @@ Share = Annotated[FiniteFloat, Field(gt=0, lt=1)]
 Ratio = Annotated[FiniteFloat, Field(ge=0, le=1)]
 Name = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
+PartName = Annotated[str, Field(pattern=r"^[a-z0-9]{1,20}$")]  # as `andon_monitor.inspection.part` takes them
 
 
 def _is_network(text: str) -> str:
@@ -91,6 +92,11 @@ class SourceSettings(_Group):
     )
     cameras: tuple[Name, ...] = Field(
         default=(), description="Cameras to expect; one of them that never sends a frame counts as silent"
+    )
+    products: tuple[Name, ...] = Field(
+        default=(),
+        max_length=100,
+        description="Products whose verdicts are counted in metrics, all others as other; default: none are counted",
     )
     silence: Positive = Field(default=60.0, description="Seconds without a frame after which a camera counts as silent")
 
@@ -229,6 +235,12 @@ class ReviewSettings(_Group):
 class KafkaSettings(_Group):
     """Connection, consumer group and delivery, where a source or an output is kafka://..."""
 
+    part_headers: dict[Name, PartName] = Field(
+        default={},
+        description="Headers of frames that say which part they show, by the name to keep them under: part, product, "
+        "order, station, view, encoder or any other, such as {SerialNumber: part}; attributes of CloudEvents count "
+        "anyway",
+    )
     security: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = Field(
         default="plaintext", description="Security protocol of the brokers' listener"
     )

@@ -28,6 +28,8 @@ class Source(Protocol):
     def poll(self, capacity: int, timeout: float) -> list[Frame] | None:
         """Up to `capacity` frames, as soon as there are some; [] after `timeout` seconds; None after the last frame.
 
+        Where a record has several frames they all come at once, which may exceed the capacity.
+
         With capacity 0 it returns [] quickly, and does what it must to stay connected. Raises SourceError.
         """
 

@@ -6,7 +6,7 @@ import logging
 import os
 import stat
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from itertools import islice
@@ -34,6 +34,7 @@ class Entry:
     camera: str
     captured_at: float
     label: str | None = None
+    part: object = field(default=None, repr=False)
 
 
 class FolderSource:
@@ -42,10 +43,11 @@ class FolderSource:
     Which files are images: see `andon_monitor.image_files.folders`. What is passed over is logged.
 
     A line of `manifest.jsonl`: {"file": "frames/000000.jpg", "camera": "station-1",
-    "captured_at": "2026-01-05T06:00:00.000Z", "label": "good"}. Only `file` is required; `label` is "good" or a kind of
-    defect. Where a line does not say, or there is no manifest, the camera is `camera` or the folder's name, and the
-    capture time is the file's modification time. Where a subfolder is called `good`, as in the data sets of the
-    trainer, the names of the subfolders are the labels.
+    "captured_at": "2026-01-05T06:00:00.000Z", "label": "good", "part": {"id": "4711", "product": "cover"}}. Only `file`
+    is required; `label` is "good" or a kind of defect, `part` as in verdicts, or the id alone. Where a line does not
+    say, or there is no manifest, the camera is `camera` or the folder's name, and the capture time is the file's
+    modification time. Where a subfolder is called `good`, as in the data sets of the trainer, the names of the
+    subfolders are the labels.
 
     The listing is read twice, first to check it, so that memory does not grow with its length. A hash of it is the
     cluster in the frames' positions, so that frames of another folder get other verdict ids.
@@ -66,7 +68,8 @@ class FolderSource:
         self._passed_over = PassedOver()
         digest, count = sha256(), 0
         for entry in self._entries():
-            digest.update(f"{entry}\n".encode(errors="surrogateescape"))
+            part = "" if entry.part is None else json.dumps(entry.part)
+            digest.update(f"{entry}{part}\n".encode(errors="surrogateescape"))
             count += 1
         if count == 0:
             known = ", ".join(suffix[1:] for suffix in SUFFIXES)
@@ -121,6 +124,7 @@ class FolderSource:
             # Of a name that is not UTF-8 the bytes that are remain.
             file=entry.file.encode(errors="surrogateescape").decode(errors="replace"),
             rejection=rejection,
+            part=entry.part,
         )
 
     def _entries(self) -> Generator[Entry, None, None]:
@@ -178,7 +182,7 @@ class FolderSource:
             raise UsageError(
                 f"{place}: captured_at {_shown(fields['captured_at'])} is not a time; right is 2026-01-05T06:00:00.000Z"
             ) from None
-        return Entry(file, fields.get("camera") or self._camera, captured_at, fields.get("label"))
+        return Entry(file, fields.get("camera") or self._camera, captured_at, fields.get("label"), fields.get("part"))
 
 
 class ImageSource(FolderSource):

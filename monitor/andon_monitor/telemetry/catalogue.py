@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from andon_monitor.inspection.frames import OUTCOMES, REASONS
+from andon_monitor.inspection.part import CUTS
 
 # Score over threshold: an average good part lies at 0.5 to 0.7. What counts is the side of 1 and the distance from it.
 RATIO_BUCKETS = (0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0)
@@ -81,6 +82,20 @@ CATALOGUE: tuple[Metric, ...] = (
     ),
     Metric(
         "pipeline", "counter", "andon_dead_letters", "Uninspectable frames kept as dead letters.", {"reason": REASONS}
+    ),
+    Metric(
+        "pipeline",
+        "counter",
+        "andon_part_cuts",
+        "Values of a part's identity that were cut or left out, by cause: length, characters, value, name, count.",
+        {"cause": CUTS},
+    ),
+    Metric(
+        "pipeline",
+        "counter",
+        "andon_product_verdicts",
+        "Durable verdicts by product, for the products in source.products; others count as other.",
+        {"product": ANY, "verdict": OUTCOMES},
     ),
     Metric(
         "pipeline",

@@ -27,6 +27,7 @@ from andon_monitor.telemetry.catalogue import CATALOGUE, SIGNALS, Metric
 # Camera names come from messages: a stream of invented names must not fill the memory or Prometheus.
 MAX_CAMERAS = 1000
 OTHER_CAMERAS = "other"
+OTHER_PRODUCTS = "other"  # frames without a product, too
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a `_created` series beside each counter would double what is scraped
 
@@ -43,6 +44,8 @@ class Metrics:
     defect_kinds: Counter
     uninspectable: Counter
     dead_letters: Counter
+    part_cuts: Counter
+    product_verdicts: Counter
     score_ratio: Histogram
     threshold: Gauge
     last_frame_timestamp_seconds: Gauge
@@ -101,9 +104,14 @@ class Metrics:
         self._cameras: set[str] = set()
         self._model = ""
         self._kinds: tuple[str, ...] = ()
+        self._products: frozenset[str] = frozenset()
 
-    def expect(self, cameras: Sequence[str], silence: float, takt: float) -> None:
-        """Facts about the line from the settings: expected cameras, and times in seconds."""
+    def expect(self, cameras: Sequence[str], silence: float, takt: float, products: Sequence[str] = ()) -> None:
+        """Facts about the line from the settings: expected cameras, times in seconds, products to count verdicts of."""
+        self._products = frozenset(products)
+        for product in (*products, OTHER_PRODUCTS) if products else ():
+            for outcome in OUTCOMES:
+                self.product_verdicts.labels(product, outcome)
         self.silence_seconds.set(silence)
         self.takt_seconds.set(takt)
         for camera in cameras:
@@ -141,6 +149,8 @@ class Metrics:
         self.frames.labels(camera).inc()
         self.threshold.labels(camera).set(threshold)
         self.last_frame_timestamp_seconds.labels(camera).set(frame.captured_at)
+        for cause in frame.cuts:
+            self.part_cuts.labels(cause).inc()
 
     def delivered(self, inspections: Sequence[Inspection], live: bool, clock: float, now: float) -> None:
         """Count verdicts that are durable. `clock` is monotonic, `now` in seconds since 1970."""
@@ -149,6 +159,10 @@ class Metrics:
             camera = self._series(verdict.camera)
             exemplar = {"frame_id": verdict.id}
             self.verdicts.labels(camera, verdict.outcome).inc(exemplar=exemplar)
+            if self._products:
+                product = None if verdict.part is None else verdict.part.product
+                known = product if product in self._products else OTHER_PRODUCTS
+                self.product_verdicts.labels(known, verdict.outcome).inc(exemplar=exemplar)
             if verdict.outcome == "defect":
                 self.last_defect_timestamp_seconds.labels(camera).set(verdict.captured_at)
             if verdict.kind is not None:
