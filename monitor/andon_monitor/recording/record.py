@@ -104,11 +104,10 @@ class Recorder:
             if (short := self._short_of_disk()) is not None:
                 return short
             frames: list[Any] | None = []
-            capacity = 0
             if ended_at is None:
                 capacity = POLL_FRAMES if wanted is None else min(POLL_FRAMES, wanted - self.frames)
                 frames = self._source.poll(capacity, POLL_SECONDS) if capacity else None
-            for frame in (frames or ())[:capacity]:  # a record may have more frames than wanted
+            for frame in (frames or ())[: None if wanted is None else wanted - self.frames]:  # a record may have more
                 self._file().write(frame)
                 self.frames += 1
             if frames:

@@ -32,7 +32,8 @@ def same_but_position(verdict: dict[str, Any]) -> dict[str, Any]:
 def test_record_replay_record_gives_the_same_frames_and_verdicts(line: Line, tmp_path: Path) -> None:
     images = [data for data, _ in parts(FRAMES)]
     for i, image in enumerate(images):  # bytes that are no text, a header twice, none at all
-        headers = [("ce_time", b"2026-01-05T06:00:%02d.250Z" % i), ("raw", b"\xff\x00"), ("raw", b"2")] if i % 3 else []
+        named = [("ce_time", b"2026-01-05T06:00:%02d.250Z" % i), ("ce_part", b"%d" % i)]
+        headers = [*named, ("raw", b"\xff\x00"), ("raw", b"2")] if i % 3 else []
         line.send([image], [("left", "right")[i % 2]], headers=headers, timestamp_ms=int(START * 1000) + i * 1000)
     with line.monitor():
         line.read_verdicts(FRAMES)
@@ -56,7 +57,7 @@ def test_record_replay_record_gives_the_same_frames_and_verdicts(line: Line, tmp
     assert [frame.data for frame in frames] == [image for side in (0, 1) for image in images[side::2]]
     assert [essence(frame) for frame in again] == [essence(frame) for frame in frames]
     assert frames[1].captured_at == START + 2.25
-    assert frames[1].headers[1:] == (("raw", b"\xff\x00"), ("raw", b"2"))
+    assert frames[1].headers[2:] == (("raw", b"\xff\x00"), ("raw", b"2"))
 
     verdicts, verdicts_again = (
         sorted(map(json.loads, recorded_verdicts([path])), key=lambda v: (v["camera"], v["captured_at"]))
