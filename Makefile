@@ -42,7 +42,7 @@ coverage: $(READY)
 wheel: $(READY)
 	$(BIN)/python -m build --outdir build/dist
 
-# Hundreds of faults against a real Kafka, in both delivery modes, and the account of every frame: five minutes.
+# Two thousand faults against a real Kafka, in both delivery modes, and the account of every frame: a quarter of an hour.
 faults: $(READY)
 	$(BIN)/python -W ignore -m tests.monitor.kafka.faults
 

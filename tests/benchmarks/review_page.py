@@ -55,7 +55,7 @@ def main() -> None:
                 urllib.request.urlopen(server.url + path.format(id=f"{DEFECTS // 2:032x}")).read()
                 took.append(1000 * (time.perf_counter() - started))
             print(f"{path:25} {min(took):6.0f} to {max(took):4.0f} ms")
-        print(f"{len(live.cameras(store))} cameras")
+        print(f"{len(live.cameras(store).shown)} cameras")
         pages.close()
         server.close()
 

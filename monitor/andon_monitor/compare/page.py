@@ -106,7 +106,7 @@ def _picture(change: Change, frame: Frame, after: Side, before: Side | None) -> 
         seen = side.model.explain(pixels[None])
         heatmaps.append((title, data_uri(heatmap(pixels, seen.anomaly_map[0], side.threshold_for(frame.camera)))))
     if image is None and not heatmaps:
-        image = _without_model(frame)
+        image = _without_model(frame, next((side for side in (after, before) if isinstance(side, ModelSide)), None))
     return Picture(
         place=f"{change.camera}, {change.file or f'{change.topic}/{change.partition}/{change.offset}'}",
         captured_at=rfc3339(change.captured_at),
@@ -118,10 +118,12 @@ def _picture(change: Change, frame: Frame, after: Side, before: Side | None) -> 
     )
 
 
-def _without_model(frame: Frame) -> str | None:
-    """The image itself, None if it cannot be decoded."""
+def _without_model(frame: Frame, side: ModelSide | None) -> str | None:
+    """The image itself, with the levels of a side's model where there is one; None if it cannot be decoded."""
     try:
-        return data_uri(decode(frame.data, 3))
+        if side is None:
+            return data_uri(decode(frame.data, 3))
+        return data_uri(decode(frame.data, 3, side.model.card.input.levels, side.inspector.rules.limits))
     except ImageError:
         return None
 

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from andon_monitor.common.files import PART
 from andon_monitor.errors import AndonError, ModelError, UsageError, first_line
-from andon_monitor.formats.decompression import unzstd
+from andon_monitor.formats.decompression import decompress
 from andon_monitor.model.autoencoder import Autoencoder
 from andon_monitor.model.imaging import Pixels
 
@@ -181,7 +181,7 @@ class Archive:
             if zlib.crc32(coded) != crc:
                 raise ArchiveError(f"{self.path}: damaged: the checksum of a chunk does not match")
             try:
-                names, numbers = _parse_chunk(unzstd(coded, MAX_CHUNK_BYTES), len(steps))
+                names, numbers = _parse_chunk(decompress("zstd", coded, MAX_CHUNK_BYTES), len(steps))
             except (ValueError, struct.error, RecursionError) as error:
                 raise ArchiveError(f"{self.path}: damaged: a chunk cannot be read ({first_line(error)})") from None
             yield names, (numbers * steps).astype(np.float32)

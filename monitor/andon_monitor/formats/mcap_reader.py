@@ -17,7 +17,7 @@ from mcap.stream_reader import StreamReader
 from mcap.writer import MCAP0_MAGIC
 
 from andon_monitor.errors import SourceError, UsageError
-from andon_monitor.formats.decompression import unlz4, unzstd
+from andon_monitor.formats.decompression import decompress
 from andon_monitor.formats.mcap_layout import is_image
 
 HEAD = struct.Struct("<BQ")  # opcode and length of a record's body
@@ -281,10 +281,8 @@ def _decompressed(chunk: Chunk) -> bytes:
     match chunk.compression:
         case "":
             return chunk.data
-        case "zstd":
-            return unzstd(chunk.data, min(chunk.uncompressed_size, MAX_CHUNK_BYTES))
-        case "lz4":
-            return unlz4(chunk.data, min(chunk.uncompressed_size, MAX_CHUNK_BYTES))
+        case "zstd" | "lz4" as codec:
+            return decompress(codec, chunk.data, min(chunk.uncompressed_size, MAX_CHUNK_BYTES))
     raise ValueError(f"compressed by {chunk.compression}")
 
 

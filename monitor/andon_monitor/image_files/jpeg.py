@@ -8,7 +8,7 @@ from andon_monitor.image_files.header import Header, damaged, exif_orientation, 
 EXIF = b"Exif\0\0"
 # Inside a scan 0xff is followed by 0x00 (a value), 0xd0 to 0xd7 (a restart) or 0xff (filling); else it is a marker.
 SCAN_END = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
-SOF, SOS, EOI, APP1 = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}, 0xDA, 0xD9, 0xE1
+SOF, SOS, EOI, DQT, APP1 = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}, 0xDA, 0xD9, 0xDB, 0xE1
 COEFFICIENTS = 64  # of a block
 NO_LENGTH = frozenset([0x01, *range(0xD0, 0xD8)])
 PROGRESSIVE = 0xC2
@@ -69,6 +69,20 @@ def read_jpeg(data: bytes) -> Header:
     # Where a picture comes in several scans the decoder keeps all coefficients, 16 bits each.
     working = 2 * width * height * components if process == PROGRESSIVE or scans > 1 else 0
     return Header("JPEG", width, height, 1 if components == 1 else 3, orientation=orientation, working_bytes=working)
+
+
+def quantization(data: bytes) -> bytes:
+    """The quantization tables before the first scan of a sound JPEG file: pictures of one quality have the same."""
+    tables, place = [], 2
+    while data[place + 1] != SOS:
+        if data[place + 1] == 0xFF or data[place + 1] in NO_LENGTH:
+            place += 1 if data[place + 1] == 0xFF else 2
+            continue
+        end = place + 2 + int.from_bytes(data[place + 2 : place + 4])
+        if data[place + 1] == DQT:
+            tables.append(data[place + 4 : end])
+        place = end
+    return b"".join(tables)
 
 
 def _read_frame(marker: int, body: bytes) -> tuple[int, int, int, int]:

@@ -9,8 +9,8 @@ from kafka import errors as kafka_errors
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from andon_monitor.errors import UsageError
+from andon_monitor.formats.decompression import missing_codecs
 from andon_monitor.kafka.address import Address, is_kafka, parse_address
-from andon_monitor.kafka.compression import missing_codecs
 from andon_monitor.kafka.connection import client_options, describe
 from andon_monitor.kafka.diagnosis import diagnose
 from andon_monitor.kafka.endpoints import check_exactly_once, dead_letters_of

@@ -6,7 +6,7 @@ the minor version for that reason.
 
 import logging
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +18,7 @@ from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssi
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.record import MemoryRecords
 
-from andon_monitor.kafka.compression import DamagedError, TooLargeError, decompress
+from andon_monitor.formats.decompression import Codec, DamagedError, TooLargeError, decompress
 from andon_monitor.kafka.records import MAX_OFFSETS_OF_DAMAGED_BATCH, Batch, Problem, Record, read_records, unreadable
 
 __all__ = [
@@ -42,6 +42,7 @@ READS_TO_CONFIRM_DAMAGE = 3
 LEGACY_OVERHEAD_BYTES = 12  # offset and length in front of a message of the format before Kafka 0.11
 MAGIC_WITH_HEADERS = 2  # the format of records since Kafka 0.11
 OFFSET = struct.Struct(">q")
+CODECS: Mapping[int, Codec] = {1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"}  # as the attributes of a batch name them
 
 log = logging.getLogger("andon")
 
@@ -218,7 +219,7 @@ class _PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]
         data: bytes | memoryview = memoryview(batch._buffer)[batch._pos :]
         if batch.compression_type:
             try:
-                data = decompress(batch.compression_type, data, self._reading.max_decompressed)
+                data = _decompress(batch.compression_type, data, self._reading.max_decompressed)
             except TooLargeError as error:
                 return unreadable(header, header.base_offset, header.last_offset, Problem("too_large", str(error)))
             except DamagedError as error:
@@ -233,7 +234,7 @@ class _PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]
         try:
             if batch.compression_type:
                 _, data = batch._read_key_value(batch.KEY_OFFSET_V1 if batch.magic else batch.KEY_OFFSET_V0)
-                batch._buffer = memoryview(decompress(batch.compression_type, data, self._reading.max_decompressed))
+                batch._buffer = memoryview(_decompress(batch.compression_type, data, self._reading.max_decompressed))
                 batch._decompressed = True
                 _check_legacy_lengths(batch._buffer)
             for record in batch:
@@ -291,6 +292,14 @@ def _header(tp: TopicPartition, batch: Any) -> Batch:
         batch.first_timestamp,
         appended,
     )
+
+
+def _decompress(number: int, data: bytes | memoryview, limit: int) -> bytes:
+    """The content of a batch. Raises TooLargeError, and DamagedError, also for an unknown compression."""
+    codec = CODECS.get(number)
+    if codec is None:
+        raise DamagedError(f"unknown compression {number}")
+    return decompress(codec, data, limit)
 
 
 def _check_legacy_lengths(data: memoryview) -> None:

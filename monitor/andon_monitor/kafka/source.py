@@ -10,11 +10,11 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka import errors as kafka_errors
 
 from andon_monitor.errors import SourceError
+from andon_monitor.formats.decompression import require_codecs
 from andon_monitor.inspection.frames import Frame
 from andon_monitor.kafka.address import Address
 from andon_monitor.kafka.client_internals import CooperativeStickyAssignor, RangePartitionAssignor
 from andon_monitor.kafka.commits import OffsetCommitter
-from andon_monitor.kafka.compression import require_codecs
 from andon_monitor.kafka.connection import NO_RESET, consumer_options, describe, milliseconds
 from andon_monitor.kafka.events import read_frames
 from andon_monitor.kafka.health import Health, until_connected

@@ -9,9 +9,9 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka import errors as kafka_errors
 
 from andon_monitor.errors import SourceError, UsageError
+from andon_monitor.formats.decompression import require_codecs
 from andon_monitor.inspection.frames import Frame
 from andon_monitor.kafka.address import Address
-from andon_monitor.kafka.compression import require_codecs
 from andon_monitor.kafka.connection import NO_RESET, PROBE_TIMEOUT_MS, consumer_options, describe, milliseconds
 from andon_monitor.kafka.events import read_frames
 from andon_monitor.kafka.health import Health, until_connected

@@ -149,8 +149,17 @@ class Review:
 
     def _now(self, request: Request, visitor: Visitor) -> Response:
         cameras = live.cameras(self._store)
-        curves = {camera.name: drawing.curve(camera.ratios, live.CURVE_VERDICTS) for camera in cameras}
-        return self._render(request, visitor, "now.html.jinja", cameras=cameras, curves=curves, silence=self._silence)
+        curves = {camera.name: drawing.curve(camera.ratios, live.CURVE_VERDICTS) for camera in cameras.shown}
+        return self._render(
+            request,
+            visitor,
+            "now.html.jinja",
+            cameras=cameras.shown,
+            others=cameras.others,
+            refused=self._store.refused,
+            curves=curves,
+            silence=self._silence,
+        )
 
     def _gallery(self, request: Request, visitor: Visitor, kind: Kind) -> Response:
         filters = Filters.read(request.query_params)

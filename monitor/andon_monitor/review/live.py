@@ -10,7 +10,7 @@ from andon_monitor.review.store.rows import FrameQuery, StoredFrame
 
 CURVE_VERDICTS = 60  # in a camera's curve
 RATE_VERDICTS = 500  # over which the share of defects is taken: at 1 % these are five defects
-MAX_CAMERAS = 60
+MAX_CAMERAS = 60  # on the page
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,19 @@ class Camera:
         return self.defects / self.inspected if self.inspected else None
 
 
-def cameras(store: Store, now: float | None = None) -> list[Camera]:
-    """Every camera, by name."""
+@dataclass(frozen=True, slots=True)
+class Cameras:
+    """Those with most verdicts, by name, and the number of others."""
+
+    shown: list[Camera]
+    others: int
+
+
+def cameras(store: Store, now: float | None = None) -> Cameras:
+    """What each camera shows."""
     now = time.time() if now is None else now
-    return [_camera(store, name, now) for name in sorted(store.verdicts.cameras(MAX_CAMERAS), key=_natural)]
+    names, count = store.verdicts.cameras(MAX_CAMERAS)
+    return Cameras([_camera(store, name, now) for name in sorted(names, key=_natural)], count - len(names))
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

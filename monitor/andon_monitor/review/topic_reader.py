@@ -30,7 +30,8 @@ class TopicReader:
     """Reads a topic into the store.
 
     The position is kept in the store, in the same transaction as what was read, so that a crash neither loses nor
-    doubles anything. Messages that are not ours are logged and skipped.
+    doubles anything. Messages that are not ours are skipped, logged and counted in
+    `store.refused`.
     """
 
     def __init__(self, store: Store, content: Content, uri: str, settings: KafkaSettings) -> None:
@@ -39,7 +40,6 @@ class TopicReader:
         self._uri = uri
         self._settings = settings
         self._name = uri  # of the topic in the table of progress
-        self._refused = 0
 
     def follow(self, closed: threading.Event) -> None:
         """Read from the position in the store on, until `closed`. Raises UsageError, SourceError, OutputError."""
@@ -73,11 +73,12 @@ class TopicReader:
         except Exception as error:  # a fault of ours: the message that it comes from must not stop the others
             log.warning("reading %s: %s; trying each message alone", self._content, first_line(error), exc_info=error)
             refused = [line for record in records for line in self._add_alone(record)]
-        self._refused += len(refused)
+        if refused:
+            self._store.refused[self._content] += len(refused)
         for line in refused[:1]:
             log.warning(
                 "%d of %d messages of %s are refused, %d since the start: %s",
-                len(refused), len(records), self._content, self._refused, line,
+                len(refused), len(records), self._content, self._store.refused[self._content], line,
             )  # fmt: skip
 
     def _add(self, records: Sequence[Record]) -> list[str]:

@@ -38,3 +38,36 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Close files and connections."""
+
+
+class SourceOfSource:
+    """A source that takes its frames from another one, and is as that one but for its `poll`."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.name = source.name
+        self.live = source.live
+        self.length = source.length
+
+    @property
+    def ready(self) -> bool:
+        """As the other source."""
+        return self.source.ready
+
+    @property
+    def damage(self) -> str | None:
+        """As the other source."""
+        return self.source.damage
+
+    @property
+    def passed_over(self) -> str | None:
+        """As the other source."""
+        return self.source.passed_over
+
+    def acknowledge(self, frames: Sequence[Frame]) -> None:
+        """As the other source."""
+        self.source.acknowledge(frames)
+
+    def close(self) -> None:
+        """As the other source."""
+        self.source.close()

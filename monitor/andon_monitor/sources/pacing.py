@@ -1,41 +1,22 @@
 """A recording played at the speed at which it was captured."""
 
 import time
-from collections.abc import Sequence
 
 from andon_monitor.inspection.frames import Frame
-from andon_monitor.sources.base import Source
+from andon_monitor.sources.base import Source, SourceOfSource
 
 
-class PacedSource:
+class PacedSource(SourceOfSource):
     """Delays each frame by the time between its capture and that of the first frame.
 
     `speed`: how many times faster than captured; 2 takes half the time.
     """
 
     def __init__(self, source: Source, speed: float = 1.0) -> None:
-        self.name = source.name
-        self.live = source.live
-        self.length = source.length
-        self.source = source
+        super().__init__(source)
         self._speed = speed
         self._next: Frame | None = None
         self._offset: float | None = None  # seconds from capture times to the monotonic clock
-
-    @property
-    def ready(self) -> bool:
-        """As the source itself."""
-        return self.source.ready
-
-    @property
-    def damage(self) -> str | None:
-        """As the source itself."""
-        return self.source.damage
-
-    @property
-    def passed_over(self) -> str | None:
-        """As the source itself."""
-        return self.source.passed_over
 
     def poll(self, capacity: int, timeout: float) -> list[Frame] | None:
         """The next frame when it is due; see `Source.poll`."""
@@ -54,11 +35,3 @@ class PacedSource:
             return []
         frame, self._next = self._next, None
         return [frame]
-
-    def acknowledge(self, frames: Sequence[Frame]) -> None:
-        """As the source itself."""
-        self.source.acknowledge(frames)
-
-    def close(self) -> None:
-        """As the source itself."""
-        self.source.close()

@@ -1,11 +1,10 @@
 """Part of a recording: a period of time, some of its cameras."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from andon_monitor.errors import UsageError
 from andon_monitor.inspection.frames import Frame, parse_time, rfc3339
-from andon_monitor.sources.base import Source
+from andon_monitor.sources.base import Source, SourceOfSource
 
 MAX_CAMERAS = 1000  # listed in an error; a stream may have any number of names
 EXPECTED = "right is 2026-01-05T06:00:00Z, or +90 for 90 seconds after the first frame"
@@ -40,34 +39,16 @@ class Selection:
     cameras: tuple[str, ...] = ()
 
 
-class SelectedSource:
+class SelectedSource(SourceOfSource):
     """The frames of a source that are in a selection."""
 
-    length: int | None = None  # not known before all frames have been read
-
     def __init__(self, source: Source, selection: Selection) -> None:
-        self.source = source
-        self.name = source.name
-        self.live = source.live
+        super().__init__(source)
+        self.length = None  # not known before all frames have been read
         self.selected_count = 0
         self._cameras: set[str] = set()
         self._selection = selection
         self._first: float | None = None
-
-    @property
-    def ready(self) -> bool:
-        """As the source itself."""
-        return self.source.ready
-
-    @property
-    def damage(self) -> str | None:
-        """As the source itself."""
-        return self.source.damage
-
-    @property
-    def passed_over(self) -> str | None:
-        """As the source itself."""
-        return self.source.passed_over
 
     def poll(self, capacity: int, timeout: float) -> list[Frame] | None:
         """See `Source.poll`; [] where none of the frames polled is selected."""
@@ -77,14 +58,6 @@ class SelectedSource:
         selected = [frame for frame in frames if self._is_selected(frame)]
         self.selected_count += len(selected)
         return selected
-
-    def acknowledge(self, frames: Sequence[Frame]) -> None:
-        """As the source itself."""
-        self.source.acknowledge(frames)
-
-    def close(self) -> None:
-        """As the source itself."""
-        self.source.close()
 
     def check(self) -> None:
         """After the last frame: raise UsageError where a selected camera had no frame, or no frame was selected."""

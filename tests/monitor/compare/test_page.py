@@ -1,10 +1,18 @@
 """The page of a comparison in a real browser."""
 
+from base64 import b64decode
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+
+import cv2
+import numpy as np
+from andon_monitor.compare.page import _without_model
+from andon_monitor.image_files.decoding import DEFAULT_LIMITS, decode
 
 from tests.fixtures.browser import tab
 from tests.fixtures.commands import andon
+from tests.fixtures.small_model import encode, make_frame
 
 
 def test_the_page_is_drawn_accessible_and_fits_a_phone(
@@ -28,3 +36,16 @@ def test_the_page_is_drawn_accessible_and_fits_a_phone(
             bad = [v for v in found["violations"] if v["impact"] in ("serious", "critical")]
             assert [(scheme, v["id"], v["nodes"][0]["html"], v["nodes"][0]["failureSummary"]) for v in bad] == []
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_a_picture_that_no_model_takes_is_shown_with_the_levels_of_one() -> None:
+    """Without them, a camera of 12 bits shows black."""
+    side: Any = SimpleNamespace(
+        model=SimpleNamespace(card=SimpleNamespace(input=SimpleNamespace(levels=(0, 4095)))),
+        inspector=SimpleNamespace(rules=SimpleNamespace(limits=DEFAULT_LIMITS)),
+    )
+    shown = _without_model(make_frame(cv2.imencode(".png", np.full((8, 8), 4000, np.uint16))[1].tobytes()), side)
+    assert shown is not None
+    assert int(decode(b64decode(shown.partition(",")[2]), 1).mean()) in range(247, 252)
+    assert _without_model(make_frame(b"no image"), side) is None
+    assert _without_model(make_frame(encode(np.zeros((8, 8), np.uint8))), None) is not None

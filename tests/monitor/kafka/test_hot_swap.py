@@ -2,13 +2,16 @@
 
 import hashlib
 import itertools
+import math
 import re
 import socket
 import threading
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
+from tests.fixtures.hostile_models import slow
 from tests.fixtures.kafka_line import Line, out_of_order, positions
 from tests.fixtures.small_model import build_model, draw, encode
 
@@ -30,6 +33,10 @@ def metric(port: int, pattern: str) -> float:
     return float(found.group(1))
 
 
+def with_threshold_nan(card: dict[str, Any]) -> dict[str, Any]:
+    return card | {"calibration": card["calibration"] | {"threshold": math.nan}}
+
+
 def test_a_new_model_is_swapped_in_a_bad_one_refused_and_the_old_one_brought_back(line: Line) -> None:
     old = line.model.read_bytes()
     first = hashlib.sha256(old).hexdigest()
@@ -46,7 +53,7 @@ def test_a_new_model_is_swapped_in_a_bad_one_refused_and_the_old_one_brought_bac
             sent += len(IMAGES)
 
     camera = threading.Thread(target=send)
-    with line.monitor("model.watch=0.1", port=port) as monitor:
+    with line.monitor("model.watch=0.1", "model.load_timeout=8", port=port) as monitor:
         camera.start()
         try:
             line.read_verdicts(16)
@@ -59,6 +66,10 @@ def test_a_new_model_is_swapped_in_a_bad_one_refused_and_the_old_one_brought_bac
             assert metric(port, "andon_model_refused") == 1
             put(line.model, build_model(golden=lambda golden: type(golden)(golden.frames, golden.scores + 1)))
             monitor.wait_for("scores of its golden frames differ")
+            put(line.model, build_model(card_json=with_threshold_nan))
+            monitor.wait_for("calibration.threshold")
+            put(line.model, slow())
+            monitor.wait_for("opening it took more than 8 s (model.load_timeout)")
             line.model.unlink()
             monitor.wait_for("no such model file")
             assert f"better {second[:12]} stays in use" in monitor.log.read_text()
@@ -72,7 +83,7 @@ def test_a_new_model_is_swapped_in_a_bad_one_refused_and_the_old_one_brought_bac
         verdicts = line.read_answers(sent)
         assert metric(port, "andon_model_refused") == 0
         assert metric(port, 'andon_model_swaps_total{result="taken"}') == 2
-        assert metric(port, 'andon_model_swaps_total{result="refused"}') >= 3
+        assert metric(port, 'andon_model_swaps_total{result="refused"}') >= 5
     assert len(verdicts) == len(set(positions(verdicts))) == sent
     assert out_of_order(verdicts) == 0
     for partition in {place for place, _ in positions(verdicts)}:

@@ -6,60 +6,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import onnx
 import pytest
 from andon_monitor.errors import ModelError, UsageError
 from andon_monitor.model.file import Model
 from andon_monitor.model.limits import LoadLimits, private_bytes
 from andon_monitor.model.verification import verify_apart
-from onnx import TensorProto, helper
 
 from tests.fixtures.commands import andon
+from tests.fixtures.hostile_models import hungry, slow
 from tests.fixtures.small_model import build_model
 
 LIMITS = LoadLimits()
-
-
-def insert(*nodes: onnx.NodeProto, **constants: list[int]) -> bytes:
-    """The small model with these nodes before its score, from `frames` to a tensor `nothing` that is added to it."""
-    model = onnx.load_from_string(build_model())
-    graph = model.graph
-    for name, values in constants.items():
-        graph.initializer.append(helper.make_tensor(name, TensorProto.INT64, [len(values)], values))
-    graph.initializer.append(helper.make_tensor("zero", TensorProto.FLOAT, [], [0.0]))
-    for node in graph.node:
-        for i, name in enumerate(node.output):
-            if name == "score":
-                node.output[i] = "plain"
-    graph.node.extend(nodes)
-    graph.node.append(helper.make_node("ReduceMean", ["huge"], ["mean"], keepdims=0))
-    graph.node.append(helper.make_node("Mul", ["mean", "zero"], ["nothing"]))
-    graph.node.append(helper.make_node("Add", ["plain", "nothing"], ["score"]))
-    content: bytes = model.SerializeToString()
-    return content
-
-
-def hungry() -> bytes:
-    """A few bytes that become 16 GB: a pixel, expanded."""
-    return insert(
-        helper.make_node("ReduceMean", ["unit", "everything"], ["pixel"], keepdims=0),
-        helper.make_node("Expand", ["pixel", "large"], ["huge"]),
-        everything=[0, 1, 2, 3],
-        large=[4, 10**9],
-    )
-
-
-def slow() -> bytes:
-    """Products of matrices, one after the other, for minutes."""
-    names = [f"product{i}" for i in range(400)]
-    return insert(
-        helper.make_node("ReduceMean", ["unit", "everything"], ["pixel"], keepdims=0),
-        helper.make_node("Expand", ["pixel", "large"], ["product"]),
-        *(helper.make_node("MatMul", [a, a], [b]) for a, b in zip(["product", *names], names, strict=False)),
-        helper.make_node("Clip", [names[-1]], ["huge"]),
-        everything=[0, 1, 2, 3],
-        large=[2048, 2048],
-    )
 
 
 def test_a_sound_file_passes_and_a_bad_one_is_refused_in_the_same_words() -> None:

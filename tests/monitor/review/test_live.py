@@ -15,7 +15,7 @@ from tests.fixtures.review_page import Client, serving
 
 
 def test_a_camera_shows_its_newest_verdict_curve_rate_and_picture(store: Store) -> None:
-    left, right = live.cameras(store)
+    left, right = live.cameras(store).shown
     assert (left.name, right.name) == ("left", "right")
     assert (left.verdict, left.defects, left.inspected, left.rate) == ("defect", 6, 30, 0.2)
     assert len(left.ratios) == 30
@@ -24,13 +24,13 @@ def test_a_camera_shows_its_newest_verdict_curve_rate_and_picture(store: Store) 
     assert left.ratio > 1
     assert left.picture is not None
     assert (left.picture.captured_at, left.picture.verdict) == (left.captured_at, "defect")
-    assert live.cameras(store, now=left.captured_at + 7)[0].age == 7
+    assert live.cameras(store, now=left.captured_at + 7).shown[0].age == 7
 
 
 def test_cameras_are_in_the_order_in_which_people_count(model: Model, tmp_path: Path) -> None:
     for i, name in enumerate(("press-10", "press-2", "lamp")):
         fill(tmp_path / "store", inspect(model, frames(1, camera=name, start=i)))
-    assert [camera.name for camera in live.cameras(Store(tmp_path / "store"))] == ["lamp", "press-2", "press-10"]
+    assert [camera.name for camera in live.cameras(Store(tmp_path / "store")).shown] == ["lamp", "press-2", "press-10"]
 
 
 def test_a_verdict_from_the_future_does_not_hide_those_that_come_later(model: Model, tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_a_verdict_from_the_future_does_not_hide_those_that_come_later(model: Mo
     fill(tmp_path / "store", [future])
     store = Store(tmp_path / "store")
     now = time.time()
-    (camera,) = live.cameras(store)
+    (camera,) = live.cameras(store).shown
     assert camera.age < 60
     assert camera.claimed_at == future.verdict.captured_at
     with serving(store) as url:
@@ -48,7 +48,20 @@ def test_a_verdict_from_the_future_does_not_hide_those_that_come_later(model: Mo
         for page in ("/defects", "/good", "/borderline", "/model"):
             assert Client(url).get(page)[0] == 200
     fill(tmp_path / "store", others)
-    (camera,) = live.cameras(Store(tmp_path / "store"))
+    (camera,) = live.cameras(Store(tmp_path / "store")).shown
     assert (camera.verdict, camera.captured_at) == (others[-1].verdict.outcome, others[-1].verdict.captured_at)
     assert camera.claimed_at is None
     assert all(frame.captured_at <= now + 60 for frame in store.frames.find(FrameQuery()))
+
+
+def test_invented_names_do_not_push_out_cameras_and_what_is_not_shown_is_counted(model: Model, tmp_path: Path) -> None:
+    fill(tmp_path / "store", inspect(model, frames(5, camera="press")))
+    for i in range(live.MAX_CAMERAS + 2):
+        fill(tmp_path / "store", inspect(model, frames(1, camera=f"a{i}", start=10 + i)))
+    store = Store(tmp_path / "store")
+    found = live.cameras(store)
+    assert "press" in [camera.name for camera in found.shown]
+    assert (len(found.shown), found.others) == (live.MAX_CAMERAS, 3)
+    with serving(store) as url:
+        page = Client(url).get("/")[1]
+    assert "3 more cameras with fewer verdicts are not shown" in page

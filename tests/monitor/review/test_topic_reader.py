@@ -15,6 +15,7 @@ from andon_monitor.review.topic_reader import TopicReader
 from andon_monitor.settings.groups import KafkaSettings
 
 from tests.fixtures.evidence_packages import about, packed
+from tests.fixtures.review_page import Client, serving
 
 URI = "kafka://nowhere:9092/andon.defects"
 
@@ -44,6 +45,8 @@ def test_a_package_that_we_fail_on_is_stepped_over(
     assert kept == {unpack(good).verdict.id, "c" * 32}
     assert store.progress.next_offsets(URI) == {0: 3}
     assert "1 of 3 messages of defects are refused, 1 since the start" in caplog.text
+    with serving(store) as url:
+        assert "1 message of defects refused since the start" in Client(url).get("/")[1]
     assert "partition 0 offset 1: ZeroDivisionError: nobody expects this" in caplog.text
 
 

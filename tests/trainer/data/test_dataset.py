@@ -136,3 +136,10 @@ def test_three_images_are_too_few(tmp_path: Path) -> None:
         save_noise(tmp_path / f"{i}.png")
     with pytest.raises(UsageError, match="3 images of good parts, at least 8"):
         good_samples(open_dataset(tmp_path))
+
+
+def test_a_folder_may_be_given_as_text(tmp_path: Path) -> None:
+    save_noise(tmp_path / "0.png")
+    assert open_dataset(str(tmp_path)) == open_dataset(tmp_path)
+    with pytest.raises(UsageError, match="no such folder"):
+        open_dataset(str(tmp_path / "nothing"))

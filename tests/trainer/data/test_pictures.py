@@ -95,6 +95,19 @@ def test_a_picture_whose_files_differ_is_one(tmp_path: Path) -> None:
         check(sorted(tmp_path.glob("*.png")))
 
 
+def test_a_picture_saved_in_several_qualities_is_one(tmp_path: Path) -> None:
+    for i in range(12):
+        cv2.imwrite(str(tmp_path / f"{i:02}.jpg"), PICTURE, [cv2.IMWRITE_JPEG_QUALITY, 50 + 4 * i])
+    with pytest.raises(UsageError, match="only 1 different picture"):
+        check(sorted(tmp_path.glob("*.jpg")))
+
+
+def test_parts_in_one_and_in_several_qualities_are_different_pictures(tmp_path: Path) -> None:
+    for i, part in enumerate(PARTS):
+        cv2.imwrite(str(tmp_path / f"{i:02}.jpg"), part, [cv2.IMWRITE_JPEG_QUALITY, 50 + 4 * (i // 2)])
+    check(sorted(tmp_path.glob("*.jpg")))
+
+
 def test_few_pictures_many_times_are_refused_and_eight_are_enough(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="21 images, but only 7 different pictures, at least 8"):
         check(write(tmp_path, [*PARTS[:7]] * 3))

@@ -20,7 +20,7 @@ from typing import IO, Any
 import cv2
 import numpy as np
 from andon_monitor.errors import UsageError
-from andon_monitor.formats.decompression import gunzip
+from andon_monitor.formats.decompression import decompress
 from numpy.typing import NDArray
 
 SUFFIXES = (".npy", ".npz", ".gz", "-ubyte")
@@ -121,7 +121,7 @@ def _read_idx(file: Path) -> NDArray[np.uint8]:
     """An IDX file: two zero bytes, the type, the number of axes, their lengths as big-endian uint32, the values."""
     data = file.read_bytes()
     if file.suffix == ".gz":
-        data = gunzip(data, MAX_ARRAY_BYTES)
+        data = decompress("gzip", data, MAX_ARRAY_BYTES)
     if data[:2] != b"\0\0" or len(data) < 4 or data[2] != IDX_UINT8:
         raise ValueError("not an IDX file of bytes")
     axes = data[3]

@@ -42,13 +42,14 @@ class Dataset:
     notes: tuple[str, ...] = field(default=(), compare=False)
 
 
-def open_dataset(root: Path) -> Dataset:
+def open_dataset(root: str | Path) -> Dataset:
     """Find the images of an MVTec AD layout (train/good, test/*, ground_truth/*) or a plain folder of good ones.
 
     An array file counts as a folder, see `data.arrays`; all its images are good, unless its labels say which ones are.
     Folders by day or batch inside train/good, test/* or a kind are read, too. Raises UsageError: no such folder, no
     images, only defects, two masks of one image.
     """
+    root = Path(root)
     if array_file(root) is not None:
         return _array_dataset(root)
     if not root.exists():

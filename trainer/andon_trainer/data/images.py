@@ -10,6 +10,7 @@ import numpy as np
 from andon_monitor.errors import ImageError, UsageError
 from andon_monitor.image_files.decoding import DEFAULT_LIMITS, DecodingLimits, decode, decode_values, read_header
 from andon_monitor.image_files.header import Header
+from andon_monitor.image_files.jpeg import quantization
 from andon_monitor.model import imaging
 from andon_monitor.model.card import InputSpec
 from andon_monitor.model.imaging import Pixels
@@ -60,6 +61,7 @@ class ImageCache:
         self._contents: dict[Path, bytes] = {}
         self._digests: dict[Path, str] = {}
         self._headers: dict[Path, Header] = {}
+        self._encodings: dict[Path, tuple[object, ...]] = {}
         self._is_grey: dict[Path, bool] = {}
         self._ranges: dict[Path, ValueRange] = {}
         self._spec: InputSpec | None = None
@@ -101,6 +103,15 @@ class ImageCache:
             width, height = header.upright_size
             self._headers[path] = replace(header, width=width, height=height)
         return self._headers[path]
+
+    def encoding(self, path: Path) -> tuple[object, ...]:
+        """How an image was encoded: its format, with a JPEG its quality (quantization tables). Raises UsageError."""
+        if path not in self._encodings:
+            kind = self.header(path).format
+            with naming(path):
+                content = self.read(path)
+                self._encodings[path] = (kind, quantization(content) if kind == "JPEG" else b"")
+        return self._encodings[path]
 
     def is_grey(self, path: Path, levels: tuple[int, int] | None = None) -> bool:
         """Whether a colour file holds a grey picture; `levels` of 16-bit images. Raises UsageError."""

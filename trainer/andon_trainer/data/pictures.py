@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from andon_monitor.errors import UsageError
 from andon_monitor.model.imaging import Pixels
@@ -15,9 +16,11 @@ from andon_trainer.data.images import ImageCache
 BLANK_IGNORED_SHARE = 0.005
 BLANK_GREY_LEVELS = 2
 MAX_BLANK_SHARE = 0.5  # of the images; beyond it, blank images are what would be learned
-# Mean difference in grey levels, at the model's size, of one picture saved in two formats. Two photographs of a still
-# part may differ as little, so only files of different formats are compared with it.
-SAME_PICTURE_GREY_LEVELS = 1.0
+# Mean difference in grey levels of one picture saved in two formats or qualities, of JPEG from about 40 on, once it is
+# shrunk so many times along each side: what saving changes is fine, and fades. Two photographs of a still part may
+# differ as little, so only files that were encoded differently are compared with it.
+SAME_PICTURE_GREY_LEVELS = 1.1
+SHRINKING = 4
 NAMED_EXAMPLES = 3
 
 
@@ -67,13 +70,19 @@ def different_pictures(samples: Sequence[Sample], pixels: Pixels, files: ImageCa
 
 
 def _same(i: int, j: int, samples: Sequence[Sample], pixels: Pixels, files: ImageCache) -> bool:
-    """Whether two images are one picture: the same bytes, the same pixels, or nearly so in two formats."""
+    """Whether two images are one picture: the same bytes, the same pixels, or nearly so in two formats or qualities."""
     one, other = samples[i].path, samples[j].path
     if files.digest(one) == files.digest(other):
         return True
-    if files.header(one).format != files.header(other).format:
-        return bool(np.abs(pixels[i].astype(np.int16) - pixels[j]).mean() <= SAME_PICTURE_GREY_LEVELS)
+    if files.encoding(one) != files.encoding(other):
+        return bool(np.abs(_shrunk(pixels[i]) - _shrunk(pixels[j])).mean() <= SAME_PICTURE_GREY_LEVELS)
     return np.array_equal(pixels[i], pixels[j]) and _equal(files.values(one), files.values(other))
+
+
+def _shrunk(frame: Pixels) -> NDArray[np.float32]:
+    """A frame uint8 [H, W, C] as float32, by means of areas."""
+    height, width = (max(1, side // SHRINKING) for side in frame.shape[:2])
+    return np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _equal(one: NDArray[np.generic], other: NDArray[np.generic]) -> bool:

@@ -10,6 +10,7 @@ Several processes may use one store: `run` writes what `review` shows. A frame t
 import logging
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -59,6 +60,7 @@ class Store:
             raise UsageError(f"{folder}: {error}") from None
         except (OSError, sqlite3.Error) as error:
             raise UsageError(f"{folder}: cannot be the store of a review page ({error})") from None
+        self.refused: Counter[str] = Counter()  # messages since the start, by their topic's content; see TopicReader
         self._clock_warning = Occasional()
         self.frames = FrameTable(self._database)
         self.verdicts = VerdictTable(self._database)
