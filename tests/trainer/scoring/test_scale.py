@@ -33,9 +33,13 @@ def test_what_roughness_adds_is_expected() -> None:
     tops = 15 + rough @ torch.tensor([2.0, 0.0, -1.0, 0.0]) + 0.1 * noise(200)
     expectation = Expectation.of(torch.full((200,), 5.0), tops, rough)
     multiples = expectation.relative(tops[:, None, None, None], rough).flatten()
+    usual = 5 + expectation.mean + rough @ expectation.slopes < 5 + expectation.highest
+    assert usual.float().mean() == pytest.approx(0.75, abs=0.01)
     assert tops.std() > 2
-    assert multiples.mean() == pytest.approx(1, abs=0.02)
-    assert multiples.std() < 0.05
+    assert multiples[usual].mean() == pytest.approx(1, abs=0.02)
+    assert multiples[usual].std() < 0.05
+    assert multiples[~usual].min() > 0.95, "no more is expected of the roughest quarter, which scores higher"
+    assert multiples[~usual].mean() > 1.05
     assert expectation.relative(torch.full((200, 1, 1, 1), 5.0), rough).abs().max() == 0, "the background stays there"
 
 

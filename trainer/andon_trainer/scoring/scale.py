@@ -5,6 +5,7 @@ is larger still: on ground metal a scratch on a smooth part scores less than a g
 a multiple of those of good parts that are as rough.
 """
 
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -27,6 +28,9 @@ REGRESSION_PASSES = 10
 # are nearly flat: with a spread of less than this share of their level that difference would show in scores.
 MIN_SPREAD_SHARE = 1e-2
 MIN_EXPECTED_SHARE = 0.2  # of the average good part's map is expected of the smoothest part, too
+# No more is expected of a part than of three quarters of the good ones. Wear and dirt are rough all over: where that
+# excused a part up to the roughest good one, pitted ball screws scored no higher than good ones.
+EXPECTED_QUANTILE = 0.75
 MIN_STD = 1e-6  # a smaller spread is rounding
 MIN_STD_SHARE = 1e-4  # of the mean
 MIN_ROUGHNESS_STD = 1e-3
@@ -75,6 +79,7 @@ class Expectation:
     background: float
     mean: float
     slopes: Tensor  # [`SCALES`], for each deviation of roughness
+    highest: float = math.inf  # no more is expected of any part
 
     @classmethod
     def of(cls, background: Tensor, tops: Tensor, rough: Tensor) -> "Expectation":
@@ -91,7 +96,9 @@ class Expectation:
             believed = expected + cut_off(above - expected)
             mean = (believed - rough @ slopes).mean()
             slopes = torch.linalg.solve(rough.T @ rough + penalty, rough.T @ (believed - mean))
-        return cls(float(usual), max(float(mean), MIN_STD), slopes)
+        mean = mean.clamp_min(MIN_STD)
+        highest = (mean + rough @ slopes).quantile(EXPECTED_QUANTILE)
+        return cls(float(usual), float(mean), slopes, float(highest.clamp_min(MIN_EXPECTED_SHARE * mean)))
 
     @property
     def rounding(self) -> float:
@@ -100,7 +107,7 @@ class Expectation:
 
     def relative(self, cells: Tensor, rough: Tensor) -> Tensor:
         """Cells [N, 1, h, w] above the background, as multiples of the top of good parts that are as rough."""
-        expected = (self.mean + rough @ self.slopes).clamp_min(MIN_EXPECTED_SHARE * self.mean)
+        expected = (self.mean + rough @ self.slopes).clamp(MIN_EXPECTED_SHARE * self.mean, self.highest)
         return (cells - self.background) / expected[:, None, None, None]
 
 
