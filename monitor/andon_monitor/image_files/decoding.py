@@ -17,7 +17,7 @@ from PIL import Image
 from andon_monitor.errors import ImageError
 from andon_monitor.image_files.header import Header, damaged, name_of
 from andon_monitor.image_files.jpeg import read_jpeg
-from andon_monitor.image_files.png import PngFile, check_inflated, read_png
+from andon_monitor.image_files.png import MAX_PILLOW_PIXELS, PngFile, check_inflated, read_png
 from andon_monitor.image_files.signatures import BMP, JPEG, PGM, PNG, PPM, TIFF, WEBP, detect
 from andon_monitor.image_files.simple_formats import read_bmp, read_pnm, read_webp
 from andon_monitor.image_files.tiff import TiffFile, check_decompressed, read_tiff
@@ -202,8 +202,9 @@ def _decode_pnm(data: bytes, header: Header, channels: int) -> NDArray[Any]:
 
 def _decode_png(file: PngFile, channels: int) -> NDArray[Any]:
     header = file.header
-    # Pillow would keep 8 of 16 bits, and refuses pictures that are larger than it thinks right.
-    huge = Image.MAX_IMAGE_PIXELS is not None and header.width * header.height > Image.MAX_IMAGE_PIXELS
+    # Pillow would keep 8 of 16 bits, takes more memory, and refuses pictures that are larger than it thinks right.
+    most = min(MAX_PILLOW_PIXELS, Image.MAX_IMAGE_PIXELS or MAX_PILLOW_PIXELS)
+    huge = header.width * header.height > most
     if huge or (header.depth == 16 and (header.channels == 3 or header.alpha)):
         check_inflated(file)
         return _decode_with_opencv(file.data, header, channels)

@@ -17,6 +17,8 @@ GREY, COLOUR, PALETTE, GREY_ALPHA, COLOUR_ALPHA = 0, 2, 3, 4, 6
 SAMPLES = {GREY: 1, COLOUR: 3, PALETTE: 1, GREY_ALPHA: 2, COLOUR_ALPHA: 4}
 # Adam7: where each pass of an interlaced picture begins and how far its pixels are apart, across and down.
 PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+# Pillow holds a colour picture in 4 bytes a pixel and copies it twice: larger ones are for OpenCV, which takes 3.
+MAX_PILLOW_PIXELS = 16_000_000
 DEPTHS = {
     GREY: (1, 2, 4, 8, 16),
     COLOUR: (8, 16),
@@ -70,6 +72,7 @@ def read_png(data: bytes) -> PngFile:
     width, height, bits, colour, interlaced = header
     if colour == PALETTE and not colours:
         raise damaged("no palette in this PNG")
+    samples = 1 if colour == GREY else 4
     result = Header(
         "PNG",
         width,
@@ -79,6 +82,7 @@ def read_png(data: bytes) -> PngFile:
         alpha=transparent or colour in (GREY_ALPHA, COLOUR_ALPHA),
         orientation=orientation,
         levels=65535 if bits == 16 else 255,
+        working_bytes=0 if width * height > MAX_PILLOW_PIXELS else 2 * samples * width * height,
     )
     passes = PASSES if interlaced else ((0, 0, 1, 1),)
     sizes = [(-(-(width - x) // across), -(-(height - y) // down)) for x, y, across, down in passes]

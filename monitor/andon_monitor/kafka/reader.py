@@ -50,6 +50,7 @@ class RecordReader:
         self.cluster = cluster_id(consumer)
         self.topic_id = topic_id(consumer, topic)
         self.is_first_topic = True  # False after the topic was deleted and created again
+        self._expired_before: dict[TopicPartition, int] = {}  # where the log started when it was last counted
         self.expired = 0
         self.unreadable = 0
 
@@ -71,9 +72,9 @@ class RecordReader:
             self._count(records)
         return batches
 
-    def reset(self, cause: ResetCause, places: Mapping[TopicPartition, int]) -> None:
-        """Continue at these offsets."""
-        if self._metrics is not None:
+    def reset(self, cause: ResetCause, places: Mapping[TopicPartition, int], is_new: bool = True) -> None:
+        """Continue at these offsets; counted where `is_new`."""
+        if self._metrics is not None and is_new:
             # A new topic's partitions may be assigned a little later: it counts all the same.
             self._metrics.kafka_position_resets.labels(cause).inc(max(1, len(places)))
         self._on_reset(cause, places)
@@ -104,6 +105,7 @@ class RecordReader:
         if before is not None:
             places = self.starts(self._consumer.assignment())
             self.topic_id, self.is_first_topic = known, False
+            self._expired_before.clear()
             log.warning(
                 "kafka: topic %s was deleted and created again (id %s, before %s); reading it from its start",
                 *(self._topic, known, before),
@@ -124,6 +126,12 @@ class RecordReader:
         for partition, offset in places.items():
             start, end = starts[partition], ends[partition]
             if offset < start:
+                # The committed offset may lead into the same gap again before another one is committed.
+                offset = max(offset, self._expired_before.get(partition, 0))
+                self.reset("retention", {partition: start}, is_new=offset < start)
+                if offset >= start:
+                    continue
+                self._expired_before[partition] = start
                 self.expired += start - offset
                 if self._metrics is not None:
                     self._metrics.kafka_expired_records.inc(start - offset)
@@ -132,7 +140,6 @@ class RecordReader:
                     "%d); reading on at %d, where the log starts",
                     *(start - offset, partition.partition, self._topic, offset, start - 1, start),
                 )
-                self.reset("retention", {partition: start})
             elif offset > end:
                 log.warning(
                     "kafka: partition %d of %s ends at offset %d, before %d, up to which it was read: its records were "

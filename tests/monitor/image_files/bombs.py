@@ -33,6 +33,12 @@ def png(pixels: bytes, *between: bytes, side: int = 64, interlaced: int = 0) -> 
     return PNG_START + header + b"".join(between) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
 
+def wide_png() -> bytes:
+    """An interlaced colour PNG of 34 megapixels with hardly any pixels in it: within all limits but the memory's."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 128, 262240, 8, 2, 0, 0, 1))
+    return PNG_START + header + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+
+
 def progressive(scans: int, side: int) -> bytes:
     """A flat picture whose last scan comes again and again: each costs time and hardly a byte."""
     data = saved("JPEG", np.full((side, side), 120, np.uint8), progressive=True)
@@ -55,6 +61,7 @@ def bombs() -> dict[str, bytes]:
         "profile": png(pixels, chunk(b"iCCP", b"a\0\0" + zeros)),
         "rows": png(zeros),
         "size": png(pixels, side=60000),
+        "interlaced": wide_png(),
         "tiff size": bytes(tiff.replace(struct.pack("<HHII", 256, 4, 1, 321), struct.pack("<HHII", 256, 4, 1, 10**9))),
         "scans": progressive(60, 3000),
     }
