@@ -88,12 +88,16 @@ def _count(
         return
     result.frames += 1
     result.labelled += label is not None
-    result.after.add(after, label)
-    if result.before is None or before is None:
+    product = result.product(frame)
+    for side in (result.after, product.after):
+        side.add(after, label)
+    if result.before is None or product.before is None or before is None:
         return
-    result.before.add(before, label)
+    for side in (result.before, product.before):
+        side.add(before, label)
     if after.outcome == before.outcome:
         return
+    product.changed += 1
     kind = _kind(before, after, label)
     place = frame.position
     change = Change(
@@ -103,10 +107,12 @@ def _count(
         place.topic,
         place.partition,
         place.offset,
+        place.event,
         frame.file,
         label,
         before,
         after,
+        frame.part,
     )
     result.counts[kind] += 1
     if len(result.changes) < MAX_LISTED:

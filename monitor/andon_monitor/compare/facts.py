@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from andon_monitor.common.intervals import Rate
-from andon_monitor.compare.results import SideResult
+from andon_monitor.compare.results import OTHER_PRODUCTS, Comparison, SideResult
 from andon_monitor.sinks.summary import GOOD
 
 INTERVAL_WORDS = "the real share lies between these values in 95 of 100 cases"
@@ -31,6 +31,18 @@ def describe_sides(sides: Sequence[SideResult]) -> list[tuple[str, list[str]]]:
             ("ms per frame, one thread", ["" if s.milliseconds is None else f"{s.milliseconds:.3g}" for s in sides])
         )
     return found
+
+
+def describe_products(comparison: Comparison) -> tuple[list[str], list[list[object]]]:
+    """Headers, and a row for each product; no rows where no frame has a product."""
+    compared = comparison.before is not None
+    headers = ["product", "frames", *(["baseline flags"] if compared else []), "model flags"]
+    headers += ["change"] if compared else []
+    rows: list[list[object]] = []
+    for name, found in sorted(comparison.products.items()):
+        flagged = [rate_words(side.flagged_rate) for side in (found.before, found.after) if side is not None]
+        rows.append([name, found.after.outcomes.total(), *flagged, *([found.changed] if compared else [])])
+    return headers, [] if set(comparison.products) <= {OTHER_PRODUCTS} else rows
 
 
 def rate_words(found: Rate | None) -> str:

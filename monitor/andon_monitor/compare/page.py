@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from andon_monitor.common.html import environment
-from andon_monitor.compare.facts import INTERVAL_WORDS, chance_words, describe_sides
+from andon_monitor.compare.facts import INTERVAL_WORDS, chance_words, describe_products, describe_sides
 from andon_monitor.compare.limits import LimitResult
 from andon_monitor.compare.results import (
     CHANGES,
@@ -69,6 +69,7 @@ def render(
             comparison=comparison,
             sides=sides,
             rows=describe_sides(sides),
+            products=describe_products(comparison),
             limits=limits,
             damage=damage,
             interval=INTERVAL_WORDS,

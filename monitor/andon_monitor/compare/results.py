@@ -9,9 +9,12 @@ import numpy as np
 
 from andon_monitor.common.intervals import INTERVAL, Rate, rate, sign_test
 from andon_monitor.compare.sides import Judgement
-from andon_monitor.inspection.frames import OUTCOMES, Frame, rfc3339
+from andon_monitor.inspection.frames import OUTCOMES, Frame, Position, rfc3339
+from andon_monitor.inspection.part import Part
 from andon_monitor.sinks.summary import GOOD
 
+# Products come from messages, which may invent any number; the rest, and frames without one, count together.
+MAX_PRODUCTS, OTHER_PRODUCTS = 100, "other"
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 P_VALUE_DIGITS = 3  # more would promise a precision that no sample has
 
@@ -46,10 +49,12 @@ class Change:
     topic: str
     partition: int
     offset: int
+    event: int | None
     file: str | None
     label: str | None
     before: Judgement
     after: Judgement
+    part: Part | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -57,7 +62,8 @@ class Change:
             "change": self.kind,
             "camera": self.camera,
             "captured_at": rfc3339(self.captured_at),
-            "frame": {"topic": self.topic, "partition": self.partition, "offset": self.offset},
+            "part": None if self.part is None else self.part.to_dict(),
+            "frame": Position("", self.topic, self.partition, self.offset, event=self.event).to_dict(),
             "file": self.file,
             "label": self.label,
             "baseline": self.before.to_dict(),
@@ -147,6 +153,31 @@ class Example:
 
 
 @dataclass
+class ProductResult:
+    """The frames of one product: each side counted, `before` None without a baseline; how many verdicts change."""
+
+    after: SideResult
+    before: SideResult | None
+    changed: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        found: dict[str, Any] = {"frames": self.after.outcomes.total()}
+        if self.before is not None:
+            found |= {"changed": self.changed, "baseline": _product_side(self.before)}
+        return found | {"model": _product_side(self.after)}
+
+
+def _product_side(side: SideResult) -> dict[str, Any]:
+    return {
+        "verdicts": {outcome: side.outcomes[outcome] for outcome in OUTCOMES},
+        "flagged": _rate(side.flagged_rate),
+        "false_alarms": _rate(side.false_alarms),
+        "detection": _rate(side.detection),
+    }
+
+
+@dataclass
 class Comparison:
     """Everything found. `counts` has all changes by kind, `changes` the first, `examples` the clearest to show."""
 
@@ -160,7 +191,21 @@ class Comparison:
     changes: list[Change] = field(default_factory=list)
     examples: dict[str, list[Example]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    products: dict[str, ProductResult] = field(default_factory=dict)
     seconds: float = 0.0
+
+    def product(self, frame: Frame) -> ProductResult:
+        """Where a frame's product is counted."""
+        name = (frame.part and frame.part.product) or OTHER_PRODUCTS
+        if name not in self.products and len(self.products) >= MAX_PRODUCTS:
+            name = OTHER_PRODUCTS
+        if name not in self.products:
+            after, before = self.after, self.before
+            self.products[name] = ProductResult(
+                SideResult(after.name, after.threshold, after.sha256),
+                before and SideResult(before.name, before.threshold, before.sha256),
+            )
+        return self.products[name]
 
     @property
     def changed(self) -> int:
@@ -195,6 +240,7 @@ class Comparison:
             "changed": _rate(self.changed_rate) if self.before is not None else None,
             "changes": {kind: self.counts[kind] for kind in CHANGES if self.counts[kind]},
             "p_value_of_difference": None if self.p_value is None else _significant(self.p_value),
+            "products": {name: found.to_dict() for name, found in sorted(self.products.items())},
             "changed_frames": [change.to_dict() for change in self.changes],
             "notes": self.notes,
         }

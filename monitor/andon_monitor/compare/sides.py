@@ -14,7 +14,7 @@ from andon_monitor.model.file import Model
 from andon_monitor.sources.recording import is_recording, recorded_verdicts, recording_paths
 
 RECORDED = "recorded"
-Place = tuple[str, int, int]  # topic, partition, offset
+Place = tuple[str, int, int, int | None]  # topic, partition, offset, event
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class ModelSide:
         if override.false_alarm_rate is not None:
             self._threshold = calibrate(model.card.calibration.scores, override.false_alarm_rate).threshold
         self.threshold = model.card.threshold if self._threshold is None else self._threshold
-        self.inspector = Inspector(model, rules)
+        self.inspector = Inspector(model, replace(rules, regions=False))
         self.name = f"{path.name} ({override})" if override.given else path.name
         self.sha256 = model.sha256
 
@@ -141,7 +141,7 @@ def open_recorded_side(baseline: str, source: str, override: ThresholdOverride) 
 
 def place_of(position: Position) -> Place:
     """A position without its cluster, which verdicts do not name."""
-    return position.topic, position.partition, position.offset
+    return position.topic, position.partition, position.offset, position.event
 
 
 def read_lines(option: str, path: Path) -> list[bytes]:
@@ -171,4 +171,5 @@ def _parse(fields: Any) -> tuple[Place, tuple[float | None, float | None, float,
 
 def parse_place(frame: Any) -> Place:
     """The place in `frame` of a verdict or label. Raises KeyError, TypeError, ValueError."""
-    return str(frame["topic"]), int(frame["partition"]), int(frame["offset"])
+    event = frame.get("event")
+    return str(frame["topic"]), int(frame["partition"]), int(frame["offset"]), None if event is None else int(event)

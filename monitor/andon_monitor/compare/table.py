@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from andon_monitor.common.console import table
-from andon_monitor.compare.facts import INTERVAL_WORDS, chance_words, describe_sides
+from andon_monitor.compare.facts import INTERVAL_WORDS, chance_words, describe_products, describe_sides
 from andon_monitor.compare.limits import LimitResult
 from andon_monitor.compare.results import CHANGES, Change, Comparison
 from andon_monitor.inspection.frames import rfc3339
@@ -31,6 +31,9 @@ def print_comparison(comparison: Comparison, limits: Sequence[LimitResult], cons
             console.print(table(["change", "frames"], counted))
             listed = [_describe(change) for change in comparison.changes[:MAX_LISTED]]
             console.print(table(["changed", "camera", "captured", "frame", "label", "score/threshold"], listed, False))
+    products, rows = describe_products(comparison)
+    if rows:
+        console.print(table(products, rows))
     for note in comparison.notes:
         console.print(Text(f"note: {note}"))
     if limits:

@@ -24,13 +24,16 @@ from pydantic import (
     ConfigDict,
     Field,
     FiniteFloat,
+    PlainValidator,
     StringConstraints,
     ValidationError,
 )
 
 from andon_monitor.errors import EvidenceError, ImageError
 from andon_monitor.image_files.decoding import DecodingLimits, decode
-from andon_monitor.inspection.frames import Outcome, parse_time, rfc3339
+from andon_monitor.inspection.frames import MAX_EVENTS, Outcome, parse_time, rfc3339
+from andon_monitor.inspection.part import Part, read_part
+from andon_monitor.inspection.regions import MAX_OUTLINE_POINTS, MAX_REGIONS
 from andon_monitor.model.card import InputSpec
 from andon_monitor.model.imaging import Pixels
 
@@ -57,6 +60,10 @@ def _time(value: object) -> float:
     return seconds
 
 
+def _part(value: object) -> Part | None:
+    return read_part(value)[0]  # never refuses: what a producer says about a part must not cost the evidence
+
+
 class _Read(BaseModel):
     """Part of a message that anybody may have sent: sizes are limited, unknown keys are ignored."""
 
@@ -71,12 +78,44 @@ class ModelName(_Read):
 
 
 class Place(_Read):
-    """The topic, partition and offset of a frame."""
+    """The topic, partition and offset of a frame; `event`: its index in a record with a batch of events."""
 
     topic: str = Field(max_length=500)
     partition: int = Field(ge=0, lt=2**31)
     offset: int = Field(ge=0, lt=2**63)
     file: str | None = Field(default=None, max_length=1000)
+    event: int | None = Field(default=None, ge=0, le=MAX_EVENTS)
+
+
+Coordinate = Annotated[int, Field(ge=0, le=MAX_FRAME_SIDE)]
+Size = Annotated[FiniteFloat, Field(ge=0)]
+
+
+class Peak(_Read):
+    """The highest place of a region, in pixels of the frame."""
+
+    x: Coordinate
+    y: Coordinate
+    score: FiniteFloat
+
+
+class Millimetres(_Read):
+    """The size of a region in millimetres and square millimetres."""
+
+    width: Size
+    height: Size
+    area: Size
+
+
+class RegionRecord(_Read):
+    """Where a defect is, as `inspection.regions.Region`."""
+
+    box: tuple[Coordinate, Coordinate, Coordinate, Coordinate]
+    outline: tuple[tuple[Coordinate, Coordinate], ...] = Field(max_length=MAX_OUTLINE_POINTS)
+    area: int = Field(ge=0, le=MAX_FRAME_SIDE**2)
+    share: Annotated[FiniteFloat, Field(ge=0, le=1)]
+    peak: Peak
+    millimetres: Millimetres | None = None
 
 
 class VerdictRecord(_Read):
@@ -93,6 +132,8 @@ class VerdictRecord(_Read):
     p_value: FiniteFloat | None = None
     reason: str | None = Field(default=None, max_length=50)
     detail: str | None = Field(default=None, max_length=1000)
+    part: Annotated[Part | None, PlainValidator(_part)] = None
+    regions: tuple[RegionRecord, ...] | None = Field(default=None, max_length=MAX_REGIONS)
 
 
 def _limited(spec: InputSpec) -> InputSpec:

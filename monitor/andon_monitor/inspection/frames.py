@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
 from andon_monitor.inspection.part import Part, read_part
+from andon_monitor.inspection.regions import Regions
 
 _T = TypeVar("_T")
 
@@ -180,8 +181,8 @@ class Verdict:
     """The result for one frame. If it is uninspectable, `reason` and `detail` say why and there is no `score`.
 
     `captured_at` is in seconds since 1970-01-01 UTC. `kind` is the most probable kind of a defect and
-    `kind_probability` its probability, if the model tells kinds apart. `latency` is None for recordings, whose verdicts
-    must not depend on the machine that replays them.
+    `kind_probability` its probability, if the model tells kinds apart. `regions` is where a defect is. `latency` is
+    None for recordings, whose verdicts must not depend on the machine that replays them.
     """
 
     id: str
@@ -201,6 +202,7 @@ class Verdict:
     kind_probability: float | None = None
     latency: Latency | None = None
     part: Part | None = None
+    regions: Regions | None = None
 
     def to_json(self) -> str:
         """One line of JSON: keys always in the same order, none without a value."""
@@ -216,6 +218,8 @@ class Verdict:
             "threshold": self.threshold,
             "p_value": self.p_value,
             "kind": None if self.kind is None else {"name": self.kind, "probability": self.kind_probability},
+            "regions": None if self.regions is None else [region.to_dict() for region in self.regions.found],
+            "regions_left_out": (self.regions and self.regions.left_out) or None,
             "model": {"alias": self.model, "sha256": self.model_sha256},
             "latency": None
             if self.latency is None

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from andon_monitor.errors import ImageError, ModelError, first_line
-from andon_monitor.image_files.decoding import DEFAULT_LIMITS, DecodingLimits, Pixels
+from andon_monitor.image_files.decoding import DEFAULT_LIMITS, DecodingLimits, Pixels, read_header
 from andon_monitor.inspection.frames import Frame, Latency, Outcome, Position, Rejection, Verdict, verdict_id
+from andon_monitor.inspection.regions import Regions, find_regions
 from andon_monitor.model import imaging
 from andon_monitor.model.file import Model
 from andon_monitor.model.golden import GOLDEN_GOOD
@@ -23,7 +24,8 @@ class Rules:
 
     `alias` names the model in verdicts, None for its card's name. `thresholds` are threshold overrides by camera. A
     frame is `too_dark` if its brightness is below `too_dark` times the lowest of the calibration frames, `too_blurred`
-    likewise for the sharpness; 0 turns a rule off. `max_staleness` is in seconds.
+    likewise for the sharpness; 0 turns a rule off. `max_staleness` is in seconds. With `regions` a defect's verdict
+    says where it is; `scales` are millimetres per pixel by camera.
     """
 
     alias: str | None = None
@@ -32,6 +34,8 @@ class Rules:
     too_blurred: float = imaging.TOO_BLURRED
     limits: DecodingLimits = DEFAULT_LIMITS
     max_staleness: float | None = None
+    regions: bool = True
+    scales: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Rules":
@@ -44,6 +48,8 @@ class Rules:
             too_blurred=inspection.too_blurred,
             limits=DecodingLimits(inspection.max_pixels, inspection.max_decoding_bytes),
             max_staleness=inspection.max_staleness,
+            regions=inspection.regions,
+            scales=inspection.scales,
         )
 
 
@@ -185,6 +191,7 @@ class Inspector:
             kind=kind,
             kind_probability=probability,
             part=frame.part,
+            regions=self._regions(prepared, threshold) if outcome == "defect" else None,
         )
 
     def _kind(self, prepared: Prepared) -> tuple[str, float] | tuple[None, None]:
@@ -197,6 +204,18 @@ class Inspector:
             return self.model.kinds[likeliest], float(probabilities[likeliest])
         except Exception:  # without a kind, the part is still a defect
             return None, None
+
+    def _regions(self, prepared: Prepared, threshold: float) -> Regions | None:
+        """Where a defect is, None where that is not wanted or cannot be said."""
+        frame, spec = prepared.frame, self.model.card.input
+        if not self.rules.regions or prepared.pixels is None or not frame.data:
+            return None
+        try:
+            size = spec.frame_size or read_header(frame.data).upright_size
+            anomaly_map = self.model.locate(prepared.pixels[None])[0]
+            return find_regions(anomaly_map, threshold, spec, size, self.rules.scales.get(frame.camera))
+        except Exception:  # without regions, the part is still a defect
+            return None
 
 
 def _finite(scores: NDArray[np.float32]) -> list[float | Rejection]:

@@ -106,6 +106,10 @@ class Model:
         """Scores float32 [N] of N >= 1 frames uint8 [N, H, W, C]; higher is worse, 1 is an average good part."""
         return self._session.run(["score"], frames)[0]
 
+    def locate(self, frames: Pixels) -> NDArray[np.float32]:
+        """Anomaly maps float32 [N, h, w] of frames uint8 [N, H, W, C], in the units of the score."""
+        return self._session.run(["anomaly_map"], frames)[0]
+
     def explain(self, frames: Pixels) -> Explanation:
         """Scores, anomaly maps, reconstructions and latent vectors of frames uint8 [N, H, W, C]."""
         score, anomaly_map, reconstruction, latent = self._session.run(list(OUTPUTS), frames)

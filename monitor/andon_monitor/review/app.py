@@ -179,6 +179,7 @@ class Review:
             is_first="before" not in request.query_params,
             older=None if is_last else filters.query(before=f"{frames[-1].captured_at!r}_{frames[-1].number}"),
             cameras=self._store.frames.cameras(),
+            products=self._store.frames.products(),
             defect_kinds=self._store.labels.defect_kinds(),
         )
 

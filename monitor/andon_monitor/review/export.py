@@ -84,12 +84,14 @@ def _write(store: Store, folder: Path) -> Exported:
         assert label is not None
         line: dict[str, Any] = {
             "id": frame.id,
-            "frame": {"topic": frame.topic, "partition": frame.partition, "offset": frame.offset},
+            "frame": frame.place,
             "label": label,
             "camera": frame.camera,
             "captured_at": rfc3339(frame.captured_at),
             "score": frame.score,
         }
+        if frame.identity:
+            line["part"] = frame.identity
         package = store.package(frame.id)
         if package is None:
             without_image += 1

@@ -18,10 +18,13 @@ MAX_LENGTH = 200  # characters of a filter
 class Filters:
     """What a page of frames shows; an empty field filters nothing. `since` and `until` are ISO times.
 
-    `label`: one of `LABELS`, or `WITHOUT_LABEL`; `defect`: the kind that people named; `least`: score / threshold.
+    `part`: the part's id; `label`: one of `LABELS`, or `WITHOUT_LABEL`; `defect`: the kind that people named; `least`:
+    score / threshold.
     """
 
     camera: str = ""
+    part: str = ""
+    product: str = ""
     since: str = ""
     until: str = ""
     label: str = ""
@@ -58,6 +61,8 @@ class Filters:
         return FrameQuery(
             kind=kind,
             camera=self.camera or None,
+            part=self.part or None,
+            product=self.product or None,
             since=_seconds(self.since),
             until=_seconds(self.until),
             min_ratio=parse_number(self.least),

@@ -13,14 +13,17 @@ MAX_THUMBNAIL_SIDE = 320  # pixels
 JPEG_QUALITY = 88
 # |frame - reconstruction| is multiplied by this: a quarter of the range and more is white.
 DIFFERENCE_GAIN = 4
-PICTURES = ("frame", "heat", "reconstruction", "difference")
+LINE_SHARE = 500  # a line is this share of the longer side thick
+BLACK, WHITE = (0, 0, 0, 255), (255, 255, 255, 255)
+PICTURES = ("frame", "heat", "regions", "reconstruction", "difference")
 
 
 def draw(evidence: Evidence, name: str) -> tuple[bytes, str]:
     """One of `PICTURES` as (bytes, content type). Raises EvidenceError if the frame cannot be decoded.
 
     `frame` is the inspected region in the frame's own resolution; `heat` is the anomaly map to show over it,
-    transparent below half of the threshold; the others have the size of the model's input.
+    transparent below half of the threshold; `regions` are outlines to show over it; the others have the size of the
+    model's input.
     """
     try:
         return _draw(evidence, name)
@@ -33,6 +36,8 @@ def _draw(evidence: Evidence, name: str) -> tuple[bytes, str]:
         return _jpeg(_shrunk(_region(evidence), MAX_FRAME_SIDE)), "image/jpeg"
     if name == "heat":
         return _png(heat(evidence)), "image/png"
+    if name == "regions":
+        return _png(outlines(evidence)), "image/png"
     if name == "reconstruction":
         return _jpeg(evidence.reconstruction), "image/jpeg"
     return _jpeg(_difference(evidence)), "image/jpeg"
@@ -43,6 +48,25 @@ def heat(evidence: Evidence) -> Pixels:
     height, width, _ = evidence.reconstruction.shape
     colour, opacity = heatmap.colours(evidence.anomaly_map, (height, width), evidence.verdict.threshold)
     return np.concatenate([colour, 255 * opacity], axis=2).round().astype(np.uint8)
+
+
+def outlines(evidence: Evidence) -> Pixels:
+    """The regions of a defect with their numbers, as RGBA, uint8 [H, W, 4], in the size of the picture `frame`."""
+    region = _region(evidence)
+    height, width, _ = _shrunk(region, MAX_FRAME_SIDE).shape
+    left, top, *_ = evidence.about.input.region or (0, 0)
+    step = np.array([width / region.shape[1], height / region.shape[0]])
+    picture = np.zeros((height, width, 4), np.uint8)
+    line = max(1, round(max(height, width) / LINE_SHARE))
+    for number, found in enumerate(evidence.verdict.regions or (), start=1):
+        if not found.outline:
+            continue
+        corners = ((np.array(found.outline) - (left, top)) * step).round().astype(np.int32)
+        place = int(corners[:, 0].min()), max(12 * line, int(corners[:, 1].min()) - 4 * line)
+        for colour, thickness in ((BLACK, 3 * line), (WHITE, line)):
+            cv2.polylines(picture, [corners], True, colour, thickness, cv2.LINE_AA)
+            cv2.putText(picture, str(number), place, cv2.FONT_HERSHEY_SIMPLEX, line / 2, colour, thickness, cv2.LINE_AA)
+    return picture
 
 
 def thumbnail(evidence: Evidence) -> bytes:

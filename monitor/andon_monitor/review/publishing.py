@@ -61,11 +61,13 @@ class Publisher:
         if frame is not None:
             value |= {
                 "camera": frame.camera,
-                "frame": {"topic": frame.topic, "partition": frame.partition, "offset": frame.offset},
+                "frame": frame.place,
                 "score": frame.score,
                 "threshold": frame.threshold,
                 "model": {"alias": frame.alias, "sha256": frame.sha256},
             }
+            if frame.identity:
+                value["part"] = frame.identity
         camera = "unknown" if frame is None else frame.camera
         content = json.dumps(value, ensure_ascii=False).encode()
         return label_message(f"{step.id}-{step.number}", camera, step.at, content, self._address.topic)

@@ -63,7 +63,9 @@ def open_shadow(settings: Settings, metrics: Metrics) -> list[Shadow]:
         return []
     with settings.model.load_limits.guard(path, settings.model.provider):
         model = Model.load(path, settings.model.provider, 1)
-    inspector = Inspector(model, replace(Rules.from_settings(settings), alias=settings.shadow.alias, thresholds={}))
+    inspector = Inspector(
+        model, replace(Rules.from_settings(settings), alias=settings.shadow.alias, thresholds={}, regions=False)
+    )
     inspector.check_golden()
     log.info(
         "shadow %s %s, threshold %.4g, with at most %.0f %% of one core",

@@ -138,6 +138,16 @@ class InspectionSettings(_Group):
     thresholds: dict[str, FiniteFloat] = Field(
         default={}, description="Threshold overrides by camera, such as {station-9: 1.3}; a score above is a defect"
     )
+    regions: bool = Field(
+        default=True,
+        description="Whether a defect's verdict says where: regions of the anomaly map above the threshold; a defect "
+        "then takes about twice as long",
+    )
+    scales: dict[str, Positive] = Field(
+        default={},
+        description="Millimetres per pixel of frames by camera, such as {station-9: 0.05}; regions are then also in "
+        "millimetres",
+    )
 
     @model_validator(mode="after")
     def _batches_fit(self) -> Self:

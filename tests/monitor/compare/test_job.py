@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -38,6 +39,29 @@ def test_what_changes_is_counted_listed_and_shown(line: Path, model_path: Path, 
     assert not re.search(r"(src|href)=\"(?!data:)", page)  # it needs no other file
     suite = ElementTree.parse(outputs["junit"]).getroot()[0]
     assert suite.get("failures") == "0"
+
+
+def test_products_are_counted_apart(recording: Path, model_path: Path, lower: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(recording, tmp_path / "products")
+    lines = [json.loads(text) for text in (folder / "manifest.jsonl").read_text().splitlines()]
+    for i, entry in enumerate(lines):
+        entry["part"] = {"id": str(i), "product": ("base", "cover")[i % 2]} if i else {"id": "0"}
+    (folder / "manifest.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in lines))
+    report, figures = tmp_path / "out.html", tmp_path / "out.json"
+    options = ["--baseline", model_path, "--json", figures, "--report", report]
+    done = andon("compare", folder, "--model", lower, *options)
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(figures.read_text())
+    products = facts["products"]
+    assert {name: found["frames"] for name, found in products.items()} == {"base": 19, "cover": 20, "other": 1}
+    assert sum(found["changed"] for found in products.values()) == len(facts["changed_frames"]) > 0
+    for side in ("model", "baseline"):
+        assert (
+            sum(found[side]["verdicts"]["defect"] for found in products.values()) == facts[side]["verdicts"]["defect"]
+        )
+    assert all(change["part"]["id"] for change in facts["changed_frames"])
+    assert "cover" in done.stdout
+    assert "<th>cover</th>" in report.read_text()
 
 
 def test_a_model_is_compared_with_the_verdicts_of_the_line(line: Path, model_path: Path, tmp_path: Path) -> None:

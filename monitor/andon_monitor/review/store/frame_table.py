@@ -1,5 +1,6 @@
 """Frames with evidence: found by what they are, newest first, page by page."""
 
+import json
 import sqlite3
 
 from andon_monitor.formats.evidence_package import Evidence
@@ -15,6 +16,7 @@ from andon_monitor.review.store.rows import (
 
 UNLIMITED = -1  # rows, as SQLite has it
 MAX_CAMERAS = 500  # in the list that filters offer
+MAX_PRODUCTS = 500  # likewise
 
 Place = tuple[float, int]  # of a frame in the order of pages: (captured_at, number)
 
@@ -76,6 +78,12 @@ class FrameTable:
         """The cameras that frames are from."""
         return self._database.values("SELECT DISTINCT camera FROM frames ORDER BY camera LIMIT ?", (MAX_CAMERAS,))
 
+    def products(self) -> list[str]:
+        """The products that frames show."""
+        return self._database.values(
+            "SELECT DISTINCT product FROM frames WHERE product IS NOT NULL ORDER BY product LIMIT ?", (MAX_PRODUCTS,)
+        )
+
     def count_alarms(self) -> list[AlarmCount]:
         """Alarms by day and label, the newest day first."""
         query = (
@@ -103,12 +111,15 @@ def insert_frame(connection: sqlite3.Connection, evidence: Evidence, size: int, 
     """Add a frame unless its id is known; `size` of its package in bytes, 0 if it was not kept."""
     v = evidence.verdict
     captured_at, claimed_at = within_present(v.captured_at, now)
+    part = v.part
+    regions = None if v.regions is None else json.dumps([r.model_dump(exclude_none=True) for r in v.regions])
     connection.execute(
-        "INSERT OR IGNORE INTO frames VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT OR IGNORE INTO frames VALUES (NULL{', ?' * 22})",
         (
             v.id, evidence.about.kind, v.camera, captured_at, v.verdict, v.score, v.threshold, v.p_value,
             v.model.alias, v.model.sha256, v.frame.topic, v.frame.partition, v.frame.offset, v.frame.file, size, now,
-            claimed_at,
+            claimed_at, v.frame.event, part and json.dumps(part.to_dict(), ensure_ascii=False), part and part.id,
+            part and part.product, regions,
         ),
     )  # fmt: skip
 
@@ -134,6 +145,8 @@ def _conditions(query: FrameQuery) -> tuple[str, list[object]]:
     for condition, value in (
         ("kind = ?", query.kind),
         ("camera = ?", query.camera),
+        ("part_id = ?", query.part),
+        ("product = ?", query.product),
         ("captured_at >= ?", query.since),
         ("captured_at < ?", query.until),
         ("received_at < ?", query.received_before),

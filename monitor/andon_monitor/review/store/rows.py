@@ -1,11 +1,12 @@
 """What queries of the store return. Times are in seconds since 1970."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from andon_monitor.formats.evidence_package import Kind
-from andon_monitor.inspection.frames import Outcome
+from andon_monitor.inspection.frames import Outcome, Position
 
 Label = Literal["confirmed", "false alarm", "unsure"]
 LABELS: tuple[Label, ...] = get_args(Label)
@@ -47,6 +48,26 @@ class StoredFrame:
     label: Label | None
     defect_kind: str | None
     claimed_at: float | None = None  # see `within_present`
+    event: int | None = None  # its index in a record with a batch of events
+    part: str | None = None  # JSON, as in verdicts
+    regions: str | None = None  # JSON, as in verdicts
+
+    @property
+    def identity(self) -> dict[str, str | int]:
+        """What is known about the part, as in verdicts; {} for nothing."""
+        known: dict[str, str | int] = json.loads(self.part) if self.part else {}
+        return known
+
+    @property
+    def where(self) -> list[dict[str, Any]]:
+        """The regions of a defect, as in verdicts."""
+        found: list[dict[str, Any]] = json.loads(self.regions) if self.regions else []
+        return found
+
+    @property
+    def place(self) -> dict[str, str | int]:
+        """As `frame` of verdicts and labels."""
+        return Position("", self.topic, self.partition, self.offset, event=self.event).to_dict()
 
     @property
     def ratio(self) -> float:
@@ -125,11 +146,13 @@ class Progress:
 class FrameQuery:
     """Which frames are wanted; None or empty: any. `until` is exclusive, `min_ratio` is score / threshold.
 
-    `labels` are alternatives; None among them stands for frames without a label.
+    `part` is the part's id. `labels` are alternatives; None among them stands for frames without a label.
     """
 
     kind: Kind | None = None
     camera: str | None = None
+    part: str | None = None
+    product: str | None = None
     since: float | None = None
     until: float | None = None
     received_before: float | None = None

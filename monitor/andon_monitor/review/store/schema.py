@@ -64,8 +64,18 @@ _THIRD = (
     "DROP INDEX verdicts_by_camera",
     "CREATE INDEX verdicts_by_arrival ON verdicts (camera)",  # each entry of an index ends with the row's number
 )
+# Version 4: what is known about the part, and where a defect is, both as JSON; id and product for filters.
+_FOURTH = (
+    "ALTER TABLE frames ADD COLUMN event INTEGER",
+    "ALTER TABLE frames ADD COLUMN part TEXT",
+    "ALTER TABLE frames ADD COLUMN part_id TEXT",
+    "ALTER TABLE frames ADD COLUMN product TEXT",
+    "ALTER TABLE frames ADD COLUMN regions TEXT",
+    "CREATE INDEX frames_by_part ON frames (part_id) WHERE part_id IS NOT NULL",
+    "CREATE INDEX frames_by_product ON frames (product, captured_at) WHERE product IS NOT NULL",
+)
 Migrations = Sequence[Sequence[str]]
-MIGRATIONS: Migrations = (_FIRST, _SECOND, _THIRD)  # the n-th leads from version n - 1 to version n
+MIGRATIONS: Migrations = (_FIRST, _SECOND, _THIRD, _FOURTH)  # the n-th leads from version n - 1 to version n
 
 
 def migrate(connection: sqlite3.Connection, migrations: Migrations = MIGRATIONS) -> None:
