@@ -6,6 +6,7 @@ from andon_monitor.errors import ImageError
 from andon_monitor.image_files.header import Header, damaged, exif_orientation, unsupported
 
 EXIF = b"Exif\0\0"
+FILLING = re.compile(rb"\xff{2,}")  # before a marker; its last byte is the marker's first
 # Inside a scan 0xff is followed by 0x00 (a value), 0xd0 to 0xd7 (a restart) or 0xff (filling); else it is a marker.
 SCAN_END = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 SOF, SOS, EOI, DQT, APP1 = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}, 0xDA, 0xD9, 0xDB, 0xE1
@@ -16,17 +17,22 @@ PROCESSES = {0xC0, 0xC1, PROGRESSIVE}  # baseline, extended, progressive: Huffma
 # Each scan visits every block of the picture, which takes time even where the scan is a few bytes long. Encoders write
 # about ten; this many of a picture of 1,000 x 1,000 take a third of a second.
 MAX_SCANS = 64
+MAX_SEGMENTS = 10_000  # cameras write about ten; each is read one by one, however short it is
 MAX_SCANNED_PIXELS = 600_000_000  # scans times pixels: about a second of one core
 
 
 def read_jpeg(data: bytes) -> Header:
     """The header of a JPEG file whose segments are all there. Raises ImageError."""
     size: tuple[int, int, int, int] | None = None
-    orientation, scans, place = 1, 0, 2
+    orientation, segments, scans, place = 1, 0, 0, 2
     missing: dict[int, bytearray] = {}
     while True:
-        while data[place : place + 1] == b"\xff" and data[place + 1 : place + 2] == b"\xff":
-            place += 1  # filling
+        segments += 1
+        if segments > MAX_SEGMENTS:
+            raise ImageError("too_large", f"more than {MAX_SEGMENTS} segments in a JPEG")
+        filling = FILLING.match(data, place)
+        if filling is not None:
+            place = filling.end() - 1
         head = data[place : place + 4]
         if len(head) < 2:
             raise ImageError("undecodable", f"truncated image: its end is missing ({len(data)} bytes)")

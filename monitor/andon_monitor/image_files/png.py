@@ -17,6 +17,7 @@ GREY, COLOUR, PALETTE, GREY_ALPHA, COLOUR_ALPHA = 0, 2, 3, 4, 6
 SAMPLES = {GREY: 1, COLOUR: 3, PALETTE: 1, GREY_ALPHA: 2, COLOUR_ALPHA: 4}
 # Adam7: where each pass of an interlaced picture begins and how far its pixels are apart, across and down.
 PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+MAX_CHUNKS = 65_536  # each is read one by one, even an empty one; most encoders fill 8 KiB or more
 # Pillow holds a colour picture in 4 bytes a pixel and copies it twice: larger ones are for OpenCV, which takes 3.
 MAX_PILLOW_PIXELS = 16_000_000
 DEPTHS = {
@@ -95,9 +96,12 @@ def read_png(data: bytes) -> PngFile:
 
 def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     """Name, start and end of the body of each chunk up to the last one; what follows that is ignored."""
-    place = len(START)
+    place, count = len(START), 0
     view = memoryview(data)
     while True:
+        count += 1
+        if count > MAX_CHUNKS:
+            raise ImageError("too_large", f"more than {MAX_CHUNKS} chunks in a PNG")
         if place + 12 > len(data):
             raise ImageError("undecodable", f"truncated image: its end is missing ({len(data)} bytes)")
         length, name = HEAD.unpack_from(data, place)

@@ -39,6 +39,12 @@ def wide_png() -> bytes:
     return PNG_START + header + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
 
 
+def deep_png(side: int) -> bytes:
+    """A black colour PNG of 16 bits, side x side pixels: 6 bytes each, 24 as floating-point numbers."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 16, 2, 0, 0, 0))
+    return PNG_START + header + chunk(b"IDAT", zlib.compress(bytes((6 * side + 1) * side))) + chunk(b"IEND", b"")
+
+
 def progressive(scans: int, side: int) -> bytes:
     """A flat picture whose last scan comes again and again: each costs time and hardly a byte."""
     data = saved("JPEG", np.full((side, side), 120, np.uint8), progressive=True)

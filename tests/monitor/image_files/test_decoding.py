@@ -14,6 +14,7 @@ import pytest
 from andon_monitor.errors import ImageError
 from andon_monitor.image_files import jpeg
 from andon_monitor.image_files.decoding import DecodingLimits, decode, read_header
+from andon_monitor.image_files.png import MAX_CHUNKS
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
@@ -265,6 +266,24 @@ def test_scans_are_counted_before_they_are_decoded(scans: int, side: int) -> Non
     assert refusal(progressive(scans, side)).reason == "too_large"
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        JPEG_FILE[:2] + jpeg.MAX_SEGMENTS * b"\xff\xfe\0\2" + JPEG_FILE[2:],
+        JPEG_FILE[:2] + jpeg.MAX_SEGMENTS * b"\xff\xd0" + JPEG_FILE[2:],
+        png(zlib.compress(bytes(65 * 64)), MAX_CHUNKS * png_chunk(b"teXt", b"")),
+        png(zlib.compress(bytes(65 * 64)), MAX_CHUNKS * png_chunk(b"IDAT", b"")),
+    ],
+    ids=range(4),
+)
+def test_pieces_without_content_are_counted(data: bytes) -> None:
+    assert refusal(data).reason == "too_large"
+
+
+def test_filling_before_a_marker_is_no_damage() -> None:
+    assert np.array_equal(decode(JPEG_FILE[:2] + bytes([0xFF]) * 100_000 + JPEG_FILE[2:], 3), decode(JPEG_FILE, 3))
+
+
 def test_a_picture_that_takes_too_much_memory_is_too_large() -> None:
     data = b"P6 8000 8000 65535 " + bytes(8000 * 8000 * 6)
     assert refusal(data, limits=DecodingLimits(10**9)).reason == "too_large"
@@ -275,8 +294,8 @@ BOMBS = """
 import resource
 from andon_monitor.image_files.decoding import decode
 from andon_monitor.errors import ImageError
-from tests.monitor.image_files.bombs import bombs
-files = bombs()
+from tests.monitor.image_files.bombs import bombs, deep_png
+files = bombs() | {"deep": deep_png(3000)}
 decode(files["sound"], 3)
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 350_000_000,) * 2)
@@ -295,3 +314,4 @@ def test_no_claim_costs_more_memory_than_its_bound() -> None:
     said = dict(line.rsplit(" ", 1) for line in done.stdout.splitlines() if line.endswith(("undecodable", "too_large")))
     assert set(said) >= {*bombs()} - {"sound", "text", "profile"}, done.stdout
     assert "text (64, 64, 3)" in done.stdout  # what is not pixels is never looked at
+    assert "deep (3000, 3000, 3)" in done.stdout
