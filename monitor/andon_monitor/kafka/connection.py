@@ -127,7 +127,8 @@ def password(settings: KafkaSettings) -> str:
         return settings.password.get_secret_value()
     path = settings.password_file
     assert path is not None  # checked by the settings
-    _must_exist("kafka.password_file", path)
+    if not path.is_file():  # perhaps the password itself, so it is not shown
+        raise UsageError("kafka.password_file: no such file; right is the path of a file that holds the password")
     try:
         text = path.read_text().strip("\r\n")
     except (OSError, UnicodeDecodeError) as error:

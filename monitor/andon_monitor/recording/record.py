@@ -78,7 +78,7 @@ class Recorder:
         self.stopped = False
 
     def stop(self) -> None:
-        """End the recording after the current poll.."""
+        """End the recording after the current poll."""
         self.stopped = True
 
     def run(self) -> str | None:

@@ -170,12 +170,19 @@ def _explain(error: ErrorDetails) -> str:
     if error["type"] == "extra_forbidden":
         return f"unknown setting{_closest('.'.join(map(str, error['loc'])), KEYS)}"
     given = "" if is_secret else f"{_shown_value(error['input'])} "
+    if error["type"] == "path_type":
+        return f"{given}should be a path"
     if error["type"] == "model_type":
         return f"{given}should be a group of settings, such as server: {{port: 9464}}"
     return given + error["msg"].replace("Input should", "should")
 
 
 def _shown_value(value: Any) -> str:
+    # Where one value belongs, a list or a group may be users with their passwords.
+    if isinstance(value, Mapping):
+        return "a group"
+    if isinstance(value, list | tuple):
+        return "a list"
     return (repr(show_address(value)) if isinstance(value, str) else hide_addresses(repr(value)))[:80]
 
 

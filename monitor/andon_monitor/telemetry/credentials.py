@@ -48,8 +48,10 @@ def password(settings: ServerSettings) -> SecretStr | None:
         return settings.password
     try:
         text = path.read_text().strip("\r\n")
-    except FileNotFoundError:
-        raise UsageError(f"server.password_file: {path}: no such file") from None
+    except FileNotFoundError:  # perhaps the password itself, so it is not shown
+        raise UsageError(
+            "server.password_file: no such file; right is the path of a file that holds the password"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"server.password_file: {path}: cannot be read ({type(error).__name__})") from None
     if not text:

@@ -60,3 +60,12 @@ def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("not a certificate")
     with pytest.raises(UsageError, match=r"kafka.ca_file: .*not a PEM file"):
         client_options(KafkaSettings(security="ssl", ca_file=tmp_path / "text"), address)
+
+
+def test_a_password_where_the_path_of_its_file_belongs_is_not_shown() -> None:
+    settings = KafkaSettings(
+        security="sasl_plaintext", sasl_mechanism="PLAIN", username="u", password_file=Path("hunter2")
+    )
+    with pytest.raises(UsageError, match=r"kafka.password_file: no such file; right is the path") as caught:
+        client_options(settings, parse_address("kafka://broker:9092/t"))
+    assert "hunter2" not in str(caught.value)

@@ -208,6 +208,22 @@ def test_no_slip_of_set_shows_what_is_secret(assignment: str) -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("review: {users_file: {ann: hunter2}}", "review.users_file: a group should be a path"),
+        ("review: {users_file: [ann, hunter2]}", "review.users_file: a list should be a path"),
+        ("review: {user_header: {ann: [hunter2]}}", "review.user_header: a group should be a valid string"),
+        ("review: [ann, hunter2]", "review: a list should be a group of settings"),
+    ],
+)
+def test_of_lists_and_groups_where_one_value_belongs_nothing_is_shown(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load_settings({}, write(tmp_path, text))
+    assert said in str(caught.value)
+    assert SECRET not in str(caught.value)
+
+
 def test_a_password_of_set_is_taken_as_it_is() -> None:
     assert parse_assignment("kafka.password=0123") == ("kafka.password", "0123")
     assert parse_assignment("server.port=0123") == ("server.port", 83)

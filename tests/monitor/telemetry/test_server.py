@@ -146,7 +146,7 @@ def test_the_server_uses_tls_with_the_certificate(
         ({"certificate_file": "secret.pem", "key_file": "secret.key", "key_password": "no"}, "server.key_password?"),
         ({"certificate_file": "text.pem", "key_file": "good.key"}, "does not load with its key"),
         ({"certificate_file": "old.pem", "key_file": "good.key"}, "clients will refuse it (certificate has expired)"),
-        ({"username": "a", "password_file": "none"}, "server.password_file: none: no such file"),
+        ({"username": "a", "password_file": "none"}, "server.password_file: no such file; right is the path"),
         ({"username": "a", "password_file": "empty"}, "server.password_file: empty: is empty"),
     ],
 )
