@@ -5,6 +5,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
@@ -12,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from andon_monitor.errors import ImageError
-from andon_monitor.image_files import jpeg
+from andon_monitor.image_files import decoding, jpeg
 from andon_monitor.image_files.decoding import DecodingLimits, decode, read_header
 from andon_monitor.image_files.png import MAX_CHUNKS
 from numpy.typing import NDArray
@@ -288,6 +289,28 @@ def test_a_picture_that_takes_too_much_memory_is_too_large() -> None:
     data = b"P6 8000 8000 65535 " + bytes(8000 * 8000 * 6)
     assert refusal(data, limits=DecodingLimits(10**9)).reason == "too_large"
     assert refusal(saved("PNG"), limits=DecodingLimits(321 * 123 - 1)).reason == "too_large"
+
+
+def test_all_threads_decode_within_one_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With room for no more than one picture, one is decoded at a time."""
+    monkeypatch.setattr(decoding, "_memory", decoding._Memory(1))
+    inside: list[int] = []
+    counts: list[int] = []
+    decode_stored = decoding._decode_stored
+
+    def counted(*arguments: Any) -> NDArray[Any]:
+        inside.append(1)
+        counts.append(len(inside))
+        try:
+            return decode_stored(*arguments)
+        finally:
+            inside.pop()
+
+    monkeypatch.setattr(decoding, "_decode_stored", counted)
+    with ThreadPoolExecutor(8) as pool:
+        images = list(pool.map(lambda _: decode(JPEG_FILE, 3), range(40)))
+    assert len(images) == 40
+    assert counts == [1] * 40
 
 
 BOMBS = """
