@@ -9,7 +9,16 @@ import lz4.frame
 import numpy as np
 import pytest
 import zstandard
-from andon_monitor.formats.decompression import Codec, DamagedError, TooLargeError, decompress
+from andon_monitor.errors import UsageError
+from andon_monitor.formats import decompression
+from andon_monitor.formats.decompression import (
+    Codec,
+    DamagedError,
+    TooLargeError,
+    decompress,
+    missing_codecs,
+    require_codecs,
+)
 from kafka.codec import gzip_encode, lz4_encode, zstd_encode
 
 from tests.fixtures.kafka_records import bomb
@@ -58,6 +67,15 @@ def test_what_is_damaged_is_refused(codec: Codec) -> None:
 def test_a_bomb_is_given_up_at_the_limit(codec: Codec) -> None:
     with pytest.raises(TooLargeError):
         decompress(codec, bomb(codec, 200 * 2**20), 2**22)
+
+
+def test_a_codec_that_is_missing_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    require_codecs()  # all come with this program
+    monkeypatch.setattr(decompression, "cramjam", None)
+    monkeypatch.setattr(decompression, "lz4_frame", None)
+    assert missing_codecs() == {"snappy": "cramjam", "lz4": "lz4"}
+    with pytest.raises(UsageError, match=r"^data compressed by snappy, lz4 cannot be read: pip install cramjam lz4$"):
+        require_codecs()
 
 
 def test_several_streams_in_a_row_are_one_content() -> None:
