@@ -39,6 +39,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield stack
 
 
+# Panels that show nothing in this stack: its frames come from no network camera.
+WITHOUT_DATA = {"service": {"Network cameras"}}
+
+
 def test_nothing_fires_on_a_healthy_stream(stack: Stack) -> None:
     """Not even begins to: rules that wait for minutes count as well."""
     wait_until(
@@ -56,7 +60,11 @@ def test_every_query_of_every_panel_has_data(stack: Stack, name: str) -> None:
     def empty() -> list[tuple[str, str]]:
         return [(title, text) for title, text in asked if not stack.prometheus.query(substitute(text))]
 
-    wait_until(lambda: not empty(), PATIENCE, lambda: f"no data for {empty()}")
+    def titles() -> set[str]:
+        return {title for title, _ in empty()}
+
+    expected = WITHOUT_DATA.get(name, set())
+    wait_until(lambda: titles() == expected, PATIENCE, lambda: f"no data for {empty()}")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import zstandard
+from andon_monitor.common.times import rfc3339
 from andon_monitor.errors import AndonError
 from andon_monitor.formats.evidence_package import ABOUT, read_verdict, unpack
 from andon_monitor.formats.latent_archive import MAGIC, Archive
 from andon_monitor.formats.mcap_layout import FRAMES, IMAGE
-from andon_monitor.inspection.frames import Frame, rfc3339
+from andon_monitor.inspection.frames import Frame
 from andon_monitor.inspection.inspector import Inspector, Rules
 from andon_monitor.model.file import Model
 from andon_monitor.review.pictures import thumbnail

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from andon_monitor.common.html import environment
+from andon_monitor.common.times import rfc3339
 from andon_monitor.compare.facts import INTERVAL_WORDS, chance_words, describe_products, describe_sides
 from andon_monitor.compare.limits import LimitResult
 from andon_monitor.compare.results import (
@@ -23,7 +24,7 @@ from andon_monitor.compare.results import (
 from andon_monitor.compare.sides import Judgement, ModelSide, Side
 from andon_monitor.errors import ImageError
 from andon_monitor.image_files.decoding import decode
-from andon_monitor.inspection.frames import Frame, rfc3339
+from andon_monitor.inspection.frames import Frame
 from andon_monitor.model import imaging
 from andon_monitor.model.heatmap import data_uri, heatmap
 

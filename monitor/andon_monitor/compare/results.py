@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from andon_monitor.common.intervals import INTERVAL, Rate, rate, sign_test
+from andon_monitor.common.times import rfc3339
 from andon_monitor.compare.sides import Judgement
-from andon_monitor.inspection.frames import OUTCOMES, Frame, Position, rfc3339
+from andon_monitor.inspection.frames import OUTCOMES, Frame, Position
 from andon_monitor.inspection.part import Part
 from andon_monitor.sinks.summary import GOOD
 

@@ -6,10 +6,10 @@ from rich.console import Console
 from rich.text import Text
 
 from andon_monitor.common.console import table
+from andon_monitor.common.times import rfc3339
 from andon_monitor.compare.facts import INTERVAL_WORDS, chance_words, describe_products, describe_sides
 from andon_monitor.compare.limits import LimitResult
 from andon_monitor.compare.results import CHANGES, Change, Comparison
-from andon_monitor.inspection.frames import rfc3339
 
 MAX_LISTED = 10  # changed frames; --json has all of them
 

@@ -29,9 +29,10 @@ from pydantic import (
     ValidationError,
 )
 
+from andon_monitor.common.times import rfc3339
 from andon_monitor.errors import EvidenceError, ImageError
 from andon_monitor.image_files.decoding import DecodingLimits, decode
-from andon_monitor.inspection.frames import MAX_EVENTS, Outcome, parse_time, rfc3339
+from andon_monitor.inspection.frames import MAX_EVENTS, Outcome, parse_time
 from andon_monitor.inspection.part import Part, read_part
 from andon_monitor.inspection.regions import MAX_OUTLINE_POINTS, MAX_REGIONS
 from andon_monitor.model.card import InputSpec

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
+from andon_monitor.common.times import rfc3339
 from andon_monitor.inspection.part import Part, read_part
 from andon_monitor.inspection.regions import Regions
 
@@ -241,11 +242,6 @@ def verdict_id(position: Position, model_sha256: str) -> str:
     if position.event is not None:
         parts.append(f"event {position.event}")
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
-
-
-def rfc3339(seconds: float) -> str:
-    """Seconds since 1970 as `2026-01-05T06:00:00.000Z`, to the millisecond, the precision of Kafka."""
-    return datetime.fromtimestamp(round(seconds, 3), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def parse_time(text: str) -> float:

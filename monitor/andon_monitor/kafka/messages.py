@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 
 from kafka import errors as kafka_errors
 
+from andon_monitor.common.times import rfc3339
 from andon_monitor.image_files.signatures import detect
-from andon_monitor.inspection.frames import Frame, Verdict, rfc3339
+from andon_monitor.inspection.frames import Frame, Verdict
 from andon_monitor.kafka.records import Headers
 
 FRAME_TYPE = "andon.frame"

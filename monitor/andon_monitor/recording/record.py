@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from andon_monitor.common.progress import ProgressLine, Rate
+from andon_monitor.common.times import rfc3339
 from andon_monitor.common.units import describe_size
 from andon_monitor.errors import UsageError
 from andon_monitor.formats.mcap_writer import RecordingWriter
-from andon_monitor.inspection.frames import parse_time, rfc3339
+from andon_monitor.inspection.frames import parse_time
 from andon_monitor.sources.base import Source
 
 POLL_FRAMES = 16

@@ -16,9 +16,9 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from andon_monitor.common import html
+from andon_monitor.common.times import rfc3339
 from andon_monitor.errors import EvidenceError, OutputError, UsageError
 from andon_monitor.formats.evidence_package import Kind, unpack
-from andon_monitor.inspection.frames import rfc3339
 from andon_monitor.review import card_words, drawing, figures, labels, live
 from andon_monitor.review.access import CSRF_COOKIE, Access, SafeHeaders, Visitor, form_token, read_form
 from andon_monitor.review.filters import Filters, parse_number, to_minute

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from andon_monitor.common.files import part_of, write_whole
+from andon_monitor.common.times import rfc3339
 from andon_monitor.errors import UsageError
 from andon_monitor.formats.evidence_package import unpack
 from andon_monitor.image_files.signatures import suffix_of
-from andon_monitor.inspection.frames import rfc3339
 from andon_monitor.review import figures
 from andon_monitor.review.labels import truth
 from andon_monitor.review.store import Store, must_exist

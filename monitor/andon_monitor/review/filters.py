@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import cast
 from urllib.parse import urlencode
 
+from andon_monitor.common.times import rfc3339
 from andon_monitor.formats.evidence_package import Kind
-from andon_monitor.inspection.frames import parse_time, rfc3339
+from andon_monitor.inspection.frames import parse_time
 from andon_monitor.review.store.rows import LABELS, FrameQuery, Label
 
 WITHOUT_LABEL = "none"  # instead of a label

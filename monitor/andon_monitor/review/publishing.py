@@ -4,7 +4,7 @@ import json
 import threading
 from typing import Any
 
-from andon_monitor.inspection.frames import rfc3339
+from andon_monitor.common.times import rfc3339
 from andon_monitor.kafka.address import parse_address
 from andon_monitor.kafka.delivery import Delivery
 from andon_monitor.kafka.health import Health

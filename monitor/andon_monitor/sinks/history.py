@@ -9,9 +9,9 @@ import numpy as np
 
 from andon_monitor.common.files import cannot_write, whole_file, write_whole
 from andon_monitor.common.process import Ending
+from andon_monitor.common.times import rfc3339
 from andon_monitor.errors import ModelError
 from andon_monitor.formats.latent_archive import ArchiveWriter, Header
-from andon_monitor.inspection.frames import rfc3339
 from andon_monitor.inspection.inspector import Inspection
 from andon_monitor.model.autoencoder import Autoencoder
 from andon_monitor.model.file import Model

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from andon_monitor.common.times import rfc3339
 from andon_monitor.errors import UsageError
-from andon_monitor.inspection.frames import Frame, parse_time, rfc3339
+from andon_monitor.inspection.frames import Frame, parse_time
 from andon_monitor.sources.base import Source, SourceOfSource
 
 MAX_CAMERAS = 1000  # listed in an error; a stream may have any number of names

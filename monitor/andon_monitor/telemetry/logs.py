@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import IO, Literal
 
 from andon_monitor.common.redaction import CONTROL, hide_addresses, one_line
-from andon_monitor.inspection.frames import rfc3339
+from andon_monitor.common.times import rfc3339
 from andon_monitor.telemetry import standard_error
 
 # Lowest level of libraries. kafka-python logs message contents at DEBUG, and an outage as thousands of errors, which

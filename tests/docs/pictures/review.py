@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import cv2
-from andon_monitor.inspection.frames import rfc3339
+from andon_monitor.common.times import rfc3339
 from andon_monitor.review import labels
 from andon_monitor.review.app import Review
 from andon_monitor.review.store import Store

@@ -4,7 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from andon_monitor.inspection.frames import Frame, Latency, Position, Verdict, parse_time, rfc3339, verdict_id
+from andon_monitor.common.times import rfc3339
+from andon_monitor.inspection.frames import Frame, Latency, Position, Verdict, parse_time, verdict_id
 
 PLACE = Position("cluster", "frames", 1, 42)
 VERDICT = Verdict("id", "station-1", 1_767_592_800.5, "good", "m", "ab", 1.5, PLACE, score=1.0, p_value=0.25)

@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from andon_monitor.inspection.frames import rfc3339
+from andon_monitor.common.times import rfc3339
 from andon_monitor.model.file import Model
 from andon_monitor.review import labels
 from andon_monitor.review.store import Store
