@@ -16,7 +16,7 @@ def test_a_broker_killed_is_waited_out_and_nothing_is_lost(fragile: Any, model_p
     with line.monitor("kafka.delivery=exactly-once", "kafka.instance_id=one") as monitor:
         line.read_verdicts(1)
         fragile.signal_node(1, signal.SIGKILL)
-        fragile.start_node(1)  # at once: a commit that is under way waits for 20 s, then its supervisor is to restart it
+        fragile.start_node(1)  # at once: a commit that is under way waits for it, but not for ever
         line.send([data for data, _ in parts(40)])
         verdicts = line.read_answers(80)
         assert monitor.process.poll() is None
