@@ -137,11 +137,12 @@ def open_sinks(
             sinks.append(kafka.open_verdicts(settings.output.verdicts))
         else:
             sinks.append(open_sink(settings.output.verdicts, append=live))
+        patience = settings.output.patience
         if not evidence_first:
-            sinks += [SideOutput("evidence", sink, metrics) for sink in evidence]
+            sinks += [SideOutput("evidence", sink, metrics, patience) for sink in evidence]
         if settings.output.history is not None:
             history = History(settings.output.history, settings.model.provider)
-            sinks.append(SideOutput("history", history, metrics))
+            sinks.append(SideOutput("history", history, metrics, patience))
         sinks += [Guarded("log", UninspectableLog(time.monotonic), metrics), *observers]
         yield sinks
         ending = "stopped" if stopped() and not live else "complete"

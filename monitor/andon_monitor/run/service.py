@@ -67,7 +67,7 @@ class Service:
             observers: list[Sink] = [
                 *(Guarded("progress", watcher, metrics) for watcher in self._watchers),
                 *(Guarded("shadow", sink, metrics) for sink in shadow),
-                SideOutput("charts", charts, metrics),
+                SideOutput("charts", charts, metrics, settings.output.patience),
                 Guarded("frozen", frozen, metrics),
                 Guarded("summary", summary, metrics),
             ]

@@ -11,8 +11,6 @@ from andon_monitor.inspection.inspector import Inspection
 from andon_monitor.sinks.base import Sink
 from andon_monitor.telemetry.metrics import Metrics
 
-# While an output works, verdicts wait for it this long at most, so that a crash loses nothing of it.
-PATIENCE_SECONDS = 2.0
 MAX_WAITING_FRAMES = 64  # in one output, in memory
 CLOSE_SECONDS = 10.0
 REPEAT_SECONDS = 30.0  # between two log lines about the same trouble
@@ -21,13 +19,15 @@ log = logging.getLogger("andon")
 
 
 class SideOutput:
-    """Runs a sink on a thread of its own. A write waits for it; if it is slow or fails, later writes go on without it.
+    """Runs a sink on a thread of its own. A write waits for it, so that a crash loses nothing of it.
+
+    If it takes longer than `patience` seconds, or fails, later writes go on without it.
 
     Frames that the output does not keep are counted in `andon_output_lost_frames_total`; `andon_output_up` is 0 from
     the first of them until the output has kept a frame again.
     """
 
-    def __init__(self, name: str, sink: Sink, metrics: Metrics, patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, name: str, sink: Sink, metrics: Metrics, patience: float) -> None:
         self.name = name
         self._sink = sink
         self._patience = patience

@@ -171,6 +171,12 @@ class OutputSettings(_Group):
         default=None, description="Folder that keeps good frames as latent vectors and defects as original files"
     )
     summary: Path | None = Field(default=None, description="JSON file to write the summary of the run to")
+    patience: Seconds = Field(
+        default=2.0,
+        le=3600,
+        description="Seconds for which verdicts wait for slow evidence or history. After that they go on without it, "
+        "and a crash may lose some of it. 0: do not wait",
+    )
 
 
 class EvidenceSettings(_Group):

@@ -91,7 +91,7 @@ def test_a_reader_that_goes_away_is_one_line(model_path: Path, tmp_path: Path) -
     process.stdout.close()
     assert process.stderr is not None
     said = process.stderr.read()
-    assert process.wait(timeout=30) == 1
+    assert process.wait(timeout=300) == 1
     assert said.splitlines()[-1] == "error: standard output: cannot be written (Broken pipe)"
     assert "Traceback" not in said
 

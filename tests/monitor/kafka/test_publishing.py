@@ -52,11 +52,11 @@ def test_another_client_sends_frames_and_reads_verdicts(line: Line, tmp_path: Pa
     image = tmp_path / "part.png"
     image.write_bytes(encode(draw(1)))
     send = ["kcat", "-P", "-b", line.servers, "-t", line.frames, "-k", "left", str(image)]
-    subprocess.run(send, check=True, capture_output=True, timeout=30)
+    subprocess.run(send, check=True, capture_output=True, timeout=300)
     with line.monitor():
         assert len(line.read_verdicts(1)) == 1
     read = ["kcat", "-C", "-b", line.servers, "-t", line.verdicts, "-e", "-q", "-f", "%k %h %s\n"]
-    output = subprocess.run(read, check=True, capture_output=True, text=True, timeout=30).stdout
+    output = subprocess.run(read, check=True, capture_output=True, text=True, timeout=300).stdout
     key, headers, value = output.strip().split(" ", 2)
     assert key == "left"
     assert "ce_type=andon.verdict" in headers.split(",")

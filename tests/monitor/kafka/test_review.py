@@ -16,7 +16,7 @@ from kafka import KafkaAdminClient, KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from tests.fixtures.broker import load_broker
-from tests.fixtures.kafka_line import Line, Monitor
+from tests.fixtures.kafka_line import PATIENCE, Line, Monitor
 from tests.fixtures.preloaded import Process
 from tests.fixtures.review_page import Client
 from tests.fixtures.small_model import parts
@@ -43,7 +43,7 @@ def page(line: Line, store: Path, *settings: str) -> Iterator[tuple[Monitor, Cli
         shown.kill()
 
 
-def defects(store: Path, wanted: int, seconds: float = 40) -> list[StoredFrame]:
+def defects(store: Path, wanted: int, seconds: float = PATIENCE) -> list[StoredFrame]:
     """The defects on the page, once there are so many."""
     deadline = time.monotonic() + seconds
     while True:
@@ -69,7 +69,8 @@ def test_replicas_restarts_and_crashes_lose_and_double_nothing(line: Line, tmp_p
             wanted = {answer["id"] for answer in answers if answer["verdict"] == "defect"}
             assert len(wanted) >= 40
             rows = defects(store, len(wanted))
-            assert sorted(row.id for row in rows) == sorted(wanted)
+            logs = "\n".join(f"{path.name}: {path.read_text()}" for path in sorted(line.folder.glob("*.log")))
+            assert sorted(row.id for row in rows) == sorted(wanted), logs
             assert {row.topic for row in rows} == {line.frames}
             again.signal(signal.SIGTERM)
             assert again.end() == 0
@@ -95,7 +96,7 @@ def test_a_burst_of_defects_fills_neither_topic_nor_store(line: Line, tmp_path: 
         line.send(images)
         assert len(line.read_answers(60)) == 60
         assert len(line.read(line.defects, 12, extra=2.0)) == 12
-        metrics = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20).read().decode()
+        metrics = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=300).read().decode()
         assert 'andon_evidence_total{kind="defect"} 12.0' in metrics
         assert 'andon_evidence_skipped_total{kind="defect",reason="rate"} 48.0' in metrics
         defects(store, 6)
@@ -103,7 +104,7 @@ def test_a_burst_of_defects_fills_neither_topic_nor_store(line: Line, tmp_path: 
         assert 0 < sum(sizes) <= 100_000
 
 
-def labels_noted(store: Path, uri: str, wanted: int, seconds: float = 40) -> None:
+def labels_noted(store: Path, uri: str, wanted: int, seconds: float = PATIENCE) -> None:
     """Wait until the store says that so many steps are published."""
     deadline = time.monotonic() + seconds
     while Store(store).progress.next_offsets(str(parse_address(uri))).get(0, 0) < wanted:
@@ -147,7 +148,7 @@ def test_what_others_put_into_the_topic_is_refused_and_the_rest_is_shown(line: L
     producer = KafkaProducer(bootstrap_servers=line.servers)
     for topic in (line.defects, line.verdicts):
         for value in (b"", b"<script>alert(1)</script>", b"PK\x03\x04" + bytes(1000), b'{"id": "../../x"}', None):
-            producer.send(topic, value=value, key=b"x").get(timeout=20)
+            producer.send(topic, value=value, key=b"x").get(timeout=300)
     producer.close()
     with line.monitor(f"output.evidence={line.uri(line.defects)}", *ALL):
         line.send([data for data, _ in parts(8, every=4)])

@@ -66,7 +66,7 @@ def test_what_was_recorded_before_kill_9_is_read(tmp_path: Path) -> None:
     part = tmp_path / "line.mcap.part"
     process = subprocess.Popen([*PROGRAM, "record", "--source", source, "-o", line], stderr=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 300
         while not (part.exists() and part.stat().st_size > 1_000_000):
             assert time.monotonic() < deadline
             assert process.poll() is None
@@ -99,13 +99,13 @@ def test_ctrl_c_closes_the_file(tmp_path: Path) -> None:
     source = write_recording(tmp_path / "line", parts(40) * 60)
     command = [*PROGRAM, "record", "--source", source, "-o", tmp_path / "line.mcap", "--duration", "1h"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 300
     part = tmp_path / "line.mcap.part"
     while not (part.exists() and part.stat().st_size > 100_000):
         assert time.monotonic() < deadline
         time.sleep(0.005)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=300)
     assert process.returncode == 0, said
     _, recorded = read(tmp_path / "line.mcap")
     assert recorded.damage is None

@@ -32,7 +32,7 @@ def value(metrics: Metrics, name: str, **labels: str) -> float:
 
 
 def until_done(metrics: Metrics, count: int) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 300
     while value(metrics, "andon_shadow_frames_total", result="scored") < count:
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -12,6 +12,7 @@ from andon_monitor.run import side_outputs
 from andon_monitor.run.side_outputs import Guarded, SideOutput
 from andon_monitor.telemetry.metrics import Metrics
 
+from tests.fixtures.kafka_line import PATIENCE
 from tests.fixtures.small_model import draw, encode, make_frame
 
 
@@ -54,7 +55,7 @@ def up(metrics: Metrics) -> float | None:
 
 def test_an_output_that_works_has_kept_what_a_write_returned_from(inspections: list[Inspection]) -> None:
     output, metrics = Output(), Metrics()
-    side = SideOutput("evidence", output, metrics)
+    side = SideOutput("evidence", output, metrics, PATIENCE)
     for i, inspection in enumerate(inspections, 1):
         side.write([inspection])
         assert len(output.kept) == i
@@ -69,7 +70,7 @@ def test_an_output_that_fails_is_counted_and_tried_again(
 ) -> None:
     output, metrics = Output(), Metrics()
     output.error = error
-    side = SideOutput("evidence", output, metrics)
+    side = SideOutput("evidence", output, metrics, PATIENCE)
     for inspection in inspections[:3]:
         side.write([inspection])
     assert (lost(metrics), up(metrics)) == (3, 0)
