@@ -44,6 +44,7 @@ TRAINER = [
     "evaluate",
     "fit",
     "open_dataset",
+    "write_line",
     "write_report",
     "write_sample",
 ]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from andon_trainer.options import FitOptions
     from andon_trainer.recalibration import CalibrationResult, calibrate
     from andon_trainer.report.page import write_report
-    from andon_trainer.sample.render import write_sample
+    from andon_trainer.sample.render import write_line, write_sample
 
 __all__ = [
     "CalibrationResult",
@@ -45,6 +45,7 @@ __all__ = [
     "evaluate",
     "fit",
     "open_dataset",
+    "write_line",
     "write_report",
     "write_sample",
 ]
@@ -63,6 +64,7 @@ _MODULES = {
     "evaluate": "evaluation",
     "fit": "fitting",
     "open_dataset": "data.dataset",
+    "write_line": "sample.render",
     "write_report": "report.page",
     "write_sample": "sample.render",
 }

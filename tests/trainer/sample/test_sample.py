@@ -1,6 +1,7 @@
 """The sample part: its files, its repeatability, and that every mask tells the truth."""
 
 import json
+from collections import Counter
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +12,16 @@ import pytest
 from andon_monitor.errors import UsageError
 from andon_trainer.sample.defects import KINDS
 from andon_trainer.sample.photo import Photo, photograph
-from andon_trainer.sample.render import ALL_KINDS_MIN_PARTS, STREAM_START, SampleSummary, plan_stream, write_sample
+from andon_trainer.sample.products import FACES, Face
+from andon_trainer.sample.render import (
+    ALL_KINDS_MIN_PARTS,
+    STREAM_START,
+    SampleSummary,
+    plan_line,
+    plan_stream,
+    write_line,
+    write_sample,
+)
 
 SMALL = {"train": 2, "test_good": 1, "test_defects": 1, "stream": 3}
 
@@ -64,14 +74,14 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(
     assert not [name for name in first if name.endswith(".jpg") and other[name] == first[name]]
 
 
-def spoiled_and_good(kind: str, index: int) -> tuple[Photo, Photo]:
-    return photograph((11, index), kind), photograph((11, index))
+def spoiled_and_good(kind: str, index: int, face: Face) -> tuple[Photo, Photo]:
+    return photograph((11, index), kind, face), photograph((11, index), None, face)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_defect_shows_inside_its_mask_and_nowhere_else(kind: str) -> None:
     for index in range(4):
-        spoiled, good = spoiled_and_good(kind, index)
+        spoiled, good = spoiled_and_good(kind, index, FACES[index % len(FACES)])
         assert spoiled.mask.shape == spoiled.image.shape == (384, 384)
         assert set(np.unique(spoiled.mask)) == {0, 255}
         inside = spoiled.mask == 255
@@ -88,7 +98,7 @@ def test_a_defect_shows_inside_its_mask_and_nowhere_else(kind: str) -> None:
 def test_defects_of_a_kind_range_from_faint_to_plain(kind: str) -> None:
     total = []
     for index in range(8):
-        spoiled, good = spoiled_and_good(kind, index)
+        spoiled, good = spoiled_and_good(kind, index, FACES[0])
         total.append(int(cv2.absdiff(spoiled.image, good.image)[spoiled.mask == 255].sum(dtype=np.int64)))
     assert max(total) > 2 * min(total)
 
@@ -203,3 +213,29 @@ def test_progress_counts_every_picture_once(tmp_path: Path) -> None:
     expected = [("train/good", 1 / 2), ("train/good", 1.0), ("test/good", 1.0)]
     expected += [(f"test/{kind}", 1.0) for kind in KINDS]
     assert calls == expected + [("stream", index / 3) for index in (1, 2, 3)]
+
+
+def test_a_line_changes_from_plates_seen_twice_to_covers_seen_once(tmp_path: Path) -> None:
+    summary = write_line(tmp_path / "line", seed=5, train=1, stream=12)
+    assert (summary.stream, summary.parts) == (12, 8)
+    assert summary.faces == ("plate-top", "plate-bottom", "cover-top")
+    for face in summary.faces:
+        assert [file.name for file in (tmp_path / "line" / face / "train/good").iterdir()] == ["000.jpg"]
+    lines = [json.loads(line) for line in (tmp_path / "line/stream/manifest.jsonl").read_text().splitlines()]
+    shown = [(line["part"]["product"], line["camera"]) for line in lines]
+    assert shown == 4 * [("plate", "top"), ("plate", "bottom")] + 4 * [("cover", "top")]
+    serials = [line["part"]["id"] for line in lines]
+    assert serials[:4] == ["plate-00001", "plate-00001", "plate-00002", "plate-00002"]
+    assert serials[-1] == "cover-00004"
+    times = [datetime.fromisoformat(line["captured_at"]) for line in lines]
+    assert times == sorted(set(times))
+    assert max(after - before for before, after in pairwise(times)) == times[8] - times[7] > timedelta(seconds=15)
+
+
+def test_a_defective_part_of_a_line_is_defective_in_one_view() -> None:
+    frames = plan_line(3, 2000)
+    assert len(frames) == 2000
+    views = Counter(frame.part["id"] for frame in frames if frame.part and frame.label != "good")
+    assert set(views.values()) == {1}
+    assert {frame.label for frame in frames} == {"good", *KINDS}
+    assert {frame.camera for frame in frames if frame.label != "good"} == {"top", "bottom"}

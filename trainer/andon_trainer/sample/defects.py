@@ -13,11 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from andon_trainer.sample.geometry import (
-    BORE,
     CANVAS,
-    HOLES,
-    PLATE_CORNER,
-    PLATE_HALF,
     Array,
     Surface,
     blank,
@@ -41,7 +37,7 @@ class Damage:
 
 def scratch(part: Surface, rng: np.random.Generator) -> Damage:
     """A groove with a raised burr, straight or bent, fading at both ends."""
-    x, y = free_point(rng, 6)
+    x, y = free_point(rng, part.face, 6)
     length, width = log_uniform(rng, 20, 130), log_uniform(rng, 0.7, 1.6)
     contrast = log_uniform(rng, 0.15, 0.65)
     heading, bend = rng.uniform(0, 2 * np.pi), rng.normal(0, 0.5) / length
@@ -66,7 +62,7 @@ def scratch(part: Surface, rng: np.random.Generator) -> Damage:
 def dent(part: Surface, rng: np.random.Generator) -> Damage:
     """A smooth hollow from an impact: one side faces the lamp, the other does not."""
     radius = log_uniform(rng, 7, 22)
-    x, y = free_point(rng, 0.6 * radius)
+    x, y = free_point(rng, part.face, 0.6 * radius)
     field = blob(rng, x, y, radius, 0.025, rng.uniform(1.0, 1.25)) / np.float32(radius)
     hollow = np.clip(1 - (field + 1) ** 2, 0, 1) ** 2
     steepness = log_uniform(rng, 0.09, 0.42)
@@ -85,10 +81,10 @@ def chip(part: Surface, rng: np.random.Generator) -> Damage:
         along = np.stack([np.cos(angle) * reach, np.sin(angle) * reach])
         column, row = canvas_point(*along)
         limits = np.clip(np.stack([row, column]).astype(int), 0, CANVAS - 1)
-        edge = rounded_box(PLATE_HALF, PLATE_CORNER)[limits[0], limits[1]]
+        edge = rounded_box(part.face.half, part.face.corner)[limits[0], limits[1]]
         x, y = along[:, int(np.argmin(np.abs(edge)))]
     else:
-        x, y = np.cos(angle) * BORE.radius, np.sin(angle) * BORE.radius
+        x, y = np.cos(angle) * part.face.bore.radius, np.sin(angle) * part.face.bore.radius
     field = blob(rng, float(x), float(y), radius, 0.12, rng.uniform(1.0, 1.5)) + 0.5 * noise(rng, 2.5)
     gone = inside(field + np.float32(min(radius * rng.uniform(0.25, 0.5), 5.0)))
     broken = inside(field)
@@ -97,14 +93,14 @@ def chip(part: Surface, rng: np.random.Generator) -> Damage:
     height = part.height - broken * (np.clip(-field, 0, 6) * 0.45 + 0.3 + 0.7 * rough)
     albedo = part.albedo * (1 + broken * (0.12 * rough - 0.08))
     return Damage(
-        Surface(f32(height), f32(albedo), part.coverage * (1 - gone), part.finish * (1 - broken)),
+        Surface(part.face, f32(height), f32(albedo), part.coverage * (1 - gone), part.finish * (1 - broken)),
         broken * part.coverage,
     )
 
 
 def crack(part: Surface, rng: np.random.Generator) -> Damage:
     """A thin line from a hole or the bore into the metal, sometimes forked."""
-    holes = (*HOLES[:4], BORE)
+    holes = (*part.face.holes[: part.face.big_holes], part.face.bore)
     hole = holes[int(rng.integers(len(holes)))]
     angle = rng.uniform(0, 2 * np.pi)
     length, width = log_uniform(rng, 16, 75), log_uniform(rng, 0.5, 1.1)
@@ -131,20 +127,22 @@ def crack(part: Surface, rng: np.random.Generator) -> Damage:
 
 def missing_hole(part: Surface, rng: np.random.Generator) -> Damage:
     """A hole that was not drilled, or only started with a centre drill."""
-    skip = int(rng.integers(len(HOLES)))
-    hole = HOLES[skip]
-    solid = blank(skip)
+    skip = int(rng.integers(len(part.face.holes)))
+    hole = part.face.holes[skip]
+    solid = blank(part.face, skip)
     height = solid.height
     if rng.random() < 0.5:
         radius = log_uniform(rng, 1.5, 0.7 * hole.radius)
         height = height - 0.8 * np.clip(radius - circle(hole.x, hole.y, 0), 0, radius)
-    surface = Surface(height, part.albedo * (solid.albedo / blank().albedo), solid.coverage, part.finish)
+    surface = Surface(
+        part.face, height, part.albedo * (solid.albedo / blank(part.face).albedo), solid.coverage, part.finish
+    )
     return Damage(surface, inside(circle(hole.x, hole.y, hole.radius + hole.chamfer + 1)))
 
 
 def blocked_hole(part: Surface, rng: np.random.Generator) -> Damage:
     """A hole with metal chips in it, from a few at the wall to a full plug."""
-    hole = HOLES[int(rng.integers(len(HOLES)))]
+    hole = part.face.holes[int(rng.integers(len(part.face.holes)))]
     rim = circle(hole.x, hole.y, hole.radius)
     size = log_uniform(rng, 0.45, 1.3) * hole.radius
     angle, off = rng.uniform(0, 2 * np.pi), max(0.0, hole.radius - size) * 0.9
@@ -164,6 +162,7 @@ def blocked_hole(part: Surface, rng: np.random.Generator) -> Damage:
     shine = log_uniform(rng, 0.35, 0.75) * (1 + 0.2 * rough) + 0.3 * curls
     return Damage(
         Surface(
+            part.face,
             part.height + filled * (level - part.height),
             part.albedo + filled * (shine - part.albedo),
             np.maximum(part.coverage, filled),
@@ -176,7 +175,7 @@ def blocked_hole(part: Surface, rng: np.random.Generator) -> Damage:
 def stain(part: Surface, rng: np.random.Generator) -> Damage:
     """Oil or oxide: darker, duller metal with a soft, irregular outline and a slightly darker rim."""
     radius = log_uniform(rng, 7, 32)
-    x, y = free_point(rng, 0.3 * radius)
+    x, y = free_point(rng, part.face, 0.3 * radius)
     field = blob(rng, x, y, radius, 0.2, rng.uniform(1.0, 1.5))
     for _ in range(int(rng.integers(0, 3))):
         dx, dy = rng.normal(0, 0.8 * radius, 2)
@@ -193,7 +192,7 @@ def stain(part: Surface, rng: np.random.Generator) -> Damage:
 def wrong_finish(part: Surface, rng: np.random.Generator) -> Damage:
     """A patch treated with a grinder: coarse marks across those of the milling cutter."""
     radius = log_uniform(rng, 11, 34)
-    x, y = free_point(rng, 0.4 * radius)
+    x, y = free_point(rng, part.face, 0.4 * radius)
     gx, gy = grid()
     lean = rng.uniform(-0.5, 0.5)
     dx, dy = gx - np.float32(x), gy - np.float32(y)

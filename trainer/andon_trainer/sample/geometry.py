@@ -1,17 +1,19 @@
-"""The shape of the sample part: a milled plate with a turned boss, a bore, six holes, a pocket and an engraved number.
+"""The shape of a part: a milled plate with a turned disc, a bore, holes, a pocket and an engraved number.
 
 Lengths are in part pixels: one part pixel is one pixel of the finished image. x points right, y down, and z towards
 the camera; the origin is the centre of the plate's top face. Arrays cover the *canvas*, which has `SCALE` samples per
 part pixel.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from andon_trainer.sample.products import Face, Hole
 
 Array = NDArray[np.float32]
 
@@ -20,20 +22,8 @@ IMAGE_SIZE = 384
 SCALE = 1.5
 CANVAS = int(IMAGE_SIZE * SCALE)
 
-PLATE_HALF = (156.0, 134.0)
-PLATE_CORNER = 34.0
 PLATE_CHAMFER = 4.0
 BEVEL_SLOPE = 0.6  # flatter than 45 degrees, as after deburring with a file; it reflects the lamp
-BOSS_RADIUS = 80.0
-BOSS_HEIGHT = 5.0
-BORE_RADIUS = 41.0
-BORE_CHAMFER = 4.5
-POCKET_CENTRE = (-118.0, 0.0)
-POCKET_HALF_LENGTH = 30.0
-POCKET_RADIUS = 12.0
-POCKET_DEPTH = 9.0
-NUMBER = "A-07"
-NUMBER_CENTRE = (117.0, 0.0)
 # The far end of a hole appears smaller and nearer to the centre: plate thickness divided by camera distance.
 FAR_END = 0.965
 # Below this depth holes are dark anyway, and steeper walls would cause aliasing.
@@ -41,31 +31,14 @@ MAX_DEPTH = -26.0
 
 
 @dataclass(frozen=True)
-class Hole:
-    """A drilled, countersunk hole: its centre, radius and the countersink's width in part pixels."""
-
-    x: float
-    y: float
-    radius: float
-    chamfer: float
-
-
-BORE = Hole(0.0, 0.0, BORE_RADIUS, BORE_CHAMFER)
-HOLES = (
-    *(Hole(x, y, 13.0, 3.5) for x in (-121.0, 121.0) for y in (-99.0, 99.0)),
-    Hole(0.0, -107.0, 6.5, 2.0),
-    Hole(0.0, 107.0, 6.5, 2.0),
-)
-
-
-@dataclass(frozen=True)
 class Surface:
-    """The surface of the part, sampled on the canvas; all four fields are float32 [CANVAS, CANVAS].
+    """The surface of a part with this `face`, sampled on the canvas; all four fields are float32 [CANVAS, CANVAS].
 
     `height` in part pixels above the plate's top face, `albedo` relative to clean metal, `coverage` from 0 (the
     conveyor shows) to 1 (metal), `finish` the brightness of the machining marks around 0.
     """
 
+    face: Face
     height: Array
     albedo: Array
     coverage: Array
@@ -110,25 +83,31 @@ def circle(x: float, y: float, radius: float) -> Array:
     return f32(np.hypot(gx - np.float32(x), gy - np.float32(y)) - np.float32(radius))
 
 
-def pocket() -> Array:
-    """Signed distance to the milled pocket, an upright slot with round ends."""
+def pocket(face: Face) -> Array:
+    """Signed distance to the milled pocket; far away everywhere where the face has none."""
     x, y = grid()
-    dx = x - np.float32(POCKET_CENTRE[0])
-    dy = np.maximum(np.abs(y - np.float32(POCKET_CENTRE[1])) - np.float32(POCKET_HALF_LENGTH), 0)
-    return f32(np.hypot(dx, dy) - np.float32(POCKET_RADIUS))
+    slot = face.pocket
+    if slot is None:
+        return np.full((CANVAS, CANVAS), IMAGE_SIZE, np.float32)
+    dx = x - np.float32(slot.x)
+    dy = np.maximum(np.abs(y - np.float32(slot.y)) - np.float32(slot.half_length), 0)
+    return f32(np.hypot(dx, dy) - np.float32(slot.radius))
 
 
-def number_strokes() -> Array:
+def number_strokes(face: Face) -> Array:
     """The strokes of the engraved number, 0..1, drawn four times finer than the canvas and averaged."""
+    strokes = np.zeros((CANVAS, CANVAS), np.float32)
+    if face.engraving is None:
+        return strokes
     fine = 4
     picture = np.zeros((int(40 * SCALE) * fine, int(80 * SCALE) * fine), np.uint8)
     font, size, stroke = cv2.FONT_HERSHEY_SIMPLEX, 0.72 * SCALE * fine, round(1.7 * SCALE * fine)
-    (width, height), _ = cv2.getTextSize(NUMBER, font, size, stroke)
+    text = face.engraving.text
+    (width, height), _ = cv2.getTextSize(text, font, size, stroke)
     origin = ((picture.shape[1] - width) // 2, (picture.shape[0] + height) // 2)
-    cv2.putText(picture, NUMBER, origin, font, size, 255, stroke, cv2.LINE_AA)
+    cv2.putText(picture, text, origin, font, size, 255, stroke, cv2.LINE_AA)
     small = cv2.resize(picture, None, fx=1 / fine, fy=1 / fine, interpolation=cv2.INTER_AREA)
-    strokes = np.zeros((CANVAS, CANVAS), np.float32)
-    column, row = (round(value) for value in canvas_point(*NUMBER_CENTRE))
+    column, row = (round(value) for value in canvas_point(face.engraving.x, face.engraving.y))
     top, left = row - small.shape[0] // 2, column - small.shape[1] // 2
     strokes[top : top + small.shape[0], left : left + small.shape[1]] = f32(small) / 255
     return strokes
@@ -142,6 +121,7 @@ def drill(surface: Surface, hole: Hole) -> Surface:
     wall = 3.0 * np.minimum(rim, 0)
     height = np.maximum(surface.height + countersink + wall, MAX_DEPTH)
     return Surface(
+        surface.face,
         height,
         # The wall gets half of the ambient light and has oil from the drill on it.
         surface.albedo * (1 - 0.55 * inside(rim)),
@@ -150,26 +130,29 @@ def drill(surface: Surface, hole: Hole) -> Surface:
     )
 
 
-@lru_cache(maxsize=len(HOLES) + 1)
-def blank(skip: int | None = None) -> Surface:
-    """The part without machining marks; `skip` is the index in `HOLES` of a hole to leave out.
+@lru_cache(maxsize=32)
+def blank(face: Face, skip: int | None = None) -> Surface:
+    """The part without machining marks; `skip` is the index in `face.holes` of a hole to leave out.
 
     The arrays are shared by all parts: do not write to them.
     """
-    edge = rounded_box(PLATE_HALF, PLATE_CORNER)
-    boss = circle(0, 0, BOSS_RADIUS)
-    slot = pocket()
+    edge = rounded_box(face.half, face.corner)
+    boss = circle(0, 0, face.boss_radius)
+    slot = pocket(face)
     # The chamfer continues beyond the edge, where coverage hides it, so that the slope at the edge is exact.
     height = -BEVEL_SLOPE * np.clip(edge + PLATE_CHAMFER, 0, 3 * PLATE_CHAMFER)
-    # The steep side of the boss, with a bevelled rim.
-    height = height + np.clip(-boss * 2.0, 0, BOSS_HEIGHT - 2) + np.clip(-boss - 1.5, 0, 3.5) * (2 / 3.5)
-    height = height - np.clip(-slot * 3.0, 0, POCKET_DEPTH) - np.clip(1.2 - np.abs(slot), 0, 1.2) * 0.5
-    height = height - 1.3 * number_strokes()
-    albedo = 1 - 0.22 * inside(slot) - 0.4 * number_strokes()
-    surface = Surface(f32(height), f32(albedo), inside(edge), np.zeros((CANVAS, CANVAS), np.float32))
-    for index, hole in enumerate((*HOLES, BORE)):
+    # The steep side of the boss, with a bevelled rim; a recess is a boss upside down.
+    step = np.clip(-boss * 2.0, 0, abs(face.boss_height) - 2) + np.clip(-boss - 1.5, 0, 3.5) * (2 / 3.5)
+    height = height + step if face.boss_height > 0 else height - step
+    strokes = number_strokes(face)
+    if face.pocket is not None:
+        height = height - np.clip(-slot * 3.0, 0, face.pocket.depth) - np.clip(1.2 - np.abs(slot), 0, 1.2) * 0.5
+    height = height - 1.3 * strokes
+    albedo = 1 - 0.22 * inside(slot) - 0.4 * strokes
+    surface = Surface(face, f32(height), f32(albedo), inside(edge), np.zeros((CANVAS, CANVAS), np.float32))
+    for index, hole in enumerate((*face.holes, face.bore)):
         if index != skip:
             surface = drill(surface, hole)
     # Real edges are slightly rounded.
     rounded = f32(cv2.GaussianBlur(surface.height, (0, 0), 0.55 * SCALE))
-    return Surface(rounded, surface.albedo, surface.coverage, surface.finish)
+    return replace(surface, height=rounded)

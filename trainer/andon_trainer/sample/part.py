@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 
 from andon_trainer.sample.geometry import (
-    BOSS_RADIUS,
     CANVAS,
     IMAGE_SIZE,
     SCALE,
@@ -25,6 +24,7 @@ from andon_trainer.sample.geometry import (
     inside,
     pocket,
 )
+from andon_trainer.sample.products import Face
 
 # Radius of the arcs that the face mill leaves, in part pixels.
 MILL_RADIUS = 330.0
@@ -61,14 +61,14 @@ def draw_light(rng: np.random.Generator) -> Light:
     )
 
 
-@lru_cache(maxsize=1)
-def boss_share() -> Array:
+@lru_cache(maxsize=4)
+def boss_share(face: Face) -> Array:
     """1 on the turned boss, 0 on the milled plate, float32 (CANVAS, CANVAS)."""
-    return inside(circle(0, 0, BOSS_RADIUS - 4))
+    return inside(circle(0, 0, face.boss_radius - 4))
 
 
-@lru_cache(maxsize=1)
-def groove_maps() -> tuple[Array, Array]:
+@lru_cache(maxsize=4)
+def groove_maps(face: Face) -> tuple[Array, Array]:
     """For every canvas sample, its column and row in the strip of machining marks.
 
     Rows count across the grooves in canvas samples, columns along them. Plate, boss and pocket use different rows, so
@@ -80,17 +80,17 @@ def groove_maps() -> tuple[Array, Array]:
     across = across - across.min()
     along = np.arcsin((y + 25) / MILL_RADIUS) * MILL_RADIUS / 9
     radius = np.hypot(x, y)
-    on_boss = boss_share() > 0.5
+    on_boss = boss_share(face) > 0.5
     across = np.where(on_boss, 900 + radius * SCALE, across)
     along = np.where(on_boss, (np.arctan2(y, x) / np.pi + 1) * 32, along)
-    slot = pocket()
+    slot = pocket(face)
     in_pocket = slot < -1.5
     across = np.where(in_pocket, 1060 + slot * SCALE, across)
     along = np.where(in_pocket, y / 5, along)
     return f32(np.mod(along, 64)), f32(np.mod(across, 1100))
 
 
-def draw_finish(rng: np.random.Generator) -> Array:
+def draw_finish(rng: np.random.Generator, face: Face) -> Array:
     """The machining marks of one part, around 0, float32 (CANVAS, CANVAS)."""
     rows, columns = 1100, 64
     fine = rng.standard_normal((rows, columns), dtype=np.float32)
@@ -103,14 +103,14 @@ def draw_finish(rng: np.random.Generator) -> Array:
     feed = f32(np.maximum(np.sin(phase), -0.3))[:, None]
     strip = 0.05 * fine + 0.065 * streaks + 0.045 * whole + 0.06 * feed
     strip = cv2.GaussianBlur(strip, (1, 3), 0.6)
-    along, across = groove_maps()
+    along, across = groove_maps(face)
     return f32(cv2.remap(strip, along, across, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP))
 
 
-def draw_part(rng: np.random.Generator, skip: int | None = None) -> Surface:
-    """Draw a good part; with `skip`, without the hole of that index in `HOLES`."""
-    base = blank(skip)
-    finish = draw_finish(rng)
+def draw_part(rng: np.random.Generator, face: Face) -> Surface:
+    """Draw a good part."""
+    base = blank(face)
+    finish = draw_finish(rng, face)
     cloud = f32(
         cv2.resize(rng.standard_normal((9, 9), dtype=np.float32), (CANVAS, CANVAS), interpolation=cv2.INTER_CUBIC)
     )
@@ -154,7 +154,7 @@ def reflection(light: Light, tangent_x: Array, tangent_y: Array, x: Array, y: Ar
     return f32((0.21 + 0.58 * lobe) * falloff)
 
 
-def level_brightness(light: Light) -> Array:
+def level_brightness(light: Light, face: Face) -> Array:
     """Brightness of level, clean metal over the part, in linear light: float32 [CANVAS, CANVAS]."""
     axis = f32((np.arange(REFLECTION_SAMPLES) + 0.5) * IMAGE_SIZE / REFLECTION_SAMPLES - IMAGE_SIZE / 2)
     x, y = np.meshgrid(axis, axis)
@@ -165,7 +165,7 @@ def level_brightness(light: Light) -> Array:
     size = (CANVAS, CANVAS)
     plate = f32(cv2.resize(milled, size, interpolation=cv2.INTER_LINEAR))
     boss = f32(cv2.resize(turned, size, interpolation=cv2.INTER_LINEAR))
-    return f32(plate + boss_share() * (boss - plate))
+    return f32(plate + boss_share(face) * (boss - plate))
 
 
 def cast_shadow(height: Array, light: Light) -> Array:
@@ -199,7 +199,7 @@ def shade(surface: Surface, light: Light) -> Array:
     column = f32(cv2.Sobel(surface.height, cv2.CV_32F, 1, 0, scale=scale * steepness, delta=middle))
     row = f32(cv2.Sobel(surface.height, cv2.CV_32F, 0, 1, scale=scale * steepness, delta=middle))
     bright = f32(cv2.remap(slope_table(light), column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
-    bright *= level_brightness(light)
+    bright *= level_brightness(light, surface.face)
     bright *= surface.albedo
     bright *= 1 + surface.finish
     bright *= cast_shadow(surface.height, light)

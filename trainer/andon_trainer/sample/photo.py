@@ -11,6 +11,7 @@ from andon_trainer.sample.camera import View, develop, draw_view, expose, on_bel
 from andon_trainer.sample.defects import KINDS
 from andon_trainer.sample.geometry import Array, f32
 from andon_trainer.sample.part import draw_light, draw_part, shade
+from andon_trainer.sample.products import PLATE_TOP, Face
 
 # A pixel is in the mask where at least this share of it is damaged; the lens spreads a thin line over three pixels.
 MIN_MASK_SHARE = 0.2
@@ -29,14 +30,14 @@ class Photo:
     mask: NDArray[np.uint8]
 
 
-def photograph(numbers: Sequence[int], kind: str | None = None) -> Photo:
-    """The part that `numbers` seed: good, or with a defect of `kind`.
+def photograph(numbers: Sequence[int], kind: str | None = None, face: Face = PLATE_TOP) -> Photo:
+    """The `face` of the part that `numbers` seed: good, or with a defect of `kind`.
 
     The part, its position, the light and the sensor noise depend on `numbers` only: the same numbers without a kind
     give the same image without the defect.
     """
     part_rng, view_rng, defect_rng = (np.random.default_rng([*numbers, stream]) for stream in range(3))
-    part, light, view = draw_part(part_rng), draw_light(part_rng), draw_view(view_rng)
+    part, light, view = draw_part(part_rng, face), draw_light(part_rng), draw_view(view_rng)
     clean = on_belt(shade(part, light), part.coverage, light, view)
     if kind is None:
         return Photo(expose(clean, view), np.zeros(clean.shape, np.uint8))

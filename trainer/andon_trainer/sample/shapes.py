@@ -10,12 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from andon_trainer.sample.geometry import (
-    BORE,
-    BOSS_RADIUS,
     CANVAS,
-    HOLES,
-    PLATE_CORNER,
-    PLATE_HALF,
     SCALE,
     Array,
     canvas_point,
@@ -25,6 +20,7 @@ from andon_trainer.sample.geometry import (
     pocket,
     rounded_box,
 )
+from andon_trainer.sample.products import Face
 
 LINE_OVERSAMPLING = 2  # lines are drawn this many times finer than the canvas
 
@@ -34,19 +30,20 @@ def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
-@lru_cache(maxsize=1)
-def clearance() -> Array:
+@lru_cache(maxsize=4)
+def clearance(face: Face) -> Array:
     """Distance (part pixels) from every canvas sample to the nearest edge, shoulder, hole or pocket."""
-    free = (rounded_box(PLATE_HALF, PLATE_CORNER) < -5) & (np.abs(circle(0, 0, BOSS_RADIUS)) > 5) & (pocket() > 2)
-    for hole in (*HOLES, BORE):
+    free = rounded_box(face.half, face.corner) < -5
+    free &= (np.abs(circle(0, 0, face.boss_radius)) > 5) & (pocket(face) > 2)
+    for hole in (*face.holes, face.bore):
         free &= circle(hole.x, hole.y, hole.radius + hole.chamfer) > 1
     distance = f32(cv2.distanceTransform(free.astype(np.uint8), cv2.DIST_L2, 5))
     return f32(distance / np.float32(SCALE))
 
 
-def free_point(rng: np.random.Generator, room: float) -> tuple[float, float]:
+def free_point(rng: np.random.Generator, face: Face, room: float) -> tuple[float, float]:
     """A random point of the plate or the boss with `room` part pixels (at most 12) of level metal around it."""
-    rows, columns = np.nonzero(clearance() > min(room, 12.0))
+    rows, columns = np.nonzero(clearance(face) > min(room, 12.0))
     pick = int(rng.integers(len(rows)))
     x, y = grid()
     return float(x[rows[pick], columns[pick]]), float(y[rows[pick], columns[pick]])
