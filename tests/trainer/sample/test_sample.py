@@ -233,8 +233,8 @@ def test_a_line_changes_from_plates_seen_twice_to_covers_seen_once(tmp_path: Pat
 
 
 def test_a_defective_part_of_a_line_is_defective_in_one_view() -> None:
-    frames = plan_line(3, 2000)
-    assert len(frames) == 2000
+    frames = plan_line(3, 3000)
+    assert len(frames) == 3000
     views = Counter(frame.part["id"] for frame in frames if frame.part and frame.label != "good")
     assert set(views.values()) == {1}
     assert {frame.label for frame in frames} == {"good", *KINDS}
