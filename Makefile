@@ -19,7 +19,7 @@ demo: $(READY)
 	@echo "Look at demo/report.html (what was learned, with heatmaps), demo/verdicts.jsonl (a line for every frame),"
 	@echo "demo/summary.json. To look at the defects and label them, run"
 	@echo "    $(BIN)/andon-monitor review --store demo/review"
-	@echo "and open http://127.0.0.1:9465; for a live line there, and metrics at http://127.0.0.1:9464/metrics, run beside it"
+	@echo "and open http://127.0.0.1:9465; for a live line there, and metrics at http://127.0.0.1:9464/metrics, also run"
 	@echo "    $(BIN)/andon-monitor run --model demo/part.onnx --source demo/part/stream --pace recorded --evidence demo/review"
 
 # A local Kafka in the foreground: one node on port 9092, or make kafka NODES=3. Needs JDK 17 and Maven.
@@ -56,7 +56,7 @@ soak: $(READY)
 	tests/components
 	$(BIN)/python -W ignore -m tests.soak $(SOAK)
 
-# The monitor beside the bare loop of its libraries: from memory, from a recording, through a real Kafka; half an hour.
+# The monitor and the bare loop of its libraries, side by side: from memory, from a recording, through a real Kafka; half an hour.
 # Less of it: make bench BENCH="--workload grey-jpeg-default --way memory --rounds 5"
 bench: $(READY)
 	tests/components
@@ -64,7 +64,7 @@ bench: $(READY)
 
 ANOMALIB := .venv-anomalib/bin/python
 
-# What else one would pick, beside the monitor, on the same frames and cores: half an hour, six gigabytes for anomalib.
+# The monitor and other tools, side by side on the same frames and cores: half an hour, six gigabytes for anomalib.
 bench-peers: $(READY)
 	test -x $(ANOMALIB) || tests/benchmarks/quality/anomalib.sh $(PYTHON)
 	$(BIN)/python -W ignore -m tests.benchmarks.peers $$(test -x $(ANOMALIB) && echo --anomalib $(ANOMALIB)) $(PEERS)

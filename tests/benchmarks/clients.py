@@ -1,4 +1,4 @@
-"""Kafka alone: kafka-python, which the monitor uses, beside confluent-kafka, for frames of the benches' sizes.
+"""Kafka alone: kafka-python, which the monitor uses, and confluent-kafka, for frames of the benches' sizes.
 
 python -m tests.benchmarks.clients [--rounds 3]    with confluent-kafka: pip install '.[bench]'
 
@@ -198,7 +198,7 @@ def consume_python(job: Job) -> Begun:
 
 
 def consume_confluent(job: Job) -> Begun:
-    """The same with librdkafka, which checks no checksums unless told to."""
+    """The same with librdkafka, which checks no checksums unless it is asked to."""
     from confluent_kafka import Consumer
     from confluent_kafka import TopicPartition as Partition
 

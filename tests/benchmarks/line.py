@@ -46,7 +46,7 @@ class Memory:
         """Nothing to note."""
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Does nothing."""
 
     def _due(self, number: int) -> float:
         return (self._started or 0.0) + number * self._interval

@@ -14,7 +14,7 @@ RUNS = 9
 def measure(model: Path, frames: Path) -> dict[str, list[tuple[float, float]]]:
     """For help and for the first verdict of a run with its metrics served: the times of each of `RUNS`, see `until`.
 
-    Processor time beside the time waited says what an idle machine would take.
+    Processor time, next to the time waited, says what an idle machine would take.
     """
     run = ["run", "--model", str(model), "--source", str(frames), "--port", "0"]
     found = {}

@@ -29,7 +29,7 @@ def of(results: Results) -> str:
 
 
 def rates(workloads: Results) -> str:
-    """Frames a second, and beside the bare loop of the same round: median and range."""
+    """Frames a second, and their ratio to the bare loop of the same round: median and range."""
     rows = []
     for key, found in workloads.items():
         ways, bare = found["ways"], found["ways"]["bare"]
@@ -57,7 +57,7 @@ def effort(workloads: Results) -> str:
 
 
 def lateness(workloads: Results) -> str:
-    """From when a frame was due to its verdict, over the frames of all rounds, beside the time of a bare frame."""
+    """From when a frame was due to its verdict, over the frames of all rounds, and the time of a bare frame."""
     rows = []
     for key, found in workloads.items():
         row = [key, f"{1000 * median(found['ways']['bare'], 'cpu'):.1f}"]
@@ -70,7 +70,7 @@ def lateness(workloads: Results) -> str:
 
 
 def arithmetic(workloads: Results) -> str:
-    """What the network's arithmetic amounts to, beside a matrix product on all cores in the same rounds."""
+    """What the network's arithmetic amounts to, next to a matrix product on all cores in the same rounds."""
     rows = []
     for key, found in workloads.items():
         ways, flops = found["ways"], found["flops"]

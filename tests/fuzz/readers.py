@@ -1,4 +1,4 @@
-"""The readers of what strangers send: how each is called, what it may raise, and inputs to begin with."""
+"""The readers of what anybody may send: how each is called, what it may raise, and inputs to begin with."""
 
 import io
 import math

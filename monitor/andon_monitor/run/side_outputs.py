@@ -1,4 +1,4 @@
-"""Outputs beside the verdicts: what happens to one of them is counted and reported, and the verdicts go on."""
+"""Outputs other than the verdicts: what happens to one of them is counted and reported, and the verdicts go on."""
 
 import logging
 import queue

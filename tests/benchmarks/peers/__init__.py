@@ -1,1 +1,1 @@
-"""Andon beside what else one would pick, on the same frames and cores in one run: frames a second, and memory."""
+"""Andon and other tools, side by side on the same frames and cores in one run: frames a second, and memory."""

@@ -1,4 +1,4 @@
-"""What else one would pick, beside the monitor: python -m tests.benchmarks.peers --anomalib PYTHON (make bench-peers)
+"""The monitor and other tools, side by side: python -m tests.benchmarks.peers --anomalib PYTHON (make bench-peers)
 
     andon, monitor            the monitor with its default model, frames in memory
     andon, plain script       the same model file in the loop of a textbook, onnxruntime with its defaults

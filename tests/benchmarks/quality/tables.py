@@ -19,7 +19,7 @@ from tests.benchmarks.quality.disturbances import DISTURBANCES
 
 COUNTS = (10, 20, 45, 100, 300)  # good images, of the learning curve
 SIZES = ("andon:size=small", "andon", "andon:size=large")
-MIXED = 0.02  # of the good images are defects that slipped in
+MIXED = 0.02  # of the good images are defects
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ def grid(cells: Callable[[Choice], list[Cell]], key: str, choice: Choice, result
 def with_defects(choice: Choice, results: Results) -> dict[str, list[Row]]:
     """Image AUROC and what is found at the threshold, with and without defects among the good images.
 
-    Defects that slipped in, and other photographs of their parts, are no test images any more: who learned without them
+    Defects among the good, and other photographs of their parts, are no test images any more: who learned without them
     is not tested on them.
     """
     rows: dict[float, Row] = {}

@@ -175,7 +175,7 @@ def test_a_run_over_a_damaged_recording_finishes_and_says_so(whole: Path, model_
 
 
 def write_foreign(path: Path, **options: Any) -> None:
-    """Five images as another program may record them: no JSON beside them, its own options of the format."""
+    """Five images as another program may record them: without JSON, its own options of the format."""
     from foxglove_schemas_protobuf.CompressedImage_pb2 import CompressedImage
     from google.protobuf.timestamp_pb2 import Timestamp
     from mcap_protobuf.schema import build_file_descriptor_set

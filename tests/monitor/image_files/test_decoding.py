@@ -1,4 +1,4 @@
-"""Every kind of image file is read as what it is, or refused by name; damage is told; claims cost nothing."""
+"""Every kind of image file is read as what it is, or refused by name; damage is reported; claims cost nothing."""
 
 import io
 import struct

@@ -106,7 +106,7 @@ def large_frames() -> tuple[bytes, dict[str, bytes]]:
 
 
 class Camera(threading.Thread):
-    """Sends frames until told to stop; every one is acknowledged by the broker in the end, none twice."""
+    """Sends frames until it is stopped; every one is acknowledged by the broker in the end, none twice."""
 
     def __init__(self, line: Line, rng: random.Random) -> None:
         super().__init__(daemon=True)
@@ -368,7 +368,7 @@ class Campaign:
             print(f"not injected: {error!r}", file=sys.stderr)
 
     def _recreate(self) -> None:
-        """Delete the topic of frames, all of which are answered, and create it again."""
+        """Delete the topic of frames, when all are answered, and create it again."""
         self._expired, self._partitions = set(), self._line.partitions
         admin = KafkaAdminClient(bootstrap_servers=self._line.servers)
         admin.delete_topics([self._line.frames])

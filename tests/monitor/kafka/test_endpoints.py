@@ -1,4 +1,4 @@
-"""A monitor that is told to stop ends in time, whatever the broker does."""
+"""A monitor that has to stop ends in time, whatever the broker does."""
 
 import signal
 import time

@@ -1,4 +1,4 @@
-"""A model card may be a stranger's: every number is finite and in range, all of it consistent, every text short."""
+"""A model card may come from anybody: every number is finite and in range, all of it consistent, every text short."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Who may look, who may label, and what strangers and other sites get."""
+"""Who may look, who may label, and what other visitors and sites get."""
 
 import re
 import socket
@@ -49,10 +49,10 @@ def test_a_label_needs_a_form_of_our_own_page(store: Store, url: str) -> None:
     assert Client(url).label(frame, token="x" * 43) == 403
     assert Client(url).label(frame, **{"Sec-Fetch-Site": "cross-site"}) == 403
     assert Client(url).label(frame, **{"content-type": "text/plain"}) == 403
-    stranger = Client(url)  # whose browser has no cookie of ours
-    assert stranger.ask(f"/frames/{frame}/label", b"label=unsure&token=")[0] == 403
-    assert stranger.ask(f"/frames/{frame}/label", b"token=" + b"x" * 100_000)[0] == 413
-    assert stranger.ask(f"/frames/{frame}/undo", b"")[0] == 403
+    visitor = Client(url)  # whose browser has no cookie of ours
+    assert visitor.ask(f"/frames/{frame}/label", b"label=unsure&token=")[0] == 403
+    assert visitor.ask(f"/frames/{frame}/label", b"token=" + b"x" * 100_000)[0] == 413
+    assert visitor.ask(f"/frames/{frame}/undo", b"")[0] == 403
     assert store.labels.history(frame) == []
     assert Client(url).label(frame) == 200
     assert [step.label for step in store.labels.history(frame)] == ["unsure"]

@@ -34,7 +34,7 @@ def test_cameras_are_in_the_order_in_which_people_count(model: Model, tmp_path: 
 
 
 def test_a_verdict_from_the_future_does_not_hide_those_that_come_later(model: Model, tmp_path: Path) -> None:
-    """It is shown as it came, at its time of arrival, and the page and the log say that the clock is ahead."""
+    """It is shown, at its time of arrival, and the page and the log say that the clock is ahead."""
     first, *others = inspect(model, frames(20))
     future = replace(first, verdict=replace(first.verdict, captured_at=parse_time("9999-01-01T00:00:00Z")))
     fill(tmp_path / "store", [future])

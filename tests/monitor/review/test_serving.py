@@ -1,4 +1,4 @@
-"""What runs beside the pages: here the model's file, which the line may replace."""
+"""What runs next to the pages: the model's file, which the line may replace."""
 
 import os
 import threading

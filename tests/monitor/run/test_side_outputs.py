@@ -1,4 +1,4 @@
-"""Outputs beside the verdicts: whatever happens to one, the verdicts go on and it is counted."""
+"""Outputs other than the verdicts: whatever happens to one, the verdicts go on and it is counted."""
 
 import threading
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from tests.fixtures.small_model import draw, encode, make_frame
 
 
 class Output:
-    """An output that fails, hangs or works, as it is told."""
+    """An output that fails, hangs or works, as the test wants."""
 
     def __init__(self) -> None:
         self.kept: list[Inspection] = []

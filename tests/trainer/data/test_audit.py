@@ -24,7 +24,7 @@ def samples(count: int, folder: str = "good") -> list[Sample]:
     ("scores", "left_out"),
     [
         ([*GOOD_SCORES], []),
-        ([*GOOD_SCORES, 9.0], [60]),  # one defect that slipped in
+        ([*GOOD_SCORES, 9.0], [60]),  # one defect among the good
         ([9.0, *GOOD_SCORES, 8.0], [0, 61]),
         ([9.0, *GOOD_SCORES, 8.0, 9.0, 7.0], []),  # four of 64 are more than 5 %: parts that vary so much
         ([*GOOD_SCORES[:10], 9.0], []),  # too few to know their spread

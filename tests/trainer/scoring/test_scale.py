@@ -1,4 +1,4 @@
-"""What good parts read: roughness told apart from defects, and a scale that one bad frame does not move."""
+"""What good parts read: roughness is no defect, and a scale that one bad frame does not move."""
 
 import pytest
 import torch
