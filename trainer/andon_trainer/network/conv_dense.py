@@ -90,7 +90,7 @@ class Bottleneck(nn.Module):
 
     def widen(self, latent: Tensor) -> Tensor:
         """The latent vector [N, D] to what the decoder starts from, [N, B, H/32, W/32]."""
-        return F.relu(self.decode(latent[:, :, None, None])).reshape(-1, *self.shape)
+        return F.relu(self.decode(latent.reshape(-1, latent.shape[1], 1, 1))).reshape(-1, *self.shape)
 
 
 class Decoder(nn.Module):

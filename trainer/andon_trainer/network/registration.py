@@ -39,6 +39,8 @@ BATCH_FRAMES = 32
 REST = torch.tensor([1.0, 0.0, 0.0, 0.0])  # the pose of a part that lies as good parts do on average
 # A pose (a, b, tx, ty) times this is the matrix [[a, b], [-b, a], [tx, ty]], row by row.
 AS_MATRIX = torch.tensor([[1.0, 0, 0, 1, 0, 0], [0, 1, -1, 0, 0, 0], [0, 0, 0, 0, 1, 0], [0, 0, 0, 0, 0, 1]])
+# A pose times this is the same matrix with a third column of zeros.
+AS_SQUARE_MATRIX = torch.cat([AS_MATRIX.reshape(4, 3, 2), torch.zeros(4, 3, 1)], dim=2).flatten(1)  # [4, 9]
 
 
 class Level(nn.Module):
@@ -54,13 +56,19 @@ class Level(nn.Module):
         for name, value in {"points": points, "template": template, "noise": noise, "solve": solve}.items():
             self.register_buffer(name, value)
 
-    def forward(self, grey: Tensor, pose: Tensor) -> Tensor:
-        """Grey frames float [N, 1, h, w] at this scale and poses [N, 4] to poses nearer to the template's."""
+    def forward(self, grey: Tensor, poses: Tensor) -> Tensor:
+        """Grey frames float [N, 1, h, w] at this scale and poses as matrices [N, 3, 2] to ones nearer the template."""
+        # These steps are unrolled in the exported graph, and exporting takes time for each operator.
+        units = grid_units(grey)
+        grid = poses * units
+        to_matrix = self.solve @ AS_SQUARE_MATRIX.to(grey.device)  # [K, 9]
+        unchanged = torch.eye(3, device=grey.device)
         for _ in range(STEPS_PER_LEVEL):
-            found = standardised(sample(grey, self.points, pose).flatten(1))  # [N, K]
+            found = standardised(sample(grey, self.points @ grid).flatten(1))  # [N, K]
             difference = ((found - self.template) / self.noise).clamp(-MAX_DEVIATIONS, MAX_DEVIATIONS)
-            pose = after_inverse(pose, difference @ self.solve)
-        return pose
+            # The change is undone before the pose moves; for a small change, its negative undoes it.
+            grid = (unchanged - (difference @ to_matrix).reshape(-1, 3, 3)) @ grid
+        return grid / units
 
 
 class Registration(nn.Module):
@@ -72,9 +80,10 @@ class Registration(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Frames float [N, C, H, W] to poses [N, 4]."""
-        pose = REST.expand(frames.shape[0], 4)
+        poses = move(REST.expand(frames.shape[0], 4))
         for level, scaled in zip(self.levels, coarse_to_fine(frames), strict=True):
-            pose = level(scaled, pose)
+            poses = level(scaled, poses)
+        pose = pose_of(poses)
         near = ((pose - REST).abs() < MAX_POSE_CHANGE).all(dim=1, keepdim=True)
         return torch.where(near, pose, REST)
 
@@ -108,7 +117,7 @@ def coarse_to_fine(frames: Tensor) -> list[Tensor]:
 
 def warp(x: Tensor, pose: Tensor) -> Tensor:
     """Maps [N, C, H, W] of frames, each point taken from where the pose [N, 4] puts it: the same shape."""
-    return sample(x, places(x.shape[2:], x.device).flatten(0, 1), pose).reshape(x.shape)
+    return sample(x, places(x.shape[2:], x.device).flatten(0, 1) @ (move(pose) * grid_units(x))).reshape(x.shape)
 
 
 def places(size: torch.Size, device: torch.device) -> Tensor:
@@ -118,21 +127,23 @@ def places(size: torch.Size, device: torch.device) -> Tensor:
     return torch.from_numpy(np.stack([x, y, np.ones_like(x)], axis=-1).astype(np.float32)).to(device)
 
 
-def sample(x: Tensor, points: Tensor, pose: Tensor) -> Tensor:
-    """Maps [N, C, H, W] where poses [N, 4] put points [K, 3]: linear between pixels, beyond the border as on it.
+def grid_units(x: Tensor) -> Tensor:
+    """Halves of the longer side of maps [N, C, H, W] in the units of `grid_sample`, -1 to 1 on both axes: [2]."""
+    height, width = x.shape[2:]
+    longer = max(height, width)
+    return torch.tensor([longer / width, longer / height], device=x.device)
+
+
+def sample(x: Tensor, grid: Tensor) -> Tensor:
+    """Maps [N, C, H, W] at points [N, K, 2] in `grid_units`: linear between pixels, beyond the border as on it.
 
     Returns [N, C, 1, K].
     """
-    height, width = x.shape[2:]
-    longer = max(height, width)
-    # One matrix product takes points there in what `grid_sample` calls the frame: from -1 to 1 on both axes.
-    to_frame = move(pose) * torch.tensor([longer / width, longer / height], device=x.device)  # [N, 3, 2]
-    there = (points @ to_frame)[:, None]  # [N, 1, K, 2]
-    return F.grid_sample(x, there, mode="bilinear", padding_mode="border", align_corners=False)
+    return F.grid_sample(x, grid.unsqueeze(1), mode="bilinear", padding_mode="border", align_corners=False)
 
 
-# The steps below are unrolled in the exported graph. Products with constants, `split` and `cat` are one operator each;
-# `unbind` and `stack` are one or two for each number, and exporting takes time for each operator.
+# Products with constants, `split` and `cat` are one operator each of the exported graph; `unbind` and `stack` are one
+# or two for each number, and an index with None one for each axis.
 
 
 def move(pose: Tensor) -> Tensor:
@@ -140,13 +151,10 @@ def move(pose: Tensor) -> Tensor:
     return (pose @ AS_MATRIX.to(pose.device)).reshape(-1, 3, 2)
 
 
-def after_inverse(pose: Tensor, change: Tensor) -> Tensor:
-    """Undo a change (turn less 1, and shift, [N, 4]), then move as `pose` does."""
-    a, b, tx, ty = torch.split(pose, 1, dim=1)
-    c, d, sx, sy = torch.split(change + REST, 1, dim=1)
-    square = c * c + d * d
-    re, im = (a * c + b * d) / square, (b * c - a * d) / square  # turn / turn of the change
-    return torch.cat([re, im, tx - (re * sx - im * sy), ty - (im * sx + re * sy)], dim=1)
+def pose_of(matrix: Tensor) -> Tensor:
+    """The poses [N, 4] of matrices [N, 3, 2]."""
+    first, _, last = torch.split(matrix, 1, dim=1)
+    return torch.cat([first, last], dim=2).squeeze(1)
 
 
 def inverse(pose: Tensor) -> Tensor:
@@ -171,7 +179,7 @@ def fit_registration(frames: Pixels, seed: int) -> Registration | None:
     levels: list[Level] = []
     for scaled in coarse_to_fine(grey):
         for _ in range(ROUNDS_PER_LEVEL):
-            poses = fit_level(scaled, poses)(scaled, poses)
+            poses = pose_of(fit_level(scaled, poses)(scaled, move(poses)))
             poses = poses - poses.mean(dim=0) + REST  # their mean stays at rest
         levels.append(fit_level(scaled, poses))
     registration = Registration(levels).eval()

@@ -38,7 +38,7 @@ class DenseDetector(nn.Module):
         ]
         tops = [top_mean(cells, share) for cells, share in zip(scaled, (1.0, WORST_SHARE), strict=True)]
         pixels = (reconstruction * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
-        return torch.stack(tops).amax(dim=0), scaled[1][:, 0], pixels, latent
+        return torch.stack(tops).amax(dim=0), scaled[1].squeeze(1), pixels, latent
 
     def anomaly_maps(self, x: Tensor, reconstruction: Tensor) -> list[AnomalyMap]:
         """How wrong each place is, unscaled, for both shares of the map that decide."""

@@ -197,11 +197,11 @@ class Detector(nn.Module):
         judged += [member.judge(prepared, member.network(prepared.x)) for member in others]
         anomaly_map = 1 + SCORE_PER_DEVIATION * torch.stack(judged).mean(dim=0)  # [N, 1, h/4, w/4]
         score = top_mean(anomaly_map)  # [N]
-        lit = reconstruction * contrast[:, :, None, None] + brightness[:, :, None, None]
+        lit = reconstruction * contrast.reshape(-1, 1, 1, 1) + brightness.reshape(-1, 1, 1, 1)
         lit = unregister(lit, inverse(pose[0]) if pose else None)
         pixels = F.interpolate(lit, scale_factor=2.0 * self.pooling, mode="bilinear")
         pixels = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
-        return score, anomaly_map[:, 0], pixels, latent
+        return score, anomaly_map.squeeze(1), pixels, latent
 
     @torch.no_grad()
     def standardise(self, good_frames: Pixels) -> None:

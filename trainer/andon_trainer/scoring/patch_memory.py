@@ -61,7 +61,7 @@ class PatchMemory(nn.Module):
         """Features [N, F, h, w] to distances [N, 1, h, w]."""
         white = self.whiten(features)
         places = white.flatten(2).transpose(1, 2)  # [N, h * w, F]
-        nearest = self.compare(places).amin(dim=2).unflatten(1, white.shape[2:])[:, None]  # [N, 1, h, w]
+        nearest = self.compare(places).amin(dim=2).unflatten(1, (1, *white.shape[2:]))  # [N, 1, h, w]
         squared = (white.square().sum(dim=1, keepdim=True) + nearest).clamp_min(0)
         # Near zero the sum above is rounding noise, which a root would magnify; one unit is a small distance here.
         distance = (squared + 1).sqrt()

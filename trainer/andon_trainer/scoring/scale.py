@@ -108,7 +108,7 @@ class Expectation:
     def relative(self, cells: Tensor, rough: Tensor) -> Tensor:
         """Cells [N, 1, h, w] above the background, as multiples of the top of good parts that are as rough."""
         expected = (self.mean + rough @ self.slopes).clamp(MIN_EXPECTED_SHARE * self.mean, self.highest)
-        return (cells - self.background) / expected[:, None, None, None]
+        return (cells - self.background) / expected.reshape(-1, 1, 1, 1)
 
 
 @dataclass(frozen=True)
