@@ -28,9 +28,9 @@ def open_set(name: str, output: Path) -> Dataset:
 def draw(dataset: Dataset, seed: int, images: int | None, mixed: float) -> Dataset:
     """What one training learns from and is tested on.
 
-    `images`: so many of the good ones, drawn at random; None for all. `mixed`: a share of defects that slip in among
-    them, taken out of the test images, as are other photographs of the same parts: of what a training was told to be
-    good nobody can ask that it is found. More images give what fewer gave and others, with the same seed.
+    `images`: so many of the good ones, drawn at random; None for all. `mixed`: a share of defects among
+    them, taken out of the test images, as are other photographs of the same parts: where a training takes a defect for
+    good, nobody can ask that it is found. More images include those of fewer, with the same seed.
     """
     rng = np.random.default_rng(seed)
     good = [dataset.train[i] for i in rng.permutation(len(dataset.train))[:images]]
