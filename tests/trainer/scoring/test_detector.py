@@ -4,6 +4,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from andon_monitor.inspection.regions import find_regions
+from andon_monitor.model.card import InputSpec
 from andon_trainer.architecture import Architecture
 from andon_trainer.network.conv_dense import Autoencoder
 from andon_trainer.network.linear import fit_linear
@@ -14,6 +16,7 @@ from andon_trainer.scoring.patch_memory import PatchMemory
 from andon_trainer.scoring.texture import TextureFeatures
 
 from tests.fixtures.detectors import detector_of, member_of
+from tests.fixtures.images import plate, plates
 
 RNG = np.random.default_rng(0)
 
@@ -172,3 +175,26 @@ def test_a_part_that_lies_elsewhere_is_judged_as_if_it_did_not() -> None:
     inner = (slice(8, 56), slice(8, 56))
     apart = (reconstruction[1][inner].float() - shown[1][inner].float()).abs().mean()
     assert apart < 0.5 * (reconstruction[0][inner].float() - shown[1][inner].float()).abs().mean()
+
+
+@pytest.mark.parametrize(("shift", "degrees"), [((0.0, 0.0), 0.0), ((4.0, -3.0), 4.0), ((-5.0, 3.0), -5.0)])
+def test_the_region_of_a_defect_on_a_moved_part_is_where_the_camera_sees_it(
+    shift: tuple[float, float], degrees: float
+) -> None:
+    registration = fit_registration(plates(40), seed=0)
+    assert registration is not None
+    torch.manual_seed(0)
+    network = Autoencoder(Architecture(64, 96, 1)).eval()
+    detector = detector_of(network, plates(40), plates(12), texture=False, registration=registration)
+    frame = plate(shift, degrees)
+    frame[20:26, 60:66] = 255
+    with torch.no_grad():
+        _, anomaly_map, _, _ = detector(torch.from_numpy(frame[None]))
+    values = anomaly_map[0].numpy()
+    camera_size = (2 * frame.shape[1], 2 * frame.shape[0])  # as a camera with twice the pixels has it
+    spec = InputSpec(height=64, width=96, channels=1, frame_size=camera_size)
+    regions = find_regions(values, float(values.max()) / 2, spec, camera_size)
+    left, top, width, height = regions.found[0].box
+    assert (left + width / 2, top + height / 2) == pytest.approx((126, 46), abs=8)
+    x, y, _ = regions.found[0].peak
+    assert (x, y) == pytest.approx((126, 46), abs=8)
