@@ -134,12 +134,13 @@ def settings_page() -> str:
         "`andon-monitor check` prints the value of every setting and tries whether a run with them would work.\n"
     )
     for group, field in Settings.model_fields.items():
-        fields = field.annotation.model_fields  # type: ignore[union-attr]
+        kind: Any = next(iter(typing.get_args(field.annotation)), field.annotation)  # of a list, what it has
+        prefix = "" if kind is not field.annotation else f"{group}."
         rows = [
-            [code(f"{group}.{name}"), setting_type(one), default_of_setting(one), one.description or ""]
-            for name, one in fields.items()
+            [code(f"{prefix}{name}"), setting_type(one), default_of_setting(one), one.description or ""]
+            for name, one in kind.model_fields.items()
         ]
-        text += f"\n## {group}\n\n{paragraphs(field.annotation.__doc__)}\n\n"
+        text += f"\n## {group}\n\n{paragraphs(kind.__doc__)}\n\n"
         text += table(["setting", "takes", "default", "meaning"], rows)
     return text
 

@@ -19,7 +19,10 @@ def quality() -> JSON:
             f"Drift of the {signal}",
             f"{meaning} In standard deviations of the calibration frames; beyond a limit frames look different.",
             [
-                query(f'camera_signal:andon_drift_score:current{{signal="{signal}", {CAMERA}}}', "{{camera}}"),
+                query(
+                    f'camera_model_signal:andon_drift_score:current{{signal="{signal}", {MODEL}}}',
+                    "{{camera}} {{model}}",
+                ),
                 query(limit, "upper limit"),
                 query(f"-{limit}", "lower limit"),
             ],
@@ -45,7 +48,7 @@ def quality() -> JSON:
                 "A Bernoulli CUSUM of the verdicts, part by part: at the limit the defect rate is up. Where the drifts "
                 "below are quiet meanwhile, it is the parts.",
                 [
-                    query(f"camera:andon_defect_cusum:current{{{CAMERA}}}", "{{camera}}"),
+                    query(f"camera_model:andon_defect_cusum:current{{{MODEL}}}", "{{camera}} {{model}}"),
                     query(f"min(andon_defect_cusum_limit{{{LINE}}})", "limit"),
                 ],
                 (8, 8),
@@ -138,10 +141,10 @@ def quality() -> JSON:
             ),
             table(
                 "Thresholds",
-                "The score above which a part is a defect, by camera and replica; an operator's override shows here.",
-                [query(f"max by (camera) (andon_threshold{{{CAMERA}}})", table=True)],
+                "The score above which a part is a defect, by camera and model; an operator's override shows here.",
+                [query(f"max by (camera, model) (andon_threshold{{{MODEL}}})", table=True)],
                 (8, 8),
-                names={"camera": "Camera", "Value": "Threshold"},
+                names={"camera": "Camera", "model": "Model", "Value": "Threshold"},
                 decimals=3,
             ),
             lines(
@@ -167,7 +170,7 @@ def quality() -> JSON:
             ),
             table(
                 "Models in use",
-                "Each replica's model, and how its threshold was set: conformal is measured, tail extrapolated.",
+                "Each replica's models by recipe, and how its threshold was set: conformal is measured, tail extrapolated.",
                 [query(f"andon_model_info{{{LINE}}}", table=True)],
                 (24, 6),
                 hide=("Value",),

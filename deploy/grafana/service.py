@@ -101,7 +101,7 @@ def service() -> JSON:
             ),
             table(
                 "Replicas",
-                "Whether each is ready, sees its brokers, uses or refuses the file at model.path, and its partitions.",
+                "Whether each is ready, sees its brokers, uses or refuses its model files, and its partitions.",
                 [
                     query(f"max by (instance) (andon_ready{{{LINE}}})", table=True),
                     query(f"max by (instance) (andon_kafka_up{{{LINE}}})", table=True),
@@ -115,10 +115,10 @@ def service() -> JSON:
                     "Value #A": "Ready",
                     "Value #B": "Kafka",
                     "Value #C": "Partitions",
-                    "Value #D": "Model file in use",
+                    "Value #D": "Model files in use",
                     "Value #E": "Up for",
                 },
-                overrides=[answered("Ready"), answered("Kafka"), answered("Model file in use"), column("Up for", "s")],
+                overrides=[answered("Ready"), answered("Kafka"), answered("Model files in use"), column("Up for", "s")],
                 decimals=0,
             ),
             table(

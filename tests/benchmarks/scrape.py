@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--cameras", type=int, default=200)
     cameras = parser.parse_args().cameras
     metrics = Metrics()
-    metrics._model = "part"
+    metrics._only = "part"
     metrics.expect([f"station-{i}" for i in range(cameras)], 60, 1)
     for i in range(cameras):
         for outcome in OUTCOMES:

@@ -20,6 +20,7 @@ import onnx
 from andon_monitor.inspection.frames import Frame
 from andon_monitor.inspection.inspector import Inspector
 from andon_monitor.model.file import Model
+from andon_monitor.recipes.library import Library
 from andon_monitor.run.hot_swap import Swapper
 from andon_monitor.run.pipeline import Pipeline
 from andon_monitor.run.shadow import Shadow
@@ -64,7 +65,7 @@ def main() -> None:
 def run(inspector: Inspector, frames: list[Frame], budget: float | None, second: Inspector) -> tuple[float, float]:
     """Frames a second, and the share of them that the shadow scored."""
     metrics = Metrics()
-    shadows = [] if budget is None else [Shadow(second, metrics, budget, 16)]
+    shadows = [] if budget is None else [Shadow({None: second}, metrics, budget, 16)]
     pipeline = Pipeline(Memory(frames), inspector, shadows, metrics)
     started = time.monotonic()
     pipeline.run()
@@ -86,18 +87,19 @@ def swap(path: Path, frames: list[Frame], capacity: float) -> None:
         versions = [path, other]
         settings = load_settings({"model.path": current, "model.provider": "cpu", "model.watch": WATCH}, None)
         metrics, counter = Metrics(), Counter(len(frames))
-        pipeline = Pipeline(Memory(frames, interval), Inspector(Model.load(current, "cpu", 0)), [counter], metrics)
-        swapper = Swapper(settings, pipeline, metrics, lambda model: None)
+        library = Library.open(settings, metrics)
+        pipeline = Pipeline(Memory(frames, interval), library, [counter], metrics)
+        swapper = Swapper(library, WATCH, metrics)
         spans: list[tuple[float, float]] = []
         started = time.time()
 
         def put() -> None:
             for number in range(SWAPS):
                 time.sleep(len(frames) * interval / (SWAPS + 1))
-                old, beside, begun = pipeline.inspector, current.with_suffix(".new"), time.time()
+                old, beside, begun = library.files[0].model, current.with_suffix(".new"), time.time()
                 shutil.copy(versions[(number + 1) % 2], beside)
                 beside.replace(current)
-                while pipeline.inspector is old and not pipeline.stopped:
+                while library.files[0].model is old and not pipeline.stopped:
                     time.sleep(0.005)
                 spans.append((begun, time.time()))
 

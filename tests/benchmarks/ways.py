@@ -141,10 +141,10 @@ def measure_monitor(settings: Settings, source: Source, sink: Sink, job: Job) ->
     """The monitor, from its first verdicts to its last."""
     metrics = Metrics()
     inspector = Inspector(Model.load(settings.model.path or Path(), "cpu", settings.model.threads))
-    metrics.use_model(inspector.model, inspector.alias)
+    metrics.use_model(inspector)
     clock = Clock(job.count)
     observers: list[Sink] = [
-        ControlCharts(settings.statistics, inspector.model, metrics),
+        ControlCharts(settings.statistics, [inspector], metrics),
         FrozenPictures(settings.statistics, metrics),
         Summary(inspector.model.card.calibration.false_alarm_rate),
     ]

@@ -99,16 +99,20 @@ def check(
 ) -> None:
     """Check whether a run with these settings would work.
 
-    Tries the model, the source, Kafka, the outputs and the port, and changes nothing.
+    Tries the models, the source, Kafka, the outputs and the port, and changes nothing. With recipes, shows which camera
+    and product meets which model.
     """
     loaded = load({"model.path": model, "source.uri": source}, settings, config)
     from andon_monitor.common.console import console
-    from andon_monitor.run.check import run_checks
-    from andon_monitor.run.text import print_checks, print_settings
+    from andon_monitor.run.check import open_models, run_checks
+    from andon_monitor.run.text import print_checks, print_recipes, print_settings
 
     page = console(error=False)
     print_settings(loaded, page)
-    if not print_checks(run_checks(loaded), page):
+    opened = open_models(loaded) if loaded.recipes else None
+    if opened is not None:
+        print_recipes(opened, loaded, page)
+    if not print_checks(run_checks(loaded, opened), page):
         raise typer.Exit(1)
 
 

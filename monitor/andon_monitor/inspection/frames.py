@@ -27,7 +27,12 @@ REASONS = (
     "stale",
     "malformed",
     "failed",
+    "no_recipe",
+    "no_model",
 )
+# As the model in the verdict of a frame that met none: readers of verdicts count on there being one.
+NO_MODEL = "none"
+NO_SHA256 = "0" * 64
 
 # What comes with a frame is kept in memory, metrics, verdicts and databases: longer texts are cut, see `valid_text`.
 MAX_NAME = 200  # characters of a camera or a label
@@ -182,8 +187,9 @@ class Verdict:
     """The result for one frame. If it is uninspectable, `reason` and `detail` say why and there is no `score`.
 
     `captured_at` is in seconds since 1970-01-01 UTC. `kind` is the most probable kind of a defect and
-    `kind_probability` its probability, if the model tells kinds apart. `regions` is where a defect is. `latency` is
-    None for recordings, whose verdicts must not depend on the machine that replays them.
+    `kind_probability` its probability, if the model tells kinds apart. `regions` is where a defect is. `recipe` is the
+    name of the recipe that took the frame, None without recipes. `latency` is None for recordings, whose verdicts must
+    not depend on the machine that replays them.
     """
 
     id: str
@@ -204,6 +210,7 @@ class Verdict:
     latency: Latency | None = None
     part: Part | None = None
     regions: Regions | None = None
+    recipe: str | None = None
 
     def to_json(self) -> str:
         """One line of JSON: keys always in the same order, none without a value."""
@@ -221,6 +228,7 @@ class Verdict:
             "kind": None if self.kind is None else {"name": self.kind, "probability": self.kind_probability},
             "regions": None if self.regions is None else [region.to_dict() for region in self.regions.found],
             "regions_left_out": (self.regions and self.regions.left_out) or None,
+            "recipe": self.recipe,
             "model": {"alias": self.model, "sha256": self.model_sha256},
             "latency": None
             if self.latency is None
@@ -242,6 +250,26 @@ def verdict_id(position: Position, model_sha256: str) -> str:
     if position.event is not None:
         parts.append(f"event {position.event}")
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def reject(frame: Frame, rejection: Rejection, recipe: str | None = None) -> Verdict:
+    """The verdict on a frame that met no model; what is wrong with the frame itself comes first."""
+    why = frame.rejection or rejection
+    return Verdict(
+        id=verdict_id(frame.position, NO_SHA256),
+        camera=frame.camera,
+        captured_at=frame.captured_at,
+        outcome="uninspectable",
+        model=NO_MODEL,
+        model_sha256=NO_SHA256,
+        threshold=0.0,
+        position=frame.position,
+        file=frame.file,
+        reason=why.reason,
+        detail=why.detail,
+        part=frame.part,
+        recipe=recipe,
+    )
 
 
 def parse_time(text: str) -> float:

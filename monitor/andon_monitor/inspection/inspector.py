@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from andon_monitor.image_files.decoding import DEFAULT_LIMITS, DecodingLimits, P
 from andon_monitor.inspection.frames import Frame, Latency, Outcome, Position, Rejection, Verdict, verdict_id
 from andon_monitor.inspection.regions import Regions, find_regions
 from andon_monitor.model import imaging
+from andon_monitor.model.calibration import calibrate
 from andon_monitor.model.file import Model
 from andon_monitor.model.golden import GOLDEN_GOOD
 from andon_monitor.settings.groups import Settings
@@ -26,6 +27,9 @@ class Rules:
     frame is `too_dark` if its brightness is below `too_dark` times the lowest of the calibration frames, `too_blurred`
     likewise for the sharpness; 0 turns a rule off. `max_staleness` is in seconds. With `regions` a defect's verdict
     says where it is; `scales` are millimetres per pixel by camera.
+
+    `recipe` names the recipe whose rules these are, None without recipes. Its `threshold` or `false_alarm_rate`
+    overrides the model's threshold, its `scale` in millimetres per pixel those of all cameras.
     """
 
     alias: str | None = None
@@ -36,6 +40,10 @@ class Rules:
     max_staleness: float | None = None
     regions: bool = True
     scales: Mapping[str, float] = field(default_factory=dict)
+    recipe: str | None = None
+    threshold: float | None = None
+    false_alarm_rate: float | None = None
+    scale: float | None = None
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Rules":
@@ -90,10 +98,23 @@ class Inspector:
         self.model = model
         self.rules = rules or Rules()
         self.alias = self.rules.alias or model.card.name
+        self._threshold = _threshold_of(model, self.rules)
+
+    @property
+    def false_alarm_rate(self) -> float:
+        """Share of good parts that the threshold is set to flag; those of single cameras aside."""
+        rules, calibration = self.rules, self.model.card.calibration
+        if rules.threshold is not None:
+            return calibration.p_value(rules.threshold)
+        return calibration.false_alarm_rate if rules.false_alarm_rate is None else rules.false_alarm_rate
 
     def threshold(self, camera: str) -> float:
         """The score above which a part at this camera is a defect."""
-        return self.rules.thresholds.get(camera, self.model.card.threshold)
+        return self.rules.thresholds.get(camera, self._threshold)
+
+    def find(self, frame: Frame) -> "Inspector":
+        """The inspector of a frame: this one, as without recipes it takes every frame."""
+        return self
 
     def prepare(self, frame: Frame) -> Prepared:
         """Decode, crop and resize, and check light and focus. Never raises."""
@@ -139,7 +160,8 @@ class Inspector:
             frame = Frame("", 0.0, b"", Position("", "", 0, i))
             measured = imaging.brightness(pixels), imaging.sharpness(pixels)
             batch.append(self._check_light_and_focus(frame, pixels, *measured))
-        for i, verdict in enumerate(self.inspect(batch)):
+        own = Inspector(model, replace(rules, threshold=None, false_alarm_rate=None, thresholds={}, regions=False))
+        for i, verdict in enumerate(own.inspect(batch)):
             right = model.golden_outcomes[i]
             skipped = verdict.outcome == "uninspectable" and verdict.reason in ("too_dark", "too_blurred")
             if verdict.outcome != right and not (skipped and (i >= GOLDEN_GOOD or right == "defect" or not lenient)):
@@ -192,6 +214,7 @@ class Inspector:
             kind_probability=probability,
             part=frame.part,
             regions=self._regions(prepared, threshold) if outcome == "defect" else None,
+            recipe=self.rules.recipe,
         )
 
     def _kind(self, prepared: Prepared) -> tuple[str, float] | tuple[None, None]:
@@ -213,9 +236,18 @@ class Inspector:
         try:
             size = spec.frame_size or read_header(frame.data).upright_size
             anomaly_map = self.model.locate(prepared.pixels[None])[0]
-            return find_regions(anomaly_map, threshold, spec, size, self.rules.scales.get(frame.camera))
+            scale = self.rules.scale or self.rules.scales.get(frame.camera)
+            return find_regions(anomaly_map, threshold, spec, size, scale)
         except Exception:  # without regions, the part is still a defect
             return None
+
+
+def _threshold_of(model: Model, rules: Rules) -> float:
+    if rules.threshold is not None:
+        return rules.threshold
+    if rules.false_alarm_rate is None:
+        return model.card.threshold
+    return calibrate(model.card.calibration.scores, rules.false_alarm_rate).threshold
 
 
 def _finite(scores: NDArray[np.float32]) -> list[float | Rejection]:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from andon_monitor.common.process import Ending
 from andon_monitor.errors import UsageError
 from andon_monitor.evidence.sink import Destination, EvidenceSink
-from andon_monitor.inspection.inspector import Inspector, Rules
+from andon_monitor.inspection.inspector import Inspector
 from andon_monitor.kafka.address import is_kafka
 from andon_monitor.model.file import Model
+from andon_monitor.recipes.table import RecipeTable
 from andon_monitor.review.destination import StoreDestination
 from andon_monitor.run.shadow import Shadow
 from andon_monitor.run.side_outputs import Guarded, SideOutput
@@ -34,47 +35,31 @@ if TYPE_CHECKING:
 log = logging.getLogger("andon")
 
 
-def load_model(settings: Settings) -> Model:
-    """The model that the settings name. Raises UsageError, ModelError."""
-    path = settings.model.path
-    if path is None:
-        raise UsageError("model.path: not given; give --model part.onnx, a file from andon-trainer fit")
-    with settings.model.load_limits.guard(path, settings.model.provider):
-        return Model.load(path, settings.model.provider, settings.model.threads)
-
-
-def load_inspector(settings: Settings) -> Inspector:
-    """The model that the settings name, with their rules, under which its golden frames get the right outcomes.
+def open_shadow(settings: Settings, table: RecipeTable, metrics: Metrics) -> list[Shadow]:
+    """The shadows that the settings name, if any, with their own thresholds, on one thread.
 
     Raises UsageError, ModelError.
     """
-    inspector = Inspector(load_model(settings), Rules.from_settings(settings))
-    inspector.check_golden()
-    return inspector
-
-
-def open_shadow(settings: Settings, metrics: Metrics) -> list[Shadow]:
-    """The shadow that the settings name, if any, with its own threshold, on one thread.
-
-    Raises UsageError, ModelError.
-    """
-    path = settings.shadow.path
-    if path is None:
-        return []
-    with settings.model.load_limits.guard(path, settings.model.provider):
-        model = Model.load(path, settings.model.provider, 1)
-    inspector = Inspector(
-        model, replace(Rules.from_settings(settings), alias=settings.shadow.alias, thresholds={}, regions=False)
-    )
-    inspector.check_golden()
-    log.info(
-        "shadow %s %s, threshold %.4g, with at most %.0f %% of one core",
-        inspector.alias,
-        model.sha256[:12],
-        model.card.threshold,
-        100 * settings.shadow.budget,
-    )
-    return [Shadow(inspector, metrics, settings.shadow.budget, settings.shadow.pending)]
+    inspectors = {}
+    for recipe in table.recipes:
+        path = settings.shadow.path if recipe.name is None else recipe.shadow
+        if path is None:
+            continue
+        with settings.model.load_limits.guard(path, settings.model.provider):
+            model = Model.load(path, settings.model.provider, 1)
+        alias = settings.shadow.alias if recipe.name is None else f"{recipe.name} shadow"
+        own = replace(recipe.rules, alias=alias, thresholds={}, threshold=None, false_alarm_rate=None, regions=False)
+        inspector = Inspector(model, own)
+        inspector.check_golden()
+        inspectors[recipe.name] = inspector
+        log.info(
+            "shadow %s %s, threshold %.4g, with at most %.0f %% of one core",
+            inspector.alias,
+            model.sha256[:12],
+            model.card.threshold,
+            100 * settings.shadow.budget,
+        )
+    return [Shadow(inspectors, metrics, settings.shadow.budget, settings.shadow.pending)] if inspectors else []
 
 
 def uses_kafka(settings: Settings) -> bool:

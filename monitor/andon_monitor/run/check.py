@@ -1,6 +1,6 @@
 """`andon-monitor check`: whether a run with these settings would work. Tries each part of it and changes nothing."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,14 +8,18 @@ from pathlib import Path
 from andon_monitor.common.files import check_writable
 from andon_monitor.common.redaction import show_address
 from andon_monitor.errors import AndonError, UsageError
+from andon_monitor.inspection.frames import Verdict
 from andon_monitor.inspection.inspector import Inspector
 from andon_monitor.kafka.address import is_kafka
 from andon_monitor.kafka.check import check_kafka
 from andon_monitor.model.file import Model
-from andon_monitor.run.assembly import load_inspector, open_source, uses_kafka, written_paths
+from andon_monitor.recipes.library import Library
+from andon_monitor.recipes.table import RecipeTable
+from andon_monitor.run.assembly import open_source, uses_kafka, written_paths
 from andon_monitor.settings.groups import Settings
 from andon_monitor.statistics.charts import cusum_of
 from andon_monitor.telemetry import credentials
+from andon_monitor.telemetry.metrics import Metrics
 from andon_monitor.telemetry.server import bind
 
 FIRST_FRAME_SECONDS = 5.0
@@ -30,26 +34,74 @@ class Check:
     detail: str
 
 
-def run_checks(settings: Settings) -> Iterator[Check]:
-    """Try the model, the provider, the source and its first frame, the outputs, the port."""
-    inspector: Inspector | None = None
-    model: Model | None = None
+@dataclass(frozen=True)
+class OpenedModels:
+    """The recipes of the settings with their models, as far as these can be opened; `errors` by path."""
+
+    library: Library
+    errors: dict[Path, str]
+
+    def rules(self) -> list[list[str]]:
+        """What a table shows of each rule: patterns, recipe, file, threshold, false-alarm rate, what is wrong."""
+        return [self._rule(number) for number in range(len(self.library.table.rules))]
+
+    def _rule(self, number: int) -> list[str]:
+        table = self.library.table
+        rule = table.rules[number]
+        recipe = rule.recipe
+        opened = next((one for one in self.library.inspectors() if one.rules.recipe == recipe.name), None)
+        numbers = ["", ""] if opened is None else [f"{opened.threshold(''):.4g}", f"{opened.false_alarm_rate:.3%}"]
+        covering = table.covering(number)
+        wrong = "" if opened is not None else "its model cannot be used"
+        if covering is not None:
+            wrong = f"never met: rule {covering + 1} takes all of it"
+        return [
+            str(number + 1),
+            rule.camera,
+            rule.product or '""',
+            recipe.name or "",
+            str(recipe.path),
+            *numbers,
+            wrong,
+        ]
+
+    def meetings(self, cameras: Sequence[str], products: Sequence[str]) -> list[list[str]]:
+        """Which recipe the frames of each camera with each product meet, and those without a product."""
+        return [
+            [camera, product or "(none)", "no recipe: uninspectable" if found is None else found.name or ""]
+            for camera in cameras
+            for product in (*products, "")
+            for found in [self.library.table.find(camera, product)]
+        ]
+
+
+def open_models(settings: Settings) -> OpenedModels:
+    """Open every model of the settings. Raises UsageError where they name none, or recipes do not fit together."""
+    unlimited = settings.model.model_copy(update={"memory_bytes": None})
+    library = Library(RecipeTable.from_settings(settings), unlimited, Metrics())
+    errors = {}
+    for file in library.files:
+        try:
+            library.open_here(file)
+        except AndonError as error:
+            errors[file.path] = str(error)
+    return OpenedModels(library, errors)
+
+
+def run_checks(settings: Settings, opened: OpenedModels | None = None) -> Iterator[Check]:
+    """Try the models, the provider, the source and its first frame, the outputs, the port."""
+    library: Library | None = None
     try:
-        inspector = load_inspector(settings)
-        model = inspector.model
+        opened = opened or open_models(settings)
+        library = opened.library
     except AndonError as error:
         yield Check("model", False, str(error))
     else:
-        assert model is not None
-        yield Check("model", True, _describe(model))
-        missing = f", {settings.model.provider} is not available here" if model.fell_back else ""
-        yield Check("provider", not model.fell_back, model.provider + missing)
-        yield _try("statistics", partial(_describe_charts, settings, model))
-    if settings.shadow.path is not None:
-        shadow = settings.shadow.path
-        yield _try("shadow", lambda: _describe(Model.load(shadow, settings.model.provider)))
+        yield from _check_models(settings, opened)
+    for what, shadow in _shadows(settings):
+        yield _try(what, partial(_describe_file, shadow, settings))
     if settings.source.uri is None or not is_kafka(settings.source.uri):
-        yield _try("source", lambda: _read_first_frame(settings, inspector))
+        yield _try("source", lambda: _read_first_frame(settings, library))
     for key, path in written_paths(settings).items():
         yield _try(key, partial(_check_output, path))
     if uses_kafka(settings):
@@ -68,6 +120,39 @@ def _try(what: str, action: Callable[[], str]) -> Check:
         return Check(what, False, str(error))
 
 
+def _check_models(settings: Settings, opened: OpenedModels) -> Iterator[Check]:
+    table = opened.library.table
+    for path, why in opened.errors.items():
+        yield Check("model", False, why if str(path) in why else f"{path}: {why}")
+    inspectors = opened.library.inspectors()
+    for inspector in inspectors:
+        what = "model" if inspector.rules.recipe is None else f"recipe {inspector.rules.recipe}"
+        yield Check(what, True, _describe(inspector.model))
+    for number in range(len(table.rules)):
+        if (covering := table.covering(number)) is not None:
+            name = table.rules[number].recipe.name
+            never = f"is never met: rule {covering + 1} takes all of its frames; the first rule that fits counts"
+            yield Check(f"rule {number + 1}", False, f"{name} {never}")
+    if inspectors:
+        fell_back = any(inspector.model.fell_back for inspector in inspectors)
+        missing = f", {settings.model.provider} is not available here" if fell_back else ""
+        yield Check("provider", not fell_back, inspectors[0].model.provider + missing)
+    for inspector in inspectors:
+        what = "statistics" if inspector.rules.recipe is None else f"statistics of {inspector.rules.recipe}"
+        yield _try(what, partial(_describe_charts, settings, inspector))
+
+
+def _shadows(settings: Settings) -> Iterator[tuple[str, Path]]:
+    if settings.shadow.path is not None:
+        yield "shadow", settings.shadow.path
+    for path in dict.fromkeys(recipe.shadow for recipe in settings.recipes if recipe.shadow is not None):
+        yield "shadow", path
+
+
+def _describe_file(path: Path, settings: Settings) -> str:
+    return _describe(Model.load(path, settings.model.provider))
+
+
 def _describe(model: Model) -> str:
     calibration, spec = model.card.calibration, model.card.input
     basis = "extrapolated from" if calibration.method == "tail" else "counted on"
@@ -78,8 +163,8 @@ def _describe(model: Model) -> str:
     )
 
 
-def _describe_charts(settings: Settings, model: Model) -> str:
-    cusum = cusum_of(settings.statistics, model.card)
+def _describe_charts(settings: Settings, inspector: Inspector) -> str:
+    cusum = cusum_of(settings.statistics, inspector.false_alarm_rate)
     alarms, delay = cusum.average_run_length(cusum.normal), cusum.average_run_length(cusum.raised)
     return (
         f"CUSUM: one false alarm in {alarms:,.0f} parts at a defect rate of {cusum.normal:.3g}, a rate of "
@@ -87,7 +172,7 @@ def _describe_charts(settings: Settings, model: Model) -> str:
     )
 
 
-def _read_first_frame(settings: Settings, inspector: Inspector | None) -> str:
+def _read_first_frame(settings: Settings, library: Library | None) -> str:
     source = open_source(settings)
     try:
         frames = source.poll(1, FIRST_FRAME_SECONDS)
@@ -96,7 +181,10 @@ def _read_first_frame(settings: Settings, inspector: Inspector | None) -> str:
     length = "" if source.length is None else f", {source.length} frames"
     if not frames:
         return f"{source.name}{length}, no frame within {FIRST_FRAME_SECONDS:g} s"
-    if inspector is not None and (rejection := inspector.prepare(frames[0]).rejection) is not None:
+    found = None if library is None else library.find(frames[0])
+    if isinstance(found, Verdict):
+        raise UsageError(f"{source.name}: its first frame is {found.reason}: {found.detail}")
+    if found is not None and (rejection := found.prepare(frames[0]).rejection) is not None:
         raise UsageError(f"{source.name}: its first frame is {rejection.reason}: {rejection.detail}")
     return f"{source.name}{length}, first from camera {frames[0].camera}"
 

@@ -3,16 +3,12 @@
 import hashlib
 import logging
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 from andon_monitor.common.process import lower_priority
-from andon_monitor.errors import AndonError, UsageError, first_line
-from andon_monitor.inspection.inspector import Inspector
-from andon_monitor.model.file import Model, read_model
-from andon_monitor.model.verification import verify_apart
-from andon_monitor.run.pipeline import Pipeline
-from andon_monitor.settings.groups import Settings
+from andon_monitor.errors import UsageError
+from andon_monitor.model.file import read_model
+from andon_monitor.recipes.library import Library, ModelFile
 from andon_monitor.telemetry.metrics import Metrics
 
 log = logging.getLogger("andon")
@@ -20,28 +16,32 @@ log = logging.getLogger("andon")
 Mark = tuple[int, int, int]  # inode, modification time, size: one of them changes when a file does
 
 
+class Watched:
+    """What was seen of a model file: its mark at the last check, and the one that was acted upon."""
+
+    def __init__(self, file: ModelFile) -> None:
+        self.file = file
+        self.last_mark = self.handled = _mark(file.path)
+        # The file may have changed since its model was opened.
+        if file.model is not None and _digest(file.path) != file.model.sha256:
+            self.handled = None
+
+
 class Swapper:
-    """Watches the path of the model, a file that is replaced or a link that is changed.
+    """Watches the files of all models, each a file that is replaced or a link that is changed.
 
     A new file is read once it has not changed between two checks, so that a half-copied file is not refused. The new
-    model is verified in a process apart and then loaded, while the old one scores. If it is refused, the old one stays
-    in use. Frames keep the model that prepared them, so none is lost or delayed. `accept` may refuse a model by raising
-    AndonError.
+    model is verified in a process apart and then opened, while the old one scores. If it is refused, the old one stays
+    in use; the other files have nothing to do with it. Frames keep the model that prepared them, so none is lost or
+    delayed. A file whose model is not open is read when a frame needs it, or now if it was refused before.
     """
 
-    def __init__(
-        self, settings: Settings, pipeline: Pipeline, metrics: Metrics, accept: Callable[[Model], None]
-    ) -> None:
-        assert settings.model.path is not None  # the first model was loaded from there
-        self._path: Path = settings.model.path
-        self._settings = settings.model
-        self._pipeline = pipeline
+    def __init__(self, library: Library, every: float, metrics: Metrics) -> None:
+        """`every`: seconds between two checks."""
+        self._library = library
+        self._every = every
         self._metrics = metrics
-        self._accept = accept
-        self._last_mark = self._handled = _mark(self._path)
-        # The file may have changed since the first model was loaded.
-        if _digest(self._path) != pipeline.inspector.model.sha256:
-            self._handled = None
+        self._watched = [Watched(file) for file in library.files]
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="swapper", daemon=True)
 
@@ -50,55 +50,46 @@ class Swapper:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop watching."""
+        """Stop watching, and opening models."""
         self._closed.set()
+        self._library.close()  # ends a verification that goes on
         self._thread.join()
 
     def _watch(self) -> None:
         lower_priority()
-        while not self._closed.wait(self._settings.watch):
-            mark, before = _mark(self._path), self._last_mark
-            self._last_mark = mark
-            if mark != before or mark == self._handled:
-                continue
-            self._handled = mark
-            try:
-                self._swap()
-            except Exception as error:  # with any bad file, the old model goes on
-                self._refuse(error)
+        while not self._closed.wait(self._every):
+            for watched in self._watched:
+                self._check(watched)
 
-    def _swap(self) -> None:
-        old = self._pipeline.inspector
-        content = read_model(self._path)
-        if hashlib.sha256(content).hexdigest() == old.model.sha256:  # touched, or changed back
-            self._metrics.model_refused.set(0)
+    def _check(self, watched: Watched) -> None:
+        file, before = watched.file, watched.last_mark
+        mark = watched.last_mark = _mark(file.path)
+        if mark != before or mark == watched.handled or not (file.inspectors or file.refused):
             return
-        settings, path = self._settings, str(self._path)
-        verify_apart(content, path, settings.provider, settings.load_limits, self._closed)
-        model = Model.from_bytes(content, path, settings.provider, settings.threads)
-        inspector = Inspector(model, old.rules)
-        inspector.check_golden()
-        self._accept(model)
-        self._metrics.use_model(model, inspector.alias)
-        self._pipeline.inspector = inspector
-        self._metrics.model_swaps.labels("taken").inc()
-        self._metrics.model_refused.set(0)
-        log.info(
-            "model swapped: %s %s, threshold %.4g, instead of %s %s",
-            inspector.alias,
-            model.sha256[:12],
-            model.card.threshold,
-            old.alias,
-            old.model.sha256[:12],
-        )
+        watched.handled = mark
+        with file.lock:
+            try:
+                self._swap(file)
+            except Exception as error:  # with any bad file, the old model goes on
+                self._library.refuse(file, error)
 
-    def _refuse(self, error: Exception) -> None:
-        self._metrics.model_swaps.labels("refused").inc()
-        self._metrics.model_refused.set(1)
-        unexpected = f"{self._path}: {type(error).__name__}: {first_line(error)}"
-        why = str(error) if isinstance(error, AndonError) else unexpected
-        old = self._pipeline.inspector
-        log.error("model refused: %s; %s %s stays in use", why, old.alias, old.model.sha256[:12])
+    def _swap(self, file: ModelFile) -> None:
+        content = read_model(file.path)
+        if file.model is not None and hashlib.sha256(content).hexdigest() == file.model.sha256:
+            for label in file.labels:  # touched, or changed back
+                self._metrics.model_refused.labels(label).set(0)
+            return
+        old = self._library.replace(file, content)
+        for name, new in file.inspectors.items():
+            self._metrics.model_swaps.labels(new.alias, "taken").inc()
+            before = old.get(name)
+            log.info(
+                "model swapped: %s %s, threshold %.4g, instead of %s",
+                new.alias,
+                new.model.sha256[:12],
+                new.threshold(""),
+                "none" if before is None else f"{before.alias} {before.model.sha256[:12]}",
+            )
 
 
 def _mark(path: Path) -> Mark | None:

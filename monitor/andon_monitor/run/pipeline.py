@@ -4,7 +4,8 @@
     source.poll ------>  decode, model.score -----> sinks write ---+
     source.acknowledge <-------------------------------------------+
 
-Frames keep their order from end to end. One number bounds memory: frames polled but not yet acknowledged never exceed
+Frames keep their order from end to end; those behind a frame whose model is being opened wait for it. One number
+bounds memory: frames polled but not yet acknowledged never exceed
 `PipelineLimits.in_flight` by more than the rest of one record. So the queues between the stages need no bounds.
 """
 
@@ -15,9 +16,11 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
 
-from andon_monitor.inspection.frames import Frame
-from andon_monitor.inspection.inspector import Inspection, Inspector
+from andon_monitor.inspection.frames import Frame, Verdict
+from andon_monitor.inspection.inspector import Inspection, Inspector, Prepared
 from andon_monitor.run.workers import Batching, Workers
 from andon_monitor.settings.groups import Settings
 from andon_monitor.sinks.base import Sink
@@ -27,6 +30,13 @@ from andon_monitor.telemetry.metrics import Metrics
 POLL_SECONDS = 0.1  # how long a poll waits for frames; a stop or a failure is noticed after at most as long
 DELIVERY_GROUP = 64  # most verdicts that one fsync, or one round trip to a broker, makes durable
 DELIVERY_SHARE = 4  # a delivery waits for one in so many of the frames that queue
+
+
+class Finder(Protocol):
+    """Finds the inspector of a frame: one inspector for all, or the library of all recipes."""
+
+    def find(self, frame: Frame) -> Inspector | Verdict | None:
+        """The inspector, the verdict on a frame that has none, or None: ask again."""
 
 
 @dataclass(frozen=True)
@@ -55,22 +65,23 @@ class PipelineLimits:
 
 
 class Pipeline:
-    """Passes frames from a source through an inspector to sinks. `inspector` may be replaced while it runs."""
+    """Passes frames from a source through their inspectors to sinks. `inspectors` may be replaced while it runs."""
 
     def __init__(
         self,
         source: Source,
-        inspector: Inspector,
+        inspectors: Finder,
         sinks: Sequence[Sink],
         metrics: Metrics | None = None,
         limits: PipelineLimits | None = None,
     ) -> None:
-        self.inspector = inspector
+        self.inspectors = inspectors
         self._source = source
         self._sinks = sinks
         self._metrics = metrics or Metrics()
         self._limits = limits or PipelineLimits()
         self._submitted: queue.SimpleQueue[Future[Inspection] | None] = queue.SimpleQueue()
+        self._waiting: list[tuple[Frame, Future[Inspection]]] = []  # for their model
         self._delivered: queue.SimpleQueue[list[Frame]] = queue.SimpleQueue()
         self._in_flight = 0
         self._in_flight_bytes = 0
@@ -96,6 +107,8 @@ class Pipeline:
             self._reading = False
             self._metrics.ready.set(False)
             workers.close()
+            for _, future in self._waiting:  # none where the run did not fail
+                future.cancel()
             self._submitted.put(None)
             delivery.join()
 
@@ -112,6 +125,8 @@ class Pipeline:
         exhausted = False
         while True:
             self._acknowledge()
+            if self._waiting:
+                self._submit_waiting(workers)
             self._metrics.ready.set(self.running)
             if self._failure is not None:
                 raise self._failure
@@ -126,11 +141,37 @@ class Pipeline:
             if frames is None:
                 exhausted = True
                 continue
-            inspector = self.inspector  # read once, since it may be replaced at any moment
             for frame in frames:
-                self._metrics.received(frame, inspector.threshold(frame.camera))
                 self._count(1, len(frame.data))
-                self._submitted.put(workers.submit(inspector, frame))
+                found = self.inspectors.find(frame)
+                if isinstance(found, Inspector):
+                    self._metrics.received(frame, found)
+                    self._submitted.put(workers.submit(found, frame))
+                else:
+                    self._submitted.put(self._without_inspector(frame, found))
+
+    def _without_inspector(self, frame: Frame, verdict: Verdict | None) -> Future[Inspection]:
+        """The inspection of a frame that met no model, or of one that waits for its model."""
+        self._metrics.received(frame)
+        inspection: Future[Inspection] = Future()
+        if verdict is None:
+            self._waiting.append((frame, inspection))
+        else:
+            inspection.set_result(_inspection_without_model(frame, verdict))
+        return inspection
+
+    def _submit_waiting(self, workers: Workers) -> None:
+        """Start with the frames whose model has been opened; those that have waited long enough get their verdict."""
+        waiting, self._waiting = self._waiting, []
+        for frame, inspection in waiting:
+            found = self.inspectors.find(frame)
+            if isinstance(found, Inspector):
+                self._metrics.used(frame, found)
+                workers.submit(found, frame).add_done_callback(partial(_hand_over, inspection))
+            elif found is None:
+                self._waiting.append((frame, inspection))
+            else:
+                inspection.set_result(_inspection_without_model(frame, found))
 
     def _capacity(self) -> int:
         if self._in_flight_bytes >= self._limits.in_flight_bytes:
@@ -197,3 +238,17 @@ class Pipeline:
                     return
                 group.append(following.result())
             yield group
+
+
+def _inspection_without_model(frame: Frame, verdict: Verdict) -> Inspection:
+    return Inspection(Prepared(frame, rejection=frame.rejection), verdict, arrived=time.monotonic())
+
+
+def _hand_over(to: Future[Inspection], done: Future[Inspection]) -> None:
+    """Give the outcome of one future to another."""
+    if done.cancelled():
+        to.cancel()
+    elif (error := done.exception()) is not None:
+        to.set_exception(error)
+    else:
+        to.set_result(done.result())

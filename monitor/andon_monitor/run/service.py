@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from andon_monitor.common.process import stopped_by_signals
-from andon_monitor.inspection.inspector import Inspector
-from andon_monitor.run.assembly import load_inspector, open_kafka, open_shadow, open_sinks, open_source
+from andon_monitor.recipes.library import Library
+from andon_monitor.run.assembly import open_kafka, open_shadow, open_sinks, open_source
 from andon_monitor.run.hot_swap import Swapper
 from andon_monitor.run.pipeline import Pipeline, PipelineLimits
 from andon_monitor.run.side_outputs import Guarded, SideOutput
@@ -56,14 +56,18 @@ class Service:
             kafka = open_kafka(settings, metrics)
             if kafka is not None:
                 stack.callback(kafka.close)
-            inspector = load_inspector(settings)  # before a camera sends frames, or a group gives partitions
+            library = Library.open(settings, metrics)  # before a camera sends frames, or a group gives partitions
+            stack.callback(library.close)
             source = open_source(settings, kafka, metrics)
             stack.callback(source.close)
-            self._announce(inspector, source)
-            charts = ControlCharts(settings.statistics, inspector.model, metrics)
+            library.patience = settings.model.load_wait if source.live else None
+            self._announce(library, source)
+            charts = ControlCharts(settings.statistics, library.inspectors(), metrics)
+            library.accept = charts.follow
             frozen = FrozenPictures(settings.statistics, metrics)
-            summary = Summary(inspector.model.card.calibration.false_alarm_rate)
-            shadow = open_shadow(settings, metrics)
+            rates = {inspector.false_alarm_rate for inspector in library.inspectors()}
+            summary = Summary(rates.pop() if len(rates) == 1 and len(library.table.recipes) == 1 else None)
+            shadow = open_shadow(settings, library.table, metrics)
             observers: list[Sink] = [
                 *(Guarded("progress", watcher, metrics) for watcher in self._watchers),
                 *(Guarded("shadow", sink, metrics) for sink in shadow),
@@ -74,10 +78,10 @@ class Service:
             sinks = stack.enter_context(
                 open_sinks(settings, kafka, metrics, source.live, observers, lambda: self._stopped)
             )
-            pipeline = Pipeline(source, inspector, sinks, metrics, PipelineLimits.from_settings(settings))
+            pipeline = Pipeline(source, library, sinks, metrics, PipelineLimits.from_settings(settings))
             self._pipeline = pipeline
             if source.live and settings.model.watch > 0:
-                swapper = Swapper(settings, pipeline, metrics, charts.follow)
+                swapper = Swapper(library, settings.model.watch, metrics)
                 stack.callback(swapper.close)
                 swapper.start()
 
@@ -97,21 +101,22 @@ class Service:
             summary.save(settings.output.summary)
         return summary
 
-    def _announce(self, inspector: Inspector, source: Source) -> None:
-        model, settings = inspector.model, self._settings
+    def _announce(self, library: Library, source: Source) -> None:
+        settings = self._settings
         source_settings = settings.source
         self.metrics.expect(
             source_settings.cameras, source_settings.silence, settings.inspection.takt, source_settings.products
         )
-        self.metrics.use_model(model, inspector.alias)
-        if model.fell_back:
-            log.warning("provider %s: not available here, running on %s", settings.model.provider, model.provider)
-        log.info(
-            "model %s %s on %s, threshold %.4g for %.3g %% false alarms",
-            inspector.alias,
-            model.sha256[:12],
-            model.provider,
-            model.card.threshold,
-            100 * model.card.calibration.false_alarm_rate,
-        )
+        for inspector in library.inspectors():
+            model = inspector.model
+            if model.fell_back:
+                log.warning("provider %s: not available here, running on %s", settings.model.provider, model.provider)
+            log.info(
+                "model %s %s on %s, threshold %.4g for %.3g %% false alarms",
+                inspector.alias,
+                model.sha256[:12],
+                model.provider,
+                inspector.threshold(""),
+                100 * inspector.false_alarm_rate,
+            )
         log.info("source %s%s", source.name, "" if source.length is None else f", {source.length} frames")

@@ -1,10 +1,10 @@
-"""A shadow: a second model that scores the same live frames, only for metrics and within a time budget."""
+"""Shadows: second models that score the same live frames, only for metrics and within a time budget."""
 
 import logging
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from andon_monitor.common.process import Ending, lower_priority
 from andon_monitor.inspection.inspector import Inspection, Inspector
@@ -14,28 +14,33 @@ log = logging.getLogger("andon")
 
 
 class Shadow:
-    """A sink after those of the verdicts, which it never delays.
+    """A sink after those of the verdicts, which it never delays. `inspectors` are by the recipe that they go with.
 
     One thread scores frame by frame and pauses in between, so that it is busy for at most the share `budget` of the
     time: it takes no more than that share of one core from the first model. While `pending` frames wait, further ones
     are skipped and counted.
     """
 
-    def __init__(self, inspector: Inspector, metrics: Metrics, budget: float, pending: int) -> None:
+    def __init__(
+        self, inspectors: Mapping[str | None, Inspector], metrics: Metrics, budget: float, pending: int
+    ) -> None:
         self.metrics = ShadowMetrics(metrics.registry)
         self.scored = self.skipped = self.differing = 0
-        self._inspector = inspector
+        self._inspectors = inspectors
         self._label = metrics.label
         self._budget = budget
         self._waiting: queue.Queue[Inspection] = queue.Queue(pending)
         self._closed = threading.Event()
-        self.metrics.model.info({"model": inspector.alias, "sha256": inspector.model.sha256})
+        for recipe, inspector in inspectors.items():
+            self.metrics.model.labels(inspector.alias).info({"recipe": recipe or "", "sha256": inspector.model.sha256})
         self._thread = threading.Thread(target=self._work, name="shadow", daemon=True)
         self._thread.start()
 
     def write(self, inspections: Sequence[Inspection]) -> None:
-        """Queue frames as long as there is room."""
+        """Queue frames whose recipe has a shadow, as long as there is room."""
         for inspection in inspections:
+            if inspection.verdict.recipe not in self._inspectors:
+                continue
             try:
                 self._waiting.put_nowait(inspection)
             except queue.Full:
@@ -50,7 +55,7 @@ class Shadow:
             self._skip()
         log.info(
             "shadow %s: %d frames scored, %d skipped, %d verdicts differ",
-            self._inspector.alias,
+            ", ".join(inspector.alias for inspector in self._inspectors.values()),
             self.scored,
             self.skipped,
             self.differing,
@@ -69,7 +74,8 @@ class Shadow:
                 continue
             started = time.monotonic()
             first = inspection.verdict
-            second = self._inspector.inspect([self._inspector.prepare(inspection.frame)])[0]
+            inspector = self._inspectors[first.recipe]
+            second = inspector.inspect([inspector.prepare(inspection.frame)])[0]
             self.scored += 1
             self.differing += first.outcome != second.outcome
             self.metrics.judged(self._label(first.camera), first, second)

@@ -18,8 +18,10 @@ from andon_monitor.sinks.base import Sink
 from andon_monitor.sinks.summary import Summary
 
 if TYPE_CHECKING:  # `check` imports the Kafka client, which `run` may not need
-    from andon_monitor.run.check import Check
+    from andon_monitor.run.check import Check, OpenedModels
     from andon_monitor.run.tune import Trial
+
+MAX_MEETINGS = 200  # lines of the table of cameras and products
 
 
 def print_summary(summary: Summary, console: Console) -> None:
@@ -131,6 +133,20 @@ def print_trials(trials: "Sequence[Trial]", console: Console) -> None:
         for trial in trials
     ]
     console.print(table([*names, "frames/s", "range"], rows))
+
+
+def print_recipes(opened: "OpenedModels", settings: Settings, console: Console) -> None:
+    """Print which frames meet which model: rule by rule, and for the cameras and products that the settings expect."""
+    headings = ["rule", "camera", "product", "recipe", "model", "threshold", "false alarms", ""]
+    rows: list[list[object]] = [list(row) for row in opened.rules()]
+    console.print(table(headings, rows, numbers=False))
+    expected: list[list[object]] = [
+        list(row) for row in opened.meetings(settings.source.cameras, settings.source.products)
+    ]
+    if expected:
+        console.print(table(["camera", "product", "recipe"], expected[:MAX_MEETINGS], numbers=False))
+    if len(expected) > MAX_MEETINGS:
+        console.print(Text(f"and {len(expected) - MAX_MEETINGS} more"))
 
 
 def print_checks(checks: "Iterable[Check]", console: Console) -> bool:

@@ -12,11 +12,11 @@ import yaml
 from andon_monitor.common.cores import available_cores
 from andon_monitor.common.files import write_whole
 from andon_monitor.inspection.frames import Frame
-from andon_monitor.inspection.inspector import Inspector
 from andon_monitor.model.runtime import onnxruntime
 from andon_monitor.model.session import PROVIDERS
-from andon_monitor.run.assembly import load_inspector, open_source
-from andon_monitor.run.pipeline import Pipeline, PipelineLimits
+from andon_monitor.recipes.library import open_strictly
+from andon_monitor.run.assembly import open_source
+from andon_monitor.run.pipeline import Finder, Pipeline, PipelineLimits
 from andon_monitor.settings.groups import Settings
 from andon_monitor.settings.loading import nested
 from andon_monitor.telemetry.metrics import Metrics
@@ -81,12 +81,12 @@ def tune(settings: Settings, seconds: float, rounds: int, progress: Callable[[fl
     frames = read_frames(settings)
     candidates = list(propose(settings))
     tried = [with_values(settings, values) for values in candidates]
-    inspectors = [load_inspector(candidate) for candidate in tried]
+    libraries = [open_strictly(candidate) for candidate in tried]
     rates: list[list[float]] = [[] for _ in candidates]
     counts = [MIN_FRAMES] * len(candidates)
     for turn in range(rounds + 1):  # the first warms up, and gives the number of frames for `seconds`
-        for i, inspector in enumerate(inspectors):
-            rate = measure(tried[i], inspector, frames, counts[i])
+        for i, library in enumerate(libraries):
+            rate = measure(tried[i], library, frames, counts[i])
             if turn:
                 rates[i].append(rate)
             counts[i] = max(MIN_FRAMES, round(rate * seconds))
@@ -120,9 +120,9 @@ def propose(settings: Settings) -> Iterator[Values]:
                 }
 
 
-def measure(settings: Settings, inspector: Inspector, frames: Sequence[Frame], count: int) -> float:
+def measure(settings: Settings, inspectors: Finder, frames: Sequence[Frame], count: int) -> float:
     """Frames per second, from memory to verdicts."""
-    pipeline = Pipeline(Repeated(frames, count), inspector, [], Metrics(), PipelineLimits.from_settings(settings))
+    pipeline = Pipeline(Repeated(frames, count), inspectors, [], Metrics(), PipelineLimits.from_settings(settings))
     started = time.monotonic()
     pipeline.run()
     return count / (time.monotonic() - started)

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from andon_monitor.image_files.decoding import DEFAULT_MAX_BYTES, DEFAULT_MAX_PIXELS
+from andon_monitor.model.calibration import MAX_RATE, MIN_RATE
 from andon_monitor.model.imaging import TOO_BLURRED, TOO_DARK
 from andon_monitor.model.limits import LoadLimits
 
@@ -60,6 +61,21 @@ class ModelSettings(_Group):
     max_load_bytes: Count = Field(
         default=LoadLimits.max_bytes, description="Most memory in bytes that opening a model file may take, on a CPU"
     )
+    load: Literal["start", "first-frame"] = Field(
+        default="start",
+        description="When the models of recipes are opened: before the first frame, or with the first frame that needs "
+        "one",
+    )
+    load_wait: Seconds = Field(
+        default=5.0,
+        description="Longest time in seconds that live frames wait for a model that is being opened, and frames of "
+        "other recipes behind them; then they are uninspectable (no_model)",
+    )
+    memory_bytes: Count | None = Field(
+        default=None,
+        description="Memory in bytes for the models of recipes; beyond it the least recently used one is closed until "
+        "a frame needs it; default: no limit",
+    )
 
     @property
     def load_limits(self) -> LoadLimits:
@@ -78,6 +94,39 @@ class ShadowSettings(_Group):
         default=0.25, description="Largest share of one CPU core that the shadow may use; it skips further frames"
     )
     pending: Count = Field(default=16, description="Largest number of frames that wait for the shadow")
+
+
+class RecipeSettings(_Group):
+    """A rule in the list of recipes: which frames it takes, the model that inspects them, and how.
+
+    The first rule that takes a frame counts. Patterns are globs: * any text, ? one character, [ab] one of these.
+    """
+
+    camera: Name = Field(default="*", description="Pattern of the cameras whose frames it takes")
+    product: str = Field(
+        default="*", description="Pattern of the products it takes; a frame without a product has an empty text"
+    )
+    model: Path = Field(description="Model file from andon-trainer fit")
+    name: Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,200}$")] | None = Field(
+        default=None, description="Name in verdicts and metrics; default: the model file's name without its ending"
+    )
+    threshold: FiniteFloat | None = Field(default=None, description="Threshold override; a score above is a defect")
+    false_alarm_rate: Annotated[FiniteFloat, Field(ge=MIN_RATE, le=MAX_RATE)] | None = Field(
+        default=None, description="Share of good parts to flag, which sets the threshold; default: the model's"
+    )
+    too_dark: Ratio | None = Field(default=None, description="Instead of inspection.too_dark")
+    too_blurred: Ratio | None = Field(default=None, description="Instead of inspection.too_blurred")
+    regions: bool | None = Field(default=None, description="Instead of inspection.regions")
+    scale: Positive | None = Field(default=None, description="Millimetres per pixel, instead of inspection.scales")
+    shadow: Path | None = Field(
+        default=None, description="Second model that scores the same live frames; its verdicts are only in metrics"
+    )
+
+    @model_validator(mode="after")
+    def _one_threshold(self) -> Self:
+        if self.threshold is not None and self.false_alarm_rate is not None:
+            raise ValueError("threshold and false_alarm_rate are both given; which one?")
+        return self
 
 
 class SourceSettings(_Group):
@@ -439,6 +488,7 @@ class Settings(BaseSettings):
     )
 
     model: ModelSettings = ModelSettings()
+    recipes: Annotated[tuple[RecipeSettings, ...], Field(max_length=1000)] = ()
     shadow: ShadowSettings = ShadowSettings()
     source: SourceSettings = SourceSettings()
     inspection: InspectionSettings = InspectionSettings()
@@ -449,3 +499,21 @@ class Settings(BaseSettings):
     statistics: StatisticsSettings = StatisticsSettings()
     server: ServerSettings = ServerSettings()
     logging: LoggingSettings = LoggingSettings()
+
+    @model_validator(mode="after")
+    def _recipes_or_one_model(self) -> Self:
+        if not self.recipes:
+            return self
+        if self.model.path is not None:
+            raise ValueError(
+                "model.path and recipes are both given; for all other frames, give it as the last recipe: "
+                f"- model: {self.model.path}"
+            )
+        for key, given, instead in (
+            ("model.alias", self.model.alias, "name"),
+            ("shadow.path", self.shadow.path, "shadow"),
+            ("inspection.thresholds", self.inspection.thresholds, "threshold"),
+        ):
+            if given:
+                raise ValueError(f"{key}: with recipes, each has its own {instead}")
+        return self

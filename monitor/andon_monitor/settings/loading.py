@@ -25,12 +25,13 @@ from pydantic_settings import (
 
 from andon_monitor.common.redaction import hide_addresses, show_address
 from andon_monitor.errors import UsageError
-from andon_monitor.settings.groups import PREFIX, Settings
+from andon_monitor.settings.groups import PREFIX, RecipeSettings, Settings
 
 # Other variables may start with ANDON_: tests have some, and Kubernetes sets ANDON_MONITOR_SERVICE_HOST for a service
 # named andon-monitor. Only a name this similar to a setting's (difflib's ratio) counts as a misspelt setting.
 MIN_SIMILARITY_OF_VARIABLE = 0.85
 MIN_SIMILARITY_OF_SUGGESTION = 0.5
+RECIPES = "recipes"  # the one list among the groups; only a file can hold it
 
 
 def load_settings(flags: Mapping[str, Any] | None = None, config: Path | None = None) -> Settings:
@@ -58,19 +59,19 @@ def load_settings(flags: Mapping[str, Any] | None = None, config: Path | None = 
         return Loaded(**nested(given))  # type: ignore[arg-type]  # they are validated here
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{_origin(key, given, config)}{key}: {_explain(first)}") from None
+        key = _named(first["loc"])
+        raise UsageError(f"{_origin(key, given, config)}{key}{': ' if key else ''}{_explain(first)}") from None
     except SettingsError as error:
         raise UsageError(f"environment: {error}") from None
 
 
 def flatten(settings: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
-    """Every setting as (dotted key, value, description)."""
+    """Every setting of a group as (dotted key, value, description)."""
     for name, field in type(settings).model_fields.items():
         value = getattr(settings, name)
         if isinstance(value, BaseModel):
             yield from flatten(value, f"{prefix}{name}.")
-        else:
+        elif name != RECIPES:
             yield f"{prefix}{name}", value, field.description or ""
 
 
@@ -79,7 +80,7 @@ def _field_types(settings: type[BaseModel], prefix: str = "") -> Iterator[tuple[
     for name, field in settings.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from _field_types(field.annotation, f"{prefix}{name}.")
-        else:
+        elif name != RECIPES:
             yield f"{prefix}{name}", (field.annotation, *get_args(field.annotation))
 
 
@@ -110,7 +111,8 @@ def _read_file(path: Path) -> dict[str, Any]:
         kind = "a list" if isinstance(content, list) else "a single value"
         raise UsageError(f"{path}: holds {kind}; right are groups of settings such as server: {{port: 9464}}")
     # A group with nothing under it keeps its defaults.
-    return {str(key): {} if value is None else value for key, value in content.items()}
+    empty: dict[str, Any] = {str(key): [] if key == RECIPES else {} for key, value in content.items() if value is None}
+    return {str(key): value for key, value in content.items()} | empty
 
 
 def _problem(error: Exception) -> str:
@@ -140,9 +142,13 @@ def _shown(key: str) -> str:
 
 def _refuse_unknown(flags: Mapping[str, Any], file: Mapping[str, Any], path: Path | None) -> None:
     for key in flags:
+        if key == RECIPES:
+            raise UsageError(f"--set {RECIPES}: recipes are a list in the settings file (--config)")
         if key not in KEYS:
             raise UsageError(f"--set {_shown(key)}: unknown setting{_closest(key, KEYS)}")
     for group, fields in file.items():
+        if group == RECIPES:
+            continue
         for key in [f"{group}.{name}" for name in fields] if isinstance(fields, dict) and fields else [f"{group}."]:
             if not any(known == key or (key.endswith(".") and known.startswith(key)) for known in KEYS):
                 # `kafka: {password hunter2}` is a key without a value: then the key may be what is secret.
@@ -157,6 +163,13 @@ def _refuse_unknown(flags: Mapping[str, Any], file: Mapping[str, Any], path: Pat
             raise UsageError(f"environment: {name}: unknown setting{_closest(name, variables)}")
 
 
+def _named(place: tuple[int | str, ...]) -> str:
+    """A setting by its place in what was given; recipes are counted from 1."""
+    if len(place) > 1 and place[0] == RECIPES:
+        return ": ".join((f"recipe {int(place[1]) + 1}", *map(str, place[2:])))
+    return ".".join(map(str, place))
+
+
 def _closest(name: str, known: list[str] | tuple[str, ...]) -> str:
     found = difflib.get_close_matches(name, known, 1, MIN_SIMILARITY_OF_SUGGESTION)
     return f"; did you mean {found[0]}?" if found else f"; known are {', '.join(known)}"
@@ -167,6 +180,15 @@ def _explain(error: ErrorDetails) -> str:
     if error["type"] == "value_error":  # ours
         return error["msg"].removeprefix("Value error, ")
     is_secret = bool(error["loc"]) and error["loc"][0] in SECRET_GROUPS
+    is_recipe = bool(error["loc"]) and error["loc"][0] == RECIPES
+    if error["type"] == "extra_forbidden" and is_recipe:
+        return f"unknown setting{_closest(str(error['loc'][-1]), tuple(RecipeSettings.model_fields))}"
+    if is_recipe and error["type"] == "missing":
+        return "not given; right is a model file, such as model: bottle.onnx"
+    if is_recipe and len(error["loc"]) <= 2 and error["type"].endswith("_type"):
+        return "should be a list of recipes, such as recipes: [{product: bottle, model: bottle.onnx}]"
+    if is_recipe and error["type"] == "string_type" and isinstance(error["input"], int | float):
+        return f"{error['input']} should be a text: in quotes"
     if error["type"] == "extra_forbidden":
         return f"unknown setting{_closest('.'.join(map(str, error['loc'])), KEYS)}"
     given = "" if is_secret else f"{_shown_value(error['input'])} "

@@ -34,6 +34,7 @@ SUFFIXES: dict[Kind, str] = {"counter": "_total", "gauge": "", "histogram": "", 
 
 ANY: tuple[str, ...] = ()  # a label whose values are not known beforehand
 CAMERA = {"camera": ANY}
+MODEL = {"model": ANY}  # the name of a recipe; without recipes the model's alias
 
 
 @dataclass(frozen=True)
@@ -102,16 +103,23 @@ CATALOGUE: tuple[Metric, ...] = (
         "histogram",
         "andon_score_ratio",
         "Anomaly score divided by the threshold; above 1 is a defect.",
-        CAMERA | {"model": ANY},
+        CAMERA | MODEL,
         RATIO_BUCKETS,
     ),
-    Metric("pipeline", "gauge", "andon_threshold", "Anomaly score above which a part is a defect.", CAMERA),
+    Metric("pipeline", "gauge", "andon_threshold", "Anomaly score above which a part is a defect.", CAMERA | MODEL),
     Metric(
         "pipeline",
         "gauge",
         "andon_last_frame_timestamp_seconds",
         "Capture time of the newest frame received, in seconds since 1970; 0 before the first frame.",
         CAMERA,
+    ),
+    Metric(
+        "pipeline",
+        "gauge",
+        "andon_model_last_frame_timestamp_seconds",
+        "Capture time of the newest frame of a camera that a model inspects, in seconds since 1970.",
+        CAMERA | MODEL,
     ),
     Metric(
         "pipeline",
@@ -168,24 +176,38 @@ CATALOGUE: tuple[Metric, ...] = (
     ),
     Metric("pipeline", "counter", "andon_source_outages", "Times that the camera at source.uri went away."),
     # What runs, and the settings that alerts need.
-    Metric("model", "info", "andon_model", "The model in use."),
+    Metric("model", "info", "andon_model", "A model in use; recipe is empty without recipes.", MODEL),
     Metric(
         "model",
         "info",
         "andon_provider",
         "Execution provider in use; fallback is true if the settings ask for another one.",
     ),
-    Metric("model", "gauge", "andon_false_alarm_rate", "Share of good parts that the model is set to flag."),
+    Metric("model", "gauge", "andon_false_alarm_rate", "Share of good parts that a model is set to flag.", MODEL),
     Metric(
         "model",
         "counter",
         "andon_model_swaps",
-        "New model files at model.path, by whether they were taken into use.",
-        {"result": SWAP_RESULTS},
+        "New model files, by whether they were taken into use.",
+        MODEL | {"result": SWAP_RESULTS},
     ),
     Metric(
-        "model", "gauge", "andon_model_refused", "1 while the file at model.path is refused and the old model runs."
+        "model",
+        "gauge",
+        "andon_model_refused",
+        "1 while a model file is refused: the old model runs, or no model if there was none.",
+        MODEL,
     ),
+    Metric(
+        "model",
+        "counter",
+        "andon_model_openings",
+        "Times that a model was opened: at the start, with a frame that needed it, and for a swap.",
+        MODEL,
+    ),
+    Metric("model", "gauge", "andon_models_open", "Model files that are open."),
+    Metric("model", "gauge", "andon_models_bytes", "Memory that the process grew by when these were opened."),
+    Metric("model", "gauge", "andon_models_limit_bytes", "Limit of it (model.memory_bytes); 0 means no limit."),
     Metric("service", "info", "andon_build", "Versions of the program and its runtime."),
     Metric(
         "service",
@@ -275,7 +297,7 @@ CATALOGUE: tuple[Metric, ...] = (
         "gauge",
         "andon_defect_cusum",
         "Bernoulli CUSUM of the verdicts; at its limit, there are more defects than usual.",
-        CAMERA,
+        CAMERA | MODEL,
     ),
     Metric("statistics", "gauge", "andon_defect_cusum_limit", "Limit of the CUSUM (statistics.cusum_limit)."),
     Metric(
@@ -283,7 +305,7 @@ CATALOGUE: tuple[Metric, ...] = (
         "gauge",
         "andon_drift_score",
         "Distance of recent frames from the calibration frames, in standard deviations of the latter.",
-        CAMERA | {"signal": SIGNALS},
+        CAMERA | MODEL | {"signal": SIGNALS},
     ),
     Metric("statistics", "gauge", "andon_drift_limit", "Drift that matters, up or down (statistics.drift_limit)."),
     Metric(
@@ -299,8 +321,8 @@ CATALOGUE: tuple[Metric, ...] = (
         "andon_repeated_frames_limit",
         "Repeated frames at which a picture counts as frozen (statistics.repeats_limit).",
     ),
-    # The shadow, there where one runs.
-    Metric("shadow", "info", "andon_shadow_model", "The shadow's model."),
+    # Shadows, there where one runs; `model` is the shadow's.
+    Metric("shadow", "info", "andon_shadow_model", "A shadow's model.", MODEL),
     Metric(
         "shadow",
         "counter",
@@ -313,14 +335,14 @@ CATALOGUE: tuple[Metric, ...] = (
         "counter",
         "andon_shadow_verdicts",
         "Frames that both models judged, by the verdict of each.",
-        CAMERA | {"verdict": OUTCOMES, "shadow": OUTCOMES},
+        CAMERA | MODEL | {"verdict": OUTCOMES, "shadow": OUTCOMES},
     ),
     Metric(
         "shadow",
         "histogram",
         "andon_shadow_score_ratio",
         "The shadow's anomaly score divided by its threshold.",
-        CAMERA,
+        CAMERA | MODEL,
         RATIO_BUCKETS,
     ),
     Metric(

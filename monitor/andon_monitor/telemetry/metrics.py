@@ -19,10 +19,9 @@ from prometheus_client import (
 )
 
 from andon_monitor.inspection.frames import OUTCOMES, REASONS, Frame, Verdict
-from andon_monitor.inspection.inspector import Inspection
-from andon_monitor.model.file import Model
+from andon_monitor.inspection.inspector import Inspection, Inspector
 from andon_monitor.model.runtime import onnxruntime
-from andon_monitor.telemetry.catalogue import CATALOGUE, SIGNALS, Metric
+from andon_monitor.telemetry.catalogue import CATALOGUE, SIGNALS, SWAP_RESULTS, Metric
 
 # Camera names come from messages: a stream of invented names must not fill the memory or Prometheus.
 MAX_CAMERAS = 1000
@@ -49,6 +48,7 @@ class Metrics:
     score_ratio: Histogram
     threshold: Gauge
     last_frame_timestamp_seconds: Gauge
+    model_last_frame_timestamp_seconds: Gauge
     last_defect_timestamp_seconds: Gauge
     decode_seconds: Histogram
     queue_wait_seconds: Histogram
@@ -64,6 +64,10 @@ class Metrics:
     false_alarm_rate: Gauge
     model_swaps: Counter
     model_refused: Gauge
+    model_openings: Counter
+    models_open: Gauge
+    models_bytes: Gauge
+    models_limit_bytes: Gauge
     build: Info
     silence_seconds: Gauge
     takt_seconds: Gauge
@@ -102,8 +106,9 @@ class Metrics:
         self.source_up.set(math.nan)
         self.build.info({"version": version("andon"), "onnxruntime": onnxruntime.__version__})
         self._cameras: set[str] = set()
-        self._model = ""
-        self._kinds: tuple[str, ...] = ()
+        self._pairs: set[tuple[str, str]] = set()  # camera and model
+        self._kinds: dict[str, tuple[str, ...]] = {}  # of defects, by alias of the model
+        self._only: str | None = None  # alias of the model that inspects every camera
         self._products: frozenset[str] = frozenset()
 
     def expect(self, cameras: Sequence[str], silence: float, takt: float, products: Sequence[str] = ()) -> None:
@@ -122,35 +127,70 @@ class Metrics:
         self.defect_cusum_limit.set(cusum)
         self.drift_limit.set(drift)
 
-    def use_model(self, model: Model, alias: str) -> None:
-        """Show the model in use and its execution provider."""
-        card = model.card
-        self._model = alias
-        self._kinds = model.kinds
-        self.false_alarm_rate.set(card.calibration.false_alarm_rate)
-        for camera in tuple(self._cameras):  # a copy: a hot swap runs in another thread than frames
-            self.score_ratio.labels(camera, alias)
-            for kind in model.kinds:
-                self.defect_kinds.labels(camera, kind)
-        self.model.info(
+    def use_model(self, inspector: Inspector, instead_of: Inspector | None = None) -> None:
+        """Show a model in use and its execution provider; a model that it replaces goes if it had another alias."""
+        model, alias, card = inspector.model, inspector.alias, inspector.model.card
+        if instead_of is not None and instead_of.alias != alias:
+            self.forget_model(instead_of.alias)
+        self._kinds[alias] = model.kinds
+        self.false_alarm_rate.labels(alias).set(inspector.false_alarm_rate)
+        if inspector.rules.recipe is None:
+            self._only = alias
+            for camera in tuple(self._cameras):  # a copy: a hot swap runs in another thread than frames
+                self._pair(camera, alias)
+        self.model.labels(alias).info(
             {
-                "model": alias,
+                "recipe": inspector.rules.recipe or "",
                 "sha256": model.sha256,
                 "method": card.calibration.method,
-                "false_alarm_rate": f"{card.calibration.false_alarm_rate:g}",
+                "false_alarm_rate": f"{inspector.false_alarm_rate:g}",
                 "created_at": card.created_at.isoformat(timespec="seconds"),
             }
         )
         self.provider.info({"provider": model.provider, "fallback": str(model.fell_back).lower()})
+        for result in SWAP_RESULTS:
+            self.model_swaps.labels(alias, result)
 
-    def received(self, frame: Frame, threshold: float) -> None:
-        """Count a frame that arrived."""
+    def forget_model(self, alias: str) -> None:
+        """Remove what is shown of a model that is no longer in use; histograms and counters of its frames stay."""
+        self.close_model(alias)
+        for metric in (self.false_alarm_rate, self.model_refused):
+            with suppress(KeyError):
+                metric.remove(alias)
+
+    def close_model(self, alias: str) -> None:
+        """Remove a model from those in use, until it is opened again."""
+        with suppress(KeyError):
+            self.model.remove(alias)
+
+    def forget_charts(self, alias: str) -> None:
+        """Remove what is shown of the frames that a model inspected, once no more of them come."""
+        for camera in [camera for camera, model in tuple(self._pairs) if model == alias]:
+            for metric in (self.threshold, self.model_last_frame_timestamp_seconds, self.defect_cusum):
+                with suppress(KeyError):
+                    metric.remove(camera, alias)
+            for signal in SIGNALS:
+                with suppress(KeyError):
+                    self.drift_score.remove(camera, alias, signal)
+            self._pairs.discard((camera, alias))
+
+    def received(self, frame: Frame, inspector: Inspector | None = None) -> None:
+        """Count a frame that arrived, and its inspector if it has one."""
         camera = self._series(frame.camera)
         self.frames.labels(camera).inc()
-        self.threshold.labels(camera).set(threshold)
         self.last_frame_timestamp_seconds.labels(camera).set(frame.captured_at)
         for cause in frame.cuts:
             self.part_cuts.labels(cause).inc()
+        if inspector is not None:
+            self.used(frame, inspector)
+
+    def used(self, frame: Frame, inspector: Inspector) -> None:
+        """Show which model inspects a frame."""
+        camera, alias = self.label(frame.camera), inspector.alias
+        if (camera, alias) not in self._pairs:
+            self._pair(camera, alias)
+        self.threshold.labels(camera, alias).set(inspector.threshold(frame.camera))
+        self.model_last_frame_timestamp_seconds.labels(camera, alias).set(frame.captured_at)
 
     def delivered(self, inspections: Sequence[Inspection], live: bool, clock: float, now: float) -> None:
         """Count verdicts that are durable. `clock` is monotonic, `now` in seconds since 1970."""
@@ -183,12 +223,14 @@ class Metrics:
         with suppress(KeyError):
             self.consumer_lag_records.remove(topic, str(partition))
 
-    def charted(self, camera: str, cusum: float, drift: Mapping[str, float]) -> None:
-        """Show the state of a camera's control charts."""
+    def charted(self, camera: str, alias: str, cusum: float, drift: Mapping[str, float]) -> None:
+        """Show the state of the control charts of a camera and a model."""
         camera = self._series(camera)
-        self.defect_cusum.labels(camera).set(cusum)
+        if (camera, alias) not in self._pairs:
+            self._pair(camera, alias)
+        self.defect_cusum.labels(camera, alias).set(cusum)
         for signal, score in drift.items():
-            self.drift_score.labels(camera, signal).set(score)
+            self.drift_score.labels(camera, alias, signal).set(score)
 
     def repeated(self, camera: str, repeats: int) -> None:
         """Show how many frames in a row of a camera repeated the picture before."""
@@ -208,7 +250,6 @@ class Metrics:
                 self.frames,
                 self.last_frame_timestamp_seconds,
                 self.last_defect_timestamp_seconds,
-                self.defect_cusum,
                 self.repeated_frames,
             ):
                 metric.labels(camera)
@@ -216,17 +257,23 @@ class Metrics:
                 self.verdicts.labels(camera, outcome)
             for reason in REASONS:
                 self.uninspectable.labels(camera, reason)
-            for signal in SIGNALS:
-                self.drift_score.labels(camera, signal)
-            for kind in self._kinds:
-                self.defect_kinds.labels(camera, kind)
-            if self._model:
-                self.score_ratio.labels(camera, self._model)
+            if self._only is not None:
+                self._pair(camera, self._only)
         return camera
+
+    def _pair(self, camera: str, alias: str) -> None:
+        """Create the series of a camera and a model at zero."""
+        self._pairs.add((camera, alias))
+        self.score_ratio.labels(camera, alias)
+        self.defect_cusum.labels(camera, alias)
+        for signal in SIGNALS:
+            self.drift_score.labels(camera, alias, signal)
+        for kind in self._kinds.get(alias, ()):
+            self.defect_kinds.labels(camera, kind)
 
 
 class ShadowMetrics:
-    """The metrics of a shadow, on the registry of its monitor's metrics. A test holds these types to the catalogue."""
+    """The metrics of shadows, on the registry of its monitor's metrics. A test holds these types to the catalogue."""
 
     model: Info
     frames: Counter
@@ -238,19 +285,20 @@ class ShadowMetrics:
         for metric in CATALOGUE:
             if metric.component == "shadow":
                 setattr(self, metric.attribute, build_metric(metric, registry))
-        self._cameras: set[str] = set()
+        self._pairs: set[tuple[str, str]] = set()  # camera and model
 
     def judged(self, camera: str, first: Verdict, second: Verdict) -> None:
         """Count a frame that both models judged."""
-        if camera not in self._cameras:
-            self._cameras.add(camera)
+        alias = second.model
+        if (camera, alias) not in self._pairs:
+            self._pairs.add((camera, alias))
             for verdict in OUTCOMES:
                 for shadow in OUTCOMES:
-                    self.verdicts.labels(camera, verdict, shadow)
+                    self.verdicts.labels(camera, alias, verdict, shadow)
         self.frames.labels("scored").inc()
-        self.verdicts.labels(camera, first.outcome, second.outcome).inc()
+        self.verdicts.labels(camera, alias, first.outcome, second.outcome).inc()
         if second.score is not None and second.threshold > 0:
-            self.score_ratio.labels(camera).observe(second.score / second.threshold)
+            self.score_ratio.labels(camera, alias).observe(second.score / second.threshold)
 
 
 def build_metric(metric: Metric, registry: CollectorRegistry) -> Counter | Gauge | Histogram | Info:

@@ -112,7 +112,9 @@ def test_an_unexpected_error_while_preparing_is_a_verdict_too(model: Model, monk
 
 
 def test_every_reason_a_verdict_can_have_is_a_label_known_from_the_start() -> None:
-    assert {reason for _, reason in UNINSPECTABLE} | {"stale", "malformed", "failed"} == set(REASONS)
+    assert {reason for _, reason in UNINSPECTABLE} | {"stale", "malformed", "failed", "no_recipe", "no_model"} == set(
+        REASONS
+    )
 
 
 def test_verdicts_keep_the_order_and_place_of_their_frames(inspector: Inspector) -> None:

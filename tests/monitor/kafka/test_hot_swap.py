@@ -63,7 +63,7 @@ def test_a_new_model_is_swapped_in_a_bad_one_refused_and_the_old_one_brought_bac
             time.sleep(0.3)
             put(line.model, better[:5000])  # cut short
             monitor.wait_for("model refused: ")
-            assert metric(port, "andon_model_refused") == 1
+            assert metric(port, 'andon_model_refused{model="better"}') == 1
             put(line.model, build_model(golden=lambda golden: type(golden)(golden.frames, golden.scores + 1)))
             monitor.wait_for("scores of its golden frames differ")
             put(line.model, build_model(card_json=with_threshold_nan))
@@ -81,9 +81,10 @@ def test_a_new_model_is_swapped_in_a_bad_one_refused_and_the_old_one_brought_bac
             stop.set()
             camera.join()
         verdicts = line.read_answers(sent)
-        assert metric(port, "andon_model_refused") == 0
-        assert metric(port, 'andon_model_swaps_total{result="taken"}') == 2
-        assert metric(port, 'andon_model_swaps_total{result="refused"}') >= 5
+        assert metric(port, 'andon_model_refused{model="darkness"}') == 0
+        assert metric(port, 'andon_model_swaps_total{model="better",result="taken"}') == 1
+        assert metric(port, 'andon_model_swaps_total{model="darkness",result="taken"}') == 1
+        assert metric(port, 'andon_model_swaps_total{model="better",result="refused"}') >= 5
     assert len(verdicts) == len(set(positions(verdicts))) == sent
     assert out_of_order(verdicts) == 0
     for partition in {place for place, _ in positions(verdicts)}:

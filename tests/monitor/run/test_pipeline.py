@@ -264,7 +264,7 @@ def test_a_replaced_inspector_inspects_what_it_prepared_and_no_frame_is_lost(eit
     second = Own("second")
 
     def replace(sink: ListSink) -> None:
-        pipeline.inspector = second
+        pipeline.inspectors = second
 
     sink = ListSink(replace)
     limits = PipelineLimits(batching=Batching(8, 0.05), in_flight=13)

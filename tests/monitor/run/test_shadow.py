@@ -40,7 +40,7 @@ def until_done(metrics: Metrics, count: int) -> None:
 
 def test_what_both_models_say_is_counted(model: Model, stricter: Model) -> None:
     metrics = Metrics()
-    shadow = Shadow(Inspector(stricter), metrics, budget=1.0, pending=100)
+    shadow = Shadow({None: Inspector(stricter)}, metrics, budget=1.0, pending=100)
     sent = inspections(model, 40)
     shadow.write(sent)
     until_done(metrics, 40)
@@ -52,16 +52,23 @@ def test_what_both_models_say_is_counted(model: Model, stricter: Model) -> None:
             for second in ("good", "defect", "uninspectable"):
                 pairs = [(item.verdict.outcome, outcome) for item, outcome in zip(sent, expected, strict=True)
                          if item.verdict.camera == camera]  # fmt: skip
-                found = value(metrics, "andon_shadow_verdicts_total", camera=camera, verdict=first, shadow=second)
+                found = value(
+                    metrics,
+                    "andon_shadow_verdicts_total",
+                    camera=camera,
+                    model="darkness",
+                    verdict=first,
+                    shadow=second,
+                )
                 assert found == pairs.count((first, second))
     differing = sum(item.verdict.outcome != outcome for item, outcome in zip(sent, expected, strict=True))
     assert shadow.differing == differing > 0
-    assert value(metrics, "andon_shadow_score_ratio_count", camera="c0") == 20
+    assert value(metrics, "andon_shadow_score_ratio_count", camera="c0", model="darkness") == 20
 
 
 def test_it_keeps_its_budget_and_counts_what_it_skips(model: Model, stricter: Model) -> None:
     metrics = Metrics()
-    shadow = Shadow(Inspector(stricter), metrics, budget=0.1, pending=4)
+    shadow = Shadow({None: Inspector(stricter)}, metrics, budget=0.1, pending=4)
     sent = inspections(model, 20)
     started, written = time.monotonic(), 0
     while time.monotonic() - started < 1.5:

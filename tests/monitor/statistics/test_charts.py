@@ -28,10 +28,12 @@ def inspect(model: Model, defects: Sequence[bool], camera: str = "left") -> list
 
 def open_charts(model: Model, path: Path | None = None, **settings: float) -> tuple[ControlCharts, Metrics]:
     metrics = Metrics()
-    return ControlCharts(StatisticsSettings(state_file=path, **RATES | settings), model, metrics), metrics
+    return ControlCharts(StatisticsSettings(state_file=path, **RATES | settings), [Inspector(model)], metrics), metrics
 
 
-def shown(metrics: Metrics, name: str, **labels: str) -> float | None:
+def shown(metrics: Metrics, name: str, model: str = "darkness", **labels: str) -> float | None:
+    if "limit" not in name:
+        labels["model"] = model
     return metrics.registry.get_sample_value(name, labels)
 
 
@@ -65,7 +67,7 @@ def test_the_file_is_whole_at_any_moment(model: Model, tmp_path: Path) -> None:
     charts, _ = open_charts(model, path)
     charts.write(inspect(model, [True]))
     charts.close("failed")  # a run that failed keeps its charts too
-    assert set(json.loads(path.read_text())["cameras"]["left"]) == {"cusum", "drift"}
+    assert set(json.loads(path.read_text())["models"]["darkness"]["cameras"]["left"]) == {"cusum", "drift"}
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -75,7 +77,7 @@ def test_the_file_is_whole_at_any_moment(model: Model, tmp_path: Path) -> None:
         (b"", "not readable"),
         (b"{", "not readable"),
         (b"[]", "not readable"),
-        (b'{"cameras": {"left": {"cusum": "high"}}}', "not readable"),
+        (b'{"version": 2, "models": {"darkness": {"cameras": {"left": {"cusum": "high"}}}}}', "not readable"),
         (b'{"version": 1, "model": "another", "cameras": {}}', "from another model or other settings"),
     ],
 )
@@ -122,10 +124,10 @@ def test_invented_cameras_share_one_chart(model: Model) -> None:
 
 def test_what_is_usual_follows_the_model_and_never_lies_below_its_false_alarms(model: Model) -> None:
     assert model.card.calibration.false_alarm_rate == 0.01
-    cusum = cusum_of(StatisticsSettings(), model.card)
+    cusum = cusum_of(StatisticsSettings(), 0.01)
     assert (cusum.normal, cusum.raised) == (0.02, 0.06)
     with pytest.raises(UsageError, match=r"normal_defect_rate: 0\.001 is below the model's false-alarm rate 0\.01"):
-        cusum_of(StatisticsSettings(normal_defect_rate=0.001), model.card)
+        cusum_of(StatisticsSettings(normal_defect_rate=0.001), 0.01)
 
 
 def test_a_swapped_in_model_starts_the_charts_over_with_its_first_verdict(model: Model, tmp_path: Path) -> None:
@@ -133,21 +135,23 @@ def test_a_swapped_in_model_starts_the_charts_over_with_its_first_verdict(model:
     other = Model.from_bytes(build_model(card_json=lambda card: card | {"name": "other"}), "other.onnx", "cpu")
     charts, metrics = open_charts(model, path)
     charts.write([*inspect(model, [True] * 3, "left"), *inspect(model, [True] * 3, "right")])
-    charts.follow(other)
+    charts.follow(Inspector(other), "darkness")
     charts.write(inspect(model, [True], "left"))  # it was under way when the model was swapped
     assert shown(metrics, "andon_defect_cusum", camera="left") == pytest.approx(4 * 1.0986, abs=0.1)
     charts.write(inspect(other, [True], "left"))
-    assert shown(metrics, "andon_defect_cusum", camera="left") == pytest.approx(1.0986, abs=0.1)
-    assert shown(metrics, "andon_defect_cusum", camera="right") == 0  # before its next frame comes
+    assert shown(metrics, "andon_defect_cusum", camera="left") is None  # the old one's are gone
+    assert shown(metrics, "andon_defect_cusum", "other", camera="left") == pytest.approx(1.0986, abs=0.1)
+    assert shown(metrics, "andon_defect_cusum", "other", camera="right") == 0  # before its next frame comes
     charts.write(inspect(other, [False], "right"))
     alone, under_other = open_charts(other)
     alone.write([*inspect(other, [True], "left"), *inspect(other, [False], "right")])
     for camera in ("left", "right"):
         for signal in ("score", "brightness", "sharpness"):
-            labels = {"camera": camera, "signal": signal}
+            labels = {"camera": camera, "signal": signal, "model": "other"}
             assert shown(metrics, "andon_drift_score", **labels) == shown(under_other, "andon_drift_score", **labels)
     charts.close("complete")
-    assert json.loads(path.read_text())["model"] == other.sha256
+    saved = json.loads(path.read_text())["models"]
+    assert {name: entry["sha256"] for name, entry in saved.items()} == {"other": other.sha256}
 
 
 def test_a_model_that_the_settings_do_not_fit_is_not_followed(model: Model) -> None:
@@ -158,6 +162,6 @@ def test_a_model_that_the_settings_do_not_fit_is_not_followed(model: Model) -> N
     flags_more = build_model(card_json=calibrated)
     charts, metrics = open_charts(model)
     with pytest.raises(UsageError, match=r"normal_defect_rate: 0\.02 is below the model's false-alarm rate 0\.5"):
-        charts.follow(Model.from_bytes(flags_more, "other.onnx", "cpu"))
+        charts.follow(Inspector(Model.from_bytes(flags_more, "other.onnx", "cpu")))
     charts.write(inspect(model, [True] * 2))
     assert shown(metrics, "andon_defect_cusum", camera="left") == pytest.approx(2 * 1.0986, abs=0.1)

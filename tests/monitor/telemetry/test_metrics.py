@@ -48,7 +48,7 @@ def run(model: Model, frames: list[Frame], rules: Rules | None = None, live: boo
     metrics = Metrics()
     metrics.consumer_lag_records.labels("andon.frames", "0").set(0)
     inspector = Inspector(model, rules)
-    metrics.use_model(model, inspector.alias)
+    metrics.use_model(inspector)
     Pipeline(ListSource(frames, live), inspector, [ListSink()], metrics).run()
     return metrics
 
@@ -112,7 +112,7 @@ def test_what_was_counted_is_what_happened(model: Model, frames: list[Frame]) ->
     assert value("andon_uninspectable_total", {"camera": "b", "reason": "undecodable"}) == 1
     assert value("andon_score_ratio_bucket", {"camera": "b", "model": "press", "le": "1.0"}) == 3
     assert value("andon_score_ratio_count", {"camera": "b", "model": "press"}) == 4
-    assert value("andon_threshold", {"camera": "a"}) == model.card.threshold
+    assert value("andon_threshold", {"camera": "a", "model": "press"}) == model.card.threshold
     assert value("andon_last_frame_timestamp_seconds", {"camera": "a"}) == START + 7
     assert value("andon_decode_seconds_count") == 9
     assert value("andon_queue_wait_seconds_count") == 9
@@ -137,7 +137,7 @@ def test_a_cameras_series_are_all_there_from_its_first_frame_on(model: Model, fr
         text = generate_latest(run(model, frames).registry).decode()
         return sum('camera="a"' in line for line in text.splitlines())
 
-    assert series(frames[1:2]) == series(frames) == 40
+    assert series(frames[1:2]) == series(frames) == 43
 
 
 def test_an_expected_camera_is_there_before_it_sends_anything() -> None:
@@ -161,19 +161,20 @@ def test_without_kafka_there_is_no_broker_to_be_down() -> None:
 
 def test_an_operators_threshold_shows(model: Model, frames: list[Frame]) -> None:
     value = run(model, frames, Rules(thresholds={"a": 9.0})).registry.get_sample_value
-    assert value("andon_threshold", {"camera": "a"}) == 9.0
-    assert value("andon_threshold", {"camera": "b"}) == model.card.threshold
+    assert value("andon_threshold", {"camera": "a", "model": "darkness"}) == 9.0
+    assert value("andon_threshold", {"camera": "b", "model": "darkness"}) == model.card.threshold
 
 
 def test_model_and_provider_say_what_is_really_in_use(model_bytes: bytes) -> None:
     metrics = Metrics()
     fell_back = Model.from_bytes(model_bytes, "m", "cuda")
-    metrics.use_model(fell_back, "press")
+    before = Inspector(fell_back, Rules(alias="press"))
+    metrics.use_model(before)
     labels = {"provider": "CPUExecutionProvider", "fallback": "true"}
     assert metrics.registry.get_sample_value("andon_provider_info", labels) == 1
     text = generate_latest(metrics.registry).decode()
     assert re.search(rf'^andon_model_info{{.*model="press".*sha256="{fell_back.sha256}"', text, re.MULTILINE)
-    metrics.use_model(Model.from_bytes(model_bytes, "m", "cpu"), "next")
+    metrics.use_model(Inspector(Model.from_bytes(model_bytes, "m", "cpu"), Rules(alias="next")), before)
     assert generate_latest(metrics.registry).decode().count("\nandon_model_info{") == 1  # the old one is gone
 
 

@@ -95,9 +95,9 @@ def test_a_frozen_head_tells_kinds_and_the_monitor_says_and_counts_them(
     assert model.classify(data.frames[:3]).sum(axis=1) == pytest.approx(1, abs=1e-5)
 
     metrics = Metrics()
-    metrics.use_model(model, "part")
     rules = Rules(thresholds={"station-1": -1e9}, too_dark=0, too_blurred=0)  # every part is called a defect
     inspector = Inspector(model, rules)
+    metrics.use_model(inspector)
     for i, frame in enumerate(data.frames[:6]):
         _, png = cv2.imencode(".png", cv2.resize(frame, model.card.input.frame_size))
         prepared = inspector.prepare(Frame("station-1", i, png.tobytes(), Position("t", "f", 0, i)))
