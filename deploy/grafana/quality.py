@@ -170,7 +170,7 @@ def quality() -> JSON:
             ),
             table(
                 "Models in use",
-                "Each replica's models by recipe, and how its threshold was set: conformal is measured, tail extrapolated.",
+                "Each replica's models, and how thresholds were set: conformal is measured, tail extrapolated.",
                 [query(f"andon_model_info{{{LINE}}}", table=True)],
                 (24, 6),
                 hide=("Value",),

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from andon_monitor.inspection.frames import REASONS, Latency
+from andon_monitor.inspection.frames import REASONS, Latency, Rejection, reject
 from andon_monitor.inspection.inspector import Inspection, Inspector, Rules
 from andon_monitor.inspection.part import Part
 from andon_monitor.kafka import messages
@@ -81,7 +81,8 @@ def test_the_schemas_are_schemas_and_readers_may_know_less() -> None:
 def test_verdicts_follow_their_schema(inspections: list[Inspection]) -> None:
     verdicts = [inspection.verdict for inspection in inspections]
     assert [verdict.outcome for verdict in verdicts] == ["good", "defect", "uninspectable"]
-    full = replace(verdicts[1], kind="scratch", kind_probability=0.9)
+    full = replace(verdicts[1], kind="scratch", kind_probability=0.9, recipe="bottle")
+    verdicts.append(reject(inspections[0].frame, Rejection("no_recipe", "no recipe takes it")))
     for verdict in [*verdicts, full, *(replace(verdicts[2], reason=reason) for reason in REASONS)]:
         check(json.loads(verdict.to_json()), "verdict.v1")
     fields = json.loads(full.to_json())

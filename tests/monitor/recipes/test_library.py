@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def contents() -> dict[str, bytes]:
     """A model for each product, which differ in their thresholds."""
     thresholds = {name: 0.75 + 0.05 * number for number, name in enumerate(NAMES)}
     return {
-        name: build_model(card_json=lambda card, to=threshold: with_threshold(card, to))
+        name: build_model(card_json=partial(with_threshold, threshold=threshold))
         for name, threshold in thresholds.items()
     }
 
