@@ -16,12 +16,15 @@ from andon_monitor.inspection.part import Part
 from andon_monitor.kafka import messages
 from andon_monitor.kafka.messages import Message
 from andon_monitor.model.file import Model
+from andon_monitor.parts.joiner import Joiner
 from andon_monitor.review.labels import add_label
 from andon_monitor.review.publishing import Publisher
 from andon_monitor.settings.groups import KafkaSettings
+from andon_monitor.telemetry.catalogue import INCOMPLETE_REASONS, PART_OUTCOMES
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
+from tests.fixtures.part_views import RULES, make_view
 from tests.fixtures.review_line import fill, ids
 from tests.fixtures.small_model import draw, encode, make_frame
 
@@ -71,11 +74,13 @@ def inspections(model: Model) -> list[Inspection]:
 
 
 def test_the_schemas_are_schemas_and_readers_may_know_less() -> None:
-    assert set(SCHEMAS) == {"verdict.v1", "evidence.v1", "label.v1"}
+    assert set(SCHEMAS) == {"verdict.v1", "evidence.v1", "label.v1", "part.v1"}
     for schema in SCHEMAS.values():
         Draft202012Validator.check_schema(schema)
         assert "additionalProperties" not in schema
     assert tuple(SCHEMAS["verdict.v1"]["properties"]["reason"]["enum"]) == REASONS
+    assert tuple(SCHEMAS["part.v1"]["properties"]["reason"]["enum"]) == INCOMPLETE_REASONS
+    assert tuple(SCHEMAS["part.v1"]["properties"]["verdict"]["enum"]) == PART_OUTCOMES
 
 
 def test_verdicts_follow_their_schema(inspections: list[Inspection]) -> None:
@@ -89,6 +94,25 @@ def test_verdicts_follow_their_schema(inspections: list[Inspection]) -> None:
     missing = set(SCHEMAS["verdict.v1"]["properties"]) - set(fields) - {"reason", "detail", "regions_left_out"}
     assert not missing
     assert fields["regions"][0]["millimetres"]
+
+
+def test_verdicts_of_parts_follow_their_schema() -> None:
+    rules = replace(RULES, false_alarm_rate=0.001, max_parts=3)
+    joiner = Joiner(rules)
+    late = make_view("1", "top", 15, "defect")
+    given = [
+        *(make_view("1", "top", product="cover", order="A"), make_view("1", "left", outcome="uninspectable"), late),
+        *(make_view("2"), make_view("2", "left"), make_view("2", "top", 2, "defect"), make_view("3", "other", 3)),
+        *(make_view("4", "top", 4, product="a"), make_view("4", "left", 4, product="b"), make_view("5", "left", 30)),
+        make_view("6", "left", 31),
+    ]
+    verdicts = [verdict for view in given for verdict in joiner.add(view)[1]] + joiner.finish()
+    values = [json.loads(verdict.to_json()) for verdict in verdicts]
+    for value in values:
+        check(value, "part.v1")
+    assert {value["cause"] for value in values} == {"complete", "late", "overflow", "end"}
+    missing = set(SCHEMAS["part.v1"]["properties"]) - {name for value in values for name in value}
+    assert not missing
 
 
 def test_evidence_and_labels_follow_their_schemas(inspections: list[Inspection], tmp_path: Path) -> None:

@@ -186,10 +186,10 @@ class Latency:
 class Verdict:
     """The result for one frame. If it is uninspectable, `reason` and `detail` say why and there is no `score`.
 
-    `captured_at` is in seconds since 1970-01-01 UTC. `kind` is the most probable kind of a defect and
-    `kind_probability` its probability, if the model tells kinds apart. `regions` is where a defect is. `recipe` is the
-    name of the recipe that took the frame, None without recipes. `latency` is None for recordings, whose verdicts must
-    not depend on the machine that replays them.
+    `captured_at` is in seconds since 1970-01-01 UTC. `false_alarm_rate` is the share of good parts that the threshold
+    flags. `kind` is the most probable kind of a defect and `kind_probability` its probability, if the model tells kinds
+    apart. `regions` is where a defect is. `recipe` is the name of the recipe that took the frame, None without recipes.
+    `latency` is None for recordings, whose verdicts must not depend on the machine that replays them.
     """
 
     id: str
@@ -211,6 +211,7 @@ class Verdict:
     part: Part | None = None
     regions: Regions | None = None
     recipe: str | None = None
+    false_alarm_rate: float | None = None
 
     def to_json(self) -> str:
         """One line of JSON: keys always in the same order, none without a value."""
@@ -224,6 +225,7 @@ class Verdict:
             "detail": self.detail,
             "score": self.score,
             "threshold": self.threshold,
+            "false_alarm_rate": self.false_alarm_rate,
             "p_value": self.p_value,
             "kind": None if self.kind is None else {"name": self.kind, "probability": self.kind_probability},
             "regions": None if self.regions is None else [region.to_dict() for region in self.regions.found],

@@ -99,6 +99,8 @@ class Inspector:
         self.rules = rules or Rules()
         self.alias = self.rules.alias or model.card.name
         self._threshold = _threshold_of(model, self.rules)
+        calibration = model.card.calibration
+        self._rates = {camera: calibration.p_value(limit) for camera, limit in self.rules.thresholds.items()}
 
     @property
     def false_alarm_rate(self) -> float:
@@ -213,6 +215,7 @@ class Inspector:
             kind=kind,
             kind_probability=probability,
             part=frame.part,
+            false_alarm_rate=self._rates.get(frame.camera, self.false_alarm_rate),
             regions=self._regions(prepared, threshold) if outcome == "defect" else None,
             recipe=self.rules.recipe,
         )

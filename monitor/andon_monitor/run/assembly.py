@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from andon_monitor.common.process import Ending
+from andon_monitor.common.redaction import show_address
 from andon_monitor.errors import UsageError
 from andon_monitor.evidence.sink import Destination, EvidenceSink
 from andon_monitor.inspection.inspector import Inspector
 from andon_monitor.kafka.address import is_kafka
 from andon_monitor.model.file import Model
+from andon_monitor.parts.sink import PartsSink
 from andon_monitor.recipes.table import RecipeTable
 from andon_monitor.review.destination import StoreDestination
 from andon_monitor.run.shadow import Shadow
@@ -99,10 +101,13 @@ def open_sinks(
     kafka: "Kafka | None",
     metrics: Metrics,
     live: bool,
+    parts: Sink | None,
     observers: Sequence[Sink],
     stopped: Callable[[], bool],
 ) -> Iterator[list[Sink]]:
     """The sinks that the settings name, then `observers`, in the order in which they write; closed at the end.
+
+    `parts` follows the verdicts.
 
     A recording whose run was `stopped` has an incomplete output; a live source has no other end than being stopped.
 
@@ -122,6 +127,8 @@ def open_sinks(
             sinks.append(kafka.open_verdicts(settings.output.verdicts))
         else:
             sinks.append(open_sink(settings.output.verdicts, append=live))
+        if parts is not None:
+            sinks.append(parts)
         patience = settings.output.patience
         if not evidence_first:
             sinks += [SideOutput("evidence", sink, metrics, patience) for sink in evidence]
@@ -134,6 +141,30 @@ def open_sinks(
     finally:
         for sink in sinks:
             sink.close(ending)
+
+
+def open_parts(settings: Settings, metrics: Metrics, live: bool) -> PartsSink | None:
+    """What joins the views of parts, None where a run does not. Raises UsageError."""
+    target = settings.output.parts
+    if target is None or is_kafka(target):  # then `andon-monitor parts` does
+        return None
+    return PartsSink(Path(target), settings.parts, metrics, live)
+
+
+def check_parts(settings: Settings) -> None:
+    """Raise UsageError where settings for parts do not fit together."""
+    target, source = settings.output.parts, settings.source.uri
+    if target is None or is_kafka(target):
+        return
+    if "://" in target:  # Kafka's have been left out
+        raise UsageError(f"output.parts: {show_address(target)}: give kafka://... or a .jsonl file")
+    if source is not None and is_kafka(source):
+        raise UsageError(
+            f"output.parts: {target}: a monitor on Kafka sees only its share of a part's views; give kafka://... here "
+            "and start andon-monitor parts"
+        )
+    if not settings.parts.views:
+        raise UsageError("parts.views: not given; output.parts needs the views of a part, such as {'*': [top, left]}")
 
 
 def _open_dead_letters(settings: Settings, kafka: "Kafka | None", metrics: Metrics) -> list[Sink]:
@@ -169,6 +200,8 @@ def written_paths(settings: Settings) -> dict[str, Path]:
         paths["output.dead_letters"] = Path(output.dead_letters) / "letter.json"
     if output.evidence is not None and not is_kafka(output.evidence):
         paths["output.evidence"] = Path(output.evidence) / "review.sqlite"
+    if output.parts is not None and "://" not in output.parts:
+        paths["output.parts"] = Path(output.parts)
     if output.history is not None:
         paths["output.history"] = output.history / "history.andon"
     if output.summary is not None:

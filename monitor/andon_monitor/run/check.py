@@ -13,10 +13,11 @@ from andon_monitor.inspection.inspector import Inspector
 from andon_monitor.kafka.address import is_kafka
 from andon_monitor.kafka.check import check_kafka
 from andon_monitor.model.file import Model
+from andon_monitor.parts.verdict import combined_rates, rate_for_each
 from andon_monitor.recipes.library import Library
 from andon_monitor.recipes.table import RecipeTable
-from andon_monitor.run.assembly import open_source, uses_kafka, written_paths
-from andon_monitor.settings.groups import Settings
+from andon_monitor.run.assembly import check_parts, open_source, uses_kafka, written_paths
+from andon_monitor.settings.groups import ANY_PRODUCT, Settings
 from andon_monitor.statistics.charts import cusum_of
 from andon_monitor.telemetry import credentials
 from andon_monitor.telemetry.metrics import Metrics
@@ -102,6 +103,9 @@ def run_checks(settings: Settings, opened: OpenedModels | None = None) -> Iterat
         yield _try(what, partial(_describe_file, shadow, settings))
     if settings.source.uri is None or not is_kafka(settings.source.uri):
         yield _try("source", lambda: _read_first_frame(settings, library))
+    if settings.output.parts is not None or settings.parts.views:
+        rates = [] if library is None else [inspector.false_alarm_rate for inspector in library.inspectors()]
+        yield _try("parts", partial(_describe_parts, settings, max(rates, default=None)))
     for key, path in written_paths(settings).items():
         yield _try(key, partial(_check_output, path))
     if uses_kafka(settings):
@@ -170,6 +174,23 @@ def _describe_charts(settings: Settings, inspector: Inspector) -> str:
         f"CUSUM: one false alarm in {alarms:,.0f} parts at a defect rate of {cusum.normal:.3g}, a rate of "
         f"{cusum.raised:.3g} is detected after {delay:,.0f} parts"
     )
+
+
+def _describe_parts(settings: Settings, rate: float | None) -> str:
+    """The share of good parts that are flagged where no view's rate is higher, and what each view needs to keep it."""
+    check_parts(settings)
+    said = []
+    for product, names in settings.parts.views.items():
+        line = f"{'any other product' if product == ANY_PRODUCT else product}: {len(names)} views"
+        if rate is not None:
+            bound, independent = combined_rates([rate] * len(names))
+            line += f", at most {bound:.3g} of good parts flagged ({independent:.3g} if views are independent)"
+        if settings.parts.false_alarm_rate is not None:
+            wanted = settings.parts.false_alarm_rate
+            each = rate_for_each(wanted, len(names))
+            line += f"; for {wanted:g} calibrate each view for {each:.3g}"
+        said.append(line)
+    return "; ".join(said)
 
 
 def _read_first_frame(settings: Settings, library: Library | None) -> str:

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 from andon_monitor.common.process import stopped_by_signals
 from andon_monitor.recipes.library import Library
-from andon_monitor.run.assembly import open_kafka, open_shadow, open_sinks, open_source
+from andon_monitor.run.assembly import check_parts, open_kafka, open_parts, open_shadow, open_sinks, open_source
 from andon_monitor.run.hot_swap import Swapper
 from andon_monitor.run.pipeline import Pipeline, PipelineLimits
 from andon_monitor.run.side_outputs import Guarded, SideOutput
@@ -42,6 +42,7 @@ class Service:
         Raises UsageError and ModelError before the first frame, SourceError and OutputError after it.
         """
         settings, metrics = self._settings, self.metrics
+        check_parts(settings)
         with ExitStack() as stack:
             if settings.server.enabled:
                 server = open_server(
@@ -75,8 +76,9 @@ class Service:
                 Guarded("frozen", frozen, metrics),
                 Guarded("summary", summary, metrics),
             ]
+            parts = open_parts(settings, metrics, source.live)
             sinks = stack.enter_context(
-                open_sinks(settings, kafka, metrics, source.live, observers, lambda: self._stopped)
+                open_sinks(settings, kafka, metrics, source.live, parts, observers, lambda: self._stopped)
             )
             pipeline = Pipeline(source, library, sinks, metrics, PipelineLimits.from_settings(settings))
             self._pipeline = pipeline
@@ -97,6 +99,7 @@ class Service:
                 log.info("stopped by a signal; all frames in flight are finished")
             summary.stopped = pipeline.stopped and not source.live
             summary.damage, summary.passed_over = source.damage, source.passed_over
+        summary.parts = None if parts is None else parts.counts
         if settings.output.summary is not None:
             summary.save(settings.output.summary)
         return summary

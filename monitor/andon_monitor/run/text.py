@@ -62,6 +62,10 @@ def summary_line(summary: Summary) -> str:
     line += f", {verdicts['uninspectable']} uninspectable"
     if facts["uninspectable"]:
         line += f" ({', '.join(f'{count} {reason}' for reason, count in facts['uninspectable'].items())})"
+    if "parts" in facts:
+        parts = facts["parts"]
+        line += f"; {_count(sum(parts.values()), 'part')}: {parts['good']} good, {_count(parts['defect'], 'defect')}"
+        line += f", {parts['incomplete']} incomplete"
     return line
 
 

@@ -23,6 +23,10 @@ Count = Annotated[int, Field(ge=1)]
 PartName = Annotated[str, Field(pattern=r"^[a-z0-9]{1,20}$")]  # as `andon_monitor.inspection.part` takes them
 
 
+ANY_PRODUCT = "*"  # in parts.views: any other product, and parts without one
+MAX_PART_VIEWS = 64
+
+
 def _is_network(text: str) -> str:
     try:
         ip_network(text, strict=False)
@@ -216,6 +220,11 @@ class OutputSettings(_Group):
         default=None,
         description="kafka://... or the folder of a review page, for pictures of defects with heatmap and score",
     )
+    parts: Name | None = Field(
+        default=None,
+        description="Where a verdict for each part goes (see parts.views): a .jsonl file of run, or kafka://... of "
+        "andon-monitor parts",
+    )
     history: Path | None = Field(
         default=None, description="Folder that keeps good frames as latent vectors and defects as original files"
     )
@@ -226,6 +235,42 @@ class OutputSettings(_Group):
         description="Seconds for which verdicts wait for slow evidence or history. After that they go on without it, "
         "and a crash may lose some of it. 0: do not wait",
     )
+
+
+class PartsSettings(_Group):
+    """A verdict for each part, joined from the verdicts of its views."""
+
+    views: dict[Name, tuple[Name, ...]] = Field(
+        default={},
+        description="Views of a part by product, such as {cover: [top, left], '*': [top]}; * is any other product. A "
+        "frame's view is what its producer says, else its camera",
+    )
+    timeout: Positive = Field(
+        default=30.0,
+        description="Seconds from the capture of a part's first view within which the others must be captured and "
+        "inspected",
+    )
+    keep: Seconds = Field(
+        default=60.0,
+        description="Seconds after the time-out for which a part is remembered; later views of it are a new part",
+    )
+    max_parts: Count = Field(
+        default=10_000,
+        description="Largest number of parts open or remembered at once, with Kafka in each partition; beyond it the "
+        "oldest is closed",
+    )
+    false_alarm_rate: Share | None = Field(
+        default=None, description="Share of good parts that may be flagged; a part's verdict says what each view needs"
+    )
+
+    @model_validator(mode="after")
+    def _views_fit(self) -> Self:
+        for product, names in self.views.items():
+            if not 1 <= len(names) <= MAX_PART_VIEWS:
+                raise ValueError(f"views of {product}: {len(names)} views; right are 1 to {MAX_PART_VIEWS}")
+            if len(set(names)) < len(names):
+                raise ValueError(f"views of {product}: a view is there twice")
+        return self
 
 
 class EvidenceSettings(_Group):
@@ -493,6 +538,7 @@ class Settings(BaseSettings):
     source: SourceSettings = SourceSettings()
     inspection: InspectionSettings = InspectionSettings()
     output: OutputSettings = OutputSettings()
+    parts: PartsSettings = PartsSettings()
     evidence: EvidenceSettings = EvidenceSettings()
     review: ReviewSettings = ReviewSettings()
     kafka: KafkaSettings = KafkaSettings()

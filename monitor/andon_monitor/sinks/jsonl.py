@@ -1,9 +1,9 @@
-"""Verdicts as JSON lines, one for each frame."""
+"""Verdicts as JSON lines, one for each frame or part."""
 
 import fcntl
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from andon_monitor.common.files import cannot_write, is_device, part_of, remove_quietly, replace_durably
@@ -48,9 +48,13 @@ class JsonLines:
 
     def write(self, inspections: Sequence[Inspection]) -> None:
         """Add a line for each. Raises OutputError, and leaves no half line then."""
+        self.add(inspection.verdict.to_json() for inspection in inspections)
+
+    def add(self, lines: Iterable[str]) -> None:
+        """Add lines of JSON. Raises OutputError, and leaves no half line then."""
         before = os.lseek(self._file, 0, os.SEEK_CUR) if self._is_file else 0
         try:
-            _write_all(self._file, inspections)
+            _write_all(self._file, lines)
             if self._append and self._is_file:
                 os.fsync(self._file)
         except OSError as error:
@@ -87,7 +91,7 @@ class StandardOutput:
         """Write a line for each. Raises OutputError where the reader has closed the pipe."""
         try:
             sys.stdout.flush()
-            _write_all(sys.stdout.fileno(), inspections)
+            _write_all(sys.stdout.fileno(), (inspection.verdict.to_json() for inspection in inspections))
         except OSError as error:
             raise OutputError(f"standard output: cannot be written ({error.strerror})") from None
 
@@ -95,8 +99,8 @@ class StandardOutput:
         """Does nothing: every line is written."""
 
 
-def _write_all(file: int, inspections: Sequence[Inspection]) -> None:
-    data = memoryview("".join(f"{inspection.verdict.to_json()}\n" for inspection in inspections).encode())
+def _write_all(file: int, lines: Iterable[str]) -> None:
+    data = memoryview("".join(f"{line}\n" for line in lines).encode())
     while data:
         data = data[os.write(file, data) :]
 

@@ -13,6 +13,7 @@ from andon_monitor.common.files import whole_file
 from andon_monitor.common.process import Ending
 from andon_monitor.inspection.frames import OUTCOMES
 from andon_monitor.inspection.inspector import Inspection
+from andon_monitor.telemetry.catalogue import PART_OUTCOMES
 
 GOOD = "good"
 MAX_NAMES = 1000  # of cameras or kinds of defects; a stream may have any number, and memory must not grow with it
@@ -62,6 +63,7 @@ class Summary:
     damage: str | None = None  # see `Source.damage`
     stopped: bool = False  # by a signal, before the end of a recording
     passed_over: str | None = None  # see `Source.passed_over`
+    parts: Counter[str] | None = None  # by verdict, where output.parts joins views
 
     def write(self, inspections: Sequence[Inspection]) -> None:
         """Count them."""
@@ -103,6 +105,7 @@ class Summary:
                 name: {"p50": _rounded(stage.at(0.5)), "p99": _rounded(stage.at(0.99))}
                 for name, stage in self.stages.items()
             },
+            **({} if self.parts is None else {"parts": {name: self.parts[name] for name in PART_OUTCOMES}}),
             **({"truth": self._truth()} if self.kinds else {}),
             **({"stopped": True} if self.stopped else {}),
             **({"damage": self.damage} if self.damage else {}),

@@ -27,9 +27,13 @@ REFUSALS = ("connections", "timeout", "busy", "password")
 UNREADABLE_CAUSES = ("content", "checksum", "compression", "too_large")
 # Why reading a partition continued elsewhere, see `andon_monitor.kafka.reader`.
 RESET_CAUSES = ("retention", "recreated", "truncated")
+# Verdicts of parts, why one is incomplete, and what becomes of a view, see `andon_monitor.parts`.
+PART_OUTCOMES = ("good", "defect", "incomplete")
+INCOMPLETE_REASONS = ("missing", "uninspectable", "unknown_product", "products_differ")
+VIEW_RESULTS = ("joined", "unexpected", "repeated", "late", "duplicate", "no_part", "unreadable")
 
 Kind = Literal["counter", "gauge", "histogram", "info"]
-Component = Literal["pipeline", "model", "service", "kafka", "evidence", "statistics", "shadow"]
+Component = Literal["pipeline", "model", "service", "parts", "kafka", "evidence", "statistics", "shadow"]
 SUFFIXES: dict[Kind, str] = {"counter": "_total", "gauge": "", "histogram": "", "info": "_info"}
 
 ANY: tuple[str, ...] = ()  # a label whose values are not known beforehand
@@ -228,6 +232,46 @@ CATALOGUE: tuple[Metric, ...] = (
         "Connections and requests to /metrics and the probes that a limit closed or sent away, by reason.",
         {"reason": REFUSALS},
     ),
+    # Parts.
+    Metric(
+        "parts",
+        "counter",
+        "andon_parts",
+        "Parts by verdict and product; products that parts.views does not name count as other.",
+        {"product": ANY, "verdict": PART_OUTCOMES},
+    ),
+    Metric(
+        "parts",
+        "counter",
+        "andon_incomplete_parts",
+        "Parts that are incomplete, by reason.",
+        {"reason": INCOMPLETE_REASONS},
+    ),
+    Metric(
+        "parts",
+        "counter",
+        "andon_part_corrections",
+        "Parts that turned into a defect after their verdict, because of a late or repeated view.",
+    ),
+    Metric(
+        "parts",
+        "counter",
+        "andon_part_views",
+        "Views of parts by what became of them: joined, unexpected (no view of the product), repeated, late, a "
+        "duplicate delivery, without a part's id, not readable.",
+        {"result": VIEW_RESULTS},
+    ),
+    Metric(
+        "parts",
+        "counter",
+        "andon_part_missing_views",
+        "Views that had not come when their part was closed, by view.",
+        {"view": ANY},
+    ),
+    Metric(
+        "parts", "counter", "andon_part_overflows", "Parts closed early because too many were open (parts.max_parts)."
+    ),
+    Metric("parts", "gauge", "andon_open_parts", "Parts that wait for views."),
     # Kafka.
     Metric("kafka", "gauge", "andon_kafka_up", "1 while the Kafka brokers answer, 0 while not, NaN without Kafka."),
     Metric("kafka", "counter", "andon_kafka_outages", "Failures of Kafka that the monitor waited out."),

@@ -72,6 +72,13 @@ class Metrics:
     silence_seconds: Gauge
     takt_seconds: Gauge
     http_refused: Counter
+    parts: Counter
+    incomplete_parts: Counter
+    part_corrections: Counter
+    part_views: Counter
+    part_missing_views: Counter
+    part_overflows: Counter
+    open_parts: Gauge
     source_up: Gauge
     source_outages: Counter
     kafka_up: Gauge

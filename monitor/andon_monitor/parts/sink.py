@@ -1,0 +1,66 @@
+"""The joiner in a run without Kafka: a verdict for each part into a file of JSON lines."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from andon_monitor.common.process import Ending
+from andon_monitor.inspection.inspector import Inspection
+from andon_monitor.parts.joiner import Joiner, Source
+from andon_monitor.parts.measuring import PartMeasures
+from andon_monitor.parts.verdict import PartVerdict, Rules
+from andon_monitor.parts.views import View
+from andon_monitor.settings.groups import PartsSettings
+from andon_monitor.sinks.jsonl import JsonLines
+from andon_monitor.telemetry.metrics import Metrics
+
+
+class PartsSink:
+    """Joins the views of a run, in the order of its frames.
+
+    Of a recording, whose cameras may follow each other, all parts stay open to its end; on a live source the time-out
+    is that of the newest frame. `counts`: parts by verdict. Raises UsageError, OutputError as `JsonLines`.
+    """
+
+    def __init__(self, path: Path, settings: PartsSettings, metrics: Metrics, live: bool) -> None:
+        self._file = JsonLines(path, append=live)
+        self._joiner = Joiner(Rules.from_settings(settings))
+        self._measures = PartMeasures(metrics, settings)
+        self._live = live
+        self._frames = 0
+        self.counts: Counter[str] = Counter()
+
+    def write(self, inspections: Sequence[Inspection]) -> None:
+        """Add a line for each part whose views have all come. Raises OutputError."""
+        verdicts: list[PartVerdict] = []
+        for inspection in inspections:
+            verdict = inspection.verdict
+            self._frames += 1
+            if self._live:
+                place = Source("run", self._frames, round(verdict.captured_at * 1000))
+                verdicts += self._joiner.advance(0, place) or []
+            view = View.of(verdict)
+            if view is None:
+                self._measures.view("no_part")
+                continue
+            result, found = self._joiner.add(view)
+            self._measures.view(result)
+            verdicts += found
+        self._put(verdicts)
+
+    def close(self, ending: Ending) -> None:
+        """Close all parts and the file; of a failed run nothing more is written. Raises OutputError."""
+        try:
+            if ending != "failed":
+                self._put(self._joiner.finish())
+        finally:
+            self._file.close(ending)
+
+    def _put(self, verdicts: Sequence[PartVerdict]) -> None:
+        if verdicts:
+            self._file.add(verdict.to_json() for verdict in verdicts)
+        for verdict in verdicts:
+            self._measures.part(verdict)
+            self.counts[verdict.outcome] += verdict.revision == 1
+        self._joiner.changed.clear()
+        self._measures.open_parts(self._joiner.open_parts)
