@@ -15,6 +15,7 @@ from andon_monitor.compare.sides import ModelSide, RecordedSide, Side, Threshold
 from andon_monitor.errors import UsageError
 from andon_monitor.inspection.inspector import Rules
 from andon_monitor.model.file import Model
+from andon_monitor.model.session import uses_gpu
 from andon_monitor.settings.groups import Settings
 from andon_monitor.sources.selection import SelectedSource, Selection
 from andon_monitor.sources.uri import open_source
@@ -119,7 +120,7 @@ def _open_baseline(baseline: str, source: str, settings: Settings) -> ModelSide 
 
 
 def _open_model(path: Path, settings: Settings, override: ThresholdOverride) -> ModelSide:
-    with settings.model.load_limits.guard(path, settings.model.provider):
+    with settings.model.load_limits.guard(path, uses_gpu(settings.model.provider)):
         model = Model.load(path, settings.model.provider, settings.model.threads)
     return ModelSide(path, model, Rules.from_settings(settings), override)
 

@@ -26,16 +26,16 @@ class LoadLimits:
     seconds: float = 60.0
     max_bytes: int = 512 * 2**20
 
-    def excess(self, started: float, grown: int, provider: str) -> str | None:
+    def excess(self, started: float, grown: int, on_gpu: bool) -> str | None:
         """What was exceeded since `started` (monotonic seconds), None if nothing was. `grown`: bytes of memory."""
         if time.monotonic() - started > self.seconds:
             return f"opening it took more than {self.seconds:g} s (model.load_timeout)"
-        if grown > self.max_bytes + (0 if provider == "cpu" else GPU_LIBRARY_BYTES):
+        if grown > self.max_bytes + (GPU_LIBRARY_BYTES if on_gpu else 0):
             return f"opening it took more than {self.max_bytes // 2**20} MiB of memory (model.max_load_bytes)"
         return None
 
     @contextmanager
-    def guard(self, path: Path, provider: str) -> Iterator[None]:
+    def guard(self, path: Path, on_gpu: bool) -> Iterator[None]:
         """End this process with one line and exit code 2 where what is done inside takes more; `path` is the model.
 
         onnxruntime cannot be interrupted in a thread.
@@ -44,7 +44,7 @@ class LoadLimits:
 
         def watch() -> None:
             while not finished.wait(POLL_SECONDS):
-                if (excess := self.excess(started, private_bytes() - before, provider)) is not None:
+                if (excess := self.excess(started, private_bytes() - before, on_gpu)) is not None:
                     sys.stderr.write(f"error: {path}: {excess}; it is no model of andon-trainer, or give more\n")
                     sys.stderr.flush()
                     os._exit(ModelError.exit_code)

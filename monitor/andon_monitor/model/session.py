@@ -126,6 +126,11 @@ def _providers(name: str) -> Providers:
     return PROVIDERS[name]
 
 
+def uses_gpu(provider: str) -> bool:
+    """Whether sessions of a provider run on a GPU of this machine. Raises UsageError (no such provider)."""
+    return _available(_providers(provider))[0][0] in DEVICES
+
+
 def _available(providers: Providers) -> Providers:
     available = onnxruntime.get_available_providers()
     return [entry for entry in providers if entry[0] in available]

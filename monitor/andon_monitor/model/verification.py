@@ -12,6 +12,7 @@ from andon_monitor.common.process import lower_priority
 from andon_monitor.common.text import shown
 from andon_monitor.errors import AndonError, ModelError
 from andon_monitor.model.limits import POLL_SECONDS, LoadLimits, private_bytes
+from andon_monitor.model.session import uses_gpu
 
 PROCESS_BYTES = 128 * 2**20  # of Python and the libraries, before anything of the file
 MAX_MESSAGE = 1000  # characters
@@ -25,6 +26,7 @@ def verify_apart(
     `path` names it in errors. The process gets no settings, as passwords may be among them. Raises ModelError; also
     when `stopped` is set meanwhile.
     """
+    on_gpu = uses_gpu(provider)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ANDON_")}
     # -P: no module is looked for in the current folder.
     command = [sys.executable, "-P", "-m", __name__, path, provider, str(limits.seconds)]
@@ -39,7 +41,7 @@ def verify_apart(
             while process.poll() is None and excess is None:
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(POLL_SECONDS)
-                excess = limits.excess(started, private_bytes(process.pid) - PROCESS_BYTES, provider)
+                excess = limits.excess(started, private_bytes(process.pid) - PROCESS_BYTES, on_gpu)
                 if process.returncode is None and stopped is not None and stopped.is_set():
                     excess = "not verified, because the run ends"
         finally:

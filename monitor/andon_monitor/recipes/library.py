@@ -13,6 +13,7 @@ from andon_monitor.inspection.frames import Frame, Rejection, Verdict, reject
 from andon_monitor.inspection.inspector import Inspector
 from andon_monitor.model.file import Model, read_model
 from andon_monitor.model.limits import private_bytes
+from andon_monitor.model.session import uses_gpu
 from andon_monitor.model.verification import verify_apart
 from andon_monitor.recipes.table import Recipe, RecipeTable, product_of
 from andon_monitor.settings.groups import ModelSettings, Settings
@@ -198,7 +199,7 @@ class Library:
         """Open a file in this thread. Ends the process where that exceeds the limits, see `LoadLimits.guard`."""
         settings = self._settings
         before = private_bytes()
-        with file.lock, settings.load_limits.guard(file.path, settings.provider):
+        with file.lock, settings.load_limits.guard(file.path, uses_gpu(settings.provider)):
             self._use(file, Model.load(file.path, settings.provider, settings.threads), before)
 
     def _open_when_asked(self) -> None:

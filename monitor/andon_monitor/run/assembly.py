@@ -15,6 +15,7 @@ from andon_monitor.evidence.sink import Destination, EvidenceSink
 from andon_monitor.inspection.inspector import Inspector
 from andon_monitor.kafka.address import is_kafka
 from andon_monitor.model.file import Model
+from andon_monitor.model.session import uses_gpu
 from andon_monitor.parts.sink import PartsSink
 from andon_monitor.recipes.table import RecipeTable
 from andon_monitor.review.destination import StoreDestination
@@ -47,7 +48,7 @@ def open_shadow(settings: Settings, table: RecipeTable, metrics: Metrics) -> lis
         path = settings.shadow.path if recipe.name is None else recipe.shadow
         if path is None:
             continue
-        with settings.model.load_limits.guard(path, settings.model.provider):
+        with settings.model.load_limits.guard(path, uses_gpu(settings.model.provider)):
             model = Model.load(path, settings.model.provider, 1)
         alias = settings.shadow.alias if recipe.name is None else f"{recipe.name} shadow"
         own = replace(recipe.rules, alias=alias, thresholds={}, threshold=None, false_alarm_rate=None, regions=False)

@@ -10,6 +10,8 @@ import pytest
 from andon_monitor.errors import ModelError, UsageError
 from andon_monitor.model.file import Model
 from andon_monitor.model.limits import LoadLimits, private_bytes
+from andon_monitor.model.runtime import onnxruntime
+from andon_monitor.model.session import uses_gpu
 from andon_monitor.model.verification import verify_apart
 
 from tests.fixtures.commands import andon
@@ -40,6 +42,11 @@ def test_a_file_that_fills_memory_is_ended_and_this_process_does_not_grow() -> N
     with pytest.raises(ModelError, match=r"took more than 512 MiB of memory \(model\.max_load_bytes\)"):
         verify_apart(hungry(), "part.onnx", "cpu", LIMITS)
     assert private_bytes() - before < 50 * 2**20
+
+
+def test_auto_without_a_gpu_has_the_limits_of_the_cpu() -> None:
+    assert "CUDAExecutionProvider" not in onnxruntime.get_available_providers()
+    assert LIMITS.excess(time.monotonic(), LIMITS.max_bytes + 1, uses_gpu("auto")) is not None
 
 
 def test_a_run_that_ends_does_not_wait() -> None:
