@@ -25,7 +25,10 @@ def compare(
     model: ModelFile = None,
     baseline: Annotated[
         str | None,
-        Option(help="What to compare with: a model file, a .jsonl file of verdicts, or recorded (the recording's)."),
+        Option(
+            help="What to compare with: a model file, a settings file (.yaml) with recipes, a .jsonl file of verdicts, "
+            "or recorded (the recording's)."
+        ),
     ] = None,
     threshold: Annotated[float | None, Option(help="Use this threshold instead of the model's.")] = None,
     false_alarm_rate: Annotated[
@@ -58,7 +61,7 @@ def compare(
     config: ConfigFile = None,
     settings: Assignments = None,
 ) -> None:
-    """Compare a new model or threshold with a baseline.
+    """Compare a new model or threshold, or the recipes of --config, with a baseline.
 
     Both judge the frames of one recording. Exit code 1 if a limit is broken, or the recording is damaged.
     """

@@ -23,8 +23,10 @@ from andon_monitor.compare.results import (
     Example,
     SideResult,
 )
-from andon_monitor.compare.sides import Judgement, ModelSide, Place, RecordedSide, Side
+from andon_monitor.compare.sides import Judgement, Place, RecordedSide, ScoringSide, Side
 from andon_monitor.inspection.frames import Frame, Verdict
+from andon_monitor.inspection.inspector import Inspector, Prepared
+from andon_monitor.model.file import Model
 from andon_monitor.model.imaging import Pixels
 from andon_monitor.sinks.summary import GOOD
 from andon_monitor.sources.base import Source
@@ -33,6 +35,8 @@ BATCH_FRAMES = 16
 MAX_LISTED = 10_000  # changed frames in the list; all are counted
 MAX_EXAMPLES = 12  # frames shown for each kind of change
 TIMED_FRAMES = 40  # scored one by one to measure latency
+
+Sample = tuple[Model, Pixels]  # to time a model with
 
 
 def compare(source: Source, after: Side, before: Side | None, labels: Mapping[Place | str, str]) -> Comparison:
@@ -43,21 +47,21 @@ def compare(source: Source, after: Side, before: Side | None, labels: Mapping[Pl
         None if before is None else SideResult(before.name, before.threshold, before.sha256),
     )
     started = time.monotonic()
-    models = {side.sha256: side for side in (after, before) if isinstance(side, ModelSide)}
-    samples: dict[str, list[Pixels]] = {sha256: [] for sha256 in models}
+    models = {_key(side): side for side in (after, before) if isinstance(side, ScoringSide)}
+    samples: dict[str, list[Sample]] = {key: [] for key in models}
     for frames, verdicts in _inspect(source, models, samples):
         for i, frame in enumerate(frames):
             new, old = (_judge(side, frame, verdicts, i) for side in (after, before))
             _count(result, frame, label_of(frame, labels), new, old)
     result.seconds = time.monotonic() - started
     for side, tally in ((after, result.after), (before, result.before)):
-        if isinstance(side, ModelSide) and tally is not None:
-            tally.milliseconds = _latency(side, samples[side.sha256])
+        if isinstance(side, ScoringSide) and tally is not None:
+            tally.milliseconds = _latency(samples[_key(side)])
     return result
 
 
 def _inspect(
-    source: Source, models: Mapping[str, ModelSide], samples: dict[str, list[Pixels]]
+    source: Source, models: Mapping[str, ScoringSide], samples: dict[str, list[Sample]]
 ) -> Iterator[tuple[list[Frame], dict[str, list[Verdict]]]]:
     """Frames in batches, and each model's verdicts on them; `samples` collects pixels to time the model with."""
     with ThreadPoolExecutor(available_cores(), "decode") as decoders:
@@ -65,19 +69,42 @@ def _inspect(
             if not frames:
                 continue
             verdicts = {}
-            for sha256, side in models.items():
-                prepared = list(decoders.map(side.inspector.prepare, frames))
-                verdicts[sha256] = side.inspector.inspect(prepared)
-                kept = samples[sha256]
-                kept += [item.pixels for item in prepared if item.pixels is not None][: TIMED_FRAMES - len(kept)]
+            for key, side in models.items():
+                found = [side.find(frame) for frame in frames]
+                prepared = list(decoders.map(_prepare, found, frames))
+                verdicts[key] = _verdicts(found, prepared)
+                some = [
+                    (one.model, item.pixels)
+                    for one, item in zip(found, prepared, strict=True)
+                    if isinstance(one, Inspector) and item.pixels is not None
+                ]
+                samples[key] += some[: TIMED_FRAMES - len(samples[key])]
             yield frames, verdicts
+
+
+def _key(side: ScoringSide) -> str:
+    """What sides with the same verdicts have in common."""
+    return side.sha256 or side.name
+
+
+def _prepare(found: Inspector | Verdict, frame: Frame) -> Prepared:
+    return found.prepare(frame) if isinstance(found, Inspector) else Prepared(frame)
+
+
+def _verdicts(found: Sequence[Inspector | Verdict], prepared: Sequence[Prepared]) -> list[Verdict]:
+    """Verdicts in the order of the frames; those of one inspector are inspected together."""
+    verdicts = {i: one for i, one in enumerate(found) if isinstance(one, Verdict)}
+    for inspector in dict.fromkeys(one for one in found if isinstance(one, Inspector)):
+        mine = [i for i, one in enumerate(found) if one is inspector]
+        verdicts |= zip(mine, inspector.inspect([prepared[i] for i in mine]), strict=True)
+    return [verdicts[i] for i in range(len(found))]
 
 
 def _judge(side: Side | None, frame: Frame, verdicts: Mapping[str, list[Verdict]], i: int) -> Judgement | None:
     """What a side says about the `i`-th frame of a batch; None if it says nothing."""
     if side is None:
         return None
-    return side.judge(frame) if isinstance(side, RecordedSide) else side.judge(verdicts[side.sha256][i])
+    return side.judge(frame) if isinstance(side, RecordedSide) else side.judge(verdicts[_key(side)][i])
 
 
 def _count(
@@ -144,11 +171,11 @@ def _kind(before: Judgement, after: Judgement, label: str | None) -> str:
     return NEWLY_CAUGHT if flagged else NEWLY_MISSED
 
 
-def _latency(side: ModelSide, samples: Sequence[Pixels]) -> float | None:
+def _latency(samples: Sequence[Sample]) -> float | None:
     """Milliseconds to score one frame on one thread: the median over `samples`."""
     times = []
-    for pixels in samples:
+    for model, pixels in samples:
         started = time.perf_counter()
-        side.model.score(pixels[None])
+        model.score(pixels[None])
         times.append(time.perf_counter() - started)
     return round(1000 * median(times), 3) if times else None

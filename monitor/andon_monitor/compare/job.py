@@ -11,16 +11,25 @@ from andon_monitor.compare.junit import to_junit
 from andon_monitor.compare.limits import ComparisonLimits, LimitResult, check_limits
 from andon_monitor.compare.page import render
 from andon_monitor.compare.results import Comparison
-from andon_monitor.compare.sides import ModelSide, RecordedSide, Side, ThresholdOverride, open_recorded_side
+from andon_monitor.compare.sides import (
+    ModelSide,
+    RecipesSide,
+    Side,
+    ThresholdOverride,
+    open_recorded_side,
+)
 from andon_monitor.errors import UsageError
 from andon_monitor.inspection.inspector import Rules
 from andon_monitor.model.file import Model
 from andon_monitor.model.session import uses_gpu
+from andon_monitor.recipes.library import open_strictly
 from andon_monitor.settings.groups import Settings
+from andon_monitor.settings.loading import load_settings
 from andon_monitor.sources.selection import SelectedSource, Selection
 from andon_monitor.sources.uri import open_source
 
 MODEL_SUFFIX = ".onnx"
+SETTINGS_SUFFIXES = (".yaml", ".yml")
 OWN_THRESHOLD = ThresholdOverride()
 
 
@@ -28,9 +37,10 @@ OWN_THRESHOLD = ThresholdOverride()
 class Job:
     """What to compare, and where to write what was found.
 
-    `model` is the new side, None for the baseline at another threshold; `override` is the new side's threshold.
-    `baseline` is a model file, `recorded`, another recording or a .jsonl file of verdicts. Without one the model is
-    compared with itself at its own threshold if there is an override, else with the labels only.
+    `model` is the new side, None for the recipes of the settings, or else for the baseline at another threshold;
+    `override` is the new side's threshold. `baseline` is a model file, a settings file, `recorded`, another recording
+    or a .jsonl file of verdicts. Without one the model is compared with itself at its own threshold if there is an
+    override, else with the labels only.
     """
 
     source: str
@@ -89,10 +99,16 @@ def _open_sides(job: Job, settings: Settings) -> tuple[Side, Side | None, list[s
     """The new side, the baseline if there is one, and notes for the user."""
     notes: list[str] = []
     rate = job.override.false_alarm_rate
+    if settings.recipes:
+        recipes = _open_recipes(job, settings)
+        return recipes, None if job.baseline is None else _open_baseline(job.baseline, job.source, settings), notes
     if job.model is None:
         if job.baseline is None or not job.override.given:
             raise UsageError("--model: not given; give one, or a --baseline and --threshold or --false-alarm-rate")
         before = _open_baseline(job.baseline, job.source, settings)
+        if isinstance(before, RecipesSide):
+            option = "--threshold" if rate is None else "--false-alarm-rate"
+            raise UsageError(f"{option}: each recipe of {job.baseline} has its own; give another file with --config")
         if isinstance(before, ModelSide):
             path = Path(job.baseline)
             return ModelSide(path, before.model, Rules.from_settings(settings), job.override), before, notes
@@ -113,7 +129,19 @@ def _open_sides(job: Job, settings: Settings) -> tuple[Side, Side | None, list[s
     return new, ModelSide(job.model, new.model, Rules.from_settings(settings), OWN_THRESHOLD), notes
 
 
-def _open_baseline(baseline: str, source: str, settings: Settings) -> ModelSide | RecordedSide:
+def _open_recipes(job: Job, settings: Settings) -> RecipesSide:
+    """The recipes of the settings as the new side. Raises UsageError for what does not go with them."""
+    if job.model is not None:
+        raise UsageError(f"--model {job.model}: the settings have recipes; which one? Put the file into a recipe")
+    if job.override.given:
+        option = "--threshold" if job.override.false_alarm_rate is None else "--false-alarm-rate"
+        raise UsageError(f"{option}: the settings have recipes, each with its own; change it there")
+    return RecipesSide("recipes", open_strictly(settings))
+
+
+def _open_baseline(baseline: str, source: str, settings: Settings) -> Side:
+    if baseline.lower().endswith(SETTINGS_SUFFIXES):
+        return RecipesSide(Path(baseline).name, open_strictly(load_settings({}, Path(baseline))))
     if baseline.lower().endswith(MODEL_SUFFIX):
         return _open_model(Path(baseline), settings, OWN_THRESHOLD)
     return open_recorded_side(baseline, source, OWN_THRESHOLD)

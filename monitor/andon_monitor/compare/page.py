@@ -21,10 +21,11 @@ from andon_monitor.compare.results import (
     Comparison,
     SideResult,
 )
-from andon_monitor.compare.sides import Judgement, ModelSide, Side
+from andon_monitor.compare.sides import Judgement, ScoringSide, Side
 from andon_monitor.errors import ImageError
 from andon_monitor.image_files.decoding import decode
 from andon_monitor.inspection.frames import Frame
+from andon_monitor.inspection.inspector import Inspector
 from andon_monitor.model import imaging
 from andon_monitor.model.heatmap import data_uri, heatmap
 
@@ -98,17 +99,18 @@ def _picture(change: Change, frame: Frame, after: Side, before: Side | None) -> 
     image: str | None = None
     heatmaps = []
     for title, side in (("baseline", before), ("model", after)):
-        if not isinstance(side, ModelSide):
+        if not isinstance(side, ScoringSide) or not isinstance(found := side.find(frame), Inspector):
             continue
         try:
-            pixels = imaging.load(frame.data, side.model.card.input, side.inspector.rules.limits)
+            pixels = imaging.load(frame.data, found.model.card.input, found.rules.limits)
         except ImageError:
             continue
         image = data_uri(pixels)
-        seen = side.model.explain(pixels[None])
-        heatmaps.append((title, data_uri(heatmap(pixels, seen.anomaly_map[0], side.threshold_for(frame.camera)))))
+        seen = found.model.explain(pixels[None])
+        heatmaps.append((title, data_uri(heatmap(pixels, seen.anomaly_map[0], side.threshold_for(frame)))))
     if image is None and not heatmaps:
-        image = _without_model(frame, next((side for side in (after, before) if isinstance(side, ModelSide)), None))
+        inspectors = [side.find(frame) for side in (after, before) if isinstance(side, ScoringSide)]
+        image = _without_model(frame, next((one for one in inspectors if isinstance(one, Inspector)), None))
     return Picture(
         place=f"{change.camera}, {change.file or f'{change.topic}/{change.partition}/{change.offset}'}",
         captured_at=rfc3339(change.captured_at),
@@ -120,12 +122,12 @@ def _picture(change: Change, frame: Frame, after: Side, before: Side | None) -> 
     )
 
 
-def _without_model(frame: Frame, side: ModelSide | None) -> str | None:
-    """The image itself, with the levels of a side's model where there is one; None if it cannot be decoded."""
+def _without_model(frame: Frame, inspector: Inspector | None) -> str | None:
+    """The image itself, with the levels of a model where there is one; None if it cannot be decoded."""
     try:
-        if side is None:
+        if inspector is None:
             return data_uri(decode(frame.data, 3))
-        return data_uri(decode(frame.data, 3, side.model.card.input.levels, side.inspector.rules.limits))
+        return data_uri(decode(frame.data, 3, inspector.model.card.input.levels, inspector.rules.limits))
     except ImageError:
         return None
 

@@ -11,6 +11,7 @@ from andon_monitor.inspection.frames import OUTCOMES, Frame, Outcome, Position, 
 from andon_monitor.inspection.inspector import Inspector, Rules
 from andon_monitor.model.calibration import calibrate
 from andon_monitor.model.file import Model
+from andon_monitor.recipes.library import Library
 from andon_monitor.sources.recording import is_recording, recorded_verdicts, recording_paths
 
 RECORDED = "recorded"
@@ -64,19 +65,51 @@ class ModelSide:
         if override.false_alarm_rate is not None:
             self._threshold = calibrate(model.card.calibration.scores, override.false_alarm_rate).threshold
         self.threshold = model.card.threshold if self._threshold is None else self._threshold
-        self.inspector = Inspector(model, replace(rules, regions=False))
+        self._inspector = Inspector(model, replace(rules, regions=False))
         self.name = f"{path.name} ({override})" if override.given else path.name
         self.sha256 = model.sha256
 
+    def find(self, frame: Frame) -> Inspector:
+        """The inspector of a frame."""
+        return self._inspector
+
     def judge(self, verdict: Verdict) -> Judgement:
-        """From the verdict that `inspector` gives."""
+        """From the verdict that the inspector of a frame gives."""
         if verdict.score is None:
             return Judgement("uninspectable", None, None, verdict.reason)
         return _judge(verdict.score, verdict.threshold if self._threshold is None else self._threshold)
 
-    def threshold_for(self, camera: str) -> float:
-        """The score above which a frame of this camera is a defect."""
-        return self.inspector.threshold(camera) if self._threshold is None else self._threshold
+    def threshold_for(self, frame: Frame) -> float:
+        """The score above which a frame is a defect."""
+        return self._inspector.threshold(frame.camera) if self._threshold is None else self._threshold
+
+
+class RecipesSide:
+    """The recipes of a settings file, each model at the threshold of its recipe."""
+
+    sha256: str | None = None
+    threshold: float | None = None
+
+    def __init__(self, name: str, library: Library) -> None:
+        self.name = name
+        self._library = library
+
+    def find(self, frame: Frame) -> Inspector | Verdict:
+        """The inspector of a frame, or the verdict where no recipe takes it."""
+        found = self._library.find(frame)
+        assert found is not None  # all are open
+        return found
+
+    def judge(self, verdict: Verdict) -> Judgement:
+        """From the verdict that the inspector of a frame gives."""
+        if verdict.score is None:
+            return Judgement("uninspectable", None, None, verdict.reason)
+        return _judge(verdict.score, verdict.threshold)
+
+    def threshold_for(self, frame: Frame) -> float:
+        """The score above which a frame is a defect."""
+        found = self.find(frame)
+        return found.threshold if isinstance(found, Verdict) else found.threshold(frame.camera)
 
 
 class RecordedSide:
@@ -119,7 +152,8 @@ class RecordedSide:
         return replace(judged, outcome=outcome)  # type: ignore[arg-type]  # _parse has checked it
 
 
-Side = ModelSide | RecordedSide
+ScoringSide = ModelSide | RecipesSide
+Side = ScoringSide | RecordedSide
 
 
 def open_recorded_side(baseline: str, source: str, override: ThresholdOverride) -> RecordedSide:

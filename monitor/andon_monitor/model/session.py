@@ -2,7 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -52,7 +52,6 @@ class Session:
         except Exception as error:  # onnxruntime's exceptions share no base class but Exception
             raise ModelError(f"{path}: not a readable ONNX file ({first_line(error)})") from None
         self._threads = threads or available_cores()
-        self._workers = ThreadPoolExecutor(self._threads, "inference")
         self.provider: str = self._session.get_providers()[0]
         self.fell_back = self.provider != entries[0][0]
         self._bound = Bound(self._session, DEVICES[self.provider]) if self.provider in DEVICES else None
@@ -74,13 +73,21 @@ class Session:
             return self._call(outputs, rows)
         else:
             parts = [rows[i : i + 1] for i in range(len(rows))]
-            results = list((self._workers.map if self._threads > 1 else map)(partial(self._call, outputs), parts))
+            results = list(
+                (_workers(self._threads).map if self._threads > 1 else map)(partial(self._call, outputs), parts)
+            )
         return [np.concatenate(arrays)[: len(rows)] for arrays in zip(*results, strict=True)]
 
     def _call(self, outputs: list[str], rows: NDArray[Any]) -> list[Any]:
         (name,) = self.inputs
         arrays: list[Any] = self._session.run(outputs, {name: rows})
         return arrays
+
+
+@cache
+def _workers(threads: int) -> ThreadPoolExecutor:
+    """The threads that all sessions share: with twenty models open, there are no more of them than with one."""
+    return ThreadPoolExecutor(threads, "inference")
 
 
 class Bound:

@@ -53,6 +53,7 @@ class Summary:
 
     false_alarm_rate: float | None = None  # that the model's threshold was set for
     cameras: dict[str, Counter[str]] = field(default_factory=dict)
+    recipes: dict[str, Counter[str]] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
     kinds: dict[str, Counter[str]] = field(default_factory=dict)
     stages: dict[str, Quantiles] = field(
@@ -72,6 +73,8 @@ class Summary:
         for inspection in inspections:
             verdict, label, latency = inspection.verdict, inspection.frame.label, inspection.latency
             _counter(self.cameras, verdict.camera)[verdict.outcome] += 1
+            if verdict.recipe is not None:
+                _counter(self.recipes, verdict.recipe)[verdict.outcome] += 1
             if verdict.reason is not None:
                 self.reasons[verdict.reason] += 1
             if label is not None:
@@ -100,7 +103,8 @@ class Summary:
             "frames_per_second": round(frames / self.seconds, 2) if self.seconds > 0 else None,
             "verdicts": {outcome: outcomes[outcome] for outcome in OUTCOMES},
             "uninspectable": dict(sorted(self.reasons.items())),
-            "cameras": {name: {o: counts[o] for o in OUTCOMES} for name, counts in sorted(self.cameras.items())},
+            "cameras": _by_outcome(self.cameras),
+            **({"recipes": _by_outcome(self.recipes)} if self.recipes else {}),
             "latency_seconds": {
                 name: {"p50": _rounded(stage.at(0.5)), "p99": _rounded(stage.at(0.99))}
                 for name, stage in self.stages.items()
@@ -140,6 +144,10 @@ def _counter(counters: dict[str, Counter[str]], name: str) -> Counter[str]:
     if name not in counters and len(counters) >= MAX_NAMES:
         name = OTHER_NAMES
     return counters.setdefault(name, Counter())
+
+
+def _by_outcome(counters: dict[str, Counter[str]]) -> dict[str, dict[str, int]]:
+    return {name: {outcome: counts[outcome] for outcome in OUTCOMES} for name, counts in sorted(counters.items())}
 
 
 def _rounded(seconds: float | None) -> float | None:

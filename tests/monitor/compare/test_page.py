@@ -40,12 +40,12 @@ def test_the_page_is_drawn_accessible_and_fits_a_phone(
 
 def test_a_picture_that_no_model_takes_is_shown_with_the_levels_of_one() -> None:
     """Without them, a camera of 12 bits shows black."""
-    side: Any = SimpleNamespace(
+    inspector: Any = SimpleNamespace(
         model=SimpleNamespace(card=SimpleNamespace(input=SimpleNamespace(levels=(0, 4095)))),
-        inspector=SimpleNamespace(rules=SimpleNamespace(limits=DEFAULT_LIMITS)),
+        rules=SimpleNamespace(limits=DEFAULT_LIMITS),
     )
-    shown = _without_model(make_frame(cv2.imencode(".png", np.full((8, 8), 4000, np.uint16))[1].tobytes()), side)
+    shown = _without_model(make_frame(cv2.imencode(".png", np.full((8, 8), 4000, np.uint16))[1].tobytes()), inspector)
     assert shown is not None
     assert int(decode(b64decode(shown.partition(",")[2]), 1).mean()) in range(247, 252)
-    assert _without_model(make_frame(b"no image"), side) is None
+    assert _without_model(make_frame(b"no image"), inspector) is None
     assert _without_model(make_frame(encode(np.zeros((8, 8), np.uint8))), None) is not None

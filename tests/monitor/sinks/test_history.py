@@ -1,6 +1,7 @@
 """The history of a line: good frames in an archive, defects as image files, also after a crash."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -74,7 +75,9 @@ def test_a_defect_that_came_without_a_name_is_kept_under_an_ending_that_opens_it
 
 def test_another_model_begins_another_archive(model: Model, model_file: Path, tmp_path: Path) -> None:
     history = History(tmp_path, "cpu")
-    history.write([inspection(model, 0), inspection(Model.load(model_file, "cpu"), 0)])
+    other = Model.load(model_file, "cpu")
+    other.sha256 = "0" * 64
+    history.write([inspection(model, 0), inspection(other, 0)])
     history.close("complete")
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "2026-01-05T060000.000Z-2.andon",
@@ -82,10 +85,21 @@ def test_another_model_begins_another_archive(model: Model, model_file: Path, tm
     ]
 
 
+def test_each_recipe_has_an_archive_of_its_own(model: Model, model_file: Path, tmp_path: Path) -> None:
+    history = History(tmp_path, "cpu")
+    reopened = Model.load(model_file, "cpu")  # as after it was closed to save memory
+    for number in range(6):
+        made = inspection(reopened if number > 3 else model, number)
+        history.write([replace(made, verdict=replace(made.verdict, recipe=("bottle", "cap")[number % 2]))])
+    assert len(history._archives) == 2
+    history.close("complete")
+    assert [sum(len(names) for names, _ in Archive(path)) for path in tmp_path.glob("*.andon")] == [3, 3]
+
+
 def test_a_crash_leaves_what_was_coded(model: Model, tmp_path: Path) -> None:
     history = History(tmp_path, "cpu")
     history.write([inspection(model, 0)])
-    writer = history._writer
+    writer = history._archives[None].writer
     assert isinstance(writer, ArchiveWriter)
     for i in range(300):
         writer.add(str(i), np.zeros(len(writer._steps), np.float32))
