@@ -7,20 +7,24 @@ GPU ?= auto
 
 .PHONY: demo kafka faults fuzz soak bench bench-peers bench-clients bench-quality test coverage wheel check docs format clean
 
-# The main job on one machine, with nothing but Python: train on a rendered sample part, then watch its recorded stream.
+# The main job on one machine, with nothing but Python: train on rendered parts, then watch a recorded stream of a line
+# that changes from one product to the other.
 demo: $(READY)
 	rm -rf demo
 	$(BIN)/andon-trainer sample demo/part
 	$(BIN)/andon-trainer fit demo/part -o demo/part.onnx --budget 3m --report demo/report.html
 	$(BIN)/andon-trainer evaluate demo/part.onnx demo/part --json demo/evaluation.json
-	$(BIN)/andon-monitor run --model demo/part.onnx --source demo/part/stream --verdicts demo/verdicts.jsonl \
-	    --summary demo/summary.json --evidence demo/review
+	$(BIN)/andon-trainer sample demo/line --line
+	$(BIN)/andon-trainer fit demo/line/plate-bottom -o demo/plate-bottom.onnx --budget 90s
+	$(BIN)/andon-trainer fit demo/line/cover-top -o demo/cover-top.onnx --budget 90s
+	$(BIN)/andon-monitor run --config deploy/demo.yaml --source demo/line/stream \
+	    --verdicts demo/verdicts.jsonl --parts demo/parts.jsonl --summary demo/summary.json --evidence demo/review
 	@echo
 	@echo "Look at demo/report.html (what was learned, with heatmaps), demo/verdicts.jsonl (a line for every frame),"
-	@echo "demo/summary.json. To look at the defects and label them, run"
+	@echo "demo/parts.jsonl (a line for every part), demo/summary.json. To look at the defects and label them, run"
 	@echo "    $(BIN)/andon-monitor review --store demo/review"
 	@echo "and open http://127.0.0.1:9465; for a live line there, and metrics at http://127.0.0.1:9464/metrics, also run"
-	@echo "    $(BIN)/andon-monitor run --model demo/part.onnx --source demo/part/stream --pace recorded --evidence demo/review"
+	@echo "    $(BIN)/andon-monitor run --config deploy/demo.yaml --source demo/line/stream --pace recorded --evidence demo/review"
 
 # A local Kafka in the foreground: one node on port 9092, or make kafka NODES=3. Needs JDK 17 and Maven.
 NODES ?= 1

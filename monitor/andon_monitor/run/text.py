@@ -29,10 +29,11 @@ def print_summary(summary: Summary, console: Console) -> None:
     facts = summary.to_dict()
     console.print(Text(summary_line(summary), overflow="fold"))
 
-    for what, counted in (("camera", facts["cameras"]), ("recipe", facts.get("recipes", {}))):
-        if len(counted) > 1:
-            rows = [[name, sum(counts.values()), *counts.values()] for name, counts in counted.items()]
-            console.print(table([what, "frames", "good", "defect", "uninspectable"], rows))
+    for heading in ("camera", "product", "recipe"):
+        outcomes = facts.get(f"{heading}s", {})
+        if len(outcomes) > 1:
+            rows = [[name, sum(counts.values()), *counts.values()] for name, counts in outcomes.items()]
+            console.print(table([heading, "frames", "good", "defect", "uninspectable"], rows))
     if "truth" in facts:
         _print_against_labels(facts["truth"], summary.false_alarm_rate, console)
     if facts["frames"]:

@@ -16,7 +16,7 @@ from andon_monitor.inspection.inspector import Inspection
 from andon_monitor.telemetry.catalogue import PART_OUTCOMES
 
 GOOD = "good"
-MAX_NAMES = 1000  # of cameras or kinds of defects; a stream may have any number, and memory must not grow with it
+MAX_NAMES = 1000  # of cameras, products or kinds of defects: a stream may have more, and memory must not grow
 OTHER_NAMES = "other"
 
 
@@ -53,6 +53,7 @@ class Summary:
 
     false_alarm_rate: float | None = None  # that the model's threshold was set for
     cameras: dict[str, Counter[str]] = field(default_factory=dict)
+    products: dict[str, Counter[str]] = field(default_factory=dict)  # frames whose producer names one
     recipes: dict[str, Counter[str]] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
     kinds: dict[str, Counter[str]] = field(default_factory=dict)
@@ -73,6 +74,8 @@ class Summary:
         for inspection in inspections:
             verdict, label, latency = inspection.verdict, inspection.frame.label, inspection.latency
             _counter(self.cameras, verdict.camera)[verdict.outcome] += 1
+            if verdict.part is not None and verdict.part.product is not None:
+                _counter(self.products, verdict.part.product)[verdict.outcome] += 1
             if verdict.recipe is not None:
                 _counter(self.recipes, verdict.recipe)[verdict.outcome] += 1
             if verdict.reason is not None:
@@ -104,6 +107,7 @@ class Summary:
             "verdicts": {outcome: outcomes[outcome] for outcome in OUTCOMES},
             "uninspectable": dict(sorted(self.reasons.items())),
             "cameras": _by_outcome(self.cameras),
+            **({"products": _by_outcome(self.products)} if self.products else {}),
             **({"recipes": _by_outcome(self.recipes)} if self.recipes else {}),
             "latency_seconds": {
                 name: {"p50": _rounded(stage.at(0.5)), "p99": _rounded(stage.at(0.99))}

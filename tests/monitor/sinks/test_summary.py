@@ -1,5 +1,6 @@
 import io
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from andon_monitor.errors import OutputError
 from andon_monitor.inspection.inspector import Inspector
+from andon_monitor.inspection.part import Part
 from andon_monitor.model.file import Model
 from andon_monitor.run.pipeline import Pipeline
 from andon_monitor.run.text import print_summary
@@ -113,6 +115,24 @@ def test_quantiles_take_any_value_in_constant_memory() -> None:
         quantiles.add(value)
     assert sys.getsizeof(quantiles._counts) == size
     assert Quantiles().at(0.5) is None
+
+
+def test_it_counts_frames_by_product_where_the_producer_names_one(model: Model) -> None:
+    summary = Summary()
+    products = ("plate", "cover", "plate", None)
+    frames = [
+        make_frame(encode(draw(i, defect=i == 2)), i, part=None if name is None else Part(product=name))
+        for i, name in enumerate(products)
+    ]
+    Pipeline(ListSource(frames), Inspector(model), [summary]).run()
+    assert summary.to_dict()["products"] == {
+        "cover": {"good": 1, "defect": 0, "uninspectable": 0},
+        "plate": {"good": 1, "defect": 1, "uninspectable": 0},
+    }
+    text = io.StringIO()
+    print_summary(summary, Console(file=text))
+    assert re.search(r"^product +frames +good +defect +uninspectable *$", text.getvalue(), re.M)
+    assert re.search(r"^plate +2 +1 +1 +0 *$", text.getvalue(), re.M)
 
 
 def test_names_without_end_are_counted_together(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
