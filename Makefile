@@ -18,7 +18,7 @@ demo: $(READY)
 	$(BIN)/andon-trainer fit demo/line/plate-bottom -o demo/plate-bottom.onnx --budget 90s
 	$(BIN)/andon-trainer fit demo/line/cover-top -o demo/cover-top.onnx --budget 90s
 	$(BIN)/andon-monitor run --config deploy/demo.yaml --source demo/line/stream \
-	    --verdicts demo/verdicts.jsonl --parts demo/parts.jsonl --summary demo/summary.json --evidence demo/review
+	    --verdicts demo/verdicts.jsonl --summary demo/summary.json --evidence demo/review
 	@echo
 	@echo "Look at demo/report.html (what was learned, with heatmaps), demo/verdicts.jsonl (a line for every frame),"
 	@echo "demo/parts.jsonl (a line for every part), demo/summary.json. To look at the defects and label them, run"

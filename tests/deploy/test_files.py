@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from andon_monitor.settings.loading import load_settings
 from andon_monitor.telemetry.metrics import Metrics
 
 from tests.fixtures.components import skip_or_fail
@@ -155,3 +156,11 @@ def test_systemd_accepts_the_unit() -> None:
     unit = DEPLOY / "systemd" / "andon-monitor.service"
     said = run("systemd-analyze", "security", "--offline=true", "--threshold=20", unit)
     assert "Overall exposure level" in said
+
+
+def test_the_demo_s_settings_name_the_models_that_make_demo_fits() -> None:
+    settings = load_settings(config=DEPLOY / "demo.yaml")
+    makefile = (ROOT / "Makefile").read_text()
+    for recipe in settings.recipes:
+        assert f"-o {recipe.model} " in makefile, f"make demo makes no {recipe.model}"
+    assert settings.parts.views == {"plate": ("top", "bottom"), "cover": ("top",)}
