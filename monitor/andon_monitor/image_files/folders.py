@@ -1,6 +1,7 @@
 """Which files of a folder are images. Training and the line use the same rules, and both say what they passed over.
 
-Names that begin with "." are hidden: macOS puts a `._001.png` that is no image next to each 001.png. A file is an image
+Names that begin with "." are hidden, as are thumbnails and bins of systems (`SYSTEM_FOLDERS`): macOS puts a `._001.png`
+that is no image next to each 001.png. A file is an image
 by its ending; one without an ending, or with a number for one (frame.001), by its first bytes. Links to files are
 followed. Links to folders are followed out of the folder, each once; a folder inside it is read where it is.
 """
@@ -16,6 +17,9 @@ from andon_monitor.image_files.signatures import BMP, PGM, PPM, detect
 SIGNATURE_BYTES = 12  # of the start of a file, enough for each known format
 WEAK_SIGNATURES = (BMP, PGM, PPM)  # two letters, with which a text may begin
 NAMED_EXAMPLES = 3  # of the files passed over for one reason
+
+# Folders that NAS, Windows and macOS put next to pictures: thumbnails and what was deleted are no parts.
+SYSTEM_FOLDERS = ("@eadir", "#recycle", "#snapshot", "$recycle.bin", "system volume information", "__macosx")
 
 HIDDEN = "hidden"
 OTHER_ENDING = "with other endings"
@@ -44,13 +48,17 @@ class PassedOver:
         """The number of entries passed over."""
         return self.counts.total()
 
-    def __str__(self) -> str:
-        """Such as `3 passed over: 2 hidden ('._1.png', '._2.png'), 1 with other endings ('notes.txt')`."""
-        reasons = [
+    @property
+    def reasons(self) -> str:
+        """Such as `2 hidden ('._1.png', '._2.png'), 1 with other endings ('notes.txt')`."""
+        return ", ".join(
             f"{count} {reason} ({', '.join(map(repr, self._examples[reason]))}{', ...' * (count > NAMED_EXAMPLES)})"
             for reason, count in self.counts.most_common()
-        ]
-        return f"{self.total} passed over: {', '.join(reasons)}" if reasons else "none passed over"
+        )
+
+    def __str__(self) -> str:
+        """Such as `3 passed over: 2 hidden ('._1.png', '._2.png'), 1 with other endings ('notes.txt')`."""
+        return f"{self.total} passed over: {self.reasons}" if self.total else "none passed over"
 
 
 def find_images(root: Path) -> tuple[list[Path], PassedOver]:
@@ -70,7 +78,7 @@ def walk_images(root: Path, passed_over: PassedOver) -> Iterator[Path]:
             continue
         path = Path(entry.path)
         try:
-            reason = HIDDEN if entry.name.startswith(".") else _why_not(path, walked)
+            reason = HIDDEN if _is_hidden(entry.name) else _why_not(path, walked)
             if reason is None and path.is_dir():
                 levels.append(iter(sorted(os.scandir(path), key=_name)))
             elif reason is None:
@@ -79,6 +87,10 @@ def walk_images(root: Path, passed_over: PassedOver) -> Iterator[Path]:
             reason = UNREADABLE
         if reason is not None:
             passed_over.add(reason, os.path.relpath(path, root))
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name.lower() in SYSTEM_FOLDERS
 
 
 def _name(entry: os.DirEntry[str]) -> str:

@@ -18,7 +18,9 @@ PROCESSES = {0xC0, 0xC1, PROGRESSIVE}  # baseline, extended, progressive: Huffma
 # about ten; this many of a picture of 1,000 x 1,000 take a third of a second.
 MAX_SCANS = 64
 MAX_SEGMENTS = 10_000  # cameras write about ten; each is read one by one, however short it is
-MAX_SCANNED_PIXELS = 600_000_000  # scans times pixels: about a second of one core
+# Scans times pixels: at most about two seconds of one core. Encoders write 10 scans of a colour picture, which memory
+# limits to 33 megapixels, and 6 of a grey one.
+MAX_SCANNED_PIXELS = 350_000_000
 
 
 def read_jpeg(data: bytes) -> Header:

@@ -1,10 +1,8 @@
 """A folder of images as a source, with or without a manifest; and a single image."""
 
-import errno
 import json
 import logging
 import os
-import stat
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,14 +10,14 @@ from hashlib import sha256
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from andon_monitor.errors import SourceError, UsageError
+from andon_monitor.errors import ImageError, SourceError, UsageError
 from andon_monitor.image_files.decoding import SUFFIXES
-from andon_monitor.image_files.folders import PassedOver, walk_images
+from andon_monitor.image_files.folders import UNREADABLE, PassedOver, walk_images
+from andon_monitor.image_files.reading import read_image_file
 from andon_monitor.inspection.frames import MAX_TIME, MIN_TIME, Frame, Position, Rejection, parse_time
 
 MANIFEST = "manifest.jsonl"
 GOOD = "good"  # a subfolder and a label
-MAX_FRAME_BYTES = 2**28  # of an image file: more than any that can be decoded within the limits
 MAX_LINE_BYTES = 2**20  # of a manifest
 MAX_SHOWN = 60  # characters of a wrong value in an error message
 
@@ -57,7 +55,6 @@ class FolderSource:
 
     live = False
     ready = True
-    damage: str | None = None  # a damaged manifest raises UsageError
 
     def __init__(self, root: Path, camera: str | None = None) -> None:
         self.name = str(root)
@@ -66,6 +63,7 @@ class FolderSource:
         self._manifest = root / MANIFEST
         self._labelled = (root / GOOD).is_dir()
         self._passed_over = PassedOver()
+        self._unreadable = PassedOver()
         digest, count = sha256(), 0
         for entry in self._entries():
             part = "" if entry.part is None else json.dumps(entry.part)
@@ -83,6 +81,11 @@ class FolderSource:
         self._read_count = 0
         self._listing = self._entries()
         self._upcoming = enumerate(self._listing)
+
+    @property
+    def damage(self) -> str | None:
+        """See `Source.damage`: files that cannot be read. A damaged manifest raises UsageError."""
+        return f"{self.name}: {self._unreadable.reasons}" if self._unreadable.total else None
 
     @property
     def passed_over(self) -> str | None:
@@ -111,10 +114,16 @@ class FolderSource:
 
     def _read(self, offset: int, entry: Entry) -> Frame:
         path = self._root / entry.file
+        data, rejection = b"", None
         try:
-            data, rejection = read_frame_file(path)
-        except OSError as error:
+            data = read_image_file(path)
+        except ImageError as error:
+            rejection = Rejection(error.reason, str(error))
+        except FileNotFoundError as error:  # removed since it was listed
             raise SourceError(f"{path}: cannot be read ({error.strerror})") from None
+        except OSError as error:  # of one file, such as one of another user; the others are inspected
+            self._unreadable.add(UNREADABLE, entry.file)
+            rejection = Rejection("undecodable", f"a file that cannot be read ({error.strerror})")
         return Frame.of(
             data,
             Position.of(self._cluster, self._topic, 0, offset),
@@ -196,21 +205,6 @@ class ImageSource(FolderSource):
     def _entries(self) -> Generator[Entry, None, None]:
         self._passed_over = PassedOver()
         yield Entry(self._path.name, self._camera, _modified_at(self._path))
-
-
-def read_frame_file(path: Path) -> tuple[bytes, Rejection | None]:
-    """The bytes of an image file; of one that is too large none, and why. Raises OSError.
-
-    Never waits: what has become a pipe since it was listed is refused.
-    """
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-        facts = os.fstat(file.fileno())
-        if not stat.S_ISREG(facts.st_mode):
-            raise OSError(errno.EINVAL, "not a file")
-        data = file.read(MAX_FRAME_BYTES + 1)
-    if len(data) > MAX_FRAME_BYTES:
-        return b"", Rejection("too_large", f"a file of {facts.st_size} bytes, at most {MAX_FRAME_BYTES} are read")
-    return data, None
 
 
 def _modified_at(path: Path) -> float:

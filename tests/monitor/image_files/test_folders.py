@@ -30,6 +30,11 @@ def test_hidden_files_and_folders_are_no_images(tmp_path: Path) -> None:
     assert text == "3 passed over: 3 hidden ('._001.png', '.cache', 'day/._003.png')"
 
 
+def test_thumbnails_and_bins_of_systems_are_no_images(tmp_path: Path) -> None:
+    put(tmp_path, "001.png", "@eaDir/001.png/SYNOPHOTO_THUMB_M.png", "day/$RECYCLE.BIN/$R1.png", "__MACOSX/2.png")
+    assert found_in(tmp_path) == (["001.png"], {"hidden": 3})
+
+
 def test_images_lie_at_any_depth(tmp_path: Path) -> None:
     deep = "/".join(["d"] * 300)
     put(tmp_path, "a.png", "monday/b.png", f"{deep}/c.png")

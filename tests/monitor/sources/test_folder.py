@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from andon_monitor.errors import SourceError, UsageError
-from andon_monitor.sources.folder import read_frame_file
 from andon_monitor.sources.uri import open_source
 
 from tests.fixtures.small_model import START, draw, encode, write_recording
@@ -149,8 +148,14 @@ def test_an_image_that_becomes_a_pipe_does_not_block(plain: Path) -> None:
     os.mkfifo(plain / "b.png")
     with pytest.raises(SourceError, match="changed while it was read: 3 images at the start, 2 at the end"):
         read_source(source)
-    with pytest.raises(OSError, match="not a file"):
-        read_frame_file(plain / "b.png")
+
+
+def test_a_file_that_cannot_be_read_is_a_verdict_and_the_others_are_inspected(plain: Path) -> None:
+    (plain / "a1.png").symlink_to("/proc/self/mem")  # reading it is an error, for every user
+    source = open_source(str(plain))
+    frames = read_source(source)
+    assert [frame.rejection and frame.rejection.reason for frame in frames] == [None, "undecodable", None, None]
+    assert source.damage == f"{plain}: 1 that cannot be read ('a1.png')"
 
 
 def test_a_giant_file_is_not_read_into_memory(plain: Path) -> None:

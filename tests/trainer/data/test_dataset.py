@@ -78,7 +78,19 @@ def test_a_folder_without_images_says_what_is_in_it(tmp_path: Path) -> None:
         open_dataset(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["7.png", "7_mask.png", "7_gt.bmp", "7-label.tif", "7.seg.png", "7_Ground_Truth.PNG"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "7.png",
+        "7_mask.png",
+        "7_gt.bmp",
+        "7-label.tif",
+        "7.seg.png",
+        "7_Ground_Truth.PNG",
+        "7_gt_mask.png",
+        "7 (mask).png",
+    ],
+)
 def test_masks_have_the_names_that_people_give_them(tmp_path: Path, name: str) -> None:
     save_noise(tmp_path / "test/dent/7.jpg")
     mask = save_noise(tmp_path / f"ground_truth/dent/{name}")

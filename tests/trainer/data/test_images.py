@@ -93,6 +93,14 @@ def test_damaged_image_is_named(tmp_path: Path) -> None:
         choose_input(samples_of(*paths), side=64)
 
 
+def test_a_giant_file_is_refused_without_being_read_into_memory(tmp_path: Path) -> None:
+    path = save_noise(tmp_path / "0.png")
+    with path.open("r+b") as file:
+        file.truncate(2**40)  # sparse
+    with pytest.raises(UsageError, match=rf"0\.png: a file of {2**40} bytes, at most"):
+        load_images(samples_of(path), InputSpec(height=64, width=64, channels=1))
+
+
 def test_region_crops_image_and_mask_alike(tmp_path: Path) -> None:
     image = np.zeros((100, 100), np.uint8)
     image[20:52, 40:72] = 255

@@ -37,6 +37,7 @@ FORMS: dict[str, Callable[[], Image.Image]] = {
     "16 bits, 0 and 1.png": lambda: Image.fromarray(MASK.astype(np.uint16)),
     "16 bits, 0 and 1.tif": lambda: Image.fromarray(MASK.astype(np.uint16)),
     "0 and 255.jpg": lambda: Image.fromarray(MASK * 255),
+    "0 and 128.jpg": lambda: Image.fromarray(MASK * 128),
 }
 
 
@@ -49,8 +50,13 @@ def test_what_is_not_0_is_defect(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "mask", "message"),
     [
-        ("inverted.png", 255 - 255 * MASK, "without a 0 along its border"),
-        ("full.png", 0 * MASK + 1, "without a 0 along its border"),
+        ("inverted.png", 255 - 255 * MASK, "without 0 along its border"),
+        (
+            "inverted, a corner 0.png",
+            np.where(np.add.outer(range(64), range(64)) < 3, 0, 255 - 255 * MASK),
+            "without 0 along its border",
+        ),
+        ("full.png", 0 * MASK + 1, "without 0 along its border"),
         ("faint.jpg", MASK * 90, "in a format that changes them; save it as PNG"),
         ("small.png", MASK[:32, :32], "a mask of 32 x 32 pixels, its image is 64 x 64"),
     ],

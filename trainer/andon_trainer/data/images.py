@@ -11,6 +11,7 @@ from andon_monitor.errors import ImageError, UsageError
 from andon_monitor.image_files.decoding import DEFAULT_LIMITS, DecodingLimits, decode, decode_values, read_header
 from andon_monitor.image_files.header import Header
 from andon_monitor.image_files.jpeg import quantization
+from andon_monitor.image_files.reading import read_image_file
 from andon_monitor.model import imaging
 from andon_monitor.model.card import InputSpec
 from andon_monitor.model.imaging import Pixels
@@ -173,7 +174,8 @@ def read_bytes(path: Path) -> bytes:
     if array_file(path.parent) is not None:
         return read_member(path)
     try:
-        return path.read_bytes()
+        with naming(path):
+            return read_image_file(path)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror})") from None
 

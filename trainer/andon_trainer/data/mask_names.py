@@ -8,7 +8,9 @@ from pathlib import Path
 from andon_monitor.errors import UsageError
 
 # What people and tools add to an image's name for the name of its mask.
-ADDED = re.compile(r"[-_. ](masks?|gt|ground[-_]?truth|labels?|seg|segmentation|annotation)$", re.IGNORECASE)
+ADDED = re.compile(
+    r"([-_. ]\(?(masks?|binary|gt|ground[-_]?truth|labels?|seg|segmentation|annotations?)\)?)+$", re.IGNORECASE
+)
 
 
 def match_masks(images: Sequence[Path], root: Path, masks: Iterable[Path], mask_root: Path) -> dict[Path, Path]:

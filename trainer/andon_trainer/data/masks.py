@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from andon_trainer.data.images import naming, read_bytes
 
 LOSSY = ("JPEG", "WebP")  # values around 0 are noise of the format
-LOSSY_THRESHOLD = 127
+LEAST_LOSSY_VALUE = 128  # of the defect in a lossy mask; whatever is above half of its highest value is defect
+# Of a mask's border: what is good there is 0. More means that the values are inverted; a few 0s do not change that.
+MAX_DEFECT_BORDER = 0.9
 
 
 def load_mask(
@@ -24,7 +26,7 @@ def load_mask(
     """A mask as bool [spec.height, spec.width], cropped and resized as its image was: whatever is not 0 is defect.
 
     `size`: width and height of the image. Raises UsageError: a mask that cannot be read, has another size, or is
-    defect all along its border, which means that good pixels are not 0.
+    defect nearly all along its border, which means that good pixels are not 0.
     """
     content = read_bytes(path)
     with naming(path):
@@ -35,12 +37,13 @@ def load_mask(
             raise ImageError("wrong_shape", f"a mask of {width} x {height} pixels, its image is {size[0]} x {size[1]}")
         highest = int(values.max())
         is_lossy = header.format in LOSSY
-        if is_lossy and 0 < highest <= LOSSY_THRESHOLD:
+        if is_lossy and 0 < highest < LEAST_LOSSY_VALUE:
             raise ImageError(
                 "undecodable", f"a mask with values up to {highest} in a format that changes them; save it as PNG"
             )
-        mask: NDArray[np.bool_] = np.any(values > (LOSSY_THRESHOLD if is_lossy else 0), axis=2)
-        if all(edge.all() for edge in (mask[0], mask[-1], mask[:, 0], mask[:, -1])):
-            raise ImageError("undecodable", "a mask without a 0 along its border; pixels of good parts have to be 0")
+        mask: NDArray[np.bool_] = np.any(values > (highest // 2 if is_lossy else 0), axis=2)
+        border = np.concatenate((mask[0], mask[-1], mask[:, 0], mask[:, -1]))
+        if border.mean() > MAX_DEFECT_BORDER:
+            raise ImageError("undecodable", "a mask without 0 along its border; pixels of good parts have to be 0")
         whole = np.where(mask, np.uint8(255), np.uint8(0))[:, :, None]
         return imaging.prepare(whole, spec.model_copy(update={"channels": 1}))[:, :, 0] > 127
