@@ -170,6 +170,7 @@ def test_the_asyncapi_document_says_what_is_sent_and_where(inspections: list[Ins
     assert all(f"| `{address}` |" in contracts for address in addresses)
     _, defect, bad = inspections
     check_headers(messages.verdict_message(defect.verdict, defect.frame, "t"), "verdictHeaders")
+    check_headers(messages.part_message("1", "4711", 0.0, b"{}", "t"), "partHeaders")
     check_headers(messages.evidence_message(defect.verdict, defect.frame, b"", "t"), "evidenceHeaders")
     letter = messages.dead_letter(bad.frame, bad.verdict, "t")
     check_headers(letter, "deadLetterHeaders")

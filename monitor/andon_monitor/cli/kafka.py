@@ -44,6 +44,9 @@ def topics(
     dead_letters: Annotated[str, Option(help="Topic of frames that could not be inspected.")] = "andon.dead-letters",
     defects: Annotated[str, Option(help="Topic of pictures for the review page.")] = "andon.defects",
     labels: Annotated[str, Option(help="Topic of labels from the review page.")] = "andon.labels",
+    parts: Annotated[
+        str, Option(help="Topic of the verdicts of parts; NAME.views and NAME.state belong to it.")
+    ] = "andon.parts",
     config: ConfigFile = None,
     settings: Assignments = None,
 ) -> None:
@@ -56,6 +59,6 @@ def topics(
     from andon_monitor.kafka.topics import create, plan
 
     frames = parse_address(address)
-    wanted = plan(frames.topic, verdicts, dead_letters, partitions, loaded.kafka, defects, labels)
+    wanted = plan(frames.topic, verdicts, dead_letters, partitions, loaded.kafka, defects, labels, parts)
     for topic, new in create(frames, wanted, loaded.kafka):
         print(f"{topic.name}: {topic.describe() if new else 'exists, unchanged'}")

@@ -89,6 +89,7 @@ def submit(producer: KafkaProducer, message: Message) -> Any:
         key=message.key,
         headers=list(message.headers),
         timestamp_ms=message.timestamp_ms,
+        partition=message.partition,
     )
 
 

@@ -56,6 +56,7 @@ class Membership:
         self._verified: Any | None = None
         self._closing = False
         self._assigning = threading.Lock()  # the client reports assignments on a thread of its own
+        self._shown = 0  # of our partitions, in the metric
         self._taken: set[TopicPartition] = set()  # assigned, position not set yet
         self._resume: dict[TopicPartition, int] = {}  # where they were given up, if nothing was committed
 
@@ -117,7 +118,13 @@ class Membership:
                 if partition in self._taken:
                     self._ledger.assign([partition])
                     self._taken.discard(partition)
-                self._metrics.assigned_partitions.set(len(self._ledger.partitions))
+                self._show_assigned()
+
+    def _show_assigned(self) -> None:
+        """The metric is the sum over all memberships of the process."""
+        assigned = len(self._ledger.partitions)
+        self._metrics.assigned_partitions.inc(assigned - self._shown)
+        self._shown = assigned
 
     def forget_places(self) -> None:
         """The topic is a new one: where partitions were given up means nothing in it."""
@@ -185,7 +192,7 @@ class Membership:
             self._resume |= {p: place for p in partitions if (place := self._ledger.resume(p)) is not None}
             dropped = self._ledger.revoke(partitions)
         self._metrics.relinquished_frames.inc(dropped)
-        self._metrics.assigned_partitions.set(len(self._ledger.partitions))
+        self._show_assigned()
         for partition in partitions:
             self._metrics.forget_lag(partition.topic, partition.partition)
         log.info(

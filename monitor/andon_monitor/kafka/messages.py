@@ -17,6 +17,7 @@ FRAME_TYPE = "andon.frame"
 VERDICT_TYPE = "andon.verdict"
 EVIDENCE_TYPE = "andon.defect"
 LABEL_TYPE = "andon.label"
+PART_TYPE = "andon.part"
 UNKNOWN_CONTENT_TYPE = "application/octet-stream"
 # Kafka refuses times before 1970, and any sender may have set a frame's time.
 MIN_TIMESTAMP_MS = 0
@@ -32,13 +33,17 @@ HEADROOM_BYTES = 2**16
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A record to send. `timestamp_ms`: the capture time, in milliseconds since 1970."""
+    """A record to send. `timestamp_ms`: the capture time, in milliseconds since 1970.
+
+    `partition` is None where the key decides.
+    """
 
     topic: str
     key: bytes | None
     value: bytes | None
     headers: Headers
     timestamp_ms: int
+    partition: int | None = None
 
 
 def frame_message(frame: Frame, topic: str, event_id: str) -> Message:
@@ -90,6 +95,12 @@ def label_message(event_id: str, camera: str, at: float, value: bytes, topic: st
         "time": rfc3339(at),
     }
     return Message(topic, camera.encode(), value, _headers(attributes, "application/json"), _milliseconds(at))
+
+
+def part_message(event_id: str, part: str, at: float, value: bytes, topic: str) -> Message:
+    """The verdict of a part as JSON, see `andon_monitor.parts.verdict`; `at`: that of its last view."""
+    attributes = {"id": event_id, "source": "/andon/parts", "type": PART_TYPE, "subject": part, "time": rfc3339(at)}
+    return Message(topic, part.encode(), value, _headers(attributes, "application/json"), _milliseconds(at))
 
 
 def dead_letter(frame: Frame, verdict: Verdict, topic: str, limit: int | None = None) -> Message:

@@ -1,48 +1,20 @@
 """Frames of a topic, read as a member of a consumer group."""
 
-import logging
-import time
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable
 
-from kafka import KafkaConsumer, TopicPartition
-from kafka import errors as kafka_errors
-
-from andon_monitor.errors import SourceError
-from andon_monitor.formats.decompression import require_codecs
 from andon_monitor.inspection.frames import Frame
 from andon_monitor.kafka.address import Address
-from andon_monitor.kafka.client_internals import CooperativeStickyAssignor, RangePartitionAssignor
-from andon_monitor.kafka.commits import OffsetCommitter
-from andon_monitor.kafka.connection import NO_RESET, consumer_options, describe, milliseconds
 from andon_monitor.kafka.events import read_frames
-from andon_monitor.kafka.health import Health, until_connected
-from andon_monitor.kafka.lag import ConsumerLag
-from andon_monitor.kafka.ledger import Claim, Ledger
-from andon_monitor.kafka.membership import Membership
-from andon_monitor.kafka.reader import RecordReader, ResetCause
+from andon_monitor.kafka.group import GroupSource
+from andon_monitor.kafka.health import Health
 from andon_monitor.kafka.records import Record
 from andon_monitor.kafka.watchdog import Watchdog
 from andon_monitor.settings.groups import KafkaSettings
 from andon_monitor.telemetry.metrics import Metrics
 
-CLOSE_TIMEOUT_MS = 5_000
-# The client joins its group and gives partitions up only during a poll that waits: a poll of no time does neither.
-MIN_POLL_SECONDS = 0.05
-# Nor does it notice a join that ends between two polls: it starts another one, and a rebalance of the whole group.
-JOIN_POLL_SECONDS = 1.0
-# The client's own timeouts are shorter: a poll that takes longer does not come back.
-POLL_GUARD_SECONDS = 60.0
 
-log = logging.getLogger("andon")
-
-
-class KafkaSource:
-    """A live source. With `commits` offsets are committed as frames are acknowledged; else the sink commits them.
-
-    Raises SourceError where records wait and no frame comes, or access is refused; an outage is waited out.
-    """
+class KafkaSource(GroupSource[Frame]):
+    """A live source of frames."""
 
     live = True
     length: int | None = None
@@ -58,149 +30,10 @@ class KafkaSource:
         watchdog: Watchdog,
         commits: bool = True,
     ) -> None:
-        require_codecs()
-        self.name = str(address)
-        self.ledger: Ledger[TopicPartition] = Ledger(delivers=not commits)
-        self._instance_id = settings.instance_id
-        self._rebalance_timeout = settings.rebalance_timeout
+        super().__init__(address, settings, metrics, health, watchdog, commits)
         self._part_headers = settings.part_headers
-        self._health = health
-        self._watchdog = watchdog
-        self._ready: deque[tuple[Record, Claim]] = deque()
-        consumer = until_connected(lambda: _connect(address, settings, commits), address, settings, health)
-        self._consumer: KafkaConsumer = consumer
-        # The topic's id comes with its partitions.
-        until_connected(lambda: consumer.partitions_for_topic(address.topic), address, settings, health)
-        self._reader = RecordReader(consumer, address.topic, settings, self._continue_at, metrics)
-        self._metrics = metrics
-        self._committer = OffsetCommitter(consumer, self.ledger, self._reader) if commits else None
-        self._lag = ConsumerLag(consumer, self.ledger, self.name, settings.stuck_timeout, metrics, health)
-        self.membership = Membership(
-            consumer,
-            self.ledger,
-            self._committer,
-            self._reader,
-            settings.start,
-            settings.rebalance_timeout,
-            metrics,
-            health,
-        )
-        self.membership.subscribe(address.topic)
 
-    @property
-    def ready(self) -> bool:
-        """Whether partitions are assigned."""
-        return bool(self.ledger.partitions)
-
-    @property
-    def topic_id(self) -> str | None:
-        """The UUID of the topic that is read."""
-        return self._reader.topic_id
-
-    def poll(self, capacity: int, timeout: float) -> list[Frame] | None:
-        """See `Source.poll`. Partitions are paused while there is no capacity; records already fetched are kept."""
-        self.membership.verify()
-        self.membership.settle_in()
-        self._commit()
-        self._pause(capacity == 0)
-        if not self._ready or capacity == 0:
-            joining = self.membership.joining
-            shortest = JOIN_POLL_SECONDS if joining else MIN_POLL_SECONDS
-            self._ready.extend(self._fetch(0 if self._ready and not joining else max(timeout, shortest)))
-        frames: list[Frame] = []
-        while self._ready and len(frames) < capacity:
-            record, claim = self._ready.popleft()
-            # A record fetched before its partition was revoked belongs to the new owner.
-            if not claim.held:
-                continue
-            partition = TopicPartition(record.topic, record.partition)
-            for frame in read_frames(record, self._reader.cluster, self._reader.topic_id, self._part_headers):
-                if self.ledger.polled(partition, record.offset, claim, frame.more):
-                    frames.append(frame)
-        if frames:
-            self._health.working()
-        if frames or capacity == 0:
-            self._lag.progress()
-        else:
-            self._lag.probe_if_silent()
-        self._lag.measure_if_due(idle=not self._ready)
-        return frames
-
-    def acknowledge(self, frames: Sequence[Frame]) -> None:
-        """Note the offsets; one of the next polls commits them, many at once."""
-        self.ledger.acknowledge(len(frames))
-        self._commit()
-
-    def close(self) -> None:
-        """Commit what is answered and leave the group."""
-        self.membership.closing()
-        try:
-            if self._committer is not None:
-                self._committer.finish(self._rebalance_timeout + CLOSE_TIMEOUT_MS / 1000, self._poll_paused)
-        except kafka_errors.KafkaError as error:
-            log.warning(
-                "kafka: the last offsets could not be committed (%s); their frames are delivered again", describe(error)
-            )
-        self._consumer.close(autocommit=False, timeout_ms=CLOSE_TIMEOUT_MS)
-
-    def _commit(self) -> None:
-        if self._committer is not None and self._committer.due and self.membership.current():
-            self._committer.send()
-
-    def _continue_at(self, cause: ResetCause, places: Mapping[TopicPartition, int]) -> None:
-        """Frames in flight are from before: their answers change no offset any more."""
-        for partition in places:
-            self._metrics.relinquished_frames.inc(self.ledger.renew(partition))
-        if cause == "recreated":
-            self.membership.forget_places()
-
-    def _fetch(self, timeout: float) -> Iterator[tuple[Record, Claim]]:
-        try:
-            with self._watchdog.guard("polling Kafka", POLL_GUARD_SECONDS):
-                batches = self._reader.poll(timeout)
-        except (kafka_errors.AuthorizationError, kafka_errors.SaslAuthenticationFailedError) as error:
-            raise SourceError(f"{self.name}: access refused ({describe(error)})") from None
-        except kafka_errors.FencedInstanceIdError:
-            raise SourceError(
-                f"kafka.instance_id {self._instance_id}: another member of the group has it too; give each its own"
-            ) from None
-        except kafka_errors.KafkaError as error:
-            self._health.failing(f"{self.name} cannot be polled ({describe(error)})")
-            time.sleep(timeout)
-            return
-        for partition, records in batches.items():
-            claim = self.ledger.claim(partition)
-            if claim is not None:
-                yield from ((record, claim) for record in records)
-                continue
-            # Assigned, but its position is not set yet: fetch it again. Or no longer ours, then nothing is lost.
-            with suppress(kafka_errors.IllegalStateError, AssertionError):
-                self._consumer.seek(partition, records[0].offset)
-
-    def _pause(self, wanted: bool) -> None:
-        partitions = self._consumer.assignment()
-        if wanted:
-            self._consumer.pause(*partitions - self._consumer.paused())
-        elif paused := self._consumer.paused() & partitions:
-            self._consumer.resume(*paused)
-
-    def _poll_paused(self) -> None:
-        self._pause(True)
-        self._consumer.poll(milliseconds(MIN_POLL_SECONDS))
-
-
-def _connect(address: Address, settings: KafkaSettings, commits: bool) -> KafkaConsumer:
-    return KafkaConsumer(
-        **consumer_options(settings, address),
-        group_id=settings.group_id,
-        group_instance_id=settings.instance_id,
-        # A member that was removed and comes back may claim partitions that another one has by now, and the client's
-        # cooperative assignor believes it: two owners at once. Exactly-once cannot have that, so there everybody
-        # gives up everything before each assignment.
-        partition_assignment_strategy=[CooperativeStickyAssignor if commits else RangePartitionAssignor],
-        auto_offset_reset=NO_RESET,
-        session_timeout_ms=milliseconds(settings.session_timeout),
-        heartbeat_interval_ms=milliseconds(settings.session_timeout / 3),
-        max_poll_interval_ms=milliseconds(settings.poll_timeout),
-        metadata_max_age_ms=60_000,
-    )
+    def read(self, record: Record) -> Iterable[tuple[Frame, bool]]:
+        """The frames of a record."""
+        frames = read_frames(record, self.reader.cluster, self.reader.topic_id, self._part_headers)
+        return ((frame, frame.more) for frame in frames)

@@ -25,6 +25,18 @@ RETENTION_MS = {
     "dead-letters": 14 * 24 * HOUR_MS,
     "defects": 3 * 24 * HOUR_MS,
     "labels": 3650 * 24 * HOUR_MS,
+    "parts": 30 * 24 * HOUR_MS,
+    "views": 3 * 24 * HOUR_MS,
+    "state": -1,
+}
+# Of the topic of parts, the names of the topics that `andon-monitor parts` keeps for itself.
+VIEWS_SUFFIX, STATE_SUFFIX = ".views", ".state"
+# Compaction works on closed segments only: small ones keep what a restart has to read small.
+STATE_CONFIGS = {
+    "cleanup.policy": "compact",
+    "segment.bytes": str(2**25),
+    "segment.ms": str(HOUR_MS),
+    "min.cleanable.dirty.ratio": "0.2",
 }
 # The most that a partition of defects holds: a burst must not fill the brokers' disks.
 MAX_DEFECTS_BYTES = 2**31
@@ -44,10 +56,8 @@ class Topic:
 
     def describe(self) -> str:
         """Its settings in words."""
-        return (
-            f"{self.partitions} partitions, kept for {self.retention_ms // HOUR_MS} h, messages up to "
-            f"{self.max_message_bytes} bytes"
-        )
+        kept = "compacted" if self.purpose == "state" else f"kept for {self.retention_ms // HOUR_MS} h"
+        return f"{self.partitions} partitions, {kept}, messages up to {self.max_message_bytes} bytes"
 
 
 def plan(
@@ -58,8 +68,12 @@ def plan(
     settings: KafkaSettings,
     defects: str = "andon.defects",
     labels: str = "andon.labels",
+    parts: str = "andon.parts",
 ) -> list[Topic]:
-    """The topics of a line. Verdicts have as many partitions as frames, so that each camera's verdicts are in order."""
+    """The topics of a line. Verdicts have as many partitions as frames, so that each camera's verdicts are in order.
+
+    Views of a part and the state of its joining are in partitions of the same number.
+    """
     size = settings.max_message_bytes
     return [
         Topic(frames, "frames", partitions, size, RETENTION_MS["frames"]),
@@ -67,6 +81,9 @@ def plan(
         Topic(dead_letters, "dead-letters", 1, size + HEADROOM_BYTES, RETENTION_MS["dead-letters"]),
         Topic(defects, "defects", partitions, size + HEADROOM_BYTES, RETENTION_MS["defects"], MAX_DEFECTS_BYTES),
         Topic(labels, "labels", 1, MAX_VERDICT_BYTES, RETENTION_MS["labels"]),
+        Topic(parts, "parts", partitions, MAX_VERDICT_BYTES, RETENTION_MS["parts"]),
+        Topic(parts + VIEWS_SUFFIX, "views", partitions, MAX_VERDICT_BYTES, RETENTION_MS["views"]),
+        Topic(parts + STATE_SUFFIX, "state", partitions, MAX_VERDICT_BYTES, RETENTION_MS["state"]),
     ]
 
 
@@ -100,6 +117,19 @@ def must_exist(address: Address, settings: KafkaSettings) -> None:
         raise UsageError(f"{address}: no permission to use this topic")
 
 
+def count_partitions(address: Address, settings: KafkaSettings) -> int | None:
+    """The number of partitions of a topic; None where the brokers do not say. Raises UsageError as `must_exist`."""
+    must_exist(address, settings)
+    try:
+        admin = KafkaAdminClient(**client_options(settings, address), bootstrap_timeout_ms=LOOKUP_TIMEOUT_MS)
+        try:
+            return len(admin.describe_topics([address.topic])[0]["partitions"])
+        finally:
+            admin.close()
+    except kafka_errors.KafkaError:
+        return None
+
+
 def _create(admin: KafkaAdminClient, topic: Topic) -> bool:
     wanted = NewTopic(
         topic.name,
@@ -112,6 +142,7 @@ def _create(admin: KafkaAdminClient, topic: Topic) -> bool:
             "cleanup.policy": "delete",
             # A message's time is the capture time of its frame, not the time at which the broker received it.
             "message.timestamp.type": "CreateTime",
+            **(STATE_CONFIGS if topic.purpose == "state" else {}),
         },
     )
     try:

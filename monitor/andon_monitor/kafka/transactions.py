@@ -2,9 +2,10 @@
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from kafka import KafkaProducer
+from kafka import KafkaProducer, TopicPartition
 from kafka import errors as kafka_errors
 
 from andon_monitor.common.process import Ending
@@ -14,7 +15,9 @@ from andon_monitor.kafka.address import Address
 from andon_monitor.kafka.commits import with_metadata
 from andon_monitor.kafka.connection import describe, milliseconds, producer_options
 from andon_monitor.kafka.delivery import discard, groups, submit, wait_for
+from andon_monitor.kafka.group import GroupSource
 from andon_monitor.kafka.health import Backoff, Health, until_connected
+from andon_monitor.kafka.ledger import Entry
 from andon_monitor.kafka.messages import Message, adapted, dead_letter, verdict_message
 from andon_monitor.kafka.sinks import OnLetter
 from andon_monitor.kafka.source import KafkaSource
@@ -32,46 +35,45 @@ CLOSE_SECONDS = 1.0
 _PROCESS = uuid.uuid4().hex[:12]
 
 
-class KafkaTransactions:
-    """A sink whose verdicts, dead letters and offsets become visible together, or not at all.
+class Transactions:
+    """Messages and the offsets of what they answer become visible together, or not at all.
 
-    Frames of a partition that was revoked meanwhile are left out: the new owner inspects them. A transaction that
-    fails before its commit is aborted and repeated. Where it is not known whether a commit happened, OutputError
-    ends the run: the next run continues from the committed offsets.
+    A transaction that fails before its commit is aborted and repeated. Where it is not known whether a commit happened,
+    OutputError ends the process: the next start continues from the committed offsets.
     """
 
     def __init__(
         self,
-        verdicts: Address,
-        dead_letters: Address | None,
-        source: KafkaSource,
+        output: Address,
+        source: GroupSource[Any],
         settings: KafkaSettings,
         health: Health,
         watchdog: Watchdog,
-        on_letter: OnLetter,
     ) -> None:
-        self._verdicts = verdicts
-        self._dead_letters = dead_letters
+        self._output = output
         self._source = source
         self._settings = settings
         self._health = health
         self._watchdog = watchdog
-        self._on_letter = on_letter
         self._producer = self._begin_again()
 
-    def write(self, inspections: Sequence[Inspection]) -> None:
-        """Write all of them in one transaction. Raises OutputError."""
+    def write(
+        self, entries: Sequence[Entry[TopicPartition]], messages_for: Callable[[list[bool]], list[Message]]
+    ) -> list[bool]:
+        """Send the messages for those of `entries` that are still ours, with their offsets, in one transaction.
+
+        `messages_for` is asked with what is ours, and again where a transaction is repeated. Returns what was ours.
+        Raises OutputError.
+        """
         backoff = Backoff()
         patience = time.monotonic() + self._settings.poll_timeout
-        entries = self._source.ledger.next_to_deliver(len(inspections))
         refused: kafka_errors.KafkaError | None = None
         while True:
             # Read first: where the group rebalances from here on, the broker refuses the offsets.
             member = self._source.membership.current()
             ours, offsets = self._source.ledger.held(entries)
-            kept = [inspection for inspection, held in zip(inspections, ours, strict=True) if held]
-            if not kept:
-                return
+            if not any(ours):
+                return ours
             if member is None:
                 # The group has removed us. Once the client knows that, these frames are no longer ours.
                 if time.monotonic() > patience:
@@ -80,7 +82,7 @@ class KafkaTransactions:
                     )
                 time.sleep(MEMBERSHIP_POLL_SECONDS)
                 continue
-            messages = self._messages(kept)
+            messages = messages_for(ours)
             if refused is not None:
                 messages = [adapted(message, refused) for message in messages]
             try:
@@ -102,11 +104,9 @@ class KafkaTransactions:
                 self._commit()
                 break
         self._health.working()
-        for inspection in kept:
-            if self._dead_letters is not None and needs_letter(inspection):
-                self._on_letter(inspection.verdict.reason or "")
+        return ours
 
-    def close(self, ending: Ending) -> None:
+    def close(self) -> None:
         """Close the connections. An open transaction is aborted by the next run, or by the broker after its timeout."""
         discard(self._producer, CLOSE_SECONDS)
 
@@ -116,9 +116,67 @@ class KafkaTransactions:
                 self._producer.commit_transaction()
         except kafka_errors.KafkaError as error:
             raise OutputError(
-                f"{self._verdicts}: not known whether a transaction was committed ({describe(error)}); stopping, "
+                f"{self._output}: not known whether a transaction was committed ({describe(error)}); stopping, "
                 "the next start continues from what was committed"
             ) from None
+
+    def _begin_again(self) -> KafkaProducer:
+        return until_connected(self._connect, self._output, self._settings, self._health)
+
+    def _connect(self) -> KafkaProducer:
+        settings = self._settings
+        producer = KafkaProducer(
+            **producer_options(settings, self._output) | {"max_block_ms": TRANSACTION_METADATA_TIMEOUT_MS},
+            transactional_id=transactional_id(settings),
+            transaction_timeout_ms=milliseconds(settings.transaction_timeout),
+        )
+        try:
+            with self._watchdog.guard("initialising Kafka transactions", BEGIN_GUARD_SECONDS):
+                producer.init_transactions()
+        except BaseException:
+            discard(producer)
+            raise
+        return producer
+
+
+class KafkaTransactions:
+    """A sink whose verdicts, dead letters and offsets become visible together, or not at all: see `Transactions`.
+
+    Frames of a partition that was revoked meanwhile are left out: the new owner inspects them.
+    """
+
+    def __init__(
+        self,
+        verdicts: Address,
+        dead_letters: Address | None,
+        source: KafkaSource,
+        settings: KafkaSettings,
+        health: Health,
+        watchdog: Watchdog,
+        on_letter: OnLetter,
+    ) -> None:
+        self._verdicts = verdicts
+        self._dead_letters = dead_letters
+        self._source = source
+        self._settings = settings
+        self._on_letter = on_letter
+        self._transactions = Transactions(verdicts, source, settings, health, watchdog)
+
+    def write(self, inspections: Sequence[Inspection]) -> None:
+        """Write all of them in one transaction. Raises OutputError."""
+
+        def kept(ours: list[bool]) -> list[Inspection]:
+            return [inspection for inspection, held in zip(inspections, ours, strict=True) if held]
+
+        entries = self._source.ledger.next_to_deliver(len(inspections))
+        ours = self._transactions.write(entries, lambda ours: self._messages(kept(ours)))
+        for inspection in kept(ours):
+            if self._dead_letters is not None and needs_letter(inspection):
+                self._on_letter(inspection.verdict.reason or "")
+
+    def close(self, ending: Ending) -> None:
+        """Close the connections."""
+        self._transactions.close()
 
     def _messages(self, inspections: Sequence[Inspection]) -> list[Message]:
         letters = (
@@ -131,24 +189,6 @@ class KafkaTransactions:
             ]
         )
         return letters + [verdict_message(i.verdict, i.frame, self._verdicts.topic) for i in inspections]
-
-    def _begin_again(self) -> KafkaProducer:
-        return until_connected(self._connect, self._verdicts, self._settings, self._health)
-
-    def _connect(self) -> KafkaProducer:
-        settings = self._settings
-        producer = KafkaProducer(
-            **producer_options(settings, self._verdicts) | {"max_block_ms": TRANSACTION_METADATA_TIMEOUT_MS},
-            transactional_id=transactional_id(settings),
-            transaction_timeout_ms=milliseconds(settings.transaction_timeout),
-        )
-        try:
-            with self._watchdog.guard("initialising Kafka transactions", BEGIN_GUARD_SECONDS):
-                producer.init_transactions()
-        except BaseException:
-            discard(producer)
-            raise
-        return producer
 
 
 def transactional_id(settings: KafkaSettings) -> str:

@@ -18,6 +18,7 @@ from andon_monitor.parts.views import View
 Joined = Literal["joined", "unexpected", "repeated", "late", "duplicate"]
 # Names of views that the settings do not know are kept up to this number in a part; a defect always counts.
 MAX_OTHER_NAMES = 32
+NEVER = 2**60  # the time of a source without views, in milliseconds: later than any view's
 
 
 @dataclass(slots=True)
@@ -104,11 +105,22 @@ class Joiner:
         self.sources[source] = progress
         return self.close_due()
 
-    def tick(self, source: int, progress: Source) -> None:
-        """Note how far a source has been read; its next view may be the one at `progress.offset` already."""
+    def tick(self, source: int, progress: Source, idle: int = 0) -> None:
+        """Note that a source has been read up to an offset, and has had no view for `idle` milliseconds since.
+
+        Where the time of its last view is not given, the source goes on from the time that is known; a source that has
+        never had a view holds nothing up.
+        """
         known = self.sources.get(source)
-        if known is None or known.epoch != progress.epoch or progress.offset >= known.offset:
-            self.sources[source] = progress
+        if known is not None and known.epoch == progress.epoch:
+            if progress.offset < known.offset:
+                return
+        else:
+            known = None
+        last = progress.time
+        if last is None:
+            last = NEVER if known is None or known.time is None else known.time
+        self.sources[source] = Source(progress.epoch, progress.offset, last + idle)
 
     def close_due(self) -> list[PartVerdict]:
         """Close the parts whose time-out the watermark has passed, and forget those that were closed long ago."""
