@@ -54,6 +54,7 @@ NOT_RUN = {
     "python deploy/grafana/generate.py": "writes into the repository; tests/deploy holds what it writes",
     "python -m tests.docs.pictures": "needs what make demo leaves, and writes into the repository",
     "python -m tests.benchmarks.capacity": "run by tests/benchmarks/capacity",
+    "andon-trainer fit line/": "three more trainings would cost minutes and show no more; the models are there",
     "andon-trainer fit data -o sharper.onnx": "a second training would cost half a minute and show no more",
     "andon-monitor check --config andon.yaml": "needs a factory's brokers; test_examples.py reads the file",
     "andon-monitor run --config andon.yaml": "needs a factory's brokers",
@@ -67,6 +68,7 @@ SHORTER = (
     (r"^(andon-monitor record .*) --duration 8h(.*)$", r"\1 --start earliest --until-end\2"),
     (r"^(andon-monitor replay .*)--speed 10$", r"\1--speed max"),
     (r" --rate 20$", ""),
+    (r"^(andon-trainer sample line --line)$", r"\1 --train 4 --stream 12"),
 )
 # Commands that go on until they are stopped, and what their logs say once they work.
 SERVING = (
@@ -179,7 +181,8 @@ def lay_out(folder: Path, sample: Path, model: Path) -> None:
     for name in ("data", "demo/part"):
         shutil.copytree(sample, folder / name)
     shutil.copytree(sample / "stream", folder / "frames")
-    for name in ("part.onnx", "new.onnx", "sharper.onnx", "demo/part.onnx"):
+    of_a_line = ("plate-top.onnx", "plate-bottom.onnx", "cover-top.onnx")
+    for name in ("part.onnx", "new.onnx", "sharper.onnx", "demo/part.onnx", *of_a_line):
         shutil.copy(model, folder / name)
     good = sorted((sample / "train" / "good").iterdir())[:12]
     for name in ("images/good", "more/good", "noisy"):
@@ -195,6 +198,8 @@ def lay_out(folder: Path, sample: Path, model: Path) -> None:
     np.savez(folder / "digits.npz", images=digits)
     record = run_command("andon-monitor", "record", "--source", folder / "frames", "-o", folder / "night.mcap")
     assert record.returncode == 0, record.stderr
+    settings = next(block for block in blocks("yaml") if block.page == "docs/operator/many-products.md")
+    (folder / "line.yaml").write_text(settings.text)
     fill_review(folder)
     shutil.copytree(folder / "review", folder / "demo" / "review")
 
