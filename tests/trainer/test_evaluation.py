@@ -11,7 +11,8 @@ from andon_monitor.errors import UsageError
 from andon_monitor.model import imaging
 from andon_monitor.model.autoencoder import load
 from andon_monitor.model.file import Model
-from andon_trainer.data.dataset import Sample, open_dataset
+from andon_trainer.data.dataset import open_dataset
+from andon_trainer.data.sample import Sample
 from andon_trainer.evaluation import (
     Judged,
     PixelCounts,

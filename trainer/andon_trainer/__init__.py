@@ -22,7 +22,8 @@ from andon_monitor import __version__  # first of all imports: it disables telem
 logging.getLogger("torch.utils.flop_counter").setLevel(logging.ERROR)
 
 if TYPE_CHECKING:
-    from andon_trainer.data.dataset import Dataset, Sample, open_dataset
+    from andon_trainer.data.dataset import Dataset, open_dataset
+    from andon_trainer.data.sample import Sample
     from andon_trainer.errors import ExportError, FittingError
     from andon_trainer.evaluation import Evaluation, evaluate
     from andon_trainer.fitting import FitResult, fit
@@ -59,7 +60,7 @@ _MODULES = {
     "FitOptions": "options",
     "FitResult": "fitting",
     "FittingError": "errors",
-    "Sample": "data.dataset",
+    "Sample": "data.sample",
     "calibrate": "recalibration",
     "evaluate": "evaluation",
     "fit": "fitting",

@@ -14,9 +14,10 @@ from andon_monitor.model.file import Model
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
-from andon_trainer.data.dataset import GOOD, Dataset, Sample, open_dataset
+from andon_trainer.data.dataset import Dataset, DataSource, open_dataset
 from andon_trainer.data.images import ImageCache
 from andon_trainer.data.masks import load_mask
+from andon_trainer.data.sample import GOOD, Sample
 from andon_trainer.progress import Progress, quiet
 
 PRO_LIMIT = 0.3  # AU-PRO is integrated up to this false-positive rate, as Bergmann et al. (2021) do
@@ -142,21 +143,21 @@ class PixelCounts:
 
 def evaluate(
     model: str | Path | Model | Autoencoder,
-    data: str | Path | Dataset | Sequence[Sample],
+    data: DataSource | Sequence[DataSource] | Dataset | Sequence[Sample],
     progress: Progress = quiet,
     files: ImageCache | None = None,
 ) -> Evaluation:
     """Score labelled images one at a time, exactly as the monitor scores frames, and measure the results.
 
-    `model`: a model file, or one that is open. `data`: a folder or an array file, see `data.dataset.open_dataset`, or
-    what that returned; its test images are used (its training images where it has no test images). Or samples.
+    `model`: a model file, or one that is open. `data`: a folder, a recording, ..., or several, see
+    `data.dataset.open_dataset`, or what that returned; its test images are used (its training images where it has no
+    test images). Or samples.
     `files`: what is known of their files already.
     Raises UsageError (no images, or one that cannot be decoded or has another size than those the model was fitted on)
     and ModelError (the model file; a score that is no number).
     """
     model = open_model(model)
-    images = open_dataset(Path(data)) if isinstance(data, str | Path) else data
-    samples = (images.test or images.train) if isinstance(images, Dataset) else images
+    samples = _samples_of(data)
     if not samples:
         raise UsageError("no images to evaluate; give a folder with test/good and test/<kind of defect>")
     files = files or ImageCache(kept_bytes=0)
@@ -177,6 +178,16 @@ def evaluate(
                 counts.add(model.explain(frame).anomaly_map[0], mask)
         progress("evaluating", (i + 1) / len(samples))
     return replace(measure(judged, threshold, counts), notes=_mask_notes(empty))
+
+
+def _samples_of(data: DataSource | Sequence[DataSource] | Dataset | Sequence[Sample]) -> Sequence[Sample]:
+    if not isinstance(data, Dataset):
+        given = [data] if isinstance(data, str | Path) else list(data)
+        samples = [one for one in given if isinstance(one, Sample)]
+        if len(samples) == len(given):
+            return samples
+        data = open_dataset([one for one in given if not isinstance(one, Sample)])
+    return data.test or data.train
 
 
 def open_model(model: str | Path | Model | Autoencoder) -> Model:

@@ -1,7 +1,7 @@
 """From images of good parts to a model file: `fit`, stage by stage."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from threading import Event
 
 import numpy as np
@@ -9,8 +9,9 @@ from andon_monitor.model.file import Model
 from andon_monitor.model.imaging import Pixels
 
 from andon_trainer.data.audit import Audit, audit
-from andon_trainer.data.dataset import GOOD, Dataset, good_samples, open_dataset
+from andon_trainer.data.dataset import Dataset, DataSource, good_samples, open_dataset
 from andon_trainer.data.images import ImageCache
+from andon_trainer.data.sample import GOOD
 from andon_trainer.data.splits import together
 from andon_trainer.evaluation import Evaluation, evaluate
 from andon_trainer.export.card import training_record, write_card
@@ -44,7 +45,7 @@ class FitResult:
 
 
 def fit(
-    data: str | Path | Dataset,
+    data: DataSource | Sequence[DataSource] | Dataset,
     options: FitOptions | None = None,
     *,
     progress: Progress = quiet,
@@ -52,8 +53,8 @@ def fit(
 ) -> FitResult:
     """Fit a model to images of good parts: train, set the threshold, export, and evaluate where there are test images.
 
-    `data`: a folder or an array file, see `data.dataset.open_dataset`, or what that returned. `progress` learns what is
-    being done. Setting `interrupted` ends the training; the best weights so far are kept.
+    `data`: a folder, a recording, a topic, ..., or several, see `data.dataset.open_dataset`, or what that returned.
+    `progress` learns what is being done. Setting `interrupted` ends the training; the best weights so far are kept.
 
     Raises UsageError (options or images), FittingError (no usable network) and ExportError (torch and onnxruntime
     disagree).
@@ -62,7 +63,7 @@ def fit(
         Path("part.onnx").write_bytes(result.content)
     """
     options = options or FitOptions()
-    dataset = data if isinstance(data, Dataset) else open_dataset(Path(data))
+    dataset = data if isinstance(data, Dataset) else open_dataset(data)
     samples, files = good_samples(dataset), ImageCache(limits=options.limits)
     training = prepare_training(options, progress)
 

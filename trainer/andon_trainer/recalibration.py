@@ -1,6 +1,6 @@
 """A new threshold for a model that exists, from good images or from labels of the line; without torch."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from andon_monitor.model.golden import judge
 from numpy.typing import NDArray
 from pydantic import BaseModel, FiniteFloat, TypeAdapter, ValidationError
 
-from andon_trainer.data.dataset import Dataset, good_samples, open_dataset
+from andon_trainer.data.dataset import Dataset, DataSource, good_samples, open_dataset
 from andon_trainer.data.images import ImageCache
 from andon_trainer.data.pictures import check_pictures
 from andon_trainer.export.metadata import with_card
@@ -69,7 +69,7 @@ class LineScores(BaseModel):
 
 def calibrate(
     model_file: str | Path,
-    good: str | Path | Dataset | None = None,
+    good: DataSource | Sequence[DataSource] | Dataset | None = None,
     *,
     labels: str | Path | None = None,
     false_alarm_rate: float = 0.001,
@@ -89,7 +89,7 @@ def calibrate(
     if labels is not None:
         return _calibrate_on_labels(Path(model_file), Path(labels), false_alarm_rate)
     assert good is not None
-    dataset = good if isinstance(good, Dataset) else open_dataset(Path(good))
+    dataset = good if isinstance(good, Dataset) else open_dataset(good)
     return _calibrate_on_images(Path(model_file), dataset, false_alarm_rate, progress, limits)
 
 

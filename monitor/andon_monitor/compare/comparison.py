@@ -23,11 +23,12 @@ from andon_monitor.compare.results import (
     Example,
     SideResult,
 )
-from andon_monitor.compare.sides import Judgement, Place, RecordedSide, ScoringSide, Side
+from andon_monitor.compare.sides import Judgement, RecordedSide, ScoringSide, Side
 from andon_monitor.inspection.frames import Frame, Verdict
 from andon_monitor.inspection.inspector import Inspector, Prepared
 from andon_monitor.model.file import Model
 from andon_monitor.model.imaging import Pixels
+from andon_monitor.recording.places import Place
 from andon_monitor.sinks.summary import GOOD
 from andon_monitor.sources.base import Source
 

@@ -4,9 +4,10 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from andon_monitor.compare.sides import Place, parse_place, place_of, read_lines
+from andon_monitor.compare.sides import read_lines
 from andon_monitor.errors import UsageError
 from andon_monitor.inspection.frames import Frame
+from andon_monitor.recording.places import Place, parse_place, place_of
 
 
 def read_labels(path: Path) -> dict[Place | str, str]:

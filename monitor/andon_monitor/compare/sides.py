@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from andon_monitor.errors import UsageError
-from andon_monitor.inspection.frames import OUTCOMES, Frame, Outcome, Position, Verdict
+from andon_monitor.inspection.frames import OUTCOMES, Frame, Outcome, Verdict
 from andon_monitor.inspection.inspector import Inspector, Rules
 from andon_monitor.model.calibration import calibrate
 from andon_monitor.model.file import Model
 from andon_monitor.recipes.library import Library
+from andon_monitor.recording.places import Place, parse_place, place_of
 from andon_monitor.sources.recording import is_recording, recorded_verdicts, recording_paths
 
 RECORDED = "recorded"
-Place = tuple[str, int, int, int | None]  # topic, partition, offset, event
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +173,6 @@ def open_recorded_side(baseline: str, source: str, override: ThresholdOverride) 
     return RecordedSide(path.name, read_lines("--baseline", path), override)
 
 
-def place_of(position: Position) -> Place:
-    """A position without its cluster, which verdicts do not name."""
-    return position.topic, position.partition, position.offset, position.event
-
-
 def read_lines(option: str, path: Path) -> list[bytes]:
     """The lines of a file. Raises UsageError."""
     try:
@@ -201,9 +196,3 @@ def _parse(fields: Any) -> tuple[Place, tuple[float | None, float | None, float,
         fields.get("reason"),
     )
     return parse_place(fields["frame"]), verdict
-
-
-def parse_place(frame: Any) -> Place:
-    """The place in `frame` of a verdict or label. Raises KeyError, TypeError, ValueError."""
-    event = frame.get("event")
-    return str(frame["topic"]), int(frame["partition"]), int(frame["offset"]), None if event is None else int(event)

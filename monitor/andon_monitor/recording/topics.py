@@ -6,13 +6,12 @@ from pathlib import Path
 
 from andon_monitor.errors import UsageError
 from andon_monitor.kafka.address import is_kafka, parse_address
+from andon_monitor.kafka.any_source import open_any_source
 from andon_monitor.kafka.health import Health
 from andon_monitor.kafka.tap import KafkaTap
 from andon_monitor.recording.job import record_source
 from andon_monitor.recording.record import RecordingLimits
 from andon_monitor.settings.groups import KafkaSettings
-from andon_monitor.sources.base import Source
-from andon_monitor.sources.uri import open_source
 
 POLL_VERDICTS = 256
 
@@ -40,9 +39,5 @@ def record_topics(
             tap = KafkaTap(parse_address(verdicts), settings, health, start, until_end)
             stack.callback(tap.close)
             poll_verdicts = partial(tap.poll_records, POLL_VERDICTS, 0)
-        source: Source = (
-            KafkaTap(parse_address(uri), settings, health, start, until_end)
-            if is_kafka(uri)
-            else open_source(uri, camera)
-        )
+        source = open_any_source(uri, camera, settings, start, until_end, health=health)
         record_source(source, output, limits, poll_verdicts)

@@ -9,6 +9,7 @@ from functools import partial
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from andon_monitor.errors import ImageError, SourceError, UsageError
 from andon_monitor.image_files.decoding import SUFFIXES
@@ -151,24 +152,10 @@ class FolderSource:
         self._passed_over = passed_over
 
     def _listed(self) -> Generator[Entry, None, None]:
-        try:
-            with self._manifest.open("rb") as lines:
-                read_line = partial(lines.readline, MAX_LINE_BYTES + 1)
-                for number, line in enumerate(iter(read_line, b""), start=1):
-                    if len(line) > MAX_LINE_BYTES:
-                        raise UsageError(f"{self._manifest} line {number}: longer than {MAX_LINE_BYTES} bytes")
-                    if line.strip():
-                        yield self._parse(line, f"{self._manifest} line {number}")
-        except OSError as error:
-            raise UsageError(f"{self._manifest}: cannot be read ({error.strerror})") from None
+        for place, fields in read_manifest(self._manifest):
+            yield self._parse(place, fields)
 
-    def _parse(self, line: bytes, place: str) -> Entry:
-        try:
-            fields = json.loads(line)
-        except (ValueError, RecursionError):
-            raise UsageError(f"{place}: not a line of JSON: {line[:60].decode(errors='replace').strip()}") from None
-        if not isinstance(fields, dict) or not isinstance(fields.get("file"), str):
-            raise UsageError(f'{place}: has no file; right is {{"file": "frames/000000.jpg", ...}}')
+    def _parse(self, place: str, fields: dict[str, Any]) -> Entry:
         file = fields["file"]
         shown = f"file {file[:MAX_SHOWN]!r}"
         if PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts or "\0" in file:
@@ -205,6 +192,34 @@ class ImageSource(FolderSource):
     def _entries(self) -> Generator[Entry, None, None]:
         self._passed_over = PassedOver()
         yield Entry(self._path.name, self._camera, _modified_at(self._path))
+
+
+def read_manifest(path: Path) -> Generator[tuple[str, dict[str, Any]], None, None]:
+    """The lines of a manifest: where each stands, for messages, and its fields, of which `file` is a text.
+
+    Raises UsageError: it cannot be read, or a line is not JSON or has no file.
+    """
+    try:
+        with path.open("rb") as lines:
+            read_line = partial(lines.readline, MAX_LINE_BYTES + 1)
+            for number, line in enumerate(iter(read_line, b""), start=1):
+                place = f"{path} line {number}"
+                if len(line) > MAX_LINE_BYTES:
+                    raise UsageError(f"{place}: longer than {MAX_LINE_BYTES} bytes")
+                if line.strip():
+                    yield place, _fields(line, place)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _fields(line: bytes, place: str) -> dict[str, Any]:
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError):
+        raise UsageError(f"{place}: not a line of JSON: {line[:60].decode(errors='replace').strip()}") from None
+    if not isinstance(fields, dict) or not isinstance(fields.get("file"), str):
+        raise UsageError(f'{place}: has no file; right is {{"file": "frames/000000.jpg", ...}}')
+    return fields
 
 
 def _modified_at(path: Path) -> float:

@@ -9,8 +9,8 @@ import numpy as np
 from andon_monitor.image_files.decoding import decode
 from andon_monitor.model.card import InputSpec
 from andon_monitor.model.imaging import Pixels
-from andon_trainer.data.dataset import Sample
 from andon_trainer.data.images import read_bytes
+from andon_trainer.data.sample import Sample
 
 Disturbance = Callable[[Pixels], Pixels]  # uint8 [H, W, C] to the same shape
 

@@ -4,10 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from andon_trainer.data.dataset import GOOD, Dataset, Sample, open_dataset
+from andon_trainer.data.dataset import Dataset, open_dataset
 from andon_trainer.data.images import load_images
 from andon_trainer.data.input import choose_input
 from andon_trainer.data.near_duplicates import near_duplicates_between
+from andon_trainer.data.sample import GOOD, Sample
 from andon_trainer.sample.render import write_sample
 
 SAMPLE = "sample"  # the word that stands for the rendered part

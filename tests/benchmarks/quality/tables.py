@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from andon_monitor.common.console import table
 from andon_monitor.common.intervals import Rate, rate
-from andon_trainer.data.dataset import GOOD
+from andon_trainer.data.sample import GOOD
 from andon_trainer.evaluation import auroc
 from numpy.typing import NDArray
 from rich.table import Table as Drawn

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from andon_trainer.data.audit import FAR_OUT_DEVIATIONS, audit, far_out, robust_deviations, samples_by_group
-from andon_trainer.data.dataset import Sample
+from andon_trainer.data.sample import Sample
 from andon_trainer.data.splits import Split
 from andon_trainer.network.registration import fit_registration
 

@@ -9,10 +9,10 @@ from andon_monitor.errors import UsageError
 from andon_monitor.image_files.decoding import DecodingLimits
 from andon_monitor.model import imaging
 from andon_monitor.model.card import InputSpec
-from andon_trainer.data.dataset import Sample
 from andon_trainer.data.images import ImageCache, load_image, load_images
 from andon_trainer.data.input import choose_input
 from andon_trainer.data.masks import load_mask
+from andon_trainer.data.sample import Sample
 
 from tests.fixtures.images import samples_of, save_noise
 

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from andon_trainer.data.dataset import Sample, open_dataset
+from andon_trainer.data.dataset import open_dataset
 from andon_trainer.data.images import load_images
 from andon_trainer.data.input import choose_input
 from andon_trainer.data.near_duplicates import group_near_duplicates, near_duplicates_between
+from andon_trainer.data.sample import Sample
 
 from tests.fixtures.images import textures
 

@@ -1,16 +1,35 @@
 """Arguments that several commands take."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from andon_monitor.common.files import check_writable
 
+from andon_trainer.cli.console import note_all, progress_bar
+
+if TYPE_CHECKING:
+    from andon_trainer.data.dataset import Dataset
+
 Data = Annotated[
-    Path,
+    list[str],
     typer.Argument(
-        help="A folder of images of good parts, a folder in MVTec AD layout (train/good, test/*), or an array file."
+        help="A folder of images of good parts, a folder in MVTec AD layout (train/good, test/*), an array file, a "
+        "recording (.mcap), a video, a folder of these, or kafka://.../topic up to its present end. Repeatable."
     ),
+]
+AssumeGood = Annotated[
+    bool,
+    typer.Option(
+        "--assume-good",
+        help="Count as good what neither a label, a recorded verdict nor the name of a folder tells: all frames of a "
+        "video, of a topic, or of a recording without verdicts.",
+    ),
+]
+Cameras = Annotated[
+    list[str] | None,
+    typer.Option("--camera", help="Of recordings and topics, only frames of this camera. Repeatable."),
 ]
 Images = Annotated[
     Path, typer.Argument(help="A folder of images with its subfolders, one image, or an array file (npy, npz, IDX).")
@@ -39,6 +58,16 @@ MaxDecodingBytes = Annotated[
         help="Images that need more memory for decoding are refused, as by inspection.max_decoding_bytes.",
     ),
 ]
+
+
+def open_data(data: Sequence[str], assume_good: bool, cameras: Sequence[str] | None) -> "Dataset":
+    """The data set of these sources; prints notes about it. Raises UsageError, SourceError."""
+    from andon_trainer.data.dataset import open_dataset
+
+    with progress_bar() as progress:
+        dataset = open_dataset(data, assume_good=assume_good, cameras=cameras or (), progress=progress)
+    note_all(dataset.notes)
+    return dataset
 
 
 def check_all_writable(*paths: Path | None) -> None:

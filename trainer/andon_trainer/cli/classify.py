@@ -1,14 +1,23 @@
 """`classify`: a model file that also names the kind of a defect."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from andon_monitor.common.files import write_whole
 from andon_monitor.image_files.decoding import DEFAULT_MAX_BYTES, DEFAULT_MAX_PIXELS
 
-from andon_trainer.cli.arguments import MaxDecodingBytes, MaxPixels, ModelFile, Output, Picture, check_all_writable
-from andon_trainer.cli.console import note_all, progress_bar, say, say_picture
+from andon_trainer.cli.arguments import (
+    AssumeGood,
+    Cameras,
+    MaxDecodingBytes,
+    MaxPixels,
+    ModelFile,
+    Output,
+    Picture,
+    check_all_writable,
+    open_data,
+)
+from andon_trainer.cli.console import progress_bar, say, say_picture
 from andon_trainer.options import check_choice, check_limits, check_range
 
 if TYPE_CHECKING:
@@ -19,8 +28,11 @@ if TYPE_CHECKING:
 def classify(
     model_file: ModelFile,
     data: Annotated[
-        Path,
-        typer.Argument(help="A folder with a subfolder for each kind of defect, or MVTec AD layout, or an array file."),
+        list[str],
+        typer.Argument(
+            help="A folder with a subfolder for each kind of defect, MVTec AD layout, an array file, or recordings "
+            "with labels. Repeatable."
+        ),
     ],
     output: Output,
     way: Annotated[
@@ -32,6 +44,8 @@ def classify(
     draws: Annotated[
         int, typer.Option(help="Times to repeat each point of the learning curve, each time with other images.")
     ] = 3,
+    assume_good: AssumeGood = False,
+    cameras: Cameras = None,
     picture: Picture = None,
     threads: Annotated[int, typer.Option(help="CPU threads to train on; 0 for one per core.")] = 0,
     max_pixels: MaxPixels = DEFAULT_MAX_PIXELS,
@@ -46,14 +60,12 @@ def classify(
     import torch
     from andon_monitor.model.autoencoder import Autoencoder
 
-    from andon_trainer.data.dataset import open_dataset
     from andon_trainer.uses import classification, learning_curve
 
     if threads:
         torch.set_num_threads(threads)
     autoencoder = Autoencoder.load(model_file, threads=threads)
-    dataset = open_dataset(data)
-    note_all(dataset.notes)
+    dataset = open_data(data, assume_good, cameras)
     with progress_bar() as progress:
         result = classification.classify(autoencoder, dataset, cast("Method", way), draws, progress, limits)
         write_whole(output, result.content)

@@ -8,7 +8,17 @@ import typer
 from andon_monitor.common.files import write_whole
 from andon_monitor.image_files.decoding import DEFAULT_MAX_BYTES, DEFAULT_MAX_PIXELS
 
-from andon_trainer.cli.arguments import Data, MaxDecodingBytes, MaxPixels, ModelFile, Report, check_all_writable
+from andon_trainer.cli.arguments import (
+    AssumeGood,
+    Cameras,
+    Data,
+    MaxDecodingBytes,
+    MaxPixels,
+    ModelFile,
+    Report,
+    check_all_writable,
+    open_data,
+)
 from andon_trainer.cli.console import note_all, out, progress_bar, say
 from andon_trainer.options import check_limits
 
@@ -17,6 +27,8 @@ def evaluate(
     model_file: ModelFile,
     data: Data,
     report: Report = None,
+    assume_good: AssumeGood = False,
+    cameras: Cameras = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write all figures to this JSON file.")] = None,
     provider: Annotated[
         str, typer.Option(help="ONNX Runtime execution provider: auto, cpu, cuda or tensorrt.")
@@ -30,12 +42,10 @@ def evaluate(
 
     from andon_trainer import evaluation
     from andon_trainer.cli.tables import evaluation_table
-    from andon_trainer.data.dataset import open_dataset
     from andon_trainer.data.images import ImageCache
 
     model = Model.load(model_file, provider, threads=0)
-    dataset = open_dataset(data)
-    note_all(dataset.notes)
+    dataset = open_data(data, assume_good, cameras)
     check_all_writable(report, json_file)
     with progress_bar() as progress:
         figures = evaluation.evaluate(model, dataset, progress, ImageCache(kept_bytes=0, limits=limits))

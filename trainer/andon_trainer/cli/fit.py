@@ -10,6 +10,8 @@ from andon_monitor.image_files.decoding import DEFAULT_MAX_BYTES, DEFAULT_MAX_PI
 
 from andon_trainer.architecture import parse_layers
 from andon_trainer.cli.arguments import (
+    AssumeGood,
+    Cameras,
     Data,
     FalseAlarmRate,
     MaxDecodingBytes,
@@ -17,6 +19,7 @@ from andon_trainer.cli.arguments import (
     Output,
     Report,
     check_all_writable,
+    open_data,
 )
 from andon_trainer.cli.console import graceful_interrupt, note, note_all, out, progress_bar, say
 from andon_trainer.options import FitOptions, parse_region
@@ -44,6 +47,8 @@ def fit(
             "left out, because they may show defects.",
         ),
     ] = False,
+    assume_good: AssumeGood = False,
+    cameras: Cameras = None,
     colour: Annotated[str, typer.Option(help="auto, grey or rgb.", rich_help_panel=INPUT)] = "auto",
     region: Annotated[
         str | None,
@@ -173,10 +178,7 @@ def fit(
         threads=threads,
     )
 
-    from andon_trainer.data.dataset import open_dataset
-
-    dataset = open_dataset(data)
-    note_all(dataset.notes)
+    dataset = open_data(data, assume_good, cameras)
     check_all_writable(output, report)
 
     import torch  # noqa: F401  # first: where torch is missing, that is what the error says

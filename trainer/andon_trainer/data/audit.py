@@ -14,9 +14,9 @@ from andon_monitor.model.calibration import MIN_CALIBRATION_IMAGES
 from andon_monitor.model.imaging import Pixels
 from numpy.typing import ArrayLike, NDArray
 
-from andon_trainer.data.dataset import Sample
 from andon_trainer.data.near_duplicates import near_duplicates_between
 from andon_trainer.data.pictures import is_blank
+from andon_trainer.data.sample import Sample
 from andon_trainer.data.splits import Split
 
 # Robust deviations from which on an image is named as an outlier. With normal scores it would be one good part in three

@@ -18,8 +18,9 @@ from andon_monitor.model.imaging import Pixels
 from numpy.typing import NDArray
 
 from andon_trainer.data.arrays import array_file, read_member
-from andon_trainer.data.dataset import Sample
+from andon_trainer.data.frame_store import read_frame
 from andon_trainer.data.levels import ValueRange, value_range
+from andon_trainer.data.sample import Sample
 from andon_trainer.progress import Progress, quiet
 
 # Of files that were decoded within the limits of a command before, and are shown in its report.
@@ -170,7 +171,9 @@ def load_image(path: Path, spec: InputSpec, limits: DecodingLimits = DEFAULT_LIM
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of a file, or of an image in an array file. Raises UsageError."""
+    """The bytes of a file, of an image in an array file, or of a frame of a recording. Raises UsageError."""
+    if (frame := read_frame(path)) is not None:
+        return frame
     if array_file(path.parent) is not None:
         return read_member(path)
     try:

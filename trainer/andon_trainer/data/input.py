@@ -11,9 +11,9 @@ from andon_monitor.image_files.header import Header
 from andon_monitor.model.card import InputSpec
 
 from andon_trainer.architecture import STRIDE
-from andon_trainer.data.dataset import Sample
 from andon_trainer.data.images import ImageCache
 from andon_trainer.data.levels import choose_levels
+from andon_trainer.data.sample import Sample
 
 # Where at least this share of the images has one size, or is grey, an image of another size or colour is a mistake.
 COMMON_SHARE = 0.9

@@ -7,7 +7,7 @@ import numpy as np
 from andon_monitor.model.imaging import Pixels
 from numpy.typing import NDArray
 
-from andon_trainer.data.dataset import Sample
+from andon_trainer.data.sample import Sample
 
 CORRELATION = 0.97  # of thumbnails, from which on two images are near-duplicates
 STRICTER_CORRELATIONS = (0.98, 0.99, 0.995, 0.999, 0.9995)  # tried in turn where a group grows too large
@@ -38,6 +38,23 @@ def group_near_duplicates(images: Pixels, correlation: float = CORRELATION) -> N
         if np.bincount(groups).max() <= max(MAX_SMALL_GROUP, MAX_GROUP_SHARE * len(images)):
             return groups
     return np.arange(len(images))
+
+
+def group_samples(samples: Sequence[Sample], images: Pixels) -> NDArray[np.int64]:
+    """`group_near_duplicates`, and images of one part, where it is known, are in one group, too: int [N]."""
+    groups = group_near_duplicates(images)
+    known = {part: i for i, part in enumerate(dict.fromkeys(sample.part for sample in samples if sample.part))}
+    if not known:
+        return groups
+    # A graph of groups and parts: each image with a part connects the two.
+    count = int(groups.max()) + 1
+    adjacent = np.eye(count + len(known), dtype=np.bool_)
+    for group, sample in zip(groups.tolist(), samples, strict=True):
+        if sample.part:
+            adjacent[group, count + known[sample.part]] = True
+    merged = _components(adjacent)[groups]
+    _, numbered = np.unique(merged, return_inverse=True)
+    return numbered.astype(np.int64)
 
 
 def near_duplicates_between(

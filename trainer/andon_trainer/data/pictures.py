@@ -8,8 +8,9 @@ from andon_monitor.errors import UsageError
 from andon_monitor.model.imaging import Pixels
 from numpy.typing import NDArray
 
-from andon_trainer.data.dataset import MIN_IMAGES, Sample
+from andon_trainer.data.dataset import MIN_IMAGES
 from andon_trainer.data.images import ImageCache
+from andon_trainer.data.sample import Sample
 
 # An image shows nothing where its pixels, but for this share of the darkest and brightest, are equal up to so many grey
 # levels: a lens cap, no light, everything overexposed.

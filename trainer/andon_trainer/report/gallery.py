@@ -12,9 +12,9 @@ from andon_monitor.model.imaging import Pixels
 from numpy.typing import NDArray
 
 from andon_trainer.data.audit import Audit
-from andon_trainer.data.dataset import GOOD
 from andon_trainer.data.images import ALREADY_DECODED, load_image
 from andon_trainer.data.masks import load_mask
+from andon_trainer.data.sample import GOOD
 from andon_trainer.evaluation import Evaluation, Judged
 from andon_trainer.training.schedule import TrainedNetwork
 

@@ -8,8 +8,8 @@ from andon_monitor.model.heatmap import data_uri
 from markupsafe import Markup
 
 from andon_trainer.data.audit import Audit, Measured
-from andon_trainer.data.dataset import Sample
 from andon_trainer.data.images import ALREADY_DECODED, load_image
+from andon_trainer.data.sample import Sample
 from andon_trainer.report import plots
 
 GROUPS_SHOWN = 6  # of images of the same part

@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from andon_trainer.data.dataset import GOOD
+from andon_trainer.data.sample import GOOD
 from andon_trainer.evaluation import Evaluation
 from andon_trainer.training.schedule import TrainedNetwork
 

@@ -8,11 +8,11 @@ from andon_monitor.model.imaging import Pixels
 from numpy.typing import NDArray
 
 from andon_trainer.architecture import Architecture
-from andon_trainer.data.dataset import Sample
 from andon_trainer.data.images import ImageCache, TrainingImages
 from andon_trainer.data.input import choose_input
-from andon_trainer.data.near_duplicates import group_near_duplicates
+from andon_trainer.data.near_duplicates import group_samples
 from andon_trainer.data.pictures import check_pictures
+from andon_trainer.data.sample import Sample
 from andon_trainer.network.linear import fit_linear
 from andon_trainer.options import FitOptions, TrainingOptions
 from andon_trainer.progress import Progress
@@ -46,7 +46,7 @@ def load_training_images(
         spec, pooling = input_of(options.side or PART_SIDES[-1]), 1
         pixels = files.frames(samples, spec, progress)
         check_pictures(samples, pixels, files)
-        groups = group_near_duplicates(pixels)
+        groups = group_samples(samples, pixels)
     else:
         spec, pooling, pixels, groups = load_at_best_size(
             samples, files, input_of, steps_within_budget, options.seed, progress
@@ -73,13 +73,13 @@ def load_at_best_size(
     spec = input_of(TEXTURE_SIDE)
     images = files.frames(samples, spec, progress)
     check_pictures(samples, images, files)
-    groups = group_near_duplicates(images)
+    groups = group_samples(samples, images)
     _, cross_fit = fit_linear(images, groups, Architecture(spec.height, spec.width, spec.channels), seed)
     if not cross_fit.texture:
         *larger, smallest = (input_of(side) for side in PART_SIDES)
         spec = next((spec for spec in larger if steps_within_budget(spec) >= MIN_STEPS_AT_LARGEST), smallest)
         images = files.frames(samples, spec, progress)
-        return spec, 1, images, group_near_duplicates(images)
+        return spec, 1, images, group_samples(samples, images)
     finer = input_of(TEXTURE_POOLING * TEXTURE_SIDE)
     if finer.height * finer.width < TEXTURE_POOLING * spec.height * spec.width:
         return spec, 1, images, groups  # the images have no more pixels

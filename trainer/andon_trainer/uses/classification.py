@@ -11,9 +11,10 @@ from andon_monitor.model.card import Kinds
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from andon_trainer.data.dataset import GOOD, Dataset
+from andon_trainer.data.dataset import Dataset
 from andon_trainer.data.images import load_images
-from andon_trainer.data.near_duplicates import group_near_duplicates
+from andon_trainer.data.near_duplicates import group_samples
+from andon_trainer.data.sample import GOOD
 from andon_trainer.errors import ExportError
 from andon_trainer.progress import Progress, quiet
 from andon_trainer.uses.certainty import calibration_error, fit_temperature
@@ -78,7 +79,7 @@ def classify(
         good_samples = [sample for sample in dataset.train if sample.label == GOOD]
         good = load_images(good_samples, spec, progress, limits)
         progress("encoding", 0.0)
-        data = label_defects(autoencoder, frames, [sample.label for sample in defects], group_near_duplicates(frames))
+        data = label_defects(autoencoder, frames, [sample.label for sample in defects], group_samples(defects, frames))
         learner = Learner(autoencoder, data, good if len(good) > 1 else frames)
         curve = measure_learning_curve(learner, draws, progress)
         fitted = fit_classifier(learner, choose_method(curve) if method == "auto" else method, progress)

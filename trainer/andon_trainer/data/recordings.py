@@ -1,0 +1,202 @@
+"""Recordings, videos and topics as data sets: their frames with what labels and verdicts say of them."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+from andon_monitor.common.redaction import show_address
+from andon_monitor.errors import ImageError, UsageError
+from andon_monitor.image_files.decoding import DEFAULT_LIMITS, decode_values, read_header
+from andon_monitor.image_files.folders import PassedOver
+from andon_monitor.image_files.signatures import suffix_of
+from andon_monitor.kafka.address import is_kafka, parse_address
+from andon_monitor.recording.labelled import DAMAGED, UNKNOWN, LabelledFrame, LabelledSource, read_verdicts
+from andon_monitor.settings.loading import load_settings
+from andon_monitor.sources.folder import GOOD
+from andon_monitor.sources.recording import SUFFIXES, is_recording
+from andon_monitor.sources.uri import VIDEO_SUFFIXES
+
+from andon_trainer.data.frame_store import FrameStore, register
+from andon_trainer.data.sample import Sample
+from andon_trainer.progress import Progress
+
+OTHER_CAMERA = "of other cameras"
+REPEATED = "the same file as the frame before"
+CAMERAS_NAMED = 5
+
+
+@dataclass
+class Frames:
+    """The frames that were found. `notes` are for people; `empty` says of sources without such frames why."""
+
+    good: list[Sample] = field(default_factory=list)
+    defects: list[Sample] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
+
+
+def is_stream(source: str) -> bool:
+    """Whether a source is a recording, a video, a topic or a camera, and no folder or file of images."""
+    return "://" in source or source.startswith("camera:") or is_recording(source) or _is_video(source)
+
+
+def find_recordings(folder: Path) -> list[str]:
+    """The recordings and videos in a folder and its subfolders, sorted by path. Raises OSError."""
+    found = []
+    for place, folders, files in os.walk(folder, onerror=_raise):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        paths = [str(Path(place) / name) for name in files if not name.startswith(".")]
+        found += [path for path in paths if path.lower().endswith(SUFFIXES) or _is_video(path)]
+    return sorted(found)
+
+
+def read_recordings(sources: Sequence[str], assume_good: bool, cameras: Sequence[str], progress: Progress) -> Frames:
+    """Read recordings, videos and topics to their present end.
+
+    A frame is good, or a kind of defect, as its label says, else good as its verdict says, else as `assume_good` says.
+    `cameras`: only frames of these. Raises UsageError (no such source, nothing that says which frames are good) and
+    SourceError.
+    """
+    kafka = load_settings().kafka
+    verdicts = read_verdicts(sources)
+    found = Frames()
+    for source in sources:
+        reading = _Reading(source, assume_good, frozenset(cameras))
+        reading.read(LabelledSource(source, kafka, verdicts), progress)
+        reading.finish(found)
+    if not found.good and not found.defects:
+        raise UsageError(found.empty[0])
+    found.notes += found.empty
+    if verdicts.unreadable:
+        found.notes.append(f"{verdicts.unreadable} recorded verdicts are not ones that andon-monitor writes")
+    return found
+
+
+class _Reading:
+    """One source being read into a store of its own."""
+
+    def __init__(self, source: str, assume_good: bool, cameras: frozenset[str]) -> None:
+        self._name = show_address(source)
+        self._root = Path(f"kafka:{parse_address(source).topic}") if is_kafka(source) else Path(source)
+        self._by_position = is_kafka(source)
+        self._is_video = _is_video(source)  # its frames are encoded as they are read
+        self._assume_good = assume_good
+        self._wanted_cameras = cameras
+        self._store = FrameStore()
+        self._passed_over = PassedOver()
+        self._cameras: Counter[str] = Counter()
+        self._known_by: Counter[str] = Counter()
+        self._parts: dict[Path, str] = {}
+        self._to_check: set[Path] = set()  # frames that nobody has decoded so far
+        self._last: dict[str, bytes] = {}  # digest of each camera's latest frame
+        self._damage: str | None = None
+
+    def read(self, source: LabelledSource, progress: Progress) -> None:
+        """Store the frames. Raises SourceError, OutputError."""
+        for number, labelled in enumerate(source.frames()):
+            self._take(self._root / self._frame_name(number, labelled), labelled)
+            progress(f"reading {self._name}", (number + 1) / source.length if source.length else 0.0)
+        self._damage = source.damage
+
+    def finish(self, found: Frames) -> None:
+        """Add the samples and notes."""
+        self._check_decoding()
+        labels = self._store.paths()
+        if not labels:
+            found.empty.append(self._why_none())
+            return
+        register(self._root, self._store)
+        for path, label in labels.items():
+            sample = Sample(path, label, part=self._parts.get(path))
+            (found.good if label == GOOD else found.defects).append(sample)
+        found.notes += self._notes(Counter(labels.values()))
+
+    def _frame_name(self, number: int, labelled: LabelledFrame) -> str:
+        place = labelled.frame.position
+        event = "" if place.event is None else f"-{place.event}"
+        name = f"{place.partition}-{place.offset}{event}" if self._by_position else f"{number:06d}"
+        return name + suffix_of(labelled.frame.data, ".bin")
+
+    def _take(self, path: Path, labelled: LabelledFrame) -> None:
+        frame, label = labelled.frame, labelled.label
+        if self._wanted_cameras and frame.camera not in self._wanted_cameras:
+            self._passed_over.add(OTHER_CAMERA, frame.camera)
+            return
+        if labelled.left_out == UNKNOWN and self._assume_good:
+            label = GOOD
+        if label is None:
+            self._passed_over.add(labelled.left_out or UNKNOWN, path.name)
+            return
+        try:
+            read_header(frame.data)
+        except ImageError:
+            self._passed_over.add(DAMAGED, path.name)
+            return
+        digest = sha256(frame.data).digest()
+        if self._last.get(frame.camera) == digest:
+            self._passed_over.add(REPEATED, path.name)
+            return
+        self._last[frame.camera] = digest
+        self._cameras[frame.camera] += 1
+        self._known_by[labelled.known_by or "--assume-good"] += label == GOOD
+        if frame.part is not None and frame.part.id is not None:
+            self._parts[path] = f"{frame.part.product or ''}/{frame.part.id}"
+        if labelled.known_by != "verdict" and not self._is_video:
+            self._to_check.add(path)
+        self._store.add(path, label, frame.data)
+
+    def _check_decoding(self) -> None:
+        """Leave out frames that are damaged behind their header. What is too large is refused later, with its size."""
+        for path in self._store.paths():
+            data = self._store.read(path) if path in self._to_check else None
+            if data is None:
+                continue
+            try:
+                DEFAULT_LIMITS.check(read_header(data))
+            except ImageError:
+                continue
+            try:
+                decode_values(data)
+            except ImageError:
+                self._store.remove(path)
+                self._passed_over.add(DAMAGED, path.name)
+
+    def _why_none(self) -> str:
+        if set(self._passed_over.counts) == {UNKNOWN}:
+            return (
+                f"{self._name}: neither labels nor verdicts say which of its {self._passed_over.total} frames show "
+                "good parts; give --assume-good if all do (in Python: open_dataset(..., assume_good=True))"
+            )
+        hint = "; --assume-good counts frames without a verdict as good" if UNKNOWN in self._passed_over.counts else ""
+        damage = f"; {self._damage}" if self._damage else ""
+        return f"{self._name}: no frames to use ({self._passed_over}){hint}{damage}"
+
+    def _notes(self, kept: Counter[str]) -> Iterator[str]:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(kept.items()) if kind != GOOD)
+        how = ", ".join(f"{count} by {known_by}" for known_by, count in sorted(self._known_by.items()) if count)
+        left_out = f"; {self._passed_over}" if self._passed_over.total else ""
+        good = f"{self._known_by.total()} frames of good parts ({how})" if how else "no frames of good parts"
+        yield f"{self._name}: {good}{f', {kinds}' if kinds else ''}{left_out}"
+        for label, count in sorted(kept.items()):
+            if (every := self._store.every(label)) > 1:
+                yield (
+                    f"{self._name}: every {every}th of {self._store.seen[label]} {label} frames is used, {count} in all"
+                )
+        if self._damage is not None:
+            yield self._damage
+        if len(self._cameras) > 1:
+            names = sorted(self._cameras)
+            some = ", ".join(f"{name} ({self._cameras[name]})" for name in names[:CAMERAS_NAMED])
+            more = ", ..." * (len(names) > CAMERAS_NAMED)
+            yield f"{self._name}: frames of {len(names)} cameras: {some}{more}; --camera takes those of one"
+
+
+def _is_video(path: str) -> bool:
+    return path.lower().endswith(VIDEO_SUFFIXES)
+
+
+def _raise(error: OSError) -> None:
+    raise error
