@@ -40,6 +40,7 @@ OUTSIDE_CHUNKS = (
     Opcode.ATTACHMENT,
 )
 DATA_END_BYTES = 4
+PRIVATE_OPCODES = 0x80  # and above: records of other programs, which readers skip
 # The start of a chunk: its opcode, a length below 2**40, times, size, checksum, the name of a compression.
 CHUNK_START = re.compile(rb"\x06.{5}\x00{3}.{28}(?:\x00{4}|\x04\x00{3}zstd|\x03\x00{3}lz4)", re.DOTALL)
 WINDOW_BYTES = 2**22  # searched at once for the next chunk
@@ -172,6 +173,8 @@ class RecordingFile:
                 yield content
         if self.index is not None:
             self.damage.lost = max(0, self.index.frames - self.frames)
+            # Frames are missing although each record was read: a chunk that damage made look like a private record.
+            self.damage.outside_chunks |= bool(self.damage.lost) and not self.damage.found
 
     def _take(self, records: list[McapRecord]) -> Content:
         content = Content()
@@ -211,7 +214,7 @@ class RecordingFile:
             records = _parse_plain(opcode, body)  # of a file without chunks: one checksum covers all of them
         elif opcode in OUTSIDE_CHUNKS:
             records = _parse_plain(opcode, body)
-        elif opcode == Opcode.DATA_END and length == DATA_END_BYTES:
+        elif opcode >= PRIVATE_OPCODES or (opcode == Opcode.DATA_END and length == DATA_END_BYTES):
             records = []
         else:
             return None

@@ -10,6 +10,7 @@ import cv2
 
 from andon_monitor.errors import UsageError
 from andon_monitor.inspection.frames import MAX_TIME, MIN_TIME, Frame, Position
+from andon_monitor.sources import mp4
 
 # Lossless, so that the model gets the camera's own pixels; level 1 takes a third of the default's time.
 PNG_OPTIONS = [cv2.IMWRITE_PNG_COMPRESSION, 1]
@@ -28,7 +29,7 @@ class VideoSource:
     """The frames of a video file. `start`: when it starts, in seconds since 1970, to which their times are added.
 
     A second, raw capture counts the packets of the file. Packets without a frame, and frames that the file's header
-    counts and that are not there, are `damage`; what lies behind a damaged stretch is read.
+    counts and that are not there, are `damage`, as is what `unread` says; what lies behind a damaged stretch is read.
     """
 
     live = False
@@ -43,8 +44,10 @@ class VideoSource:
         name: str,
         camera: str,
         start: float,
+        unread: str | None = None,
     ) -> None:
         self.name = name
+        self._unread = unread
         declared = capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self._declared = int(declared) if 0 < declared < 2**31 else 0
         self._rate = capture.get(cv2.CAP_PROP_FPS)
@@ -55,6 +58,7 @@ class VideoSource:
         self._camera = camera
         self._start = start
         self._frames = 0
+        self._seconds = 0.0  # of the latest frame
         self._packet_count = 0
         self._packets_ended = False
         self._ended = False
@@ -64,11 +68,13 @@ class VideoSource:
         """See `Source.damage`."""
         if not self._ended:
             return None
-        expected = max(self._packet_count, self._declared - self._uncertain)
-        if self._frames >= expected:
-            return None
-        missing = max(self._packet_count, self._declared) - self._frames
-        return f"{self.name}: damaged or cut short: {missing} frames cannot be read; {self._frames} frames recovered"
+        parts = [self._unread] if self._unread else []
+        if self._frames < max(self._packet_count, self._declared - self._uncertain):
+            missing = max(self._packet_count, self._declared) - self._frames
+            parts.append(f"damaged or cut short: {missing} frames cannot be read")
+        return (
+            "; ".join([f"{self.name}: {parts[0]}", *parts[1:], f"{self._frames} frames recovered"]) if parts else None
+        )
 
     @property
     def _uncertain(self) -> int:
@@ -105,11 +111,14 @@ class VideoSource:
             self._packet_count += not self._packets_ended
 
     def _frame(self, image: Any) -> Frame:
-        seconds = self._start + self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000  # of the frame just read
+        seconds = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000  # of the frame just read
+        if self._frames and seconds <= self._seconds and self._rate > 0:  # some containers give no times
+            seconds = self._seconds + 1 / self._rate
+        self._seconds = seconds
         place = self._position
         position = Position(place.cluster, place.topic, place.partition, self._frames)
         self._frames += 1
-        at = round(min(max(seconds, MIN_TIME), MAX_TIME), 3)
+        at = round(min(max(self._start + seconds, MIN_TIME), MAX_TIME), 3)
         return Frame.of(encode_frame(image), position, self._camera, at, default_time=self._start)
 
 
@@ -132,4 +141,5 @@ def open_video(path: Path, camera: str | None) -> VideoSource:
     )
     position = Position.of(cluster, path.name, 0, 0)
     start = min(max(stat.st_mtime_ns // 1_000_000 / 1000, MIN_TIME), MAX_TIME)
-    return VideoSource(capture, packets, position, str(path), camera or path.stem, start)
+    unread = mp4.unread_parts(path) if path.suffix.lower() in mp4.SUFFIXES else None
+    return VideoSource(capture, packets, position, str(path), camera or path.stem, start, unread)

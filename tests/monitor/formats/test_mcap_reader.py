@@ -240,6 +240,30 @@ def test_damage_to_a_file_without_chunks_is_said(tmp_path: Path) -> None:
     assert "its end is missing" in source.damage
 
 
+@pytest.mark.parametrize("chunked", [False, True])
+def test_records_that_another_program_added_are_skipped(tmp_path: Path, chunked: bool) -> None:
+    path = tmp_path / "foreign.mcap"
+    write_foreign(path, use_chunking=chunked, enable_crcs=False, **NO_SUMMARY)
+    content = path.read_bytes()
+    place = 8 + 9 + int.from_bytes(content[9:17], "little")  # behind the header
+    private = b"\x90" + (7).to_bytes(8, "little") + b"private"
+    path.write_bytes(content[:place] + private + content[place:])
+    found, source = read(path)
+    assert [frame.data for frame in found] == IMAGES[:5]
+    assert source.damage is None
+
+
+def test_a_chunk_that_damage_made_a_private_record_is_missed(
+    whole: Path, chunks: Sequence[tuple[ChunkIndex, list[Frame]]], tmp_path: Path
+) -> None:
+    content = bytearray(whole.read_bytes())
+    content[chunks[1][0].chunk_start_offset] = 0x86
+    (tmp_path / "a.mcap").write_bytes(content)
+    found, source = read(tmp_path / "a.mcap")
+    assert len(found) == FRAMES - len(chunks[1][1])
+    assert source.damage is not None
+
+
 @pytest.mark.parametrize("options", [{}, NO_SUMMARY])
 def test_a_recording_of_something_else_is_refused(tmp_path: Path, options: dict[str, Any]) -> None:
     path = tmp_path / "ros.mcap"

@@ -36,8 +36,8 @@ def test_a_video_gives_its_frames_without_loss_and_with_their_times(tmp_path: Pa
 COUNT = 60
 
 
-def record(path: Path, code: str) -> bytes:
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*code), 10, (64, 64))
+def record(path: Path, code: str, rate: int = 10) -> bytes:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*code), rate, (64, 64))
     for i in range(COUNT):
         writer.write(cv2.cvtColor(draw(i % 24), cv2.COLOR_GRAY2BGR))
     writer.release()
@@ -82,6 +82,32 @@ def test_a_video_whose_index_is_cut_off_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(content[: len(content) // 2])
     with pytest.raises(UsageError, match="not a video that OpenCV can read, or cut short"):
         open_source(str(tmp_path / "a.mp4"))
+
+
+def test_what_stands_behind_or_next_to_a_video_is_said(tmp_path: Path) -> None:
+    """OpenCV reads the first of two videos in a row, the first of two tracks, and stops in the middle of a fragment."""
+    content = record(tmp_path / "a.mp4", "mp4v")
+    track = content[content.index(b"trak") - 4 :]
+    track = track[: int.from_bytes(track[:4])]
+    moov = content.index(b"moov") - 4
+    length = int.from_bytes(content[moov : moov + 4])
+    doubled = (length + len(track)).to_bytes(4) + content[moov + 4 : moov + length] + track + content[moov + length :]
+    for added, said in (
+        (content + content, "2 videos in one file; the first one is read"),
+        (content[:moov] + doubled, "2 tracks with pictures; one is read"),
+        (content + (1000).to_bytes(4) + b"moof" + bytes(92), "cut short: 900 bytes are missing"),
+    ):
+        (tmp_path / "a.mp4").write_bytes(added)
+        source = open_source(str(tmp_path / "a.mp4"))
+        assert len(read_source(source)) == COUNT
+        assert source.damage == f"{tmp_path}/a.mp4: {said}; {COUNT} frames recovered"
+
+
+def test_frames_of_a_container_without_times_follow_its_rate(tmp_path: Path) -> None:
+    record(tmp_path / "a.mpg", "PIM1", rate=25)
+    frames = read_source(open_source(str(tmp_path / "a.mpg")))
+    assert len(frames) == COUNT
+    assert len({frame.captured_at for frame in frames}) == COUNT
 
 
 def test_damage_of_a_video_is_in_the_exit_code(model_path: Path, tmp_path: Path) -> None:
