@@ -21,6 +21,7 @@ MAX_DELAYED_FRAMES = 64
 # sound may be a little longer than the picture.
 UNCERTAIN_FRAMES = 1
 UNCERTAIN_SECONDS = 0.5
+MIN_STEP_SECONDS = 0.001  # between two frames: times are kept to the millisecond
 
 log = logging.getLogger("andon")
 
@@ -112,7 +113,7 @@ class VideoSource:
 
     def _frame(self, image: Any) -> Frame:
         seconds = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000  # of the frame just read
-        if self._frames and seconds <= self._seconds and self._rate > 0:  # some containers give no times
+        if self._frames and seconds < self._seconds + MIN_STEP_SECONDS and self._rate > 0:  # a packet without a time
             seconds = self._seconds + 1 / self._rate
         self._seconds = seconds
         place = self._position
