@@ -1,9 +1,9 @@
 """Many models in one monitor: python -m tests.benchmarks.recipes --model part.onnx --frames part/stream/frames
 
 Each measurement is a process of its own, on one thread, in rounds that take turns. Frames/s, CPU and memory with 1, 5
-and 20 models (one network under different names), with one product all along and with another one at each frame; CPU that a part's
-identity and the regions of defects cost; and, at half load, how late frames of an open recipe are while models of
-others are opened. The best of the rounds counts for CPU: whatever else the machine does can only add to it.
+and 20 models (one network under different names), with one product all along and with another one at each frame; CPU
+that a part's identity and the regions of defects cost; and, at half load, how late frames of an open recipe are while
+models of others are opened. The best of the rounds counts for CPU: whatever else the machine does can only add to it.
 """
 
 import argparse
