@@ -14,7 +14,7 @@ from tests.fixtures.pages import Block, blocks
 
 PYTHON = list(blocks("python"))
 # What takes too long for a test, and what is run instead.
-SHORTER = (("budget=600,", "budget=120, iterations=4, side=64, networks=1, threads=1,"),)
+SHORTER = (("budget=600,", "budget=120, iterations=4, side=64, size='small', networks=1, threads=1,"),)
 
 
 @pytest.fixture

@@ -220,7 +220,9 @@ def test_a_model_that_cannot_be_trusted_is_refused(
     else:
         stream = sample_folder / "stream"
         verdicts = tmp_path / "v.jsonl"
-        done = run_command("andon-monitor", "run", "--model", path, "--source", stream, "--verdicts", verdicts)
+        done = run_command(
+            "andon-monitor", "run", "--model", path, "--source", stream, "--verdicts", verdicts, "--no-server"
+        )
         assert not verdicts.exists()
     assert_one_line_of_error(done, "bad.onnx", message)
 
@@ -303,9 +305,9 @@ def test_help_is_there_without_torch() -> None:
     assert "calibrate" in run_command("andon-trainer", "--help").stdout
 
 
-def test_a_small_network_is_smaller(sample_folder: Path, fitted: Fitted, tmp_path: Path) -> None:
+def test_a_small_network_is_smaller(fitted: Fitted, tmp_path: Path) -> None:
     small, large = tmp_path / "small.onnx", fitted.folder / "part.onnx"
-    done = run_command(*FIT, sample_folder / "train/good", "-o", small, *QUICK, "--size", "small")
+    done = run_command(*FIT, noise_images(tmp_path / "data", 8), "-o", small, *QUICK, "--size", "small")
     assert done.returncode == 0, done.stderr
     widths = [Model.load(path).card.architecture["widths"] for path in (small, large)]
     assert widths[0] < widths[1]
