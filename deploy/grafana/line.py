@@ -107,6 +107,30 @@ def line() -> JSON:
                 overrides=[column("Last defect", "dateTimeFromNow")],
                 decimals=0,
             ),
+            lines(
+                "Parts",
+                "Parts a minute by verdict, where andon-monitor parts or output.parts joins views. One is incomplete "
+                "if a view is missing or could not be inspected.",
+                [query(f"60 * sum by (verdict) (rate(andon_parts_total{{{LINE}}}[$__rate_interval]))", "{{verdict}}")],
+                (12, 8),
+                lower=0,
+            ),
+            lines(
+                "Views missing",
+                "Views a minute that had not come when their part was closed, by view; and those that came late.",
+                [
+                    query(
+                        f"60 * sum by (view) (rate(andon_part_missing_views_total{{{LINE}}}[$__rate_interval]))",
+                        "{{view}}",
+                    ),
+                    query(
+                        f'60 * sum(rate(andon_part_views_total{{result="late", {LINE}}}[$__rate_interval]))',
+                        "late, all views",
+                    ),
+                ],
+                (12, 8),
+                lower=0,
+            ),
             panel(
                 "state-timeline",
                 "What the cameras saw",
