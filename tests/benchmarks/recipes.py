@@ -110,10 +110,10 @@ def frames_of(given: argparse.Namespace, products: Sequence[str], part: bool = T
 
 def settings_of(given: argparse.Namespace, folder: Path, count: int, **model: Any) -> Settings:
     """A recipe for each of so many models, by product; the last one takes all other frames."""
-    model = onnx.load(given.model)
+    named = onnx.load(given.model)
     for number in range(count):
-        model.producer_name = str(number)  # other bytes, the same work
-        onnx.save(model, folder / f"m{number}.onnx")
+        named.producer_name = str(number)  # other bytes, the same work
+        onnx.save(named, folder / f"m{number}.onnx")
     rules: list[dict[str, Any]] = [
         {"product": str(number), "model": folder / f"m{number}.onnx"} for number in range(count - 1)
     ]

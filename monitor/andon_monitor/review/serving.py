@@ -9,9 +9,10 @@ from pathlib import Path
 
 from andon_monitor.common.process import stopped_by_signals
 from andon_monitor.common.redaction import show_address
-from andon_monitor.errors import UsageError
+from andon_monitor.errors import AndonError, UsageError
 from andon_monitor.kafka.address import is_kafka, parse_address
 from andon_monitor.model.file import read_card
+from andon_monitor.recipes.table import RecipeTable
 from andon_monitor.review.app import Review
 from andon_monitor.review.publishing import Publisher
 from andon_monitor.review.store import Store, must_exist
@@ -34,8 +35,13 @@ def serve(settings: Settings) -> None:
     with ExitStack() as stack:
         stack.enter_context(stopped_by_signals(stopped.set))
         store = Store(folder, review)
-        if settings.model.path is not None:
-            _add_model(settings.model.path, settings.model.alias, store)
+        for path, alias in _models(settings):
+            try:
+                _add_model(path, alias, store)
+            except AndonError as error:
+                if not settings.recipes:
+                    raise
+                log.warning("the page shows nothing of this model: %s", error)
         pages = Review(store, review, settings.source.silence)
         limits = ConnectionLimits(review.connections, review.request_timeout)
         server = Server(pages.app(), review.address, review.port, limits=limits)
@@ -78,10 +84,19 @@ def _workers(settings: Settings, store: Store) -> Iterator[Worker]:
         yield Worker("reading defects", TopicReader(store, "defects", review.defects, kafka).follow)
     if review.verdicts is not None:
         yield Worker("reading verdicts", TopicReader(store, "verdicts", review.verdicts, kafka).follow)
-    if settings.model.path is not None:
-        yield Worker("reading the model", partial(follow_model, settings.model.path, settings.model.alias, store))
+    for path, alias in _models(settings):
+        what = "the model" if alias is None else f"model {alias}"
+        yield Worker(f"reading {what}", partial(follow_model, path, alias, store))
     if review.labels is not None:
         yield Worker("publishing labels", Publisher(store, review.labels, kafka).follow)
+
+
+def _models(settings: Settings) -> list[tuple[Path, str | None]]:
+    """The model files of the settings with the names of their models, each file once."""
+    if settings.recipes:
+        recipes = RecipeTable.from_settings(settings).recipes
+        return list({recipe.path: (recipe.path, recipe.name) for recipe in reversed(recipes)}.values())
+    return [] if settings.model.path is None else [(settings.model.path, settings.model.alias)]
 
 
 def follow_model(path: Path, alias: str | None, store: Store, closed: threading.Event) -> None:

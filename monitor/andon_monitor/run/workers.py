@@ -3,6 +3,7 @@
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
@@ -102,28 +103,41 @@ class Workers:
                 job.inspection.set_result(inspection)
 
     def _batches(self) -> Iterator[list[_Job]]:
-        """Batches of jobs in order, each of one inspector; waits `Batching.wait` at most once the first is decoded."""
-        job = self._jobs.get()
-        while job is not None:
-            batch, following = [job], None
+        """Batches of jobs, each of one inspector; waits `Batching.wait` at most once the first is decoded.
+
+        Jobs of other inspectors that come meanwhile are put aside for the next batches: where products alternate,
+        batches are full all the same.
+        """
+        aside: deque[_Job] = deque()
+        ended = False
+        while True:
+            job = aside.popleft() if aside or ended else self._jobs.get()
+            if job is None:
+                return
+            batch = [job]
+            for other in [other for other in aside if other.inspector is job.inspector][: self._batching.size - 1]:
+                aside.remove(other)
+                batch.append(other)
             with suppress(BaseException):  # `wait` would not notice that `close` cancelled it
                 job.decoded.result()
             deadline = time.monotonic() + self._batching.wait
-            while len(batch) < self._batching.size:
+            while len(batch) < self._batching.size and not ended:
                 try:
                     following = self._jobs.get(timeout=max(0.0, deadline - time.monotonic()))
                 except queue.Empty:
                     break
                 if following is None:
-                    yield batch
-                    return
-                ready = wait([following.decoded], timeout=max(0.0, deadline - time.monotonic())).done
-                if not ready or following.inspector is not job.inspector:
+                    ended = True
+                elif following.inspector is not job.inspector:
+                    aside.append(following)
+                elif not wait([following.decoded], timeout=max(0.0, deadline - time.monotonic())).done:
+                    aside.append(following)
                     break
-                batch.append(following)
-                following = None
+                else:
+                    batch.append(following)
             yield batch
-            job = following or self._jobs.get()
+            if ended and not aside:
+                return
 
 
 def _decode(inspector: Inspector, frame: Frame, arrived: float) -> _Decoded:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from andon_monitor.errors import OutputError, SourceError
 from andon_monitor.inspection.frames import Frame, Position, Verdict
-from andon_monitor.inspection.inspector import Inspection, Inspector, Prepared
+from andon_monitor.inspection.inspector import Inspection, Inspector, Prepared, Rules
 from andon_monitor.model.file import Model
 from andon_monitor.model.imaging import Pixels
 from andon_monitor.run import pipeline
@@ -141,6 +141,30 @@ def test_batches_fill_up_to_their_size_and_not_beyond(model: Model, monkeypatch:
     limits = PipelineLimits(batching=Batching(6, 5.0), in_flight=60)
     Pipeline(ListSource(stream(60)), Watched(model), [ListSink()], limits=limits).run()
     assert sizes == [6] * 10
+
+
+def test_batches_fill_up_where_two_inspectors_take_turns(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model, "batched", True)
+    sizes: list[int] = []
+
+    class Watched(Inspector):
+        def inspect(self, batch: Sequence[Any], now: float | None = None) -> Any:
+            sizes.append(len(batch))
+            return super().inspect(batch, now)
+
+    class Turns:
+        def __init__(self) -> None:
+            self.both = Watched(model, Rules(alias="even")), Watched(model, Rules(alias="odd"))
+
+        def find(self, frame: Frame) -> Inspector:
+            return self.both[frame.position.offset % 2]
+
+    frames, sink = stream(60), ListSink()
+    limits = PipelineLimits(batching=Batching(6, 5.0), in_flight=60)
+    Pipeline(ListSource(frames), Turns(), [sink], limits=limits).run()
+    assert sizes == [6] * 10
+    assert [inspection.frame for inspection in sink.inspections] == frames
+    assert [inspection.verdict.model for inspection in sink.inspections] == ["even", "odd"] * 30
 
 
 def test_an_incomplete_batch_waits_no_longer_than_it_may(either: Model) -> None:
