@@ -10,6 +10,7 @@ import pytest
 import yaml
 from andon_monitor.common.times import rfc3339
 from andon_monitor.inspection.frames import Frame
+from andon_monitor.inspection.inspector import Inspector
 from andon_monitor.model.limits import private_bytes
 from andon_monitor.recipes.library import Library
 from andon_monitor.run.pipeline import Pipeline
@@ -17,6 +18,7 @@ from andon_monitor.settings.groups import Settings
 from andon_monitor.telemetry.metrics import Metrics
 
 from tests.fixtures.commands import andon
+from tests.fixtures.hostile_models import slow
 from tests.fixtures.list_ends import ListSink, ListSource
 from tests.fixtures.small_model import START, build_model, draw, encode, make_frame, with_threshold
 
@@ -141,6 +143,35 @@ def test_a_live_frame_is_not_waited_for_beyond_the_limit(library: Library) -> No
     sink = ListSink()
     Pipeline(ListSource(frames, live=True), library, [sink]).run()
     assert [inspection.verdict.reason for inspection in sink.inspections] == ["no_model"] * 3
+
+
+def test_frames_of_other_recipes_go_on_while_a_model_is_opened_for_longer_than_the_limit(
+    models: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "slow.onnx").write_bytes(slow())
+    rules = [
+        {"product": "box", "model": str(tmp_path / "slow.onnx")},
+        {"product": "bottle", "model": str(models / "bottle.onnx")},
+    ]
+    model = {"provider": "cpu", "load": "first-frame", "load_timeout": 1000}
+    opened = Library.open(Settings(recipes=rules, model=model))
+    try:
+        opened.open_here(opened.files[1])
+        opened.patience = 0.5
+        products = ["bottle", "box", "bottle", "bottle", "box", "bottle"]
+        frames = [
+            Frame.of(IMAGES[0], make_frame(b"", i).position, "top", START + i, part={"product": product})
+            for i, product in enumerate(products)
+        ]
+        sink = ListSink()
+        Pipeline(ListSource(frames, live=True), opened, [sink]).run()  # ends long before the model is open
+        verdicts = [inspection.verdict for inspection in sink.inspections]
+        assert [verdict.reason for verdict in verdicts] == [None, "no_model", None, None, "no_model", None]
+        assert verdicts[1].detail == "the model of recipe slow is not open after 0.5 s"
+        assert opened.find(frames[1]).reason == "no_model"
+        assert isinstance(opened.find(frames[0]), Inspector)
+    finally:
+        opened.close()  # ends the verification that goes on
 
 
 def test_a_thousand_changeovers_leave_no_memory_behind_and_no_frame_with_a_wrong_model(models: Path) -> None:

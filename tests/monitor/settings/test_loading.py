@@ -243,3 +243,49 @@ def test_every_setting_says_what_it_means() -> None:
 def test_settings_cannot_be_changed_afterwards() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load_settings().server.port = 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "recipes: {bottle: a.onnx}",
+            "recipes: should be a list of recipes, such as recipes: [{product: bottle, model",
+        ),
+        ("recipes: [a.onnx]", "recipe 1: should be a list of recipes"),
+        (
+            "recipes: [{model: a.onnx}, {product: 4711, model: b.onnx}]",
+            "recipe 2: product: 4711 should be a text: in q",
+        ),
+        ("recipes: [{prodct: cap, model: a.onnx}]", "recipe 1: prodct: unknown setting; did you mean product?"),
+        ("recipes: [{product: cap}]", "recipe 1: model: not given; right is a model file, such as model: bottle.onnx"),
+        (
+            "recipes: [{model: a.onnx, false_alarm_rate: 2}]",
+            "recipe 1: false_alarm_rate: 2 should be less than or equal",
+        ),
+        (
+            "recipes: [{model: a.onnx, threshold: 1, false_alarm_rate: 0.1}]",
+            "recipe 1: threshold and false_alarm_rate are both given; which one?",
+        ),
+        (
+            "{recipes: [{model: a.onnx}], model: {path: b.onnx}}",
+            "model.path and recipes are both given; for all other frames, give it as the last recipe: - model: b.onnx",
+        ),
+        ("{recipes: [{model: a.onnx}], shadow: {path: b.onnx}}", "shadow.path: with recipes, each has its own shadow"),
+        (
+            "{recipes: [{model: a.onnx}], inspection: {thresholds: {c: 1.0}}}",
+            "inspection.thresholds: with recipes, each has its own threshold",
+        ),
+    ],
+)
+def test_a_recipe_that_is_wrong_is_named_with_what_would_be_right(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load_settings({}, write(tmp_path, text))
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_recipes_come_from_the_file_alone_and_an_empty_list_is_none(tmp_path: Path) -> None:
+    assert load_settings({}, write(tmp_path, "recipes:")).recipes == ()
+    with pytest.raises(UsageError, match="--set recipes: recipes are a list in the settings file"):
+        load_settings({"recipes": []})
