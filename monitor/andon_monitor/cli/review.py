@@ -18,6 +18,9 @@ def review(
         str | None, Option(metavar="URI", help="Topic of pictures to fill the page from, kafka://...")
     ] = None,
     verdicts: Annotated[str | None, Option(metavar="URI", help="Topic of verdicts to count, kafka://...")] = None,
+    parts: Annotated[
+        str | None, Option(metavar="URI", help="Topic of the verdicts of parts to show, kafka://...")
+    ] = None,
     labels: Annotated[str | None, Option(metavar="URI", help="Topic to publish labels to, kafka://...")] = None,
     model: ModelFile = None,
     address: Annotated[str | None, Option(help="Address to listen on; default: 127.0.0.1.")] = None,
@@ -31,6 +34,7 @@ def review(
         "review.store": store,
         "review.defects": defects,
         "review.verdicts": verdicts,
+        "review.parts": parts,
         "review.labels": labels,
         "model.path": model,
         "review.address": address,

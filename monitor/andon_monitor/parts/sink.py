@@ -1,10 +1,12 @@
 """The joiner in a run without Kafka: a verdict for each part into a file of JSON lines."""
 
+import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from andon_monitor.common.process import Ending
+from andon_monitor.errors import AndonError
 from andon_monitor.inspection.inspector import Inspection
 from andon_monitor.parts.joiner import Joiner, Source
 from andon_monitor.parts.measuring import PartMeasures
@@ -14,19 +16,27 @@ from andon_monitor.settings.groups import PartsSettings
 from andon_monitor.sinks.jsonl import JsonLines
 from andon_monitor.telemetry.metrics import Metrics
 
+log = logging.getLogger("andon")
+
+Show = Callable[[Sequence[bytes]], Sequence[str]]
+
 
 class PartsSink:
     """Joins the views of a run, in the order of its frames.
 
     Of a recording, whose cameras may follow each other, all parts stay open to its end; on a live source the time-out
-    is that of the newest frame. `counts`: parts by verdict. Raises UsageError, OutputError as `JsonLines`.
+    is that of the newest frame. `counts`: parts by verdict. `show` gets the verdicts as JSON, for the review page, and
+    returns what it refuses; where it fails, the run goes on. Raises UsageError, OutputError as `JsonLines`.
     """
 
-    def __init__(self, path: Path, settings: PartsSettings, metrics: Metrics, live: bool) -> None:
+    def __init__(
+        self, path: Path, settings: PartsSettings, metrics: Metrics, live: bool, show: Show | None = None
+    ) -> None:
         self._file = JsonLines(path, append=live)
         self._joiner = Joiner(Rules.from_settings(settings))
         self._measures = PartMeasures(metrics, settings)
         self._live = live
+        self._show = show
         self._frames = 0
         self.counts: Counter[str] = Counter()
 
@@ -56,9 +66,21 @@ class PartsSink:
         finally:
             self._file.close(ending)
 
+    def _show_to_people(self, lines: Sequence[str]) -> None:
+        if self._show is None:
+            return
+        try:
+            refused = self._show([line.encode() for line in lines])
+        except AndonError as error:
+            refused = [str(error)]
+        for line in refused:
+            log.warning("a part is not shown for review: %s", line)
+
     def _put(self, verdicts: Sequence[PartVerdict]) -> None:
         if verdicts:
-            self._file.add(verdict.to_json() for verdict in verdicts)
+            lines = [verdict.to_json() for verdict in verdicts]
+            self._file.add(lines)
+            self._show_to_people(lines)
         for verdict in verdicts:
             self._measures.part(verdict)
             self.counts[verdict.outcome] += verdict.revision == 1

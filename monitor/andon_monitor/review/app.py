@@ -21,12 +21,12 @@ from andon_monitor.errors import EvidenceError, OutputError, UsageError
 from andon_monitor.formats.evidence_package import Kind, unpack
 from andon_monitor.review import card_words, drawing, figures, labels, live
 from andon_monitor.review.access import CSRF_COOKIE, Access, SafeHeaders, Visitor, form_token, read_form
-from andon_monitor.review.filters import Filters, parse_number, to_minute
+from andon_monitor.review.filters import MAX_LENGTH, Filters, parse_number, to_minute
 from andon_monitor.review.news import News
 from andon_monitor.review.pictures import PICTURES, draw
 from andon_monitor.review.store import Store
 from andon_monitor.review.store.frame_table import Place
-from andon_monitor.review.store.rows import LABELS
+from andon_monitor.review.store.rows import LABELS, PartQuery
 from andon_monitor.review.users import TooManyGuesses
 from andon_monitor.settings.groups import ReviewSettings
 from andon_monitor.telemetry.requests import RequestLimits
@@ -35,6 +35,7 @@ from andon_monitor.telemetry.server import too_many_guesses
 PROBE = "/healthz"
 MAX_REQUESTS = 32  # at a time, without probes and streams; threads of the pool are 40
 PAGE_FRAMES = 48  # in the gallery: whole rows of 2, 3, 4, 6 or 8 tiles
+PAGE_PARTS = 100
 MAX_THRESHOLD = 1e9  # that a visitor may try; more is a slip
 YEAR_SECONDS = 31_536_000  # a picture's address always has the same content, so that browsers may keep it
 
@@ -71,6 +72,7 @@ class Review:
             Route("/defects", self._page(partial(self._gallery, kind="defect"))),
             Route("/borderline", self._page(partial(self._gallery, kind="borderline"))),
             Route("/good", self._page(partial(self._gallery, kind="good"))),
+            Route("/parts", self._page(self._parts)),
             Route("/model", self._page(self._model)),
             Route("/frames/{id}", self._page(self._frame)),
             Route("/frames/{id}/{picture}", self._page(self._picture)),
@@ -139,6 +141,7 @@ class Review:
     def _render(self, request: Request, visitor: Visitor, name: str, **values: Any) -> Response:
         token = form_token(request)
         values |= {"visitor": visitor, "token": token, "revision": request.state.revision}
+        values["with_parts"] = self._store.parts.any()
         content = self._templates.get_template(name).render(values)
         response = HTMLResponse(content)
         if CSRF_COOKIE not in request.cookies:
@@ -181,6 +184,23 @@ class Review:
             cameras=self._store.frames.cameras(),
             products=self._store.frames.products(),
             defect_kinds=self._store.labels.defect_kinds(),
+        )
+
+    def _parts(self, request: Request, visitor: Visitor) -> Response:
+        given = {
+            name: request.query_params.get(name, "")[:MAX_LENGTH].strip() for name in ("verdict", "part", "product")
+        }
+        parts = self._store.parts.find(PartQuery(**given), PAGE_PARTS)
+        views = {view["id"] for part in parts for view in part.views if view["verdict"] != "uninspectable"}
+        return self._render(
+            request,
+            visitor,
+            "part_list.html.jinja",
+            **given,
+            parts=parts,
+            counts=self._store.parts.count(),
+            products=self._store.parts.products(),
+            known={view_id for view_id in views if self._store.frames.has(view_id)},
         )
 
     def _frame(self, request: Request, visitor: Visitor) -> Response:

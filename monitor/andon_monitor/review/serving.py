@@ -68,12 +68,17 @@ def _check(review: ReviewSettings) -> Path:
         raise UsageError(
             "review.store: not given; give --store, the folder that run --evidence fills, or a new one with --defects"
         )
-    for name, uri in (("defects", review.defects), ("verdicts", review.verdicts), ("labels", review.labels)):
+    for name, uri in (
+        ("defects", review.defects),
+        ("verdicts", review.verdicts),
+        ("parts", review.parts),
+        ("labels", review.labels),
+    ):
         if uri is not None and not is_kafka(uri):
             raise UsageError(f"review.{name}: {show_address(uri)} is not kafka://host:port/topic")
         if uri is not None:
             parse_address(uri)
-    if review.defects is None and review.verdicts is None:
+    if review.defects is None and review.verdicts is None and review.parts is None:
         must_exist(review.store)
     return review.store
 
@@ -84,6 +89,8 @@ def _workers(settings: Settings, store: Store) -> Iterator[Worker]:
         yield Worker("reading defects", TopicReader(store, "defects", review.defects, kafka).follow)
     if review.verdicts is not None:
         yield Worker("reading verdicts", TopicReader(store, "verdicts", review.verdicts, kafka).follow)
+    if review.parts is not None:
+        yield Worker("reading parts", TopicReader(store, "parts", review.parts, kafka).follow)
     for path, alias in _models(settings):
         what = "the model" if alias is None else f"model {alias}"
         yield Worker(f"reading {what}", partial(follow_model, path, alias, store))

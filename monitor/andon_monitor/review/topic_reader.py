@@ -1,4 +1,4 @@
-"""A topic of evidence or of verdicts, read into the store."""
+"""A topic of evidence, of verdicts or of parts, read into the store."""
 
 import logging
 import threading
@@ -16,11 +16,15 @@ from andon_monitor.review.store.rows import Progress
 from andon_monitor.settings.groups import KafkaSettings
 from andon_monitor.telemetry.metrics import Metrics
 
-Content = Literal["defects", "verdicts"]
+Content = Literal["defects", "verdicts", "parts"]
 
 POLL_SECONDS = 0.5
-POLL_RECORDS: dict[Content, int] = {"defects": 16, "verdicts": 1000}  # packages have megabytes, verdicts 500 bytes
-# An empty store gets the verdicts of the last hour: curves and rates need no more.
+POLL_RECORDS: dict[Content, int] = {
+    "defects": 16,
+    "verdicts": 1000,
+    "parts": 1000,
+}  # packages have megabytes, verdicts 500 bytes
+# An empty store gets the verdicts and parts of the last hour: curves and rates need no more.
 FIRST_VERDICTS_SECONDS = 3600.0
 
 log = logging.getLogger("andon")
@@ -58,7 +62,7 @@ class TopicReader:
         # Stores of earlier versions have the name without the id.
         self._store.progress.rename(self._uri, name)
         offsets = self._store.progress.next_offsets(name)
-        return time.time() - FIRST_VERDICTS_SECONDS if not offsets and self._content == "verdicts" else offsets
+        return time.time() - FIRST_VERDICTS_SECONDS if not offsets and self._content != "defects" else offsets
 
     def _name_of(self, topic_id: str | None) -> str:
         return self._uri if topic_id is None else f"{self._uri}#{topic_id}"
@@ -87,6 +91,8 @@ class TopicReader:
         values = [record.value or b"" for record in records]
         if self._content == "defects":
             return self._store.add(packages=values, progress=progress)
+        if self._content == "parts":
+            return self._store.add(parts=values, progress=progress)
         return self._store.add(verdicts=values, progress=progress)
 
     def _add_alone(self, record: Record) -> list[str]:

@@ -19,6 +19,7 @@ from andon_monitor.model.session import uses_gpu
 from andon_monitor.parts.sink import PartsSink
 from andon_monitor.recipes.table import RecipeTable
 from andon_monitor.review.destination import StoreDestination
+from andon_monitor.review.store import Store
 from andon_monitor.run.shadow import Shadow
 from andon_monitor.run.side_outputs import Guarded, SideOutput
 from andon_monitor.settings.groups import Settings
@@ -149,7 +150,9 @@ def open_parts(settings: Settings, metrics: Metrics, live: bool) -> PartsSink | 
     target = settings.output.parts
     if target is None or is_kafka(target):  # then `andon-monitor parts` does
         return None
-    return PartsSink(Path(target), settings.parts, metrics, live)
+    evidence = settings.output.evidence
+    show = None if evidence is None or is_kafka(evidence) else Store(Path(evidence), settings.review).add_parts
+    return PartsSink(Path(target), settings.parts, metrics, live, show)
 
 
 def check_parts(settings: Settings) -> None:

@@ -298,6 +298,7 @@ class ReviewSettings(_Group):
         description="Topic of pictures to fill the page from, kafka://...; not needed if run writes to the same folder",
     )
     verdicts: Name | None = Field(default=None, description="Topic of verdicts to count, kafka://...")
+    parts: Name | None = Field(default=None, description="Topic of the verdicts of parts to show, kafka://...")
     labels: Name | None = Field(default=None, description="Topic to publish labels to, kafka://...")
     address: Name = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0: all")
     port: int = Field(default=9465, ge=0, le=65535, description="Port to listen on; 0: any free port")

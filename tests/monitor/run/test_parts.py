@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from andon_monitor.review.store import Store
+
 from tests.fixtures.commands import andon, error_of, run_monitor
 from tests.fixtures.small_model import draw, encode
 
@@ -35,6 +37,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 def test_a_folder_has_a_verdict_for_each_part_and_its_summary_counts_them(model_path: Path, tmp_path: Path) -> None:
     line = write_line(tmp_path / "line")
     options = ("--set", VIEWS, "--set", f"output.parts={tmp_path / 'p.jsonl'}", "--summary", tmp_path / "s.json")
+    options += ("--evidence", tmp_path / "store")
     done = run_monitor(model_path, line, "--verdicts", tmp_path / "v.jsonl", *options)
     assert done.returncode == 0, done.stderr
     parts = {part["part"]["id"]: part for part in read(tmp_path / "p.jsonl")}
@@ -51,6 +54,7 @@ def test_a_folder_has_a_verdict_for_each_part_and_its_summary_counts_them(model_
     assert {view["id"] for part in parts.values() for view in part["views"]} == ids
     assert json.loads((tmp_path / "s.json").read_text())["parts"] == {"good": 7, "defect": 1, "incomplete": 2}
     assert "10 parts: 7 good, 1 defect, 2 incomplete" in done.stderr
+    assert Store(tmp_path / "store").parts.count() == {"good": 7, "defect": 1, "incomplete": 2}
     first = (tmp_path / "p.jsonl").read_bytes()
     assert run_monitor(model_path, line, "--verdicts", tmp_path / "v.jsonl", "--threads", "1", *options).returncode == 0
     assert (tmp_path / "p.jsonl").read_bytes() == first

@@ -8,12 +8,14 @@ from pathlib import Path
 from andon_monitor.review.store.database import Database
 from andon_monitor.review.store.frame_table import FrameTable, forget_frame, trim_frames
 from andon_monitor.review.store.package_files import PackageFiles
+from andon_monitor.review.store.part_table import trim_parts
 from andon_monitor.review.store.rows import FrameQuery
 from andon_monitor.review.store.verdict_table import trim_verdicts
 from andon_monitor.settings.groups import ReviewSettings
 
 # Rows. A line of ten cameras at one frame a second for a shift of eight hours; a row has about 250 bytes.
 MAX_VERDICTS = 300_000
+MAX_PARTS = 100_000
 MAX_FRAMES_WITHOUT_PICTURE = 1_000_000  # rows; frames with a label are not counted and stay
 INTERVAL_SECONDS = 10.0  # between two checks of age and size
 BATCH_FRAMES = 200  # deleted in one transaction, so that other processes need not wait long
@@ -49,6 +51,7 @@ class Retention:
                 pass
         with self._database.transaction() as connection:
             trim_verdicts(connection, MAX_VERDICTS)
+            trim_parts(connection, MAX_PARTS)
             trim_frames(connection, MAX_FRAMES_WITHOUT_PICTURE)
 
     def make_room(self, planned: int) -> bool:

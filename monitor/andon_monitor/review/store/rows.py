@@ -94,6 +94,40 @@ class StoredVerdict:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredPart:
+    """The newest verdict of a part. `ended_at` is the time of its last view."""
+
+    part_id: str
+    product: str | None
+    verdict: str
+    reason: str | None
+    revision: int
+    ended_at: float
+    facts: str  # JSON: views and the names of those that are missing
+
+    @property
+    def views(self) -> list[dict[str, str]]:
+        """Name, camera, verdict and id of each view."""
+        found: list[dict[str, str]] = json.loads(self.facts)["views"]
+        return found
+
+    @property
+    def missing(self) -> list[str]:
+        """Names of views that did not come in time."""
+        found: list[str] = json.loads(self.facts)["missing"]
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class PartQuery:
+    """Which parts are wanted; None or empty: any. `part` is the part's id."""
+
+    verdict: str = ""
+    part: str = ""
+    product: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class LabelledScore:
     """The score and the verdict of a frame, and its label if it has one."""
 

@@ -74,8 +74,18 @@ _FOURTH = (
     "CREATE INDEX frames_by_part ON frames (part_id) WHERE part_id IS NOT NULL",
     "CREATE INDEX frames_by_product ON frames (product, captured_at) WHERE product IS NOT NULL",
 )
+# Version 5: verdicts of parts; `id` is that of the first verdict, which a correction replaces. `facts` is JSON.
+_FIFTH = (
+    """CREATE TABLE parts (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, part_id TEXT NOT NULL, product TEXT,
+        verdict TEXT NOT NULL, reason TEXT, revision INTEGER NOT NULL, ended_at REAL NOT NULL, claimed_at REAL,
+        facts TEXT NOT NULL
+    )""",
+    "CREATE INDEX parts_by_verdict ON parts (verdict)",
+    "CREATE INDEX parts_by_part ON parts (part_id)",
+)
 Migrations = Sequence[Sequence[str]]
-MIGRATIONS: Migrations = (_FIRST, _SECOND, _THIRD, _FOURTH)  # the n-th leads from version n - 1 to version n
+MIGRATIONS: Migrations = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)  # the n-th leads from version n - 1 to version n
 
 
 def migrate(connection: sqlite3.Connection, migrations: Migrations = MIGRATIONS) -> None:

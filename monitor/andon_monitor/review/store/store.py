@@ -16,12 +16,14 @@ from pathlib import Path
 
 from andon_monitor.errors import EvidenceError, UsageError
 from andon_monitor.formats.evidence_package import Evidence, VerdictRecord, read_verdict, unpack
+from andon_monitor.formats.part_record import PartRecord, read_part_record
 from andon_monitor.review.pictures import thumbnail
 from andon_monitor.review.store.database import Database
 from andon_monitor.review.store.frame_table import FrameTable, insert_frame
 from andon_monitor.review.store.label_table import LabelTable
 from andon_monitor.review.store.model_table import ModelTable
 from andon_monitor.review.store.package_files import PACKAGE, THUMBNAIL, PackageFiles
+from andon_monitor.review.store.part_table import PartTable, insert_parts
 from andon_monitor.review.store.progress_table import ProgressTable, write_progress
 from andon_monitor.review.store.retention import Retention
 from andon_monitor.review.store.rows import Progress, within_present
@@ -65,15 +67,20 @@ class Store:
         self.frames = FrameTable(self._database)
         self.verdicts = VerdictTable(self._database)
         self.labels = LabelTable(self._database)
+        self.parts = PartTable(self._database)
         self.models = ModelTable(self._database)
         self.progress = ProgressTable(self._database)
         self.retention = Retention(folder, self._database, self._files, limits or ReviewSettings())
         self._files.remove_orphans(self.frames.ids_with_package())
 
     def add(
-        self, packages: Sequence[bytes] = (), verdicts: Sequence[bytes] = (), progress: Sequence[Progress] = ()
+        self,
+        packages: Sequence[bytes] = (),
+        verdicts: Sequence[bytes] = (),
+        progress: Sequence[Progress] = (),
+        parts: Sequence[bytes] = (),
     ) -> list[str]:
-        """Keep evidence packages, verdicts (JSON) and how far topics have been read, in one transaction.
+        """Keep evidence packages, verdicts of frames and parts (JSON) and how far topics were read, in one transaction.
 
         Returns a line for each package or verdict that is refused, as anybody may write to a topic. A frame whose id is
         known is ignored. Raises OutputError.
@@ -83,6 +90,12 @@ class Store:
         for data in verdicts:
             try:
                 records.append(read_verdict(data))
+            except EvidenceError as error:
+                refused.append(str(error))
+        part_records: list[PartRecord] = []
+        for data in parts:
+            try:
+                part_records.append(read_part_record(data))
             except EvidenceError as error:
                 refused.append(str(error))
         kept: list[tuple[Evidence, int]] = []
@@ -109,9 +122,14 @@ class Store:
             for evidence, size in kept:
                 insert_frame(connection, evidence, size, now)
             insert_verdicts(connection, records, now)
+            insert_parts(connection, part_records, now)
             write_progress(connection, progress)
         self.retention.apply_if_due()
         return refused
+
+    def add_parts(self, parts: Sequence[bytes]) -> list[str]:
+        """Keep verdicts of parts (JSON); see `add`."""
+        return self.add(parts=parts)
 
     def package(self, frame_id: str) -> bytes | None:
         """A frame's evidence package as it was sent, None if there is none (any more)."""
@@ -122,8 +140,8 @@ class Store:
         return self._files.read(frame_id, THUMBNAIL) if self.frames.has(frame_id) else None
 
     def revision(self) -> tuple[int, ...]:
-        """Numbers that change when a frame, a verdict or a label is added."""
-        tables = ("frames", "verdicts", "labels")
+        """Numbers that change when a frame, a verdict, a label or a part is added."""
+        tables = ("frames", "verdicts", "labels", "parts")
         return tuple(self._database.values(f"SELECT max(number) FROM {table}")[0] or 0 for table in tables)
 
     def _write_files(self, evidence: Evidence, package: bytes, pending: int) -> bool:
