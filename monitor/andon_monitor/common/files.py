@@ -1,7 +1,9 @@
-"""Output files that appear whole or not at all."""
+"""Input files that are read within bounds, and output files that appear whole or not at all."""
 
+import errno
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +12,19 @@ from typing import BinaryIO
 from andon_monitor.errors import OutputError, UsageError
 
 PART = ".part"  # suffix of a file while it is being written
+
+
+def read_within(path: Path, max_bytes: int) -> bytes:
+    """The bytes of a file. Raises OSError, also for more than `max_bytes`, and for a pipe, which may never end."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        facts = os.fstat(file.fileno())
+        data = file.read(max_bytes + 1) if stat.S_ISREG(facts.st_mode) else None
+    if data is None:  # also of a file such as /proc/kmsg, which would have to be waited for
+        raise OSError(errno.EINVAL, "not a file")
+    if len(data) > max_bytes:
+        size = max(facts.st_size, len(data))
+        raise OSError(errno.EFBIG, f"a file of {size} bytes, at most {max_bytes} are read")
+    return data
 
 
 def part_of(path: Path) -> Path:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from andon_monitor.errors import ImageError, ModelError, UsageError
+from andon_monitor.image_files.reading import read_image_file
 from andon_monitor.model import imaging
 from andon_monitor.model.card import Card
 from andon_monitor.model.file import INPUT, Explanation, Model
@@ -75,7 +76,7 @@ class Autoencoder:
     def read(self, path: str | os.PathLike[str]) -> Pixels:
         """An image file as the model's input, uint8 [H, W, C]: decoded, cropped, resized. Raises UsageError."""
         try:
-            return imaging.load(Path(path).read_bytes(), self.card.input)
+            return imaging.load(read_image_file(Path(path)), self.card.input)
         except OSError as error:
             raise UsageError(f"{path}: cannot be read ({error.strerror})") from None
         except ImageError as error:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from andon_monitor.common.files import write_whole
+from andon_monitor.common.files import read_within, write_whole
 from andon_monitor.common.process import Ending
 from andon_monitor.errors import OutputError, UsageError
 from andon_monitor.inspection.inspector import Inspection, Inspector
@@ -20,6 +20,7 @@ from andon_monitor.telemetry.catalogue import SIGNALS
 from andon_monitor.telemetry.metrics import Metrics
 
 STATE_VERSION = 2
+MAX_STATE_BYTES = 2**26  # about 300 bytes for each camera and model
 USUAL_DEFECT_RATE = 0.005  # default: one part in two hundred
 SAVE_SECONDS = 5.0  # what a crash may lose: at ten parts per second, fifty of the hundreds of parts that a chart covers
 
@@ -163,14 +164,14 @@ class ControlCharts:
     def _read(self, path: Path) -> dict[tuple[str, str], Chart]:
         """The saved charts, but those of a model that is known to be another one now."""
         try:
-            state = json.loads(path.read_bytes())
+            state = json.loads(read_within(path, MAX_STATE_BYTES))
             saved = state.pop("models") if state.get("version") == STATE_VERSION else {}
             charts: dict[str, dict[str, Chart]] = {}
             for name, model in saved.items():
                 charts[name] = {camera: _chart(entry) for camera, entry in model.pop("cameras").items()}
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             log.warning("statistics.state_file: %s: not readable (%s); the charts start empty", path, error)
             return {}
         known = {name: charted.identity for (name, _), charted in self._known.items()}

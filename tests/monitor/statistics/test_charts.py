@@ -1,5 +1,6 @@
 import json
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -77,6 +78,7 @@ def test_the_file_is_whole_at_any_moment(model: Model, tmp_path: Path) -> None:
         (b"", "not readable"),
         (b"{", "not readable"),
         (b"[]", "not readable"),
+        (b"[" * 200_000, "not readable"),
         (b'{"version": 2, "models": {"darkness": {"cameras": {"left": {"cusum": "high"}}}}}', "not readable"),
         (b'{"version": 1, "model": "another", "cameras": {}}', "from another model or other settings"),
     ],
@@ -92,6 +94,17 @@ def test_a_file_that_does_not_fit_is_said_and_the_charts_start_over(
     assert "the charts start empty" in caplog.text
     charts.write(inspect(model, [False]))
     assert shown(metrics, "andon_defect_cusum", camera="left") == 0
+
+
+def test_a_pipe_or_a_giant_file_in_the_place_of_the_charts_is_said(
+    model: Model, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "giant").open("wb") as file:
+        file.truncate(2**40)  # sparse
+    for name, said in (("pipe", "not a file"), ("giant", f"a file of {2**40} bytes")):
+        open_charts(model, tmp_path / name)
+        assert said in caplog.text
 
 
 def test_other_rates_start_over(model: Model, tmp_path: Path) -> None:
