@@ -13,7 +13,9 @@ from andon_monitor.formats.mcap_writer import RecordingWriter
 from andon_monitor.inspection.frames import Frame
 from andon_monitor.inspection.part import Part
 from andon_trainer.data.dataset import open_dataset
+from andon_trainer.data.frame_store import FrameStore
 from andon_trainer.data.images import ImageCache, read_bytes
+from andon_trainer.data.input import choose_input
 from andon_trainer.data.near_duplicates import group_samples
 
 from tests.fixtures.commands import call, refused
@@ -158,6 +160,21 @@ def test_frames_of_one_part_are_one_group(tmp_path: Path) -> None:
     pixels = np.stack([draw(i)[..., None] for i in range(12)])
     groups = group_samples(dataset.train, pixels).tolist()
     assert groups == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
+
+
+def test_of_many_frames_in_several_recordings_some_are_used_and_it_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FrameStore.__init__, "__defaults__", (20, 2**30))
+    sources = []
+    for name in "ab":
+        given = [make_frame(encode(draw(i)), i, name) for i in range(30)]
+        sources.append(record(tmp_path / f"{name}.mcap", given))
+    dataset = open_dataset(sources, assume_good=True)
+    assert len(dataset.train) == 15
+    assert [sample.path.parent.name for sample in dataset.train] == ["a.mcap"] * 8 + ["b.mcap"] * 7
+    assert dataset.notes[-1] == "every 4th of 60 good frames is used, 15 in all"
+    assert ImageCache().frames(dataset.train, choose_input(dataset.train, 64)).shape == (15, 64, 64, 1)
 
 
 def test_a_camera_has_no_end(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def open_dataset(
         frames = read_recordings(streams, assume_good, cameras, progress)
         test = (*frames.good, *frames.defects) if frames.defects else ()
         root = Path(_written_out(sources[0])) if len(sources) == 1 else _common_root(streams)
-        found.append(Dataset(root, tuple(frames.good), tuple(test), tuple(frames.notes)))
+        found.append(Dataset(root, frames.good, test, frames.notes))
     return found[0] if len(found) == 1 else _joined(found)
 
 

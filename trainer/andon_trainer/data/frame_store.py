@@ -28,7 +28,10 @@ class _Entry:
 
 
 class FrameStore:
-    """The frames of one data set by path. At most `max_images` of a label and `max_bytes` in all are kept."""
+    """The frames of one data set, from one source or several, by path.
+
+    At most `max_images` of a label and `max_bytes` in all are kept.
+    """
 
     def __init__(self, max_images: int = MAX_IMAGES, max_bytes: int = MAX_BYTES) -> None:
         self._file = tempfile.TemporaryFile(prefix="andon-")  # noqa: SIM115  # closed when nobody has a use for it
@@ -67,10 +70,6 @@ class FrameStore:
     def paths(self) -> dict[Path, str]:
         """The label of each frame that is kept, in the order in which they were added."""
         return {path: entry.label for path, entry in self._entries.items()}
-
-    def remove(self, path: Path) -> None:
-        """Forget a frame."""
-        self._kept[self._entries.pop(path).label] -= 1
 
     def read(self, path: Path) -> bytes | None:
         """The bytes of a frame, None where it is not kept."""

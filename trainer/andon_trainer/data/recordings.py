@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -28,14 +28,13 @@ REPEATED = "the same file as the frame before"
 CAMERAS_NAMED = 5
 
 
-@dataclass
+@dataclass(frozen=True)
 class Frames:
-    """The frames that were found. `notes` are for people; `empty` says of sources without such frames why."""
+    """The frames that were found: of good parts, and of known defects; `notes` are for people."""
 
-    good: list[Sample] = field(default_factory=list)
-    defects: list[Sample] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    empty: list[str] = field(default_factory=list)
+    good: tuple[Sample, ...]
+    defects: tuple[Sample, ...]
+    notes: tuple[str, ...]
 
 
 def is_stream(source: str) -> bool:
@@ -62,33 +61,42 @@ def read_recordings(sources: Sequence[str], assume_good: bool, cameras: Sequence
     """
     kafka = load_settings().kafka
     verdicts = read_verdicts(sources)
-    found = Frames()
+    store = FrameStore()
+    readings = []
     for source in sources:
-        reading = _Reading(source, assume_good, frozenset(cameras))
+        reading = _Reading(source, assume_good, frozenset(cameras), store)
         reading.read(LabelledSource(source, kafka, verdicts), progress)
-        reading.finish(found)
-    if not found.good and not found.defects:
-        raise UsageError(found.empty[0])
-    found.notes += found.empty
+        readings.append(reading)
+    samples = [sample for reading in readings for sample in reading.finish()]
+    if not samples:
+        raise UsageError(readings[0].why_none())
+    notes = [note for reading in readings for note in reading.notes()]
+    for label, seen in sorted(store.seen.items()):
+        if (every := store.every(label)) > 1:
+            count = sum(sample.label == label for sample in samples)
+            notes.append(f"every {every}th of {seen} {label} frames is used, {count} in all")
     if verdicts.unreadable:
-        found.notes.append(f"{verdicts.unreadable} recorded verdicts are not ones that andon-monitor writes")
-    return found
+        notes.append(f"{verdicts.unreadable} recorded verdicts are not ones that andon-monitor writes")
+    good = tuple(sample for sample in samples if sample.label == GOOD)
+    defects = tuple(sample for sample in samples if sample.label != GOOD)
+    return Frames(good, defects, tuple(notes))
 
 
 class _Reading:
-    """One source being read into a store of its own."""
+    """One source that is read into the store of all."""
 
-    def __init__(self, source: str, assume_good: bool, cameras: frozenset[str]) -> None:
+    def __init__(self, source: str, assume_good: bool, cameras: frozenset[str], store: FrameStore) -> None:
         self._name = show_address(source)
         self._root = Path(f"kafka:{parse_address(source).topic}") if is_kafka(source) else Path(source)
         self._by_position = is_kafka(source)
         self._is_video = _is_video(source)  # its frames are encoded as they are read
         self._assume_good = assume_good
         self._wanted_cameras = cameras
-        self._store = FrameStore()
+        self._store = store
+        self._labels: Counter[str] = Counter()  # of the frames that are used
         self._passed_over = PassedOver()
         self._cameras: Counter[str] = Counter()
-        self._known_by: Counter[str] = Counter()
+        self._known_by: dict[Path, str] = {}  # of frames of good parts
         self._parts: dict[Path, str] = {}
         self._to_check: set[Path] = set()  # frames that nobody has decoded so far
         self._last: dict[str, bytes] = {}  # digest of each camera's latest frame
@@ -101,18 +109,15 @@ class _Reading:
             progress(f"reading {self._name}", (number + 1) / source.length if source.length else 0.0)
         self._damage = source.damage
 
-    def finish(self, found: Frames) -> None:
-        """Add the samples and notes."""
-        self._check_decoding()
-        labels = self._store.paths()
-        if not labels:
-            found.empty.append(self._why_none())
-            return
+    def finish(self) -> list[Sample]:
+        """The frames that are kept once all sources were read."""
         register(self._root, self._store)
-        for path, label in labels.items():
-            sample = Sample(path, label, part=self._parts.get(path))
-            (found.good if label == GOOD else found.defects).append(sample)
-        found.notes += self._notes(Counter(labels.values()))
+        samples = []
+        for path, label in self._store.paths().items():
+            if path.parent == self._root and not self._is_damaged(path):
+                samples.append(Sample(path, label, part=self._parts.get(path)))
+        self._labels.update(sample.label for sample in samples)
+        return samples
 
     def _frame_name(self, number: int, labelled: LabelledFrame) -> str:
         place = labelled.frame.position
@@ -141,30 +146,33 @@ class _Reading:
             return
         self._last[frame.camera] = digest
         self._cameras[frame.camera] += 1
-        self._known_by[labelled.known_by or "--assume-good"] += label == GOOD
+        if label == GOOD:
+            self._known_by[path] = labelled.known_by or "--assume-good"
         if frame.part is not None and frame.part.id is not None:
             self._parts[path] = f"{frame.part.product or ''}/{frame.part.id}"
         if labelled.known_by != "verdict" and not self._is_video:
             self._to_check.add(path)
         self._store.add(path, label, frame.data)
 
-    def _check_decoding(self) -> None:
-        """Leave out frames that are damaged behind their header. What is too large is refused later, with its size."""
-        for path in self._store.paths():
-            data = self._store.read(path) if path in self._to_check else None
-            if data is None:
-                continue
-            try:
-                DEFAULT_LIMITS.check(read_header(data))
-            except ImageError:
-                continue
-            try:
-                decode_values(data)
-            except ImageError:
-                self._store.remove(path)
-                self._passed_over.add(DAMAGED, path.name)
+    def _is_damaged(self, path: Path) -> bool:
+        """Whether a frame is damaged behind its header. What is too large is refused later, with its size."""
+        data = self._store.read(path) if path in self._to_check else None
+        if data is None:
+            return False
+        try:
+            DEFAULT_LIMITS.check(read_header(data))
+        except ImageError:
+            return False
+        try:
+            decode_values(data)
+        except ImageError:
+            self._passed_over.add(DAMAGED, path.name)
+            self._known_by.pop(path, None)
+            return True
+        return False
 
-    def _why_none(self) -> str:
+    def why_none(self) -> str:
+        """Why no frame is used, on one line."""
         if set(self._passed_over.counts) == {UNKNOWN}:
             return (
                 f"{self._name}: neither labels nor verdicts say which of its {self._passed_over.total} frames show "
@@ -174,17 +182,17 @@ class _Reading:
         damage = f"; {self._damage}" if self._damage else ""
         return f"{self._name}: no frames to use ({self._passed_over}){hint}{damage}"
 
-    def _notes(self, kept: Counter[str]) -> Iterator[str]:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(kept.items()) if kind != GOOD)
-        how = ", ".join(f"{count} by {known_by}" for known_by, count in sorted(self._known_by.items()) if count)
+    def notes(self) -> Iterator[str]:
+        """What a person should know about the frames of this source."""
+        if not self._labels:
+            yield self.why_none()
+            return
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self._labels.items()) if kind != GOOD)
+        counts = Counter(self._known_by.values())
+        how = ", ".join(f"{count} by {known_by}" for known_by, count in sorted(counts.items()))
         left_out = f"; {self._passed_over}" if self._passed_over.total else ""
-        good = f"{self._known_by.total()} frames of good parts ({how})" if how else "no frames of good parts"
+        good = f"{counts.total()} frames of good parts ({how})" if how else "no frames of good parts"
         yield f"{self._name}: {good}{f', {kinds}' if kinds else ''}{left_out}"
-        for label, count in sorted(kept.items()):
-            if (every := self._store.every(label)) > 1:
-                yield (
-                    f"{self._name}: every {every}th of {self._store.seen[label]} {label} frames is used, {count} in all"
-                )
         if self._damage is not None:
             yield self._damage
         if len(self._cameras) > 1:
