@@ -43,6 +43,13 @@ class PassedOver:
         if len(examples) < NAMED_EXAMPLES:
             examples.append(name.encode(errors="surrogateescape").decode(errors="replace"))
 
+    def remove(self, reason: str, name: str) -> None:
+        """Do not count an entry that has another use."""
+        if self.counts[reason]:
+            self.counts[reason] -= 1
+            self.counts += Counter()  # without reasons that are left with none
+            self._examples[reason] = [example for example in self._examples[reason] if example != name]
+
     @property
     def total(self) -> int:
         """The number of entries passed over."""

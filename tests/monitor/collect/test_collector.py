@@ -2,6 +2,7 @@
 
 import json
 import signal
+import threading
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ from andon_monitor.sources.uri import open_source
 from andon_trainer.data.dataset import open_dataset
 
 from tests.fixtures.commands import PATIENCE, andon, error_of
+from tests.fixtures.network_camera import SHOWN, MotionJpeg, ReusableServer
 from tests.fixtures.preloaded import Process
 from tests.fixtures.small_model import encode
 from tests.fixtures.sources import read_source
@@ -108,6 +110,22 @@ def test_from_a_video_come_png_files(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert images_of(out) == [f"00000{i}.png" for i in range(1, 5)]
     assert {line["camera"] for line in lines_of(out)} == {"station-7"}
+
+
+def test_a_camera_that_hangs_up_is_opened_again_and_its_password_is_in_no_file(tmp_path: Path) -> None:
+    server = ReusableServer(("127.0.0.1", 0), MotionJpeg)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    out = tmp_path / "images"
+    uri = f"http://user:secret@127.0.0.1:{server.server_address[1]}/"
+    try:
+        done = andon("collect", "--source", uri, "-o", out, "--camera", "cell-1", "--duration", "6s")
+    finally:
+        server.shutdown()
+    assert done.returncode == 0, done.stderr
+    assert "--duration is over" in done.stderr
+    assert len(images_of(out)) == SHOWN  # shown again and again
+    assert " near-duplicate" in done.stderr
+    assert "secret" not in done.stderr + (out / "manifest.jsonl").read_text()
 
 
 def test_a_damaged_recording_gives_what_it_has_and_exit_code_1(recording: Path, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from andon_monitor.errors import UsageError
@@ -16,30 +15,7 @@ from andon_monitor.sources.base import Source
 from andon_monitor.sources.uri import open_source
 from andon_monitor.telemetry.metrics import Metrics
 
-from tests.fixtures.small_model import draw, encode
-
-SHOWN = 10
-
-
-class MotionJpeg(BaseHTTPRequestHandler):
-    """A network camera that shows ten frames to each viewer and then hangs up."""
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=b")
-        self.end_headers()
-        for i in range(SHOWN):
-            data = encode(draw(i), ".jpg")
-            head = f"--b\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
-            self.wfile.write(head.encode() + data + b"\r\n")
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        """Say nothing."""
-
-
-class ReusableServer(ThreadingHTTPServer):
-    daemon_threads = True
-    allow_reuse_address = True
+from tests.fixtures.network_camera import SHOWN, MotionJpeg, ReusableServer
 
 
 @pytest.fixture

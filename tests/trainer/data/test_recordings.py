@@ -197,6 +197,7 @@ def test_a_manifest_names_labels_and_parts_and_its_subfolders_are_batches(tmp_pa
     assert [(s.path.name, s.part) for s in sorted(dataset.train, key=lambda s: s.path.name)] == [
         (f"{i}.png", f"/{i // 2}") for i in range(6)
     ]
+    assert dataset.notes == ()
     lines[0]["label"], lines[1]["label"] = "good", "scratch"
     manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
     dataset = open_dataset(tmp_path)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from andon_monitor.errors import UsageError
 from andon_monitor.image_files.decoding import SUFFIXES
-from andon_monitor.image_files.folders import PassedOver, walk_images
+from andon_monitor.image_files.folders import OTHER_ENDING, PassedOver, walk_images
 
 from andon_trainer.data.arrays import array_file, open_array
-from andon_trainer.data.manifest import Facts, manifest_facts
+from andon_trainer.data.manifest import MANIFEST, Facts, manifest_facts
 from andon_trainer.data.mask_names import match_masks
 from andon_trainer.data.recordings import find_recordings, is_stream, read_recordings
 from andon_trainer.data.sample import GOOD, Sample
@@ -162,6 +162,7 @@ def _listed_dataset(
 ) -> Dataset:
     """A folder with a manifest. Without any label in it all images are good, as in a plain folder; its subfolders are
     batches."""
+    passed_over.remove(OTHER_ENDING, MANIFEST)
     has_labels = any(known.label is not None for known in facts.values())
     samples = []
     for path in found:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from andon_monitor.errors import UsageError
 from andon_monitor.inspection.part import read_part
-from andon_monitor.sources.folder import MANIFEST, read_manifest
+from andon_monitor.sources.folder import MANIFEST as MANIFEST
+from andon_monitor.sources.folder import read_manifest
 
 
 @dataclass(frozen=True, slots=True)
