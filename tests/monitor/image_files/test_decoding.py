@@ -14,7 +14,13 @@ import numpy as np
 import pytest
 from andon_monitor.errors import ImageError
 from andon_monitor.image_files import decoding, jpeg
-from andon_monitor.image_files.decoding import DecodingLimits, decode, read_header
+from andon_monitor.image_files.decoding import (
+    DEFAULT_MAX_BYTES,
+    DEFAULT_MAX_PIXELS,
+    DecodingLimits,
+    decode,
+    read_header,
+)
 from andon_monitor.image_files.png import MAX_CHUNKS
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
@@ -262,9 +268,16 @@ def test_what_follows_the_end_is_no_damage(data: bytes, junk: bytes) -> None:
     assert np.array_equal(decode(data + junk, 3), decode(data, 3))
 
 
-@pytest.mark.parametrize(("scans", "side"), [(jpeg.MAX_SCANS, 64), (40, 4000)])
+@pytest.mark.parametrize(("scans", "side"), [(jpeg.MAX_SCANS, 64), (18, 4000)])
 def test_scans_are_counted_before_they_are_decoded(scans: int, side: int) -> None:
     assert refusal(progressive(scans, side)).reason == "too_large"
+
+
+def test_what_scans_may_cost_is_above_what_encoders_write() -> None:
+    """Work is counted, so the bound holds on every machine: here 16 scans of 16 megapixels."""
+    assert read_header(progressive(10, 4000)).width == 4000  # in addition to the 6 of a grey picture
+    assert 10 * DEFAULT_MAX_BYTES // 9 <= jpeg.MAX_SCANNED_PIXELS  # colour: 10 scans, 9 bytes a pixel
+    assert 6 * DEFAULT_MAX_PIXELS <= jpeg.MAX_SCANNED_PIXELS  # grey: 6 scans
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import threading
 import time
 import tracemalloc
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from andon_monitor.run.pipeline import DELIVERY_GROUP, Pipeline, PipelineLimits
 from andon_monitor.run.workers import Batching
 from andon_monitor.telemetry.metrics import Metrics
 
+from tests.fixtures.kafka_line import PATIENCE
 from tests.fixtures.list_ends import ListSink, ListSource
 from tests.fixtures.small_model import draw, encode, make_frame
 
@@ -266,6 +268,33 @@ def test_a_failing_frame_does_not_end_the_run(either: Model) -> None:
     assert reasons[5] is None
     assert reasons[10] == "undecodable"
     assert len(reasons) == 30
+
+
+def test_one_slow_frame_delays_verdicts_but_not_the_work_on_other_cameras(model: Model) -> None:
+    """Verdicts keep the order of frames: those behind a slow one are inspected meanwhile, and their verdicts wait."""
+    limits = PipelineLimits(threads=2, in_flight=12)
+    others_done = threading.Event()
+
+    class Slow(Inspector):
+        """Its first frame takes until all others that fit in flight are inspected."""
+
+        def __init__(self) -> None:
+            super().__init__(model)
+            self.done = 0
+
+        def inspect(self, batch: Sequence[Prepared], now: float | None = None) -> list[Verdict]:
+            if batch[0].frame.position.offset == 0:
+                assert others_done.wait(PATIENCE)
+            else:
+                self.done += 1
+                if self.done == limits.in_flight - 1:
+                    assert not sink.inspections
+                    others_done.set()
+            return super().inspect(batch, now)
+
+    frames, sink = stream(40), ListSink()
+    Pipeline(ListSource(frames), Slow(), [sink], limits=limits).run()
+    assert [inspection.frame for inspection in sink.inspections] == frames
 
 
 def test_a_replaced_inspector_inspects_what_it_prepared_and_no_frame_is_lost(either: Model) -> None:
