@@ -74,6 +74,7 @@ SHORTER = (
 # Commands that go on until they are stopped, and what their logs say once they work.
 SERVING = (
     (r"^andon-monitor review ", r"review page at http"),
+    (r"^andon-monitor parts ", r"partitions of andon.parts.views: \d"),
     (r"^andon-monitor run .*--source kafka://", r"kafka: partitions of .*: \d"),
 )
 
