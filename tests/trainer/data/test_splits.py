@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from andon_trainer.data.splits import common_to, split, splits, together
+from andon_trainer.data.splits import common_to, split, splits, together, whole_batches
 
 
 def test_split_keeps_twins_together_and_loses_nothing() -> None:
@@ -75,3 +75,27 @@ def test_there_are_fewer_splits_where_images_are_few_or_groups_large() -> None:
     assert len(splits(np.repeat(np.arange(3), [18, 1, 1]), seed=0, count=3)) < 3
     for part in splits(np.repeat(np.arange(4), [60, 60, 60, 20]), seed=0, count=3):
         assert len(part.train) >= 200 / 3
+
+
+def test_of_five_batches_whole_ones_are_held_out() -> None:
+    batches = [f"night-{i // 20}" for i in range(100)]
+    units = whole_batches(np.arange(100), batches)
+    held_out = {batches[i] for i in split(units, seed=0).calibration}
+    assert len(held_out) == 1
+    assert not held_out & {batches[i] for i in split(units, seed=0).train}
+    groups = np.concatenate([np.arange(20), [19], np.arange(20, 99)])  # a part was photographed in two nights
+    assert whole_batches(groups, batches) is groups  # together, both nights are two fifths of the images
+    tens = [f"night-{i // 10}" for i in range(100)]
+    assert whole_batches(groups, tens).tolist() == [*[0] * 10, *[1] * 20, *(i // 10 for i in range(20, 90))]
+
+
+@pytest.mark.parametrize(
+    "batches",
+    [
+        [f"night-{i // 25}" for i in range(100)],
+        ["night-0"] * 60 + [f"night-{i}" for i in range(40)],
+        [None, *[f"night-{i // 10}" for i in range(99)]],
+    ],
+)
+def test_with_few_batches_or_a_large_one_images_are_held_out_from_each(batches: list[str | None]) -> None:
+    assert (whole_batches(np.arange(100), batches) == np.arange(100)).all()

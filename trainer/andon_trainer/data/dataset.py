@@ -171,7 +171,7 @@ def _listed_dataset(
         if label is None:
             passed_over.add(UNLABELLED, os.path.relpath(path, root))
         else:
-            samples.append(Sample(path, label, part=known.part))
+            samples.append(Sample(path, label, part=known.part, batch=str(path.parent)))
     train = tuple(sample for sample in samples if sample.label == GOOD)
     test = tuple(samples) if len(train) < len(samples) else ()
     return Dataset(root, train, test, _notes(root, passed_over))

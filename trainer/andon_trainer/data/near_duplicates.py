@@ -42,18 +42,21 @@ def group_near_duplicates(images: Pixels, correlation: float = CORRELATION) -> N
 
 def group_samples(samples: Sequence[Sample], images: Pixels) -> NDArray[np.int64]:
     """`group_near_duplicates`, and images of one part, where it is known, are in one group, too: int [N]."""
-    groups = group_near_duplicates(images)
-    known = {part: i for i, part in enumerate(dict.fromkeys(sample.part for sample in samples if sample.part))}
+    return join_groups(group_near_duplicates(images), [sample.part for sample in samples])
+
+
+def join_groups(groups: NDArray[np.int64], names: Sequence[str | None]) -> NDArray[np.int64]:
+    """Groups int [N] in which images of one name are in one group; None is no name. Numbered from 0."""
+    known = {name: i for i, name in enumerate(dict.fromkeys(name for name in names if name is not None))}
     if not known:
         return groups
-    # A graph of groups and parts: each image with a part connects the two.
+    # A graph of groups and names: each image with a name connects the two.
     count = int(groups.max()) + 1
     adjacent = np.eye(count + len(known), dtype=np.bool_)
-    for group, sample in zip(groups.tolist(), samples, strict=True):
-        if sample.part:
-            adjacent[group, count + known[sample.part]] = True
-    merged = _components(adjacent)[groups]
-    _, numbered = np.unique(merged, return_inverse=True)
+    for group, name in zip(groups.tolist(), names, strict=True):
+        if name is not None:
+            adjacent[group, count + known[name]] = True
+    _, numbered = np.unique(_components(adjacent)[groups], return_inverse=True)
     return numbered.astype(np.int64)
 
 

@@ -115,7 +115,7 @@ class _Reading:
         samples = []
         for path, label in self._store.paths().items():
             if path.parent == self._root and not self._is_damaged(path):
-                samples.append(Sample(path, label, part=self._parts.get(path)))
+                samples.append(Sample(path, label, part=self._parts.get(path), batch=self._name))
         self._labels.update(sample.label for sample in samples)
         return samples
 

@@ -8,6 +8,8 @@ import numpy as np
 from andon_monitor.model.calibration import MIN_CALIBRATION_IMAGES
 from numpy.typing import NDArray
 
+from andon_trainer.data.near_duplicates import join_groups
+
 MIN_IMAGES_FOR_VALIDATION = 1000  # from this many on, some are held out for validation alone
 VALIDATION_SHARE, MAX_VALIDATION_IMAGES = 0.1, 200
 CALIBRATION_SHARE = 0.2
@@ -16,6 +18,11 @@ COMMON_SHARE = (
     0.05  # of the images are held out from all networks, `MIN_CALIBRATION_IMAGES` at least, where there are several
 )
 MIN_IMAGES_FOR_COMMON = 10 * MIN_CALIBRATION_IMAGES
+
+
+# From so many recordings or batches on, whole ones are held out: a fifth of the images is one of five.
+MIN_BATCHES = 5
+MAX_BATCH_SHARE = 1 / 3  # of the images; a larger one would leave too few to learn from
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,18 @@ class Split:
     validation: NDArray[np.int64]
     calibration: NDArray[np.int64]
     groups: NDArray[np.int64]
+
+
+def whole_batches(groups: NDArray[np.int64], batches: Sequence[str | None]) -> NDArray[np.int64]:
+    """Groups, int [N], that are never divided: whole batches where there are enough, else `groups`.
+
+    A new batch, or night, differs more from those that were learned from than their own images do. The threshold allows
+    for that only where whole ones were held out.
+    """
+    if None in batches or len(set(batches)) < MIN_BATCHES:
+        return groups
+    joined = join_groups(groups, batches)
+    return joined if np.bincount(joined).max() <= MAX_BATCH_SHARE * len(groups) else groups
 
 
 def split(groups: NDArray[np.int64], seed: int) -> Split:

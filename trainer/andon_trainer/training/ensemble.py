@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from andon_trainer.architecture import Architecture
 from andon_trainer.augmentation.variation import with_channels
 from andon_trainer.data.images import TrainingImages
-from andon_trainer.data.splits import Split, split, splits
+from andon_trainer.data.splits import Split, split, splits, whole_batches
 from andon_trainer.errors import FittingError
 from andon_trainer.network.registration import Registration, fit_registration, register
 from andon_trainer.options import FitOptions, TrainingOptions
@@ -47,11 +47,13 @@ def split_images(
     images: TrainingImages, options: FitOptions, training: TrainingOptions, progress: Progress
 ) -> tuple[Split, ...]:
     """What each network learns from and what is held out from it: as many splits as networks are to be trained."""
+    units = whole_batches(images.groups, [sample.batch for sample in images.samples])
     if options.is_dense:
-        return (split(images.groups, options.seed),)
-    arch = options.conv_dense(images.spec, images.pooling)
-    count = options.networks or networks_within_budget(arch, training, progress)
-    return splits(images.groups, options.seed, count)
+        planned: tuple[Split, ...] = (split(units, options.seed),)
+    else:
+        arch = options.conv_dense(images.spec, images.pooling)
+        planned = splits(units, options.seed, options.networks or networks_within_budget(arch, training, progress))
+    return tuple(replace(part, groups=images.groups) for part in planned)
 
 
 def train_networks(
