@@ -86,7 +86,7 @@ class FolderSource:
     @property
     def damage(self) -> str | None:
         """See `Source.damage`: files that cannot be read. A damaged manifest raises UsageError."""
-        return f"{self.name}: {self._unreadable.reasons}" if self._unreadable.total else None
+        return f"{self.name}: of its files {self._unreadable.reasons}" if self._unreadable.total else None
 
     @property
     def passed_over(self) -> str | None:

@@ -155,7 +155,7 @@ def test_a_file_that_cannot_be_read_is_a_verdict_and_the_others_are_inspected(pl
     source = open_source(str(plain))
     frames = read_source(source)
     assert [frame.rejection and frame.rejection.reason for frame in frames] == [None, "undecodable", None, None]
-    assert source.damage == f"{plain}: 1 that cannot be read ('a1.png')"
+    assert source.damage == f"{plain}: of its files 1 that cannot be read ('a1.png')"
 
 
 def test_a_giant_file_is_not_read_into_memory(plain: Path) -> None:
