@@ -10,11 +10,11 @@ from andon_monitor.image_files.decoding import DecodingLimits, Pixels, decode, d
 from andon_monitor.model.imaging import sharpness
 
 SIDE = 64  # pixels of a thumbnail along each side
-# Sharpness is measured at about this many pixels along the longer side, so that it does not depend on the camera's
-# resolution, and noise of single pixels counts little.
-SHARPNESS_SIDE = 512
+# Pictures are measured at most at this many pixels along the longer side: so sharpness does not depend on the camera's
+# resolution, and noise and dead pixels count little.
+MEASURED_SIDE = 512
 WHITE_LEVELS = (1023, 4095, 16383, 65535)  # of cameras with 10, 12, 14 and 16 bits
-IGNORED_PERCENT = 0.5  # of the darkest and brightest pixels, as a sensor has dead ones
+IGNORED_PERCENT = 0.5  # of the darkest and brightest pixels, as there may be reflections
 
 Thumbnail = NDArray[np.float32]
 
@@ -41,13 +41,14 @@ def measure(data: bytes, limits: DecodingLimits) -> Picture:
         grey = (values.mean(axis=2) * (255 / white)).round().astype(np.uint8)
     else:
         longer = max(header.width, header.height)
-        reduction = next((by for by in (8, 4, 2) if longer >= by * SHARPNESS_SIDE), 1) if header.format == "JPEG" else 1
+        reduction = next((by for by in (8, 4, 2) if longer >= by * MEASURED_SIDE), 1) if header.format == "JPEG" else 1
         grey = decode(data, 1, limits=limits, reduction=reduction)[:, :, 0]
-    low, high = np.percentile(grey, (IGNORED_PERCENT, 100 - IGNORED_PERCENT))
-    return Picture(thumbnail(grey), float(low), float(high), sharpness(_shrunk(grey)[:, :, None]))
+    small = _shrunk(grey)
+    low, high = np.percentile(small, (IGNORED_PERCENT, 100 - IGNORED_PERCENT))
+    return Picture(_thumbnail(small), float(low), float(high), sharpness(small[:, :, None]))
 
 
-def thumbnail(grey: Pixels) -> Thumbnail:
+def _thumbnail(grey: Pixels) -> Thumbnail:
     """The thumbnail of a grey picture uint8 [H, W]; without its mean, a little more or less light changes nothing."""
     small = cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
     without_mean: Thumbnail = small - small.mean()
@@ -95,7 +96,7 @@ def _blocks(picture: Thumbnail) -> NDArray[np.float32]:
 
 def _shrunk(grey: Pixels) -> Pixels:
     longer = max(grey.shape)
-    if longer <= SHARPNESS_SIDE:
+    if longer <= MEASURED_SIDE:
         return grey
-    height, width = (max(3, round(side * SHARPNESS_SIDE / longer)) for side in grey.shape)
+    height, width = (max(3, round(side * MEASURED_SIDE / longer)) for side in grey.shape)
     return np.asarray(cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA), np.uint8)

@@ -43,12 +43,15 @@ class FrameStore:
         self.seen: Counter[str] = Counter()  # frames that were added, by label
         self._every: dict[str, int] = {}
 
-    def add(self, path: Path, label: str, data: bytes) -> None:
-        """Keep a frame, or leave it out where there are many of its label. Raises OutputError (the disk is full)."""
+    def add(self, path: Path, label: str, data: bytes) -> bool:
+        """Keep a frame, or leave it out where there are many of its label; whether it is kept for now.
+
+        Raises OutputError (the disk is full).
+        """
         number = self.seen[label]
         self.seen[label] += 1
         if number % self.every(label):
-            return
+            return False
         try:
             self._file.seek(self._end)
             self._file.write(data)
@@ -62,6 +65,7 @@ class FrameStore:
             self._thin(label)
         while self._end > self._max_bytes and max(self._kept.values()) > 1:
             self._thin(self._kept.most_common(1)[0][0])
+        return path in self._entries
 
     def every(self, label: str) -> int:
         """Every how manieth frame of a label is kept: 1, 2, 4, ..."""

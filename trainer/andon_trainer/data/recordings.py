@@ -14,6 +14,7 @@ from andon_monitor.image_files.folders import PassedOver
 from andon_monitor.image_files.signatures import suffix_of
 from andon_monitor.kafka.address import is_kafka, parse_address
 from andon_monitor.recording.labelled import DAMAGED, UNKNOWN, LabelledFrame, LabelledSource, read_verdicts
+from andon_monitor.settings.groups import KafkaSettings
 from andon_monitor.settings.loading import load_settings
 from andon_monitor.sources.folder import GOOD
 from andon_monitor.sources.recording import SUFFIXES, is_recording
@@ -59,7 +60,10 @@ def read_recordings(sources: Sequence[str], assume_good: bool, cameras: Sequence
     `cameras`: only frames of these. Raises UsageError (no such source, nothing that says which frames are good) and
     SourceError.
     """
-    kafka = load_settings().kafka
+    config = os.environ.get("ANDON_CONFIG")
+    kafka = (
+        load_settings({}, Path(config) if config else None).kafka if any(map(is_kafka, sources)) else KafkaSettings()
+    )
     verdicts = read_verdicts(sources)
     store = FrameStore()
     readings = []
@@ -96,9 +100,9 @@ class _Reading:
         self._labels: Counter[str] = Counter()  # of the frames that are used
         self._passed_over = PassedOver()
         self._cameras: Counter[str] = Counter()
-        self._known_by: dict[Path, str] = {}  # of frames of good parts
+        self._known_by: Counter[str] = Counter()  # frames of good parts
         self._parts: dict[Path, str] = {}
-        self._to_check: set[Path] = set()  # frames that nobody has decoded so far
+        self._to_check: dict[Path, str] = {}  # frames that nobody has decoded so far; by what they are known
         self._last: dict[str, bytes] = {}  # digest of each camera's latest frame
         self._damage: str | None = None
 
@@ -114,7 +118,7 @@ class _Reading:
         register(self._root, self._store)
         samples = []
         for path, label in self._store.paths().items():
-            if path.parent == self._root and not self._is_damaged(path):
+            if path.parent == self._root and not self._is_damaged(path, label):
                 samples.append(Sample(path, label, part=self._parts.get(path), batch=self._name))
         self._labels.update(sample.label for sample in samples)
         return samples
@@ -146,15 +150,16 @@ class _Reading:
             return
         self._last[frame.camera] = digest
         self._cameras[frame.camera] += 1
-        if label == GOOD:
-            self._known_by[path] = labelled.known_by or "--assume-good"
+        known_by = labelled.known_by or "--assume-good"
+        self._known_by[known_by] += label == GOOD
+        if not self._store.add(path, label, frame.data):
+            return
         if frame.part is not None and frame.part.id is not None:
             self._parts[path] = f"{frame.part.product or ''}/{frame.part.id}"
         if labelled.known_by != "verdict" and not self._is_video:
-            self._to_check.add(path)
-        self._store.add(path, label, frame.data)
+            self._to_check[path] = known_by
 
-    def _is_damaged(self, path: Path) -> bool:
+    def _is_damaged(self, path: Path, label: str) -> bool:
         """Whether a frame is damaged behind its header. What is too large is refused later, with its size."""
         data = self._store.read(path) if path in self._to_check else None
         if data is None:
@@ -167,7 +172,7 @@ class _Reading:
             decode_values(data)
         except ImageError:
             self._passed_over.add(DAMAGED, path.name)
-            self._known_by.pop(path, None)
+            self._known_by[self._to_check[path]] -= label == GOOD
             return True
         return False
 
@@ -188,10 +193,9 @@ class _Reading:
             yield self.why_none()
             return
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self._labels.items()) if kind != GOOD)
-        counts = Counter(self._known_by.values())
-        how = ", ".join(f"{count} by {known_by}" for known_by, count in sorted(counts.items()))
+        how = ", ".join(f"{count} by {known_by}" for known_by, count in sorted(self._known_by.items()) if count)
         left_out = f"; {self._passed_over}" if self._passed_over.total else ""
-        good = f"{counts.total()} frames of good parts ({how})" if how else "no frames of good parts"
+        good = f"{self._known_by.total()} frames of good parts ({how})" if how else "no frames of good parts"
         yield f"{self._name}: {good}{f', {kinds}' if kinds else ''}{left_out}"
         if self._damage is not None:
             yield self._damage
