@@ -18,7 +18,7 @@ from andon_monitor.parts.views import View
 Joined = Literal["joined", "unexpected", "repeated", "late", "duplicate"]
 # Names of views that the settings do not know are kept up to this number in a part; a defect always counts.
 MAX_OTHER_NAMES = 32
-NEVER = 2**60  # the time of a source without views, in milliseconds: later than any view's
+SILENT = 2**60  # the time of a source without views, in milliseconds: later than any view's
 
 
 @dataclass(slots=True)
@@ -68,7 +68,7 @@ class Joiner:
         self.sources: dict[int, Source] = {}
         self.expected_sources = 0
         self.changed: set[str] = set()
-        self.overflows = 0
+        self.open_parts = 0  # that wait for views
         self._open: list[tuple[int, str]] = []  # heaps of when parts are due; entries may be out of date
         self._closed: list[tuple[int, str]] = []
 
@@ -77,12 +77,8 @@ class Joiner:
         self.sources, self.expected_sources = dict(sources), expected_sources
         for part in parts:
             self.parts[part.id] = part
+            self.open_parts += not part.decided
             self._schedule(part)
-
-    @property
-    def open_parts(self) -> int:
-        """How many parts wait for views."""
-        return sum(not part.decided for part in self.parts.values())
 
     @property
     def watermark(self) -> float:
@@ -108,19 +104,13 @@ class Joiner:
     def tick(self, source: int, progress: Source, idle: int = 0) -> None:
         """Note that a source has been read up to an offset, and has had no view for `idle` milliseconds since.
 
-        Where the time of its last view is not given, the source goes on from the time that is known; a source that has
-        never had a view holds nothing up.
+        A source whose time is not given is silent, and holds nothing up.
         """
         known = self.sources.get(source)
-        if known is not None and known.epoch == progress.epoch:
-            if progress.offset < known.offset:
-                return
-        else:
-            known = None
-        last = progress.time
-        if last is None:
-            last = NEVER if known is None or known.time is None else known.time
-        self.sources[source] = Source(progress.epoch, progress.offset, last + idle)
+        if known is not None and known.epoch == progress.epoch and progress.offset < known.offset:
+            return
+        until = SILENT if progress.time is None else progress.time + idle
+        self.sources[source] = Source(progress.epoch, progress.offset, until)
 
     def close_due(self) -> list[PartVerdict]:
         """Close the parts whose time-out the watermark has passed, and forget those that were closed long ago."""
@@ -144,6 +134,7 @@ class Joiner:
         if part is None:
             verdicts += self._make_room()
             part = self.parts[view.part] = OpenPart(view.part)
+            self.open_parts += 1
         result = self._join(part, view)
         if result == "duplicate":
             return result, verdicts
@@ -195,6 +186,7 @@ class Joiner:
         return expected is not None and all(name in in_time for name in expected)
 
     def _conclude(self, part: OpenPart, cause: Cause) -> PartVerdict:
+        self.open_parts -= not part.decided
         part.decided += 1
         verdict = conclude(
             list(part.firsts.values()), list(part.defects.values()), part.repeats, self.rules, cause, part.decided
@@ -222,7 +214,6 @@ class Joiner:
             part = self._next(self._open, decided=False)
             assert part is not None  # there are parts, and each is in one of the heaps
             verdicts.append(self._close(part, "overflow"))
-            self.overflows += 1
         self._forget(part)
         return verdicts
 

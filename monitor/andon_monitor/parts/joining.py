@@ -111,9 +111,8 @@ class PartitionJoiner:
 
         ours = self._transactions.write(entries, messages)
         self._source.acknowledge(records)
-        for number, claim in claims.items():
-            if not claim.held:  # its state may hold what was not written
-                self._states.pop(number, None)
+        # The state of a partition that is no longer ours may hold what was not written.
+        self._states = {number: held for number, held in self._states.items() if held[0].held}
         self._count(outcome for outcome, our in zip(outcomes, ours, strict=True) if our)
 
     def _state_of(self, number: int, claim: Claim) -> PartitionState:
@@ -136,5 +135,4 @@ class PartitionJoiner:
                 self._measures.view(result)
             for verdict in verdicts:
                 self._measures.part(verdict)
-        mine = {partition.partition for partition in self._source.ledger.partitions}
-        self._measures.open_parts(sum(s.joiner.open_parts for number, (_, s) in self._states.items() if number in mine))
+        self._measures.open_parts(sum(state.joiner.open_parts for _, state in self._states.values()))

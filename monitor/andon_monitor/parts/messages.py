@@ -32,9 +32,9 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """How far a partition was read: all before `offset + 1`, with the `time` of the last record, None without one.
+    """How far a partition was read: up to `offset`, with the `time` of the last record and milliseconds since then.
 
-    `idle`: milliseconds without a record since then or, without one, since the last message.
+    `time` is None for a partition that has had no record for as long as a time-out.
     """
 
     offset: int

@@ -56,9 +56,10 @@ class Rekeyer:
         self._delivery = delivery
         self._partitions = partitions
         self._interval = min(max(timeout / TELLS_IN_TIMEOUT, MIN_TELL_SECONDS), MAX_TELL_SECONDS)
+        self._timeout = timeout
         self._measures = measures
         self._places: dict[int, _Place] = {}
-        self._told_at = time.monotonic()
+        self._started_at = self._told_at = time.monotonic()
         self._logged_at = -LOG_SECONDS
 
     def step(self) -> None:
@@ -99,18 +100,22 @@ class Rekeyer:
         return view_message(view.part, origin, value, record.headers, self._topic)
 
     def _tell(self, now: float, count: int) -> Sequence[Message]:
-        """How far our partitions have been read. From its last record on, one that has no more goes by the clock."""
+        """How far our partitions have been read.
+
+        One that has no more records goes by the clock from its last one on. After a time-out without any it holds
+        nothing up: its last record may have been from another time.
+        """
         ends = self._source.caught_up()
         places: dict[int, Read] = {}
         for partition in self._source.ledger.partitions:
             number = partition.partition
             place, end = self._places.get(number), ends.get(number)
-            if place is not None:
-                quiet = now - place.polled_at
+            quiet = now - (self._started_at if place is None else place.polled_at)
+            if end is not None and quiet >= self._timeout:
+                places[number] = Read(end - 1, None, 0)
+            elif place is not None:
                 idle = round(1000 * quiet) if end is not None and quiet >= self._interval else 0
                 places[number] = Read(place.offset if end is None else end - 1, place.time, idle)
-            elif end is not None:
-                places[number] = Read(end - 1, None, round(1000 * (now - self._told_at)))
         if not places:
             return []
         read = ReadTo(self._source.topic_id or "", max(count, max(places) + 1), places)

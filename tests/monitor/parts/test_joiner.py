@@ -154,7 +154,7 @@ def test_memory_is_bounded_and_the_oldest_part_is_closed_first() -> None:
         verdict for number in range(1000) for verdict in joiner.add(make_view(str(number), seconds=number / 1000))[1]
     ]
     assert len(joiner.parts) == 100
-    assert joiner.overflows == 900
+    assert joiner.open_parts == 100
     assert [verdict.part for verdict in verdicts] == [str(number) for number in range(900)]
     assert {(v.outcome, v.fields["cause"]) for v in verdicts} == {("incomplete", "overflow")}
     joiner.add(make_view("999", "left", 0.999))
