@@ -19,9 +19,12 @@ from andon_monitor.errors import AndonError
 from andon_monitor.formats.evidence_package import ABOUT, read_verdict, unpack
 from andon_monitor.formats.latent_archive import MAGIC, Archive
 from andon_monitor.formats.mcap_layout import FRAMES, IMAGE
+from andon_monitor.formats.part_record import read_part_record
 from andon_monitor.inspection.frames import Frame
 from andon_monitor.inspection.inspector import Inspector, Rules
 from andon_monitor.model.file import Model
+from andon_monitor.parts.joiner import Joiner
+from andon_monitor.parts.views import View, read_view
 from andon_monitor.review.pictures import thumbnail
 from andon_monitor.sources.base import Source
 from andon_monitor.sources.uri import open_source
@@ -30,6 +33,7 @@ from mcap.writer import CompressionType, Writer
 
 from tests.fixtures.evidence_packages import about, changed, packed
 from tests.fixtures.mcap_recordings import IMAGES
+from tests.fixtures.part_views import RULES, make_view
 from tests.fixtures.small_model import build_model
 from tests.fuzz.mutation import PLAIN, json_value
 from tests.fuzz.reader import Reader
@@ -145,6 +149,31 @@ def archives() -> Reader:
 
     bomb = made(header, struct.pack("<I", len(names)) + names + bytes(500_000_000))
     return Reader("archives", read, (AndonError,), ((made(header, content), (*PLAIN, *(odd,) * 8)),), (bomb,))
+
+
+def views() -> Reader:
+    """Verdicts of a topic, as the views of parts are read."""
+    verdict = make_view(product="cover").to_dict() | {"part": {"id": "4711", "view": "top", "product": "cover"}}
+
+    def read(data: bytes) -> None:
+        view = read_view(data, 0)
+        if view is not None:
+            assert view.part.isprintable()
+            View.from_state(view.part, json.loads(json.dumps(view.to_state()).encode()))
+            f"{view.name}{view.camera}{view.product}".encode()
+
+    return Reader("views", read, (ValueError,), ((json.dumps(verdict).encode(), (*PLAIN, *(json_value,) * 10)),))
+
+
+def parts() -> Reader:
+    """Verdicts of parts in a topic, as the review page reads them."""
+    joiner = Joiner(RULES)
+    seeds = [v.to_json().encode() for name in ("top", "left") for v in joiner.add(make_view(name=name))[1]]
+
+    def read(data: bytes) -> None:
+        rfc3339(read_part_record(data).ended_at)
+
+    return Reader("parts", read, (AndonError,), tuple((seed, (*PLAIN, *(json_value,) * 10)) for seed in seeds))
 
 
 def verdicts() -> Reader:

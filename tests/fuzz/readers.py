@@ -17,7 +17,7 @@ from PIL import Image
 
 from tests.fixtures.small_model import build_model, tell_kinds
 from tests.fuzz import mutation
-from tests.fuzz.frame_readers import archives, manifests, packages, recordings, verdicts
+from tests.fuzz.frame_readers import archives, manifests, packages, parts, recordings, verdicts, views
 from tests.fuzz.mutation import PLAIN, Mutation
 from tests.fuzz.reader import Reader
 from tests.monitor.image_files.bombs import bombs
@@ -98,4 +98,6 @@ READERS: dict[str, Callable[[], Reader]] = {
     "packages": packages,
     "archives": archives,
     "verdicts": verdicts,
+    "views": views,
+    "parts": parts,
 }

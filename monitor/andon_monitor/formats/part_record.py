@@ -6,7 +6,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from andon_monitor.errors import EvidenceError
 from andon_monitor.formats.evidence_package import describe
-from andon_monitor.inspection.frames import Outcome, parse_time
+from andon_monitor.inspection.frames import MAX_TIME, MIN_TIME, Outcome, parse_time
 
 MAX_PART_BYTES = 2**18
 MAX_VIEWS = 200
@@ -50,7 +50,7 @@ class PartRecord(_Read):
     reason: Text | None = None
     revision: int = Field(ge=1, le=1000)
     revises: Id | None = None
-    ended_at: Annotated[float, BeforeValidator(_time)]
+    ended_at: Annotated[float, BeforeValidator(_time), Field(ge=MIN_TIME, le=MAX_TIME)]
     defects: Names = ()
     missing: Names = ()
     uninspectable: Names = ()

@@ -1,6 +1,7 @@
 """The page *Parts*: the newest verdict of each part, with links to its views; and what is refused."""
 
 import json
+import math
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -85,6 +86,8 @@ def test_the_page_shows_parts_and_leads_to_their_views(model: Model, tmp_path: P
         {"views": []},
         {"revision": 0},
         {"ended_at": "never"},
+        {"ended_at": -1e300},
+        {"ended_at": math.nan},
         {"missing": ["x"] * 1000},
     ],
 )
