@@ -35,7 +35,8 @@ from tests.benchmarks.line import Counter, Memory, milliseconds
 MODELS = (1, 5, 20)
 IMAGES = 48  # different ones, which repeat
 WARM = 0.2  # share of the frames before those that are measured
-OPENED = 12  # models that are opened while frames of another one come
+PASSES = 5  # over the images, for each round
+OPENED = 4  # models that are opened while frames of another one come
 PART = {"id": "4711", "product": "0", "order": "O-1", "station": "press", "view": "top", "encoder": 123456}
 
 
@@ -51,7 +52,7 @@ def main() -> None:
     if given.worker is not None:
         print(json.dumps(WORKERS[given.worker.rstrip("0123456789")](given)))
         return
-    names = [f"{kind}{count}" for count in MODELS for kind in ("same", "change")] + ["plain", "identity", "regions"]
+    names = [f"{kind}{count}" for count in MODELS for kind in ("same", "change")]
     found: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     for turn in range(given.rounds):
         for name in names if turn % 2 == 0 else reversed(names):
@@ -64,10 +65,11 @@ def main() -> None:
                 f"{count:6}  {said:<18}{median(rows, 'rate'):8.1f}   {1000 * best(rows):20.3f}   "
                 f"{median(rows, 'memory') / 1e6:9.0f}   {median(rows, 'opening'):10.1f}"
             )
-    for name, said in (("identity", "six facts of a part's identity"), ("regions", "regions of defects")):
-        share = best(found[name]) / best(found["plain"]) - 1
-        defects = f", {found[name][0]['defects']:.1%} of the frames are defects" if name == "regions" else ""
-        print(f"{said}: {share:+.1%} of CPU{defects}")
+    added = call("added")
+    for name in ("identity", "regions"):
+        more = added[name] - added["plain"]
+        print(f"{name}: {1e6 * more:+.0f} us a frame, {more / added['plain']:+.1%} of CPU")
+    print(f"{added['defects']:.1%} of the frames are defects, which alone have regions")
     late = call("opening")
     print(f"\nhalf load ({late['frames_a_second']:.1f} frames/s), {OPENED} models opened one after the other, "
           f"each in {late['seconds']:.2f} s from its first frame to that frame's verdict")  # fmt: skip
@@ -121,21 +123,17 @@ def settings_of(given: argparse.Namespace, folder: Path, count: int, **model: An
     return Settings(recipes=rules, model={"provider": "cpu", "threads": 1, **model})
 
 
-def throughput(given: argparse.Namespace, count: int, products: Sequence[str], part: bool, regions: bool) -> Any:
+def throughput(given: argparse.Namespace, count: int, products: Sequence[str]) -> Any:
     """Frames/s and CPU seconds a frame of a run from memory, with what `run` does with each verdict but its output."""
     with tempfile.TemporaryDirectory() as name:
         settings = settings_of(given, Path(name), count)
-        settings = settings.model_copy(
-            update={"inspection": settings.inspection.model_copy(update={"regions": regions})}
-        )
         metrics = Metrics()
         started = time.monotonic()
         library = Library.open(settings, metrics)
         opening = time.monotonic() - started
         charts = ControlCharts(settings.statistics, library.inspectors(), metrics)
-        frames = frames_of(given, products, part)
+        frames = frames_of(given, products)
         limits = PipelineLimits.from_settings(settings)
-        summary = Summary()
         for some in (frames[: int(WARM * len(frames))], frames):
             summary = Summary()
             clock, busy = time.monotonic(), time.process_time()
@@ -147,8 +145,31 @@ def throughput(given: argparse.Namespace, count: int, products: Sequence[str], p
         "cpu": cpu / len(frames),
         "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "opening": opening,
-        "defects": summary.outcomes["defect"] / len(frames),
     }
+
+
+def added(given: argparse.Namespace) -> dict[str, float]:
+    """CPU seconds a frame without identity and regions, with one of them; passes over the same frames take turns."""
+    given.count = IMAGES
+    without, identified = frames_of(given, ("0",), part=False), frames_of(given, ("0",))
+    with tempfile.TemporaryDirectory() as name:
+        settings = settings_of(given, Path(name), 1)
+        silent = settings.model_copy(update={"inspection": settings.inspection.model_copy(update={"regions": False})})
+        plain, regions = Library.open(silent), Library.open(settings)
+    limits = PipelineLimits.from_settings(settings)
+    variants = {"plain": (plain, without), "identity": (plain, identified), "regions": (regions, without)}
+    found: dict[str, list[float]] = {name: [] for name in variants}
+    summary = Summary()
+    for _ in range(given.rounds * PASSES):
+        for name, (library, frames) in variants.items():
+            metrics, summary = Metrics(), Summary()
+            charts = ControlCharts(settings.statistics, library.inspectors(), metrics)
+            busy = time.process_time()
+            Pipeline(Memory(frames), library, [charts, summary], metrics, limits).run()
+            found[name].append((time.process_time() - busy) / len(frames))
+    for library in (plain, regions):
+        library.close()
+    return {name: min(times) for name, times in found.items()} | {"defects": summary.outcomes["defect"] / IMAGES}
 
 
 def opening(given: argparse.Namespace) -> dict[str, Any]:
@@ -187,11 +208,9 @@ def opening(given: argparse.Namespace) -> dict[str, Any]:
 
 
 WORKERS: dict[str, Callable[[argparse.Namespace], Any]] = {
-    "same": lambda given: throughput(given, _number(given), ("0",), True, True),
-    "change": lambda given: throughput(given, _number(given), [str(i) for i in range(_number(given))], True, True),
-    "plain": lambda given: throughput(given, 1, ("0",), False, False),
-    "identity": lambda given: throughput(given, 1, ("0",), True, False),
-    "regions": lambda given: throughput(given, 1, ("0",), False, True),
+    "same": lambda given: throughput(given, _number(given), ("0",)),
+    "change": lambda given: throughput(given, _number(given), [str(i) for i in range(_number(given))]),
+    "added": added,
     "opening": opening,
 }
 
