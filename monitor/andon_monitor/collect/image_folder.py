@@ -1,5 +1,6 @@
 """The folder that collected images are written to: numbered files and a manifest, whole after any interruption."""
 
+import fcntl
 import json
 import os
 import re
@@ -15,14 +16,16 @@ from andon_monitor.inspection.frames import Frame
 from andon_monitor.sources.folder import MANIFEST, read_manifest
 
 BATCH = re.compile(r"[^\W.][\w.+ -]{0,99}")  # a folder's name on every system, and no hidden one
+UNFINISHED = re.compile(r"[0-9]{6,12}\.[a-z]+\.[0-9a-f]{8}\.part")  # what a crash leaves of a file
 NUMBERED = re.compile(r"([0-9]{1,12})\.[a-z]+")
 
 
 class ImageFolder:
     """Writes images as `000001.jpg`, ... into `root`, or into its subfolder `batch`, and a line each into the manifest.
 
-    A file appears whole or not at all, and its line after it. Opened again, numbers go on, a line that was cut short
-    and those of files that were deleted are removed. Raises UsageError and OutputError.
+    A file appears whole or not at all, and its line after it. Opened again, numbers go on, and the manifest is mended:
+    a line that was cut short and those of deleted files are removed, images without a line get one. Only one process at
+    a time writes into a folder. Raises UsageError and OutputError.
     """
 
     def __init__(self, root: Path, batch: str | None = None) -> None:
@@ -37,6 +40,8 @@ class ImageFolder:
             raise UsageError(f"{self._place}: a file; give a folder")
         try:
             self._place.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(root, os.O_RDONLY)  # the lock ends with the process
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.images = list(walk_images(root, PassedOver()))
             self.size = sum(path.stat().st_size for path in self.images)
             names = [path.name for path in self._place.iterdir()]
@@ -44,6 +49,10 @@ class ImageFolder:
             self._mend_manifest()
             # Without buffer: a line is written at once, or cut short by a full disk, which the next opening mends.
             self._lines = self._manifest.open("ab", buffering=0)
+        except BlockingIOError:
+            raise UsageError(
+                f"{root}: another collect writes into this folder; stop it, or give another folder"
+            ) from None
         except OSError as error:
             raise cannot_write(root, error) from None
         numbers = (int(match.group(1)) for name in names if (match := NUMBERED.fullmatch(name)))
@@ -73,7 +82,7 @@ class ImageFolder:
         }
         known = {name: value for name, value in fields.items() if value is not None}
         try:
-            self._lines.write(json.dumps(known, ensure_ascii=False).encode(errors="replace") + b"\n")
+            self._lines.write(_line(known))
         except OSError as error:
             raise cannot_write(self._manifest, error) from None
         self._add_part(known)
@@ -85,23 +94,28 @@ class ImageFolder:
             return
         os.fsync(self._lines.fileno())
         self._lines.close()
+        os.close(self._lock)
         if not self.written and not self.images:  # nothing came: leave no empty manifest
             self._manifest.unlink(missing_ok=True)
 
     def _mend_manifest(self) -> None:
-        """Remove lines that name no image, and note the parts in the others. Raises OSError, UsageError."""
-        if not self._manifest.is_file():
-            return
-        content = self._manifest.read_bytes()
+        """Make the manifest name the images that are there, and note their parts. Raises OSError, UsageError."""
+        for name in self._place.iterdir():
+            if UNFINISHED.fullmatch(name.name):
+                name.unlink()
+        content = self._manifest.read_bytes() if self._manifest.is_file() else b""
         whole = content[: content.rfind(b"\n") + 1]
         if whole != content:
             self._rewrite(whole)
+        there = {path.relative_to(self.root).as_posix() for path in self.images}
         lines = []
-        for _, fields in read_manifest(self._manifest):
-            if (self.root / fields["file"]).is_file():
-                lines.append(json.dumps(fields, ensure_ascii=False).encode(errors="replace") + b"\n")
+        for _, fields in read_manifest(self._manifest) if whole else ():
+            if fields["file"] in there:
+                there.remove(fields["file"])
+                lines.append(_line(fields))
                 self._add_part(fields)
-        if len(lines) != whole.count(b"\n"):
+        lines += [_line({"file": name}) for name in sorted(there)]
+        if b"".join(lines) != whole:
             self._rewrite(b"".join(lines))
 
     def _rewrite(self, content: bytes) -> None:
@@ -113,3 +127,8 @@ class ImageFolder:
         part = fields.get("part")
         if isinstance(part, dict) and part.get("id") is not None:
             self._parts.add(f"{part.get('product', '')}/{part['id']}")
+
+
+def _line(fields: dict[str, Any]) -> bytes:
+    """A line of the manifest. Names that are not UTF-8 are written as Python spells them, see `FolderSource`."""
+    return json.dumps(fields).encode() + b"\n"

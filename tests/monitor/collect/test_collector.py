@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from andon_monitor.collect.image_folder import ImageFolder
 from andon_monitor.formats.mcap_writer import RecordingWriter
 from andon_monitor.sources.uri import open_source
 from andon_trainer.data.dataset import open_dataset
@@ -72,14 +73,25 @@ def test_it_goes_on_where_it_stopped_and_mends_what_a_crash_and_a_person_left(re
     assert "--count 3 images are there" in done.stderr
     assert images_of(out) == ["000001.jpg", "000002.jpg", "000003.jpg"]
     (out / "000002.jpg").unlink()
-    (out / "000009.jpg.1234.part").write_bytes(b"half")
+    (out / "000009.jpg.0123abcd.part").write_bytes(b"half")
+    (out / "mine.jpg").write_bytes((out / "000001.jpg").read_bytes())
     with (out / "manifest.jsonl").open("a") as manifest:
         manifest.write('{"file": "000004.jp')
     done = andon("collect", "--source", recording, "-o", out, "--empty", "first")
     assert done.returncode == 0, done.stderr
-    assert [line["file"] for line in lines_of(out)] == images_of(out)
+    assert sorted(str(line["file"]) for line in lines_of(out)) == images_of(out)
     assert "000002.jpg" not in images_of(out)
+    assert "mine.jpg" in images_of(out)
+    assert not list(out.glob("*.part"))
     assert len(images_of(out)) >= PARTS - 1
+
+
+def test_two_do_not_write_into_one_folder(recording: Path, tmp_path: Path) -> None:
+    folder = ImageFolder(tmp_path / "images")
+    done = andon("collect", "--source", recording, "-o", tmp_path / "images", "--batch", "monday")
+    folder.close()
+    assert done.returncode == 2
+    assert "another collect writes into this folder" in error_of(done)
 
 
 def test_a_signal_leaves_a_usable_folder(tmp_path: Path) -> None:
