@@ -10,6 +10,7 @@ exactly-once.
 
 import argparse
 import json
+import math
 import random
 import signal
 import sys
@@ -212,30 +213,32 @@ class Campaign:
             "log shortened": self._shorten_log,
             "retention": self._expire,
         }
+        self._next_kinds: list[str] = []
         self._partitions = line.partitions
         self._expired: set[tuple[int, int]] = set()
         self._places: dict[int, int] = {}  # where the verdicts of this round begin in their topic
 
     def run(self, seconds: float, rounds: int) -> Outcome:
-        """Inject for so long in several rounds; after each let everything recover and count."""
+        """Inject for so long, but each kind once at least, in several rounds; after each let all recover and count."""
         for number in range(rounds):
             if number:
                 self._recreate()
                 self.outcome.faults["topic recreated"] += 1
-            self._round(seconds / rounds, number == rounds - 1)
+            self._round(seconds / rounds, math.ceil(len(self._kinds) / rounds), number == rounds - 1)
         return self.outcome
 
-    def _round(self, seconds: float, is_last: bool) -> None:
+    def _round(self, seconds: float, faults: int, is_last: bool) -> None:
         camera = Camera(self._line, self._rng)
         camera.start()
         self._fill()
         deadline = time.monotonic() + seconds
-        kinds: list[str] = []
-        while time.monotonic() < deadline:
-            kinds = kinds or self._rng.sample(list(self._kinds), len(self._kinds))
-            kind = kinds.pop()
+        injected = 0
+        while injected < faults or time.monotonic() < deadline:
+            self._next_kinds = self._next_kinds or self._rng.sample(list(self._kinds), len(self._kinds))
+            kind = self._next_kinds.pop()
             self._kinds[kind]()
             self.outcome.faults[kind] += 1
+            injected += 1
             time.sleep(self._rng.uniform(0.2, 1.0))
         camera.over.set()
         camera.join()
