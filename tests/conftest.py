@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from xdist.remote import Producer
 
+from tests.fixtures import preloaded
 from tests.fixtures.browser import launched
 from tests.fixtures.commands import run_command
 from tests.fixtures.shared import build_once
@@ -17,6 +18,12 @@ from tests.fixtures.workers import Scheduling, order
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the other cores have workers of their own
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Workers share what takes seconds to import."""
+    if getattr(config.option, "numprocesses", None) and "PYTEST_XDIST_WORKER" not in os.environ:
+        preloaded.share()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
