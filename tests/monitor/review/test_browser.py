@@ -1,6 +1,7 @@
 """A real browser on the page: news, the heatmap, labels, keys, and what a checker says of accessibility."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,27 @@ import numpy as np
 import pytest
 from andon_monitor.common.times import rfc3339
 from andon_monitor.model.file import Model
+from andon_monitor.parts.joiner import Joiner
 from andon_monitor.review import labels
 from andon_monitor.review.store import Store
 from andon_monitor.review.store.rows import FrameQuery
 
 from tests.fixtures.browser import tab
+from tests.fixtures.part_views import RULES, make_view
 from tests.fixtures.review_line import fill, frames, inspect
 from tests.fixtures.review_page import serving
 
 PAGES = ("/", "/defects", "/borderline", "/model", "/frames/{id}")
+
+
+def add_parts(store: Store) -> None:
+    """A good part, a defect that leads to a picture, and one with a long name that lacks a view."""
+    views = [make_view("1", "top"), make_view("1", "left")]
+    views += [replace(make_view("2", "top", outcome="defect"), id=newest(store))]
+    views += [make_view("2", "left", outcome="uninspectable"), make_view("3" * 200, "top", product="cover")]
+    joiner = Joiner(RULES)
+    verdicts = [verdict for view in views for verdict in joiner.add(view)[1]] + joiner.finish()
+    assert store.add(parts=[verdict.to_json().encode() for verdict in verdicts]) == []
 
 
 def newest(store: Store) -> str:
@@ -201,11 +214,12 @@ def test_first_paint_needs_no_script(store: Store, url: str, chromium: Any, path
             page.wait_for_selector("text=No label yet")
 
 
-@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("path", [*PAGES, "/parts"])
 def test_axe_finds_nothing_serious(store: Store, url: str, chromium: Any, path: str) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
     labels.add_label(store, newest(store), "confirmed", "dent", "ann")
+    add_parts(store)
     # axe reads the page from within, which our policy forbids to scripts that are not ours.
     with tab(chromium, bypass_csp=True) as page:
         page.goto(url + path.format(id=newest(store)))
@@ -218,8 +232,9 @@ def test_axe_finds_nothing_serious(store: Store, url: str, chromium: Any, path: 
 
 
 def test_nothing_is_wider_than_a_phone(store: Store, url: str, chromium: Any) -> None:
+    add_parts(store)
     with tab(chromium, viewport={"width": 360, "height": 740}, is_mobile=True) as page:
-        for path in PAGES:
+        for path in (*PAGES, "/parts"):
             page.goto(url + path.format(id=newest(store)))
             assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
             for control in page.locator("header nav a, .labels button, .turn a").all():
