@@ -87,7 +87,7 @@ def test_every_rule_is_evaluated_and_what_it_looks_at_is_there(stack: Stack) -> 
             assert stack.prometheus.query(rule["record"]), rule["record"]
         # On a healthy line an alert's expression has no result, so what it is made of must have: its selectors, less
         # the labels that only a fault has.
-        names = re.findall(r"\b(?:andon_|process_|camera(?:_signal)?:|job(?:_topic)?:|up\b)[\w:]*", rule["expr"])
+        names = re.findall(r"\b(?:andon_|process_|camera(?:_model)?(?:_signal)?:|job(?:_topic)?:|up\b)[\w:]*", rule["expr"])
         assert names or rule.get("alert") == "Watchdog"
         for name in names:
             if not name.startswith(OF_CAMERAS):  # these monitors read topics
