@@ -59,7 +59,8 @@ class Rekeyer:
         self._timeout = timeout
         self._measures = measures
         self._places: dict[int, _Place] = {}
-        self._started_at = self._told_at = time.monotonic()
+        self._since: dict[int, float] = {}  # when a partition of ours was first seen as one
+        self._told_at = time.monotonic()
         self._logged_at = -LOG_SECONDS
 
     def step(self) -> None:
@@ -107,10 +108,13 @@ class Rekeyer:
         """
         ends = self._source.caught_up()
         places: dict[int, Read] = {}
-        for partition in self._source.ledger.partitions:
-            number = partition.partition
+        ours = {partition.partition for partition in self._source.ledger.partitions}
+        # What another member has read meanwhile is not known here.
+        self._since = {number: self._since.get(number, now) for number in ours}
+        self._places = {number: place for number, place in self._places.items() if number in ours}
+        for number in ours:
             place, end = self._places.get(number), ends.get(number)
-            quiet = now - (self._started_at if place is None else place.polled_at)
+            quiet = now - max(self._since[number], place.polled_at if place is not None else 0.0)
             if end is not None and quiet >= self._timeout:
                 places[number] = Read(end - 1, None, 0)
             elif place is not None:

@@ -17,7 +17,7 @@ from tests.fixtures.kafka_line import Line
 from tests.fixtures.part_views import make_view
 from tests.fixtures.small_model import START
 
-VIEWS = ("parts.views={'*': [top, left, right]}", "parts.timeout=4", "parts.keep=30")
+VIEWS = ("parts.views={'*': [top, left, right]}", "parts.timeout=8", "parts.keep=30")
 
 
 PAUSE = 3600.0  # seconds
@@ -38,7 +38,7 @@ def write_views(line: Line, first: int, count: int, seed: int) -> dict[str, str]
             if outcome is None:
                 continue
             outcomes[name] = outcome
-            view = make_view(f"part {number}", name, START + PAUSE * seed + 0.5 * number + 0.1 * place, outcome)
+            view = make_view(f"part {number}", name, START + PAUSE * seed + 0.02 * number + 0.005 * place, outcome)
             value = view.to_dict() | {"part": {"id": view.part, "view": name}}
             value = json.dumps(value | {"model": {"alias": "m", "sha256": "0" * 64}}).encode()
             for _ in range(rng.choice((1, 1, 1, 2))):  # some are delivered twice
