@@ -40,7 +40,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 # Panels that show nothing in this stack: its frames come from no network camera.
-WITHOUT_DATA = {"service": {"Network cameras"}}
+WITHOUT_DATA = {"line": {"Parts", "Views missing"}, "service": {"Network cameras"}}
 
 
 def test_nothing_fires_on_a_healthy_stream(stack: Stack) -> None:
@@ -76,6 +76,7 @@ def test_every_variable_has_values(stack: Stack, name: str) -> None:
 
 
 OF_CAMERAS = ("andon_source_up", "andon_source_outages")  # metrics of a monitor that is connected to a camera
+OF_PARTS = ("andon_parts", "andon_part_missing_views")  # metrics where views are joined
 
 
 def test_every_rule_is_evaluated_and_what_it_looks_at_is_there(stack: Stack) -> None:
@@ -87,10 +88,11 @@ def test_every_rule_is_evaluated_and_what_it_looks_at_is_there(stack: Stack) -> 
             assert stack.prometheus.query(rule["record"]), rule["record"]
         # On a healthy line an alert's expression has no result, so what it is made of must have: its selectors, less
         # the labels that only a fault has.
-        names = re.findall(r"\b(?:andon_|process_|camera(?:_model)?(?:_signal)?:|job(?:_topic)?:|up\b)[\w:]*", rule["expr"])
+        metrics = r"\b(?:andon_|process_|camera(?:_model)?(?:_signal)?:|job(?:_topic)?:|up\b)[\w:]*"
+        names = re.findall(metrics, rule["expr"])
         assert names or rule.get("alert") == "Watchdog"
         for name in names:
-            if not name.startswith(OF_CAMERAS):  # these monitors read topics
+            if not name.startswith((*OF_CAMERAS, *OF_PARTS)):  # these monitors read topics, and nobody joins parts
                 assert stack.prometheus.query(name), (rule, name)
 
 
