@@ -36,6 +36,7 @@ MODELS = (1, 5, 20)
 IMAGES = 48  # different ones, which repeat
 WARM = 0.2  # share of the frames before those that are measured
 PASSES = 5  # over the images, for each round
+SPACING = 15.0  # seconds between two openings: as many as it takes to catch up again
 OPENED = 4  # models that are opened while frames of another one come
 PART = {"id": "4711", "product": "0", "order": "O-1", "station": "press", "view": "top", "encoder": 123456}
 
@@ -179,12 +180,13 @@ def opening(given: argparse.Namespace) -> dict[str, Any]:
         library = Library.open(settings, Metrics())
         library.patience = settings.model.load_wait
         limits = PipelineLimits.from_settings(settings)
-        usual = frames_of(given, ("none of these",))
         rate = 0.0
-        for some in (usual[:100], usual):
+        for some in (frames_of(given, ("none of these",))[:count] for count in (IMAGES, given.count)):
             started = time.monotonic()
             Pipeline(Memory(some), library, [], Metrics(), limits).run()
             rate = len(some) / (time.monotonic() - started)
+        given.count = int((OPENED + 1) * SPACING * rate / 2)
+        usual = frames_of(given, ("none of these",))
         others = frames_of(given, [str(number) for number in range(OPENED)])
         every = len(usual) // (OPENED + 1)
         firsts = [every * (number + 1) for number in range(OPENED)]
