@@ -28,6 +28,8 @@ SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", "
 DEFAULT_MAX_PIXELS = 50_000_000  # 50 megapixels: above the largest area-scan cameras in use, 150 MB in colour
 DEFAULT_MAX_BYTES = 300_000_000  # memory for decoding one frame: a colour frame of 50 megapixels twice
 MAX_BYTES_OF_ALL = 600_000_000  # memory for decoding in all threads together
+# Of one PNG or TIFF, see `Header.inflating_work`: 2 s of a core. Where more pixels are allowed, so is more of this.
+MAX_INFLATING_WORK = 180_000_000
 OTHER_KINDS = {"TIFF": "BigTIFF", "PPM": "PNM other than binary PGM and PPM"}  # of formats that are read
 ROWS_AT_ONCE = 256  # of a 16-bit picture that is being brought to 8 bits
 
@@ -53,6 +55,13 @@ class DecodingLimits:
             needed, allowed = header.decoded_bytes // 10**6, self.max_bytes // 10**6
             raise ImageError(
                 "too_large", f"{size} as {header.format} need {needed} MB to decode, at most {allowed} MB are allowed"
+            )
+        most_work = MAX_INFLATING_WORK * max(1.0, self.max_pixels / DEFAULT_MAX_PIXELS)
+        if header.inflating_work > most_work:
+            raise ImageError(
+                "too_large",
+                f"{size} in this {header.format} take as long to inflate as {header.inflating_work // 10**6} MB, at "
+                f"most {most_work / 1e6:.0f} MB are allowed; a higher limit for pixels allows more",
             )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from andon_monitor.errors import ImageError
-from andon_monitor.image_files.header import Header, damaged, exif_orientation, unsupported
+from andon_monitor.image_files.header import Header, damaged, exif_orientation, inflating_work, unsupported
 from andon_monitor.image_files.signatures import PNG
 
 START = PNG.signatures[0]
@@ -73,7 +73,15 @@ def read_png(data: bytes) -> PngFile:
     width, height, bits, colour, interlaced = header
     if colour == PALETTE and not colours:
         raise damaged("no palette in this PNG")
+    passes = PASSES if interlaced else ((0, 0, 1, 1),)
+    sizes = [(-(-(width - x) // across), -(-(height - y) // down)) for x, y, across, down in passes]
+    inflated = sum(
+        rows * (1 + -(-columns * bits * SAMPLES[colour] // 8)) for columns, rows in sizes if columns > 0 and rows > 0
+    )
+    kept_data = b"".join(kept) if extra else data
     samples = 1 if colour == GREY else 4
+    huge = width * height > MAX_PILLOW_PIXELS
+    inflated_twice = huge or interlaced or (bits == 16 and colour != GREY)
     result = Header(
         "PNG",
         width,
@@ -83,14 +91,9 @@ def read_png(data: bytes) -> PngFile:
         alpha=transparent or colour in (GREY_ALPHA, COLOUR_ALPHA),
         orientation=orientation,
         levels=65535 if bits == 16 else 255,
-        working_bytes=0 if width * height > MAX_PILLOW_PIXELS else 2 * samples * width * height,
+        working_bytes=0 if huge else 2 * samples * width * height,
+        inflating_work=inflating_work(inflated, len(kept_data)) if inflated_twice else 0,
     )
-    passes = PASSES if interlaced else ((0, 0, 1, 1),)
-    sizes = [(-(-(width - x) // across), -(-(height - y) // down)) for x, y, across, down in passes]
-    inflated = sum(
-        rows * (1 + -(-columns * bits * SAMPLES[colour] // 8)) for columns, rows in sizes if columns > 0 and rows > 0
-    )
-    kept_data = b"".join(kept) if extra else data
     return PngFile(result, kept_data, interlaced, inflated, colours if colour == PALETTE else None)
 
 

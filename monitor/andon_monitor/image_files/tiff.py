@@ -9,7 +9,14 @@ from typing import Literal
 from PIL import Image
 
 from andon_monitor.errors import ImageError
-from andon_monitor.image_files.header import ORIENTATION_TAG, Header, damaged, unsupported, valid_orientation
+from andon_monitor.image_files.header import (
+    ORIENTATION_TAG,
+    Header,
+    damaged,
+    inflating_work,
+    unsupported,
+    valid_orientation,
+)
 
 INTEGERS = {1: 1, 3: 2, 4: 4}  # bytes of each type of whole numbers
 SHORT, LONG = 3, 4
@@ -104,7 +111,8 @@ def read_tiff(data: bytes) -> TiffFile:
     tiled, size, pieces = _read_pieces(fields, data, width, height)
     orientation = valid_orientation(fields.value(ORIENTATION_TAG, 1))
     # LZW and PackBits are decompressed once more by what checks them.
-    checked = 0 if COMPRESSIONS[compression] in ("none", "deflate") else width * height * samples * depth // 8
+    stored = width * height * samples * depth // 8
+    checked = 0 if COMPRESSIONS[compression] in ("none", "deflate") else stored
     header = Header(
         "TIFF",
         width,
@@ -115,6 +123,7 @@ def read_tiff(data: bytes) -> TiffFile:
         orientation=orientation,
         levels=65535 if depth == 16 else 255,
         working_bytes=size[0] * size[1] * samples * depth // 8 + checked,
+        inflating_work=0 if COMPRESSIONS[compression] == "none" else inflating_work(stored, sum(map(len, pieces))),
     )
     entries = {
         WIDTH: (width,),

@@ -298,6 +298,29 @@ def test_filling_before_a_marker_is_no_damage() -> None:
     assert np.array_equal(decode(JPEG_FILE[:2] + bytes([0xFF]) * 100_000 + JPEG_FILE[2:], 3), decode(JPEG_FILE, 3))
 
 
+@pytest.mark.parametrize(
+    ("suffix", "depth", "options"),
+    [
+        (".png", np.uint16, []),
+        (".tif", np.uint8, [cv2.IMWRITE_TIFF_COMPRESSION, 5]),
+        (".tif", np.uint8, [cv2.IMWRITE_TIFF_COMPRESSION, 8]),
+    ],
+    ids=["PNG", "LZW", "deflate"],
+)
+def test_a_picture_that_takes_too_long_to_inflate_is_too_large(
+    suffix: str, depth: type, options: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    colours: NDArray[Any] = RNG.integers(0, np.iinfo(depth).max, (200, 200, 3)).astype(depth)
+    noise, plain = (cv2.imencode(suffix, image, options)[1].tobytes() for image in (colours, np.zeros_like(colours)))
+    decode(noise, 3)
+    monkeypatch.setattr(decoding, "MAX_INFLATING_WORK", 2 * colours.nbytes)
+    decode(plain, 3)
+    with pytest.raises(ImageError, match="take as long to inflate as") as refused:
+        decode(noise, 3)
+    assert refused.value.reason == "too_large"
+    decode(noise, 3, limits=DecodingLimits(max_pixels=4 * DEFAULT_MAX_PIXELS))
+
+
 def test_a_picture_that_takes_too_much_memory_is_too_large() -> None:
     data = b"P6 8000 8000 65535 " + bytes(8000 * 8000 * 6)
     assert refusal(data, limits=DecodingLimits(10**9)).reason == "too_large"

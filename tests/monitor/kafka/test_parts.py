@@ -4,6 +4,7 @@ import json
 import random
 import re
 import signal
+import time
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from kafka import KafkaProducer
 
 from tests.fixtures.broker import load_broker
 from tests.fixtures.commands import andon
-from tests.fixtures.kafka_line import Line
+from tests.fixtures.kafka_line import PATIENCE, Line
 from tests.fixtures.part_views import make_view
 from tests.fixtures.small_model import START
 
@@ -101,14 +102,17 @@ def test_a_part_whose_views_do_not_come_is_incomplete_and_counted(line: Line) ->
     expected = write_views(line, 0, 20, 5)
     with line.joiner(parts, line.name, *VIEWS, port=port) as joiner:
         records = line.read(line.parts, len(expected))
-        metrics = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read().decode()
+        wanted = {name: list(expected.values()).count(name) for name in ("good", "defect", "incomplete")}
+        counted: dict[str, float] = {}
+        deadline = time.monotonic() + PATIENCE
+        while counted != wanted and time.monotonic() < deadline:  # they are counted once they are sent
+            metrics = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE).read().decode()
+            found = re.findall(r'^andon_parts_total{product="other",verdict="(\w+)"} (\S+)$', metrics, re.M)
+            counted = {name: float(number) for name, number in found}
         joiner.signal(signal.SIGTERM)
         assert joiner.end() == 0, joiner.log.read_text()
     assert verdicts(records) == expected
-    counted = dict(re.findall(r'^andon_parts_total{product="other",verdict="(\w+)"} (\S+)$', metrics, re.M))
-    assert {name: float(number) for name, number in counted.items()} == {
-        name: list(expected.values()).count(name) for name in ("good", "defect", "incomplete")
-    }
+    assert counted == wanted
     assert 'andon_part_views_total{result="unreadable"} 1.0' in metrics
 
 

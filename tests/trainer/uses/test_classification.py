@@ -101,7 +101,7 @@ def test_a_frozen_head_tells_kinds_and_the_monitor_says_and_counts_them(
     for i, frame in enumerate(data.frames[:6]):
         _, png = cv2.imencode(".png", cv2.resize(frame, model.card.input.frame_size))
         prepared = inspector.prepare(Frame("station-1", i, png.tobytes(), Position("t", "f", 0, i)))
-        metrics.received(prepared.frame, 0.0)
+        metrics.received(prepared.frame, inspector)
         (verdict,) = inspector.inspect([prepared])
         assert f'"kind": {{"name": "{verdict.kind}", "probability": {verdict.kind_probability}' in verdict.to_json()
         metrics.delivered([Inspection(prepared, verdict)], True, 0.0, 0.0)
