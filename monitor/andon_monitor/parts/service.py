@@ -24,7 +24,7 @@ from andon_monitor.parts.rekeying import Rekeyer
 from andon_monitor.parts.verdict import Rules
 from andon_monitor.settings.groups import KafkaSettings, Settings
 from andon_monitor.telemetry.metrics import Metrics
-from andon_monitor.telemetry.server import open_server
+from andon_monitor.telemetry.server import serve_metrics
 
 GROUP_SUFFIX, VIEWS_GROUP_SUFFIX = "-parts", "-parts-views"  # of kafka.group_id
 
@@ -53,16 +53,7 @@ class PartService:
         measures, rules = PartMeasures(metrics, settings.parts), Rules.from_settings(settings.parts)
         with ExitStack() as stack:
             stack.enter_context(stopped_by_signals(self._stop.set))
-            if settings.server.enabled:
-                server = open_server(
-                    settings.server,
-                    metrics.registry,
-                    self.is_ready,
-                    lambda reason: metrics.http_refused.labels(reason).inc(),
-                )
-                stack.callback(server.close)
-                server.start()
-                log.info("metrics at %s/metrics", server.url)
+            stack.enter_context(serve_metrics(settings.server, metrics, self.is_ready))
             for address in (verdicts, output):
                 must_exist(address, settings.kafka)
             partitions = _count_views(views, state, settings.kafka)

@@ -17,7 +17,7 @@ from andon_monitor.sources.base import Source
 from andon_monitor.statistics.charts import ControlCharts
 from andon_monitor.statistics.frozen import FrozenPictures
 from andon_monitor.telemetry.metrics import Metrics
-from andon_monitor.telemetry.server import open_server
+from andon_monitor.telemetry.server import serve_metrics
 
 log = logging.getLogger("andon")
 
@@ -44,16 +44,7 @@ class Service:
         settings, metrics = self._settings, self.metrics
         check_parts(settings)
         with ExitStack() as stack:
-            if settings.server.enabled:
-                server = open_server(
-                    settings.server,
-                    metrics.registry,
-                    self.is_ready,
-                    lambda reason: metrics.http_refused.labels(reason).inc(),
-                )
-                stack.callback(server.close)
-                server.start()
-                log.info("metrics at %s/metrics", server.url)
+            stack.enter_context(serve_metrics(settings.server, metrics, self.is_ready))
             kafka = open_kafka(settings, metrics)
             if kafka is not None:
                 stack.callback(kafka.close)

@@ -3,11 +3,13 @@
 import asyncio
 import base64
 import hmac
+import logging
 import math
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,9 +34,12 @@ from andon_monitor.telemetry.connections import (
     Gate,
     Refusal,
 )
+from andon_monitor.telemetry.metrics import Metrics
 from andon_monitor.telemetry.requests import RequestLimits
 
 DEFAULT_LIMITS = ConnectionLimits(connections=64, request_seconds=30.0)
+
+log = logging.getLogger("andon")
 
 
 @dataclass(frozen=True)
@@ -255,3 +260,18 @@ def open_server(
         ConnectionLimits(settings.connections, settings.request_timeout),
         refused,
     )
+
+
+@contextmanager
+def serve_metrics(settings: ServerSettings, metrics: Metrics, is_ready: Callable[[], bool]) -> Iterator[None]:
+    """Serve a service's metrics inside the block, where the settings want that. Raises as `open_server`."""
+    if not settings.enabled:
+        yield
+        return
+    server = open_server(settings, metrics.registry, is_ready, lambda reason: metrics.http_refused.labels(reason).inc())
+    try:
+        server.start()
+        log.info("metrics at %s/metrics", server.url)
+        yield
+    finally:
+        server.close()

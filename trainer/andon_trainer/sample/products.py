@@ -4,7 +4,7 @@ Lengths are in part pixels: one part pixel is one pixel of the finished image. x
 centre of the part's face.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ class Face:
 
 BORE = Hole(0.0, 0.0, 41.0, 4.5)
 CORNER_HOLES = tuple(Hole(x, y, 13.0, 3.5) for x in (-121.0, 121.0) for y in (-99.0, 99.0))
+SMALL_HOLES = (Hole(0.0, -107.0, 6.5, 2.0), Hole(0.0, 107.0, 6.5, 2.0))
 
 PLATE_TOP = Face(
     product="plate",
@@ -74,27 +75,25 @@ PLATE_TOP = Face(
     boss_radius=80.0,
     boss_height=5.0,
     bore=BORE,
-    holes=(*CORNER_HOLES, Hole(0.0, -107.0, 6.5, 2.0), Hole(0.0, 107.0, 6.5, 2.0)),
+    holes=(*CORNER_HOLES, *SMALL_HOLES),
     big_holes=4,
     pocket=Slot(-118.0, 0.0, 30.0, 12.0, 9.0),
     engraving=Engraving("A-07", 117.0, 0.0),
 )
 
 # The same holes from the other side, where only the bore has a wide countersink; the disc is a turned recess.
-PLATE_BOTTOM = Face(
-    product="plate",
+PLATE_BOTTOM = replace(
+    PLATE_TOP,
     view="bottom",
-    half=(156.0, 134.0),
-    corner=34.0,
     boss_radius=62.0,
     boss_height=-4.0,
     bore=Hole(0.0, 0.0, 41.0, 8.0),
     holes=(
-        *(Hole(hole.x, hole.y, 13.0, 1.5) for hole in CORNER_HOLES),
-        Hole(0.0, -107.0, 6.5, 1.0),
-        Hole(0.0, 107.0, 6.5, 1.0),
+        *(replace(hole, chamfer=1.5) for hole in CORNER_HOLES),
+        *(replace(hole, chamfer=1.0) for hole in SMALL_HOLES),
     ),
-    big_holes=4,
+    pocket=None,
+    engraving=None,
 )
 
 COVER_TOP = Face(
