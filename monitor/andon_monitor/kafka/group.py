@@ -58,7 +58,7 @@ class GroupSource(Generic[T]):
         require_codecs()
         self.name = str(address)
         self.ledger: Ledger[TopicPartition] = Ledger(delivers=not commits)
-        self._settings = settings
+        self.settings = settings
         self._topic = address.topic
         self._health = health
         self._watchdog = watchdog
@@ -158,7 +158,7 @@ class GroupSource(Generic[T]):
         self.membership.closing()
         try:
             if self._committer is not None:
-                self._committer.finish(self._settings.rebalance_timeout + CLOSE_TIMEOUT_MS / 1000, self._poll_paused)
+                self._committer.finish(self.settings.rebalance_timeout + CLOSE_TIMEOUT_MS / 1000, self._poll_paused)
         except kafka_errors.KafkaError as error:
             log.warning(
                 "kafka: the last offsets could not be committed (%s); their frames are delivered again", describe(error)
@@ -184,7 +184,7 @@ class GroupSource(Generic[T]):
             raise SourceError(f"{self.name}: access refused ({describe(error)})") from None
         except kafka_errors.FencedInstanceIdError:
             raise SourceError(
-                f"kafka.instance_id {self._settings.instance_id}: another member of the group has it too; give each "
+                f"kafka.instance_id {self.settings.instance_id}: another member of the group has it too; give each "
                 "its own"
             ) from None
         except kafka_errors.KafkaError as error:

@@ -18,5 +18,5 @@ class KafkaSource(GroupSource[Frame]):
 
     def read(self, record: Record) -> Iterable[tuple[Frame, bool]]:
         """The frames of a record."""
-        frames = read_frames(record, self.reader.cluster, self.reader.topic_id, self._settings.part_headers)
+        frames = read_frames(record, self.reader.cluster, self.reader.topic_id, self.settings.part_headers)
         return ((frame, frame.more) for frame in frames)
