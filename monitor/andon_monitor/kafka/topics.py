@@ -130,6 +130,15 @@ def count_partitions(address: Address, settings: KafkaSettings) -> int | None:
         return None
 
 
+def must_have_as_many(views: Address, view_partitions: int, state: Address, state_partitions: int) -> None:
+    """Raise UsageError where the topics by which parts are joined differ in their number of partitions."""
+    if view_partitions != state_partitions:
+        raise UsageError(
+            f"{state}: has {state_partitions} partitions and {views.topic} {view_partitions}; both need the same "
+            "number: delete both and create them with andon-monitor topics"
+        )
+
+
 def _create(admin: KafkaAdminClient, topic: Topic) -> bool:
     wanted = NewTopic(
         topic.name,

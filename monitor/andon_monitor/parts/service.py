@@ -14,7 +14,7 @@ from andon_monitor.kafka.changelog import Changelog
 from andon_monitor.kafka.delivery import Delivery
 from andon_monitor.kafka.group import RecordSource
 from andon_monitor.kafka.health import Health
-from andon_monitor.kafka.topics import STATE_SUFFIX, VIEWS_SUFFIX, count_partitions, must_exist
+from andon_monitor.kafka.topics import STATE_SUFFIX, VIEWS_SUFFIX, count_partitions, must_exist, must_have_as_many
 from andon_monitor.kafka.transactions import Transactions
 from andon_monitor.kafka.watchdog import Watchdog
 from andon_monitor.parts import joining, rekeying
@@ -120,16 +120,11 @@ def addresses(settings: Settings) -> tuple[Address, Address]:
 
 def _count_views(views: Address, state: Address, settings: KafkaSettings) -> int:
     """The number of partitions of views, which the state has, too. Raises UsageError."""
-    counts = [count_partitions(address, settings) for address in (views, state)]
-    if None in counts:
+    view_partitions, state_partitions = (count_partitions(address, settings) for address in (views, state))
+    if view_partitions is None or state_partitions is None:
         raise UsageError(f"{views}: the brokers do not say how many partitions it has; do they answer?")
-    if counts[0] != counts[1]:
-        raise UsageError(
-            f"{state}: has {counts[1]} partitions and {views.topic} {counts[0]}; both need the same number: delete "
-            "both and create them with andon-monitor topics"
-        )
-    assert counts[0] is not None
-    return counts[0]
+    must_have_as_many(views, view_partitions, state, state_partitions)
+    return view_partitions
 
 
 def _kafka(settings: KafkaSettings, suffix: str, records: int) -> KafkaSettings:

@@ -43,6 +43,22 @@ def test_check_passes_a_sound_line_and_names_topics_and_sizes_that_do_not_fit(li
     assert "a dead letter is as large as its frame" in detail
 
 
+def test_check_names_the_topics_of_parts_that_do_not_fit(line: Line) -> None:
+    missing = results(line, output__parts=line.uri(line.parts))
+    for role, topic in (("output.parts", line.parts), ("output.parts: state", f"{line.parts}.state")):
+        assert missing[role] == (False, f"{line.uri(topic)}: no such topic; create it with andon-monitor topics")
+    output = line.create_parts(line.parts)
+    found = results(line, output__parts=output)
+    assert {name: said for name, (passed, said) in found.items() if not passed} == {}
+    admin = KafkaAdminClient(bootstrap_servers=line.servers)
+    admin.create_partitions({f"{line.parts}.views": 6})
+    admin.close()
+    passed, detail = results(line, output__parts=output)["output.parts"]
+    assert not passed
+    assert "has 4 partitions and " in detail
+    assert ".views 6; both need the same number" in detail
+
+
 def test_check_names_a_topic_that_the_user_may_not_use(cluster: Any, authority: Authority, line: Line) -> None:
     settings = secure_settings(authority, username="guest", password="guest-secret")
     address = parse_address(f"kafka://{cluster.secure_servers}/{line.frames}")
