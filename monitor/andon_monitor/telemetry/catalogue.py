@@ -11,8 +11,11 @@ from andon_monitor.inspection.part import CUTS
 RATIO_BUCKETS = (0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0)
 # Seconds of one stage: from a small frame on a GPU to a batch of large ones on a slow CPU.
 STAGE_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-# Seconds from the camera to the verdict: a takt lies between a tenth of a second and a minute.
-END_TO_END_BUCKETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
+# Seconds from the camera to the verdict: a takt lies between a tenth of a second and a minute, a backlog within hours.
+END_TO_END_BUCKETS = (
+    *(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0),
+    *(60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0),
+)
 BATCH_BUCKETS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)  # frames
 
 SIGNALS = ("score", "brightness", "sharpness")  # that drift, see `andon_monitor.statistics.drift`

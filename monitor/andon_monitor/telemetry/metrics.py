@@ -111,6 +111,8 @@ class Metrics:
                 setattr(self, metric.attribute, build_metric(metric, registry))
         self.kafka_up.set(math.nan)
         self.source_up.set(math.nan)
+        for limit in (self.defect_cusum_limit, self.drift_limit, self.repeated_frames_limit):
+            limit.set(math.nan)  # of a process that inspects nothing: 0 would be the lowest limit of the line
         self.build.info({"version": version("andon"), "onnxruntime": onnxruntime.__version__})
         self._cameras: set[str] = set()
         self._pairs: set[tuple[str, str]] = set()  # camera and model

@@ -1,3 +1,4 @@
+import math
 import re
 from typing import get_type_hints
 
@@ -176,6 +177,13 @@ def test_model_and_provider_say_what_is_really_in_use(model_bytes: bytes) -> Non
     assert re.search(rf'^andon_model_info{{.*model="press".*sha256="{fell_back.sha256}"', text, re.MULTILINE)
     metrics.use_model(Inspector(Model.from_bytes(model_bytes, "m", "cpu"), Rules(alias="next")), before)
     assert generate_latest(metrics.registry).decode().count("\nandon_model_info{") == 1  # the old one is gone
+
+
+def test_a_process_without_charts_shows_no_limit_of_them() -> None:
+    """The lowest limit of a line is what counts in the rules: a service of parts next to the monitors is not to be it."""
+    value = Metrics().registry.get_sample_value
+    for name in ("andon_defect_cusum_limit", "andon_drift_limit", "andon_repeated_frames_limit"):
+        assert math.isnan(value(name) or 0.0), name
 
 
 def test_latency_of_live_frames_counts_from_their_capture(model: Model) -> None:
