@@ -180,7 +180,7 @@ def test_model_and_provider_say_what_is_really_in_use(model_bytes: bytes) -> Non
 
 
 def test_a_process_without_charts_shows_no_limit_of_them() -> None:
-    """The lowest limit of a line is what counts in the rules: a service of parts next to the monitors is not to be it."""
+    """The lowest limit of a line is what counts in the rules: the service of parts must not have it."""
     value = Metrics().registry.get_sample_value
     for name in ("andon_defect_cusum_limit", "andon_drift_limit", "andon_repeated_frames_limit"):
         assert math.isnan(value(name) or 0.0), name
