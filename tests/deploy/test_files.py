@@ -150,10 +150,31 @@ def test_each_monitor_has_a_name_and_charts_that_outlive_its_container() -> None
     assert f"install -d -o andon {folder}" in (DEPLOY / "docker" / "monitor.Dockerfile").read_text()
 
 
-def test_systemd_accepts_the_unit() -> None:
+def test_compose_accepts_its_file_with_a_camera_and_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRAFANA_PASSWORD", "any")
+    files = ["--file", ROOT / "docker-compose.yml", "--file", DEPLOY / "docker" / "gpu.yml"]
+    said = yaml.safe_load(run("docker-compose", *files, "--profile", "camera", "config"))
+    assert said["services"]["camera"]["devices"] == ["/dev/video0:/dev/video0"]
+    for name in ("monitor-1", "monitor-2"):
+        monitor = said["services"][name]
+        assert monitor["deploy"]["resources"]["reservations"]["devices"][0]["capabilities"] == ["gpu"]
+        assert monitor["build"]["args"] == {"RUNTIME": "gpu"}
+        assert monitor["cap_drop"] == ["ALL"]
+        assert monitor["read_only"]
+
+
+@pytest.mark.parametrize("drop_ins", [(), ("camera",), ("gpu",), ("camera", "gpu")])
+def test_systemd_accepts_the_unit(drop_ins: tuple[str, ...], tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         skip_or_fail("no systemd-analyze here")
-    unit = DEPLOY / "systemd" / "andon-monitor.service"
+    unit = tmp_path / "andon-monitor.service"
+    text = (DEPLOY / "systemd" / unit.name).read_text()
+    unit.write_text(text.replace("/opt/andon/bin/andon-monitor", "/bin/true"))
+    folder = tmp_path / "andon-monitor.service.d"
+    folder.mkdir()
+    for name in drop_ins:
+        shutil.copy(DEPLOY / "systemd" / f"{name}.conf", folder)
+    assert run("systemd-analyze", "verify", "--man=no", unit) == ""
     said = run("systemd-analyze", "security", "--offline=true", "--threshold=20", unit)
     assert "Overall exposure level" in said
 
