@@ -1,6 +1,5 @@
 """The folder that collected images are written to: numbered files and a manifest, whole after any interruption."""
 
-import fcntl
 import json
 import os
 import re
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from andon_monitor.common.files import cannot_write, replace_durably, write_whole
+from andon_monitor.common.system import lock, open_to_lock
 from andon_monitor.common.times import rfc3339
 from andon_monitor.errors import UsageError
 from andon_monitor.image_files.folders import PassedOver, walk_images
@@ -40,8 +40,8 @@ class ImageFolder:
             raise UsageError(f"{self._place}: a file; give a folder")
         try:
             self._place.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(root, os.O_RDONLY)  # the lock ends with the process
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock = open_to_lock(root)  # the lock ends with the process
+            lock(self._lock)
             self.images = list(walk_images(root, PassedOver()))
             self.size = sum(path.stat().st_size for path in self.images)
             names = [path.name for path in self._place.iterdir()]

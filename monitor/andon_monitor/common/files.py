@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from andon_monitor.common.system import BINARY, NONBLOCKING, sync_folder
 from andon_monitor.errors import OutputError, UsageError
 
 PART = ".part"  # suffix of a file while it is being written
@@ -16,7 +17,7 @@ PART = ".part"  # suffix of a file while it is being written
 
 def read_within(path: Path, max_bytes: int) -> bytes:
     """The bytes of a file. Raises OSError, also for more than `max_bytes`, and for a pipe, which may never end."""
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+    with os.fdopen(os.open(path, os.O_RDONLY | NONBLOCKING | BINARY), "rb") as file:
         facts = os.fstat(file.fileno())
         data = file.read(max_bytes + 1) if stat.S_ISREG(facts.st_mode) else None
     if data is None:  # also of a file such as /proc/kmsg, which would have to be waited for
@@ -65,13 +66,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 def replace_durably(part: Path, path: Path) -> None:
     """Give a file that is on disk its final name; the name is on disk, too, when this returns. Raises OSError."""
     part.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    except OSError:  # some network file systems cannot
-        pass
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,11 +23,11 @@ def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
     `stop` is called on a thread of its own. A signal's handler runs between two instructions of the main thread, which
     may hold the very lock that `stop` needs: to set an event that the main thread begins to wait for would block both.
     """
-    receiver, sender = os.pipe()
-    os.set_blocking(sender, False)
+    receiver, sender = socket.socketpair()  # not a pipe: on Windows only a socket does not block
+    sender.setblocking(False)
     watching = threading.Thread(target=_watch_signals, args=(receiver, stop), name="signals", daemon=True)
     watching.start()
-    before = signal.set_wakeup_fd(sender, warn_on_full_buffer=False)
+    before = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
     handlers = {number: signal.signal(number, _leave_to_the_thread) for number in STOP_SIGNALS}
     try:
         yield
@@ -33,19 +35,19 @@ def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
         for number, handler in handlers.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(before)
-        os.close(sender)
+        sender.close()
         watching.join()
-        os.close(receiver)
+        receiver.close()
 
 
 def _leave_to_the_thread(number: int, frame: FrameType | None) -> None:
     """Python writes a signal's number to the wakeup descriptor only where the signal has a handler."""
 
 
-def _watch_signals(receiver: int, stop: Callable[[], None]) -> None:
+def _watch_signals(receiver: socket.socket, stop: Callable[[], None]) -> None:
     """Read signals' numbers until the sender is closed."""
     asked = False
-    while data := os.read(receiver, 1):
+    while data := receiver.recv(1):
         if data[0] not in STOP_SIGNALS:
             continue
         if asked:
@@ -56,5 +58,6 @@ def _watch_signals(receiver: int, stop: Callable[[], None]) -> None:
 
 def lower_priority() -> None:
     """Lower the priority of the calling thread for good. Only on Linux, where a thread has a priority of its own."""
-    with suppress(AttributeError, OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BACKGROUND_NICE)
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BACKGROUND_NICE)

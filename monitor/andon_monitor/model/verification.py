@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 
 from andon_monitor.common.process import lower_priority
+from andon_monitor.common.system import limit_processor_time
 from andon_monitor.common.text import shown
 from andon_monitor.errors import AndonError, ModelError
 from andon_monitor.model.limits import POLL_SECONDS, LoadLimits, private_bytes
@@ -65,7 +66,8 @@ def main() -> None:
     """The process apart: a model file on standard input; its name, provider and time limit as arguments."""
     path, provider, seconds = sys.argv[1:]
     lower_priority()
-    _limit_processor_time(float(seconds))
+    # So that it ends even where the process that started it is gone.
+    limit_processor_time(int(float(seconds) * (os.cpu_count() or 1)) + 1)
     from andon_monitor.model.file import Model
 
     try:
@@ -73,16 +75,6 @@ def main() -> None:
     except AndonError as error:
         print(str(error)[:MAX_MESSAGE], flush=True)
         sys.exit(error.exit_code)
-
-
-def _limit_processor_time(seconds: float) -> None:
-    """So that it ends even where the process that started it is gone."""
-    try:
-        import resource
-    except ImportError:  # not on Windows
-        return
-    most = int(seconds * (os.cpu_count() or 1)) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (most, most))
 
 
 if __name__ == "__main__":

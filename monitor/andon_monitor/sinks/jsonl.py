@@ -1,6 +1,5 @@
 """Verdicts as JSON lines, one for each frame or part."""
 
-import fcntl
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from andon_monitor.common.files import cannot_write, is_device, part_of, remove_quietly, replace_durably
 from andon_monitor.common.process import Ending
+from andon_monitor.common.system import BINARY, NO_LINK, lock
 from andon_monitor.errors import OutputError, UsageError
 from andon_monitor.inspection.inspector import Inspection
 
@@ -35,9 +35,9 @@ class JsonLines:
             raise UsageError(f"{path}: a folder; give the name of a file")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            flags = (os.O_RDWR | os.O_CREAT if self._is_file else os.O_WRONLY) | os.O_CLOEXEC
+            flags = (os.O_RDWR | os.O_CREAT if self._is_file else os.O_WRONLY) | BINARY
             if self._writes_to != path:
-                flags |= os.O_NOFOLLOW  # a link that somebody put there does not decide where this goes
+                flags |= NO_LINK  # a link that somebody put there does not decide where this goes
             self._file = os.open(self._writes_to, flags, 0o644)
             if self._is_file:
                 self._lock()
@@ -78,7 +78,7 @@ class JsonLines:
 
     def _lock(self) -> None:
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(self._file)
         except BlockingIOError:
             os.close(self._file)
             raise UsageError(f"{self.path}: another run is writing to it; give another file") from None
@@ -110,7 +110,8 @@ def _whole_lines(file: int) -> int:
     end = os.fstat(file).st_size
     while end > 0:
         start = max(0, end - SEARCH_BYTES)
-        last = os.pread(file, end - start, start).rfind(b"\n")
+        os.lseek(file, start, os.SEEK_SET)
+        last = os.read(file, end - start).rfind(b"\n")
         if last >= 0:
             return start + last + 1
         end = start

@@ -6,8 +6,8 @@ and earlier when a new one needs its place, so that a probe gets its answer what
 
 import asyncio
 import logging
-import resource
 import socket
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -18,6 +18,7 @@ from typing import Any, Literal
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from andon_monitor.common.system import max_descriptors
 from andon_monitor.telemetry.logs import Occasional
 
 # A connection without a complete request is closed after this time: also one that idles between two requests.
@@ -44,8 +45,8 @@ class ConnectionLimits:
     @property
     def within_descriptors(self) -> int:
         """`connections`, or fewer where the process may not open that many files."""
-        descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if descriptors == resource.RLIM_INFINITY:
+        descriptors = max_descriptors()
+        if descriptors is None:
             return self.connections
         return max(4, min(self.connections, descriptors // MAX_SHARE_OF_DESCRIPTORS))
 
@@ -159,8 +160,9 @@ class Gate:
         if not self._make_room(self._limits.within_descriptors - 1):
             client.close()
             return
-        with suppress(OSError, AttributeError):  # Linux alone
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000 * DEAD_PEER_SECONDS)
+        if sys.platform == "linux":
+            with suppress(OSError):
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000 * DEAD_PEER_SECONDS)
         connection = Connection(client, peer)
         self._connections[connection] = None
         connection.task = asyncio.get_running_loop().create_task(self._serve(connection))

@@ -131,9 +131,12 @@ def set_up(level: str, style: Style, handler: logging.Handler | None = None) -> 
 
 
 def start(level: str, style: Style) -> None:
-    """Set up the log of this process. With JSON all of standard error becomes JSON, whoever writes to it."""
+    """Set up the log of this process. With JSON all of standard error becomes JSON, whoever writes to it.
+
+    On Windows only the log does, as a process there cannot pass on where its standard error leads.
+    """
     faulthandler.enable()
-    if style == "json":
+    if style == "json" and sys.platform != "win32":
         set_up(level, style, _capture())
     else:
         set_up(level, style)

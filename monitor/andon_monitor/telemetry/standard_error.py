@@ -6,7 +6,6 @@ words of a process that crashes, and it ends when every process that holds the p
 the standard library, so that it starts in a few milliseconds.
 """
 
-import fcntl
 import json
 import os
 import re
@@ -31,14 +30,23 @@ def record(message: str, level: str = "warning") -> bytes:
     return json.dumps(fields).encode() + b"\n"
 
 
-def write_whole(descriptor: int, lock: int, line: bytes) -> None:
-    """Write a line that no line of another process breaks into."""
-    fcntl.lockf(lock, fcntl.LOCK_EX)
-    try:
-        while line:
-            line = line[os.write(descriptor, line) :]
-    finally:
-        fcntl.lockf(lock, fcntl.LOCK_UN)
+if sys.platform == "win32":
+
+    def write_whole(descriptor: int, lock: int, line: bytes) -> None:
+        """Not on Windows, where `telemetry.logs` does not capture standard error."""
+        raise NotImplementedError
+
+else:
+    import fcntl
+
+    def write_whole(descriptor: int, lock: int, line: bytes) -> None:
+        """Write a line that no line of another process breaks into."""
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        try:
+            while line:
+                line = line[os.write(descriptor, line) :]
+        finally:
+            fcntl.lockf(lock, fcntl.LOCK_UN)
 
 
 class Wrapper:
@@ -85,6 +93,8 @@ class Wrapper:
 
 def main(descriptor: int, lock: int) -> None:
     """Wrap the lines of standard input until its last writer has ended."""
+    if sys.platform == "win32":
+        raise NotImplementedError
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # what ends the monitor must not cut off its last words
     wrapper = Wrapper(descriptor, lock)
