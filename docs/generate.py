@@ -8,7 +8,7 @@ from typing import Any
 import typer
 import yaml
 from andon_monitor.telemetry.catalogue import Metric
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -115,6 +115,8 @@ def type_name(annotation: Any) -> str:
         return ", ".join(code(str(choice)) for choice in arguments)
     if type(None) in arguments:
         return " or ".join(type_name(one) for one in arguments if one is not type(None))
+    if listed_group(annotation) is not None:
+        return "list, see below"
     if origin in (list, tuple):
         return f"list of {type_name(arguments[0])}"
     if origin is dict:
@@ -142,7 +144,32 @@ def settings_page() -> str:
         ]
         text += f"\n## {group}\n\n{paragraphs(kind.__doc__)}\n\n"
         text += table(["setting", "takes", "default", "meaning"], rows)
+        for name, one in kind.model_fields.items():
+            text += list_tables(f"{group}.{name}", one.annotation)
     return text
+
+
+def list_tables(name: str, annotation: Any) -> str:
+    """The settings of what a list holds, such as those of a target in output.actions, and of lists within it."""
+    kind = listed_group(annotation)
+    if kind is None:
+        return ""
+    rows = [
+        [code(key), setting_type(one), default_of_setting(one), one.description or ""]
+        for key, one in kind.model_fields.items()
+    ]
+    text = f"\n### {name}\n\n{paragraphs(kind.__doc__)}\n\n" + table(["setting", "takes", "default", "meaning"], rows)
+    return text + "".join(list_tables(f"{name}: {key}", one.annotation) for key, one in kind.model_fields.items())
+
+
+def listed_group(annotation: Any) -> Any:
+    """The group of settings of which a list holds any number, None where it holds something else."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        return listed_group(typing.get_args(annotation)[0])
+    arguments = typing.get_args(annotation)
+    is_list = typing.get_origin(annotation) in (list, tuple)
+    is_group = is_list and isinstance(arguments[0], type) and issubclass(arguments[0], BaseModel)
+    return arguments[0] if is_group else None
 
 
 def setting_type(field: FieldInfo) -> str:
@@ -167,6 +194,8 @@ def limits(metadata: list[Any]) -> str:
 
 def default_of_setting(field: FieldInfo) -> str:
     """Unlike a flag's, a setting's false is a value."""
+    if field.is_required():
+        return "required"
     return "`false`" if field.default is False else code(default_of(field.default)) or "none"
 
 

@@ -37,6 +37,11 @@ class Kafka:
         self.exactly_once = settings.kafka.delivery == "exactly-once"
         check_exactly_once(settings)
 
+    @property
+    def answers(self) -> bool:
+        """Whether the brokers answered the last time."""
+        return self._health.answers
+
     def open_source(self, uri: str) -> KafkaSource:
         """Join the consumer group; while no broker answers it waits. Raises UsageError."""
         self._source = KafkaSource(

@@ -37,6 +37,11 @@ class Health:
         if metrics is not None:
             metrics.kafka_up.set(1)
 
+    @property
+    def answers(self) -> bool:
+        """Whether the brokers answered the last time."""
+        return self._since is None
+
     def failing(self, what: str) -> None:
         """Report that something did not work and that we wait for it to work again."""
         now = time.monotonic()

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from andon_monitor.actions.engine import ActOnAcknowledgement, Engine, Remember
 from andon_monitor.common.process import Ending
 from andon_monitor.common.redaction import show_address
 from andon_monitor.errors import UsageError
@@ -103,13 +104,13 @@ def open_sinks(
     kafka: "Kafka | None",
     metrics: Metrics,
     live: bool,
-    parts: Sink | None,
+    after_verdicts: Sequence[Sink],
     observers: Sequence[Sink],
     stopped: Callable[[], bool],
 ) -> Iterator[list[Sink]]:
     """The sinks that the settings name, then `observers`, in the order in which they write; closed at the end.
 
-    `parts` follows the verdicts.
+    `after_verdicts` follow the verdicts at once.
 
     A recording whose run was `stopped` has an incomplete output; a live source has no other end than being stopped.
 
@@ -129,8 +130,7 @@ def open_sinks(
             sinks.append(kafka.open_verdicts(settings.output.verdicts))
         else:
             sinks.append(open_sink(settings.output.verdicts, append=live))
-        if parts is not None:
-            sinks.append(parts)
+        sinks += after_verdicts
         patience = settings.output.patience
         if not evidence_first:
             sinks += [SideOutput("evidence", sink, metrics, patience) for sink in evidence]
@@ -196,6 +196,39 @@ def _open_evidence(settings: Settings, kafka: "Kafka | None", metrics: Metrics) 
     return [EvidenceSink(destination, settings.evidence, metrics)]
 
 
+@contextmanager
+def open_actions(
+    settings: Settings, metrics: Metrics, live: bool, is_running: Callable[[], bool]
+) -> Iterator[Engine | None]:
+    """What acts on verdicts, None where nothing does; at the end outputs go to their safe state. Raises UsageError."""
+    output = settings.output
+    if not output.actions:
+        yield None
+        return
+    if not live and not output.act_on_recordings:
+        raise UsageError(
+            f"output.actions: {output.actions[0].name}: the source is a recording, and machines act on live frames "
+            "alone; to try it out all the same, give output.act_on_recordings: true"
+        )
+    engine = Engine(output, metrics, live, is_running)
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+def action_sinks(engine: Engine | None, settings: Settings, metrics: Metrics) -> list[Sink]:
+    """The sinks of actions, which follow the verdicts."""
+    if engine is None:
+        return []
+    sinks: list[Sink] = []
+    if settings.output.act_on == "acknowledgement":
+        sinks.append(Guarded("actions", ActOnAcknowledgement(engine), metrics))
+    if engine.remembers:
+        sinks.append(SideOutput("actions", Remember(engine), metrics, settings.output.patience))
+    return sinks
+
+
 def written_paths(settings: Settings) -> dict[str, Path]:
     """The files that a run will write, by setting; for a folder, one file in it."""
     output = settings.output
@@ -208,6 +241,8 @@ def written_paths(settings: Settings) -> dict[str, Path]:
         paths["output.parts"] = Path(output.parts)
     if output.history is not None:
         paths["output.history"] = output.history / "history.andon"
+    if output.outbox is not None and any(target.remembers for target in output.actions):
+        paths["output.outbox"] = output.outbox / "target.sqlite"
     if output.summary is not None:
         paths["output.summary"] = output.summary
     if settings.statistics.state_file is not None:

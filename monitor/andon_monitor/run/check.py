@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from andon_monitor.actions.check import check_targets
 from andon_monitor.common.files import check_writable
 from andon_monitor.common.redaction import show_address
 from andon_monitor.errors import AndonError, UsageError
@@ -106,6 +107,8 @@ def run_checks(settings: Settings, opened: OpenedModels | None = None) -> Iterat
     if settings.output.parts is not None or settings.parts.views:
         rates = [] if library is None else [inspector.false_alarm_rate for inspector in library.inspectors()]
         yield _try("parts", partial(_describe_parts, settings, max(rates, default=None)))
+    for what, passed, detail in check_targets(settings):
+        yield Check(what, passed, detail)
     for key, path in written_paths(settings).items():
         yield _try(key, partial(_check_output, path))
     if uses_kafka(settings):

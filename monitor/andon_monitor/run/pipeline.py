@@ -39,6 +39,16 @@ class Finder(Protocol):
         """The inspector, the verdict on a frame that has none, or None: ask again."""
 
 
+class Watcher(Protocol):
+    """Told of each frame that is taken, and of the future of its inspection; neither call may raise or wait."""
+
+    def expect(self, frame: Frame) -> None:
+        """A frame was taken."""
+
+    def decided(self, future: "Future[Inspection]") -> None:
+        """A frame was inspected, or given up. On any thread."""
+
+
 @dataclass(frozen=True)
 class PipelineLimits:
     """How much at a time. `threads`: frames inspected in parallel, 0: one per core; `batching` is for a GPU.
@@ -74,18 +84,21 @@ class Pipeline:
         sinks: Sequence[Sink],
         metrics: Metrics | None = None,
         limits: PipelineLimits | None = None,
+        watcher: Watcher | None = None,
     ) -> None:
         self.inspectors = inspectors
         self._source = source
         self._sinks = sinks
         self._metrics = metrics or Metrics()
         self._limits = limits or PipelineLimits()
+        self._watcher = watcher
         self._submitted: queue.SimpleQueue[Future[Inspection] | None] = queue.SimpleQueue()
         self._waiting: list[tuple[Frame, Future[Inspection]]] = []  # for their model
         self._delivered: queue.SimpleQueue[list[Frame]] = queue.SimpleQueue()
         self._in_flight = 0
         self._in_flight_bytes = 0
         self._reading = False
+        self._blocked_since: float | None = None
         self.stopped = False
         self._failure: BaseException | None = None
 
@@ -121,6 +134,12 @@ class Pipeline:
         """Whether the pipeline takes frames from a source that is ready."""
         return self._reading and not self.stopped and self._source.ready
 
+    @property
+    def blocked_seconds(self) -> float:
+        """For how long no frame could be taken because verdicts on those in flight are not written; 0: they are."""
+        since = self._blocked_since
+        return 0.0 if since is None else time.monotonic() - since
+
     def _read(self, workers: Workers) -> None:
         exhausted = False
         while True:
@@ -137,18 +156,24 @@ class Pipeline:
             if capacity == 0:
                 self._acknowledge(POLL_SECONDS)
                 capacity = 0 if draining else self._capacity()
+            self._blocked_since = None if capacity else self._blocked_since or time.monotonic()
             frames = [] if exhausted else self._source.poll(capacity, POLL_SECONDS if capacity else 0)
             if frames is None:
                 exhausted = True
                 continue
             for frame in frames:
                 self._count(1, len(frame.data))
+                if self._watcher is not None:
+                    self._watcher.expect(frame)
                 found = self.inspectors.find(frame)
                 if isinstance(found, Inspector):
                     self._metrics.received(frame, found)
-                    self._submitted.put(workers.submit(found, frame))
+                    inspection = workers.submit(found, frame)
                 else:
-                    self._submitted.put(self._without_inspector(frame, found))
+                    inspection = self._without_inspector(frame, found)
+                if self._watcher is not None:
+                    inspection.add_done_callback(self._watcher.decided)
+                self._submitted.put(inspection)
 
     def _without_inspector(self, frame: Frame, verdict: Verdict | None) -> Future[Inspection]:
         """The inspection of a frame that met no model, or of one that waits for its model."""

@@ -3,10 +3,21 @@
 import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING
 
 from andon_monitor.common.process import stopped_by_signals
 from andon_monitor.recipes.library import Library
-from andon_monitor.run.assembly import check_parts, open_kafka, open_parts, open_shadow, open_sinks, open_source
+from andon_monitor.run.assembly import (
+    action_sinks,
+    check_parts,
+    open_actions,
+    open_kafka,
+    open_parts,
+    open_shadow,
+    open_sinks,
+    open_source,
+)
 from andon_monitor.run.hot_swap import Swapper
 from andon_monitor.run.pipeline import Pipeline, PipelineLimits
 from andon_monitor.run.side_outputs import Guarded, SideOutput
@@ -18,6 +29,9 @@ from andon_monitor.statistics.charts import ControlCharts
 from andon_monitor.statistics.frozen import FrozenPictures
 from andon_monitor.telemetry.metrics import Metrics
 from andon_monitor.telemetry.server import serve_metrics
+
+if TYPE_CHECKING:
+    from andon_monitor.kafka.endpoints import Kafka
 
 log = logging.getLogger("andon")
 
@@ -68,10 +82,12 @@ class Service:
                 Guarded("summary", summary, metrics),
             ]
             parts = open_parts(settings, metrics, source.live)
+            engine = stack.enter_context(open_actions(settings, metrics, source.live, partial(self._answers, kafka)))
+            followers = [*action_sinks(engine, settings, metrics), *([] if parts is None else [parts])]
             sinks = stack.enter_context(
-                open_sinks(settings, kafka, metrics, source.live, parts, observers, lambda: self._stopped)
+                open_sinks(settings, kafka, metrics, source.live, followers, observers, lambda: self._stopped)
             )
-            pipeline = Pipeline(source, library, sinks, metrics, PipelineLimits.from_settings(settings))
+            pipeline = Pipeline(source, library, sinks, metrics, PipelineLimits.from_settings(settings), engine)
             self._pipeline = pipeline
             if source.live and settings.model.watch > 0:
                 swapper = Swapper(library, settings.model.watch, metrics)
@@ -94,6 +110,16 @@ class Service:
         if settings.output.summary is not None:
             summary.save(settings.output.summary)
         return summary
+
+    def _answers(self, kafka: "Kafka | None") -> bool:
+        """Whether frames are taken, and their verdicts can be written: what heartbeats show."""
+        pipeline = self._pipeline
+        return (
+            pipeline is not None
+            and pipeline.running
+            and pipeline.blocked_seconds < self._settings.output.action_deadline
+            and (kafka is None or kafka.answers)
+        )
 
     def _announce(self, library: Library, source: Source) -> None:
         settings = self._settings

@@ -14,6 +14,7 @@ from andon_monitor.common.redaction import show_address
 from andon_monitor.inspection.inspector import Inspection
 from andon_monitor.settings.groups import Settings
 from andon_monitor.settings.loading import flatten
+from andon_monitor.settings.types import Group
 from andon_monitor.sinks.base import Sink
 from andon_monitor.sinks.summary import Summary
 
@@ -121,10 +122,16 @@ def progress_bar(console: Console | None) -> Iterator[list[Sink]]:
 def print_settings(settings: Settings, console: Console) -> None:
     """Print every setting with its value."""
     rows: list[list[object]] = [
-        [key, "" if value is None else show_address(str(value)), description]
-        for key, value, description in flatten(settings)
+        [key, _setting_text(value), description] for key, value, description in flatten(settings)
     ]
     console.print(table(["setting", "value", "meaning"], rows, numbers=False))
+
+
+def _setting_text(value: Any) -> str:
+    """A value as people may see it; of a list of targets no more than their names and addresses."""
+    if isinstance(value, tuple) and value and isinstance(value[0], Group):
+        return ", ".join(map(str, value))
+    return "" if value is None else show_address(str(value))
 
 
 def print_trials(trials: "Sequence[Trial]", console: Console) -> None:

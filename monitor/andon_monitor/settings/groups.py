@@ -4,24 +4,17 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, SecretStr, model_validator
+from pydantic import AfterValidator, Field, FiniteFloat, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from andon_monitor.image_files.decoding import DEFAULT_MAX_BYTES, DEFAULT_MAX_PIXELS
 from andon_monitor.model.calibration import MAX_RATE, MIN_RATE
 from andon_monitor.model.imaging import TOO_BLURRED, TOO_DARK
 from andon_monitor.model.limits import LoadLimits
+from andon_monitor.settings.actions import TargetSettings
+from andon_monitor.settings.types import Count, Group, Name, PartName, Positive, Ratio, Seconds, Share
 
 PREFIX = "ANDON_"  # of environment variables
-
-Seconds = Annotated[FiniteFloat, Field(ge=0)]
-Positive = Annotated[FiniteFloat, Field(gt=0)]
-Share = Annotated[FiniteFloat, Field(gt=0, lt=1)]
-Ratio = Annotated[FiniteFloat, Field(ge=0, le=1)]
-Name = Annotated[str, Field(min_length=1)]
-Count = Annotated[int, Field(ge=1)]
-PartName = Annotated[str, Field(pattern=r"^[a-z0-9]{1,20}$")]  # as `andon_monitor.inspection.part` takes them
-
 
 ANY_PRODUCT = "*"  # in parts.views: any other product, and parts without one
 MAX_PART_VIEWS = 64
@@ -39,11 +32,7 @@ Network = Annotated[str, AfterValidator(_is_network)]
 Connections = Annotated[int, Field(ge=4)]
 
 
-class _Group(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ModelSettings(_Group):
+class ModelSettings(Group):
     """The model, and the hardware that runs it."""
 
     path: Path | None = Field(default=None, description="Model file from andon-trainer fit")
@@ -87,7 +76,7 @@ class ModelSettings(_Group):
         return LoadLimits(self.load_timeout, self.max_load_bytes)
 
 
-class ShadowSettings(_Group):
+class ShadowSettings(Group):
     """A second model that scores the same live frames. Its verdicts appear only in metrics."""
 
     path: Path | None = Field(default=None, description="Model file of the shadow")
@@ -100,7 +89,7 @@ class ShadowSettings(_Group):
     pending: Count = Field(default=16, description="Largest number of frames that wait for the shadow")
 
 
-class RecipeSettings(_Group):
+class RecipeSettings(Group):
     """A rule in the list of recipes: which frames it takes, the model that inspects them, and how.
 
     The first rule that takes a frame counts. Patterns are globs: * any text, ? one character, [ab] one of these.
@@ -133,7 +122,7 @@ class RecipeSettings(_Group):
         return self
 
 
-class SourceSettings(_Group):
+class SourceSettings(Group):
     """Where frames come from."""
 
     uri: Name | None = Field(
@@ -154,7 +143,7 @@ class SourceSettings(_Group):
     silence: Positive = Field(default=60.0, description="Seconds without a frame after which a camera counts as silent")
 
 
-class InspectionSettings(_Group):
+class InspectionSettings(Group):
     """How frames are inspected, and how many at a time."""
 
     batch_size: Count = Field(default=8, le=1024, description="Largest number of frames in a batch on a GPU")
@@ -209,7 +198,7 @@ class InspectionSettings(_Group):
         return self
 
 
-class OutputSettings(_Group):
+class OutputSettings(Group):
     """Where verdicts and other output go."""
 
     verdicts: Name = Field(default="-", description="kafka://..., a .jsonl file, or - for standard output")
@@ -235,9 +224,44 @@ class OutputSettings(_Group):
         description="Seconds for which verdicts wait for slow evidence or history. After that they go on without it, "
         "and a crash may lose some of it. 0: do not wait",
     )
+    actions: Annotated[tuple[TargetSettings, ...], Field(max_length=100)] = Field(
+        default=(), description="Machines and services that act on verdicts, each with its rules"
+    )
+    act_on: Literal["verdict", "acknowledgement"] = Field(
+        default="verdict",
+        description="When targets that act now do so: when the verdict is known, or once it is durable. The first is "
+        "faster and needs no broker; after a crash the same frame may act twice, with the same id",
+    )
+    action_deadline: Positive = Field(
+        default=1.0,
+        le=3600,
+        description="Seconds from capture within which a verdict must be known to act on it; after that the frame "
+        "counts as late, and the heartbeat stops until frames are answered in time again",
+    )
+    outbox: Path | None = Field(
+        default=None, description="Folder that keeps messages for targets that remember until they have them"
+    )
+    outbox_messages: Count = Field(
+        default=100_000, description="Most messages in it for one target; beyond it the oldest are dropped and counted"
+    )
+    act_on_recordings: bool = Field(
+        default=False,
+        description="Whether to act on frames of a recording, as if they were captured now; for trying out: gates move",
+    )
+
+    @model_validator(mode="after")
+    def _actions_fit(self) -> Self:
+        names = [target.name for target in self.actions]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"actions: the name {name} is there twice")
+        if self.outbox is None and any(target.remembers for target in self.actions):
+            name = next(target.name for target in self.actions if target.remembers)
+            raise ValueError(f"actions: {name}: needs outbox, a folder that keeps its messages, or remember: false")
+        return self
 
 
-class PartsSettings(_Group):
+class PartsSettings(Group):
     """A verdict for each part, joined from the verdicts of its views."""
 
     views: dict[Name, tuple[Name, ...]] = Field(
@@ -273,7 +297,7 @@ class PartsSettings(_Group):
         return self
 
 
-class EvidenceSettings(_Group):
+class EvidenceSettings(Group):
     """Which frames people see on the review page, where output.evidence is given."""
 
     rate: Positive = Field(
@@ -289,7 +313,7 @@ class EvidenceSettings(_Group):
     good_interval: Seconds = Field(default=10.0, description="Seconds between two good frames of a camera")
 
 
-class ReviewSettings(_Group):
+class ReviewSettings(Group):
     """The web page where people label defects."""
 
     store: Path | None = Field(default=None, description="Folder with the page's database and images")
@@ -343,7 +367,7 @@ class ReviewSettings(_Group):
         return self
 
 
-class KafkaSettings(_Group):
+class KafkaSettings(Group):
     """Connection, consumer group and delivery, where a source or an output is kafka://..."""
 
     part_headers: dict[Name, PartName] = Field(
@@ -440,7 +464,7 @@ class KafkaSettings(_Group):
         return self
 
 
-class StatisticsSettings(_Group):
+class StatisticsSettings(Group):
     """Control charts of each camera."""
 
     normal_defect_rate: Share | None = Field(
@@ -477,7 +501,7 @@ class StatisticsSettings(_Group):
         return self
 
 
-class ServerSettings(_Group):
+class ServerSettings(Group):
     """The HTTP server with /metrics, /healthz and /readyz."""
 
     enabled: bool = Field(default=True, description="Whether to serve /metrics, /healthz and /readyz")
@@ -514,7 +538,7 @@ class ServerSettings(_Group):
         return self
 
 
-class LoggingSettings(_Group):
+class LoggingSettings(Group):
     """Messages on standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Lowest level logged")

@@ -25,6 +25,7 @@ from pydantic_settings import (
 
 from andon_monitor.common.redaction import hide_addresses, show_address
 from andon_monitor.errors import UsageError
+from andon_monitor.settings.actions import RuleSettings, TargetSettings
 from andon_monitor.settings.groups import PREFIX, RecipeSettings, Settings
 
 # Other variables may start with ANDON_: tests have some, and Kubernetes sets ANDON_MONITOR_SERVICE_HOST for a service
@@ -32,6 +33,7 @@ from andon_monitor.settings.groups import PREFIX, RecipeSettings, Settings
 MIN_SIMILARITY_OF_VARIABLE = 0.85
 MIN_SIMILARITY_OF_SUGGESTION = 0.5
 RECIPES = "recipes"  # the one list among the groups; only a file can hold it
+ACTIONS = ("output", "actions")  # a list within a group
 
 
 def load_settings(flags: Mapping[str, Any] | None = None, config: Path | None = None) -> Settings:
@@ -167,6 +169,9 @@ def _named(place: tuple[int | str, ...]) -> str:
     """A setting by its place in what was given; recipes are counted from 1."""
     if len(place) > 1 and place[0] == RECIPES:
         return ": ".join((f"recipe {int(place[1]) + 1}", *map(str, place[2:])))
+    if place[:2] == ACTIONS and len(place) > 2:
+        inner = tuple(str(one + 1) if isinstance(one, int) else one for one in place[2:])
+        return f"{'.'.join(ACTIONS)}: {' '.join(('action', *inner)).replace('rules ', 'rule ')}"
     return ".".join(map(str, place))
 
 
@@ -189,6 +194,12 @@ def _explain(error: ErrorDetails) -> str:
         return "should be a list of recipes, such as recipes: [{product: bottle, model: bottle.onnx}]"
     if is_recipe and error["type"] == "string_type" and isinstance(error["input"], int | float):
         return f"{error['input']} should be a text: in quotes"
+    if error["loc"][:2] == ACTIONS and len(error["loc"]) > 2:
+        if error["type"] == "extra_forbidden":
+            known = RuleSettings if "rules" in error["loc"] else TargetSettings
+            return f"unknown setting{_closest(str(error['loc'][-1]), tuple(known.model_fields))}"
+        if error["type"] == "missing":
+            return "not given"
     if error["type"] == "extra_forbidden":
         return f"unknown setting{_closest('.'.join(map(str, error['loc'])), KEYS)}"
     given = "" if is_secret else f"{_shown_value(error['input'])} "

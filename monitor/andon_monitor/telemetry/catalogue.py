@@ -11,6 +11,8 @@ from andon_monitor.inspection.part import CUTS
 RATIO_BUCKETS = (0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0)
 # Seconds of one stage: from a small frame on a GPU to a batch of large ones on a slow CPU.
 STAGE_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+# Seconds from capture to action: reject windows begin some milliseconds after the trigger.
+ACTION_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.08, 0.12, 0.2, 0.5, 1.0, 2.0, 5.0, 30.0)
 # Seconds from the camera to the verdict: a takt lies between a tenth of a second and a minute, a backlog within hours.
 END_TO_END_BUCKETS = (
     *(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0),
@@ -21,7 +23,11 @@ BATCH_BUCKETS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)  # frames
 SIGNALS = ("score", "brightness", "sharpness")  # that drift, see `andon_monitor.statistics.drift`
 EVIDENCE_KINDS = ("defect", "borderline", "good")  # see `andon_monitor.evidence`
 EVIDENCE_SKIPPED = ("rate", "too_large", "failed")  # why a frame is left out of the evidence
-OUTPUTS = ("evidence", "history", "charts", "frozen", "summary", "shadow", "log", "progress")  # beside the verdicts
+# Outputs beside the verdicts.
+OUTPUTS = ("evidence", "history", "charts", "frozen", "summary", "shadow", "log", "progress", "actions")
+# What becomes of an action: done; its moment had passed; the target did not answer or refused; too many waited; the
+# frame is from before the start. See `andon_monitor.actions`.
+ACTION_RESULTS = ("done", "late", "failed", "dropped", "old")
 SWAP_RESULTS = ("taken", "refused")  # what happens to a new model file, see `andon_monitor.run.hot_swap`
 SHADOW_RESULTS = ("scored", "skipped")
 # Why the server closes a connection or sends a request away, see `andon_monitor.telemetry.connections`.
@@ -36,7 +42,7 @@ INCOMPLETE_REASONS = ("missing", "uninspectable", "unknown_product", "products_d
 VIEW_RESULTS = ("joined", "unexpected", "repeated", "late", "duplicate", "no_part", "unreadable")
 
 Kind = Literal["counter", "gauge", "histogram", "info"]
-Component = Literal["pipeline", "model", "service", "parts", "kafka", "evidence", "statistics", "shadow"]
+Component = Literal["pipeline", "model", "service", "parts", "actions", "kafka", "evidence", "statistics", "shadow"]
 SUFFIXES: dict[Kind, str] = {"counter": "_total", "gauge": "", "histogram": "", "info": "_info"}
 
 ANY: tuple[str, ...] = ()  # a label whose values are not known beforehand
@@ -275,6 +281,52 @@ CATALOGUE: tuple[Metric, ...] = (
         "parts", "counter", "andon_part_overflows", "Parts closed early because too many were open (parts.max_parts)."
     ),
     Metric("parts", "gauge", "andon_open_parts", "Parts that wait for views."),
+    # Actions.
+    Metric(
+        "actions",
+        "counter",
+        "andon_actions",
+        "Actions of output.actions by what became of them: done; late (their moment had passed); failed (the target "
+        "did not answer in time, or refused); dropped (too many waited); old (captured before the start).",
+        {"target": ANY, "result": ACTION_RESULTS},
+    ),
+    Metric(
+        "actions",
+        "histogram",
+        "andon_action_seconds",
+        "Time from the moment at which an action was due until the target had it.",
+        {"target": ANY},
+        ACTION_BUCKETS,
+    ),
+    Metric(
+        "actions",
+        "histogram",
+        "andon_capture_to_action_seconds",
+        "Time from capture until the target had the action, without what a rule waits on purpose; of targets that act "
+        "now.",
+        {"target": ANY},
+        ACTION_BUCKETS,
+    ),
+    Metric(
+        "actions",
+        "gauge",
+        "andon_action_target_up",
+        "1 while a target of output.actions answers, 0 while it does not.",
+        {"target": ANY},
+    ),
+    Metric(
+        "actions",
+        "gauge",
+        "andon_action_waiting",
+        "Actions that wait: for their moment, or in the outbox for their target.",
+        {"target": ANY},
+    ),
+    Metric(
+        "actions",
+        "gauge",
+        "andon_actions_alive",
+        "1 while frames are taken and answered within output.action_deadline, which the heartbeats show; 0 while not.",
+    ),
     # Kafka.
     Metric("kafka", "gauge", "andon_kafka_up", "1 while the Kafka brokers answer, 0 while not, NaN without Kafka."),
     Metric("kafka", "counter", "andon_kafka_outages", "Failures of Kafka that the monitor waited out."),

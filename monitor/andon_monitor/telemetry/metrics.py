@@ -78,6 +78,12 @@ class Metrics:
     part_views: Counter
     part_missing_views: Counter
     part_overflows: Counter
+    actions: Counter
+    action_seconds: Histogram
+    capture_to_action_seconds: Histogram
+    action_target_up: Gauge
+    action_waiting: Gauge
+    actions_alive: Gauge
     open_parts: Gauge
     source_up: Gauge
     source_outages: Counter

@@ -1,0 +1,247 @@
+"""From verdicts to actions: what is due for each of them, and for frames that have none in time.
+
+pipeline --expect--> Pending --deadline--> late --+
+workers  --decide------------------------> rules -+-> Worker (one for each target that acts now)
+delivery --write-------------------------> rules ---> Outbox -> Courier (one for each target that remembers)
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+
+from andon_monitor.actions.courier import Courier
+from andon_monitor.actions.encoder import Encoder
+from andon_monitor.actions.facts import Fact, fact_of, late_fact
+from andon_monitor.actions.links.base import Message
+from andon_monitor.actions.links.opening import make_link
+from andon_monitor.actions.measuring import TargetMeasures
+from andon_monitor.actions.outbox import Outbox
+from andon_monitor.actions.pending import Pending
+from andon_monitor.actions.rules import Rule, compile_rules
+from andon_monitor.actions.worker import Job, Worker
+from andon_monitor.common.process import Ending
+from andon_monitor.inspection.frames import Frame, Verdict
+from andon_monitor.inspection.inspector import Inspection
+from andon_monitor.settings.actions import TargetSettings
+from andon_monitor.settings.groups import OutputSettings
+from andon_monitor.telemetry.metrics import Metrics
+
+MAX_ENCODERS = 1000  # cameras come from messages; beyond it the first ones are kept
+
+log = logging.getLogger("andon")
+
+
+class ActingTarget:
+    """A target that acts now, with its rules."""
+
+    def __init__(self, target: TargetSettings, metrics: Metrics, is_alive: Callable[[float], bool]) -> None:
+        self.rules = compile_rules(target)
+        self.measures = TargetMeasures(target.name, metrics)
+        link = make_link(target)
+        self.worker = Worker(target, self.rules, link, self.measures, lambda: is_alive(target.silence))
+
+    def decide(self, fact: Fact, captured: float, now: float, encoder: Encoder | None) -> None:
+        """Hand what the rules want done to the worker."""
+        for rule in self.rules:
+            if rule.fires(fact):
+                self.worker.put(Job(rule, fact, captured, now, encoder))
+
+    def skip(self, fact: Fact) -> None:
+        """Count a verdict on which it would have acted, had the frame not been captured before the start."""
+        if any(fact.outcome in rule.settings.verdicts for rule in self.rules):
+            self.measures.count("old")
+
+
+class RememberingTarget:
+    """A target whose messages are kept on disk until it has them."""
+
+    def __init__(self, target: TargetSettings, settings: OutputSettings, metrics: Metrics) -> None:
+        assert settings.outbox is not None  # by its settings
+        self._rules = compile_rules(target)
+        self._measures = TargetMeasures(target.name, metrics)
+        link = make_link(target)
+        self._outbox = Outbox(settings.outbox, target.name, settings.outbox_messages)
+        self.courier = Courier(target, self._outbox, link, self._measures)
+
+    def keep(self, facts: Sequence[Fact]) -> None:
+        """Keep what the rules want sent; it is on disk when this returns. Raises OutputError."""
+        messages = [message for fact in facts for rule in self._rules if (message := _message(rule, fact)) is not None]
+        self._measures.count("dropped", self._outbox.put(messages))
+
+
+def _message(rule: Rule, fact: Fact) -> Message | None:
+    return Message(rule.address.render(fact), rule.payload.render(fact), fact.id) if rule.fires(fact) else None
+
+
+class Engine:
+    """The actions of one service. `is_running`: whether it takes frames, or verdicts.
+
+    `live`: frames are captured now; frames captured before the start are then not acted on. Raises UsageError for
+    rules, files and addresses that cannot be used, InstallationError where a library is missing.
+    """
+
+    def __init__(self, settings: OutputSettings, metrics: Metrics, live: bool, is_running: Callable[[], bool]) -> None:
+        self._is_running = is_running
+        self._live = live
+        self._acts_on_verdict = settings.act_on == "verdict"
+        self._alive_gauge = metrics.actions_alive
+        self._pending = Pending(settings.action_deadline)
+        self._deadline = settings.action_deadline
+        self._started = time.time()
+        self._last_frame = time.monotonic()
+        self._encoders: dict[str, Encoder] = {}
+        self._guard = threading.Lock()  # rules remember the last verdicts
+        self._closed = False
+        self._acting: list[ActingTarget] = []
+        self._remembering: list[RememberingTarget] = []
+        try:
+            for target in settings.actions:
+                if target.remembers:
+                    self._remembering.append(RememberingTarget(target, settings, metrics))
+                else:
+                    self._acting.append(ActingTarget(target, metrics, self.is_alive))
+                log.info("actions: %s, %s", target, "remembers" if target.remembers else "acts now")
+        except BaseException:
+            self.close()
+            raise
+        self._watch = threading.Thread(target=self._watch_deadlines, name="action deadlines", daemon=True)
+        self._watch.start()
+
+    @property
+    def remembers(self) -> bool:
+        """Whether there are targets that remember, for `keep`."""
+        return bool(self._remembering)
+
+    def is_alive(self, silence: float = 0.0) -> bool:
+        """Whether the service takes frames and answers them in time, and the last is at most `silence` seconds old."""
+        alive = not self._closed and self._is_running() and not self._pending.has_overdue
+        self._alive_gauge.set(alive)
+        return alive and (silence <= 0 or time.monotonic() - self._last_frame <= silence)
+
+    def expect(self, frame: Frame) -> None:
+        """A frame was taken: from now on its verdict is waited for."""
+        captured = self._captured(frame.captured_at)
+        if captured is None:
+            return
+        self._last_frame = time.monotonic()
+        self._observe(frame, captured)
+        self._pending.add(frame, captured)
+
+    def decided(self, future: "Future[Inspection]") -> None:
+        """A frame was inspected: what `Future.add_done_callback` calls. Never raises."""
+        if self._acts_on_verdict and not future.cancelled() and future.exception() is None:
+            inspection = future.result()
+            self.decide(inspection.frame, inspection.verdict)
+
+    def decide(self, frame: Frame, verdict: Verdict) -> None:
+        """Act on a frame's verdict, unless it was acted on as late, or is older than the start. Never raises."""
+        try:
+            awaited = self._pending.pop(frame)
+            fact = fact_of(verdict)
+            if awaited is not None:
+                self._decide(fact, awaited.captured)
+            elif self._captured(frame.captured_at) is None:
+                self._skip(fact)
+        except Exception:
+            log.exception("actions: a verdict could not be acted on")
+
+    def decide_fact(self, fact: Fact) -> None:
+        """Act on a verdict that came from a topic; one that comes after its deadline is late."""
+        captured = self._captured(fact.captured_at)
+        self._last_frame = time.monotonic()
+        if captured is None:
+            self._skip(fact)
+            return
+        if time.monotonic() > captured + self._deadline:
+            fact = replace(fact, outcome="late")
+        if fact.encoder is not None:
+            self._encoder(fact.camera).observe(captured, fact.encoder)
+        self._decide(fact, captured)
+
+    def keep(self, facts: Sequence[Fact]) -> None:
+        """Keep the messages of targets that remember; they are on disk when this returns. Raises OutputError."""
+        for target in self._remembering:
+            target.keep(facts)
+
+    def close(self) -> None:
+        """Finish the actions on their way, put outputs into their safe state, end the connections. Never raises."""
+        threads: list[Worker | Courier] = [target.worker for target in self._acting]
+        threads += [target.courier for target in self._remembering]
+        for one in threads:
+            one.begin_close()
+        for one in threads:
+            one.close()
+        self._closed = True
+        self._alive_gauge.set(0)
+        self._pending.close()
+
+    def _captured(self, captured_at: float) -> float | None:
+        """A capture time on the monotonic clock, now at the latest; None for a frame from before the start."""
+        now = time.monotonic()
+        if not self._live:
+            return now
+        if captured_at < self._started:
+            return None
+        return now - max(0.0, time.time() - captured_at)
+
+    def _decide(self, fact: Fact, captured: float) -> None:
+        now = time.monotonic()
+        encoder = self._encoders.get(fact.camera)
+        with self._guard:
+            for target in self._acting:
+                target.decide(fact, captured, now, encoder)
+
+    def _skip(self, fact: Fact) -> None:
+        for target in self._acting:
+            target.skip(fact)
+
+    def _observe(self, frame: Frame, captured: float) -> None:
+        if frame.part is not None and frame.part.encoder is not None:
+            self._encoder(frame.camera).observe(captured, frame.part.encoder)
+
+    def _encoder(self, camera: str) -> Encoder:
+        if camera not in self._encoders and len(self._encoders) < MAX_ENCODERS:
+            self._encoders[camera] = Encoder()
+        return self._encoders.get(camera) or Encoder()
+
+    def _watch_deadlines(self) -> None:
+        while (late := self._pending.wait_overdue(time.monotonic)) is not None:
+            try:
+                for awaited in late:
+                    self._decide(late_fact(awaited.frame), awaited.captured)
+                for target in self._acting:
+                    target.worker.wake()
+            except Exception:
+                log.exception("actions: a late frame could not be acted on")
+
+
+class Remember:
+    """A sink: keeps the messages of targets that remember, after the verdicts."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def write(self, inspections: Sequence[Inspection]) -> None:
+        """Return once the messages are on disk. Raises OutputError."""
+        self._engine.keep([fact_of(inspection.verdict) for inspection in inspections])
+
+    def close(self, ending: Ending) -> None:
+        """Does nothing: the engine is closed after all sinks."""
+
+
+class ActOnAcknowledgement:
+    """A sink: acts on verdicts once they are durable, where `output.act_on` wants that."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def write(self, inspections: Sequence[Inspection]) -> None:
+        """Hand the verdicts to the engine."""
+        for inspection in inspections:
+            self._engine.decide(inspection.frame, inspection.verdict)
+
+    def close(self, ending: Ending) -> None:
+        """Does nothing: the engine is closed after all sinks."""
