@@ -75,7 +75,8 @@ def test_the_wheel_holds_what_the_programs_need_and_nothing_else(built: tuple[Pa
         assert f"{package}/py.typed" in names
     others = {name.split("/")[0] for name in names} - {"andon_monitor", "andon_trainer"}
     assert len(others) == 1, others  # the metadata
-    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
+    for licence in ("LICENSE", "NOTICE"):  # of the encoder in the trainer, too
+        assert any(name.endswith(f".dist-info/licenses/{licence}") for name in names)
     assert any(name.endswith(".jinja") for name in names)
     assert any(name.endswith(".css") for name in names)
 

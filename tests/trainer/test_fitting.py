@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -179,3 +180,16 @@ def test_colour_is_learned_as_colour(tmp_path: Path) -> None:
     spec = choose_input(samples, side=64)
     assert spec.channels == 3
     assert load_image(samples[1].path, spec)[0, 0].tolist() == [200, 0, 0]
+
+
+def test_a_model_with_an_encoder_is_one_file_that_scores_as_torch_does(sample_folder: Path, tmp_path: Path) -> None:
+    options = FitOptions(
+        iterations=2, batch=2, side=64, size="small", networks=1, encoder="built-in", device="cpu", threads=1
+    )
+    result = fit(replace(open_dataset(sample_folder), test=()), options)
+    assert result.model.card.architecture["encoder"] == "built-in"
+    assert result.parity < 1e-4
+    path = tmp_path / "part.onnx"
+    path.write_bytes(result.content)
+    again = Model.load(path, provider="cpu")  # scores the golden frames
+    np.testing.assert_allclose(again.score(result.held_out), result.model.score(result.held_out), rtol=1e-5)

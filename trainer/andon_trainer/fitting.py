@@ -18,6 +18,7 @@ from andon_trainer.export.card import training_record, write_card
 from andon_trainer.export.graph import export_detector
 from andon_trainer.export.metadata import pack
 from andon_trainer.export.unseen import scores_of_unseen
+from andon_trainer.network.encoder import load_encoder
 from andon_trainer.options import FitOptions, TrainingOptions
 from andon_trainer.progress import Progress, quiet
 from andon_trainer.scoring.assembly import combine, remember_good_parts, scale_to_good_parts
@@ -64,6 +65,7 @@ def fit(
     """
     options = options or FitOptions()
     dataset = data if isinstance(data, Dataset) else open_dataset(data)
+    encoder = None if options.is_dense else load_encoder(options.encoder)
     samples, files = good_samples(dataset), ImageCache(limits=options.limits)
     training = prepare_training(options, progress)
 
@@ -75,7 +77,7 @@ def fit(
     held_out = images.pixels[parts.calibration]
 
     # Remember what good parts are like, scale to those that were held out, export.
-    detectors = remember_good_parts(trained, images, options.seed, progress)
+    detectors = remember_good_parts(trained, images, options.seed, progress, encoder)
     scale_to_good_parts(detectors, trained.splits, images)
     progress("exporting", 0.0)
     exported = export_detector(combine(detectors), held_out)

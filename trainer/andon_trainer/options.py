@@ -77,6 +77,7 @@ class FitOptions:
     seed: int = 0
     side: int | None = None  # frames are scaled to an area of about side x side pixels
     size: str = "base"  # of the conv-dense network, one of WIDTHS
+    encoder: str = "none"  # an image network whose features are rebuilt, too: built-in, or the path of an ONNX file
     networks: int | None = None  # each trained without another part of the images, then averaged
     colour: str = "auto"  # or grey, rgb
     region: tuple[int, int, int, int] | None = None  # of interest: left, top, width, height in pixels
@@ -106,6 +107,8 @@ class FitOptions:
             check_range("--networks", self.networks, 1, 5)
             if self.is_dense:
                 raise UsageError(f"--networks {self.networks}: only with --architecture conv-dense; dense is one")
+        if self.is_dense and self.encoder != "none":
+            raise UsageError(f"--encoder {self.encoder}: only with --architecture conv-dense; dense has none")
         training = self.training
         check_range("--iterations", training.iterations, 1, 10_000_000)
         check_range("--batch", training.batch, 2, 4096)

@@ -8,6 +8,7 @@ from andon_monitor.inspection.regions import find_regions
 from andon_monitor.model.card import InputSpec
 from andon_trainer.architecture import Architecture
 from andon_trainer.network.conv_dense import Autoencoder
+from andon_trainer.network.encoder import BUILT_IN, load_encoder
 from andon_trainer.network.linear import fit_linear
 from andon_trainer.network.registration import fit_registration, warp
 from andon_trainer.network.tensors import evenly, top_mean
@@ -95,6 +96,29 @@ def test_the_map_of_several_networks_is_the_mean_of_theirs(network: Autoencoder)
     assert torch.allclose(top_mean(anomaly_map[:, None]), score, atol=1e-5)
     assert torch.equal(reconstruction, alone[0][2])
     assert torch.equal(latent, alone[0][3])
+
+
+def test_with_an_encoder_scores_keep_their_scale_and_unusual_features_raise_them(network: Autoencoder) -> None:
+    def parts(count: int, bar: bool = False) -> np.ndarray:
+        grey = np.full((count, 64, 64, 1), 120.0) + RNG.normal(0, 2, (count, 64, 64, 1))
+        if bar:
+            grey[:, 20:44, 30:34] = 200
+        return grey.clip(0, 255).astype(np.uint8)
+
+    encoder, held_out = load_encoder(BUILT_IN), parts(12)
+    detector = detector_of(network, parts(20), held_out, texture=False, encoder=encoder)
+    (member,) = detector.members
+    assert len(member.scales) == 2, "head, features"
+    with torch.no_grad():
+        scores = detector(torch.from_numpy(held_out))[0].numpy()
+        prepared = detector.prepare(torch.from_numpy(parts(2, bar=True)))
+        *_, error = member.anomaly_maps(prepared, network(prepared.x))
+    assert scores.mean() == pytest.approx(1, abs=1e-4)
+    assert scores.std(ddof=1) == pytest.approx(SCORE_PER_DEVIATION, rel=1e-3)
+    assert error.cells.shape == (2, 1, 16, 16)
+    rows, columns = np.unravel_index(error.cells.flatten(1).argmax(dim=1).numpy(), (16, 16))
+    assert (np.abs(rows - 7.5) < 5).all()
+    assert (np.abs(columns - 7.5) < 5).all()
 
 
 def test_maps_count_alike_whatever_their_units(network: Autoencoder) -> None:

@@ -116,6 +116,15 @@ def fit(
             rich_help_panel=NETWORK,
         ),
     ] = "base",
+    encoder: Annotated[
+        str,
+        typer.Option(
+            help="Image network whose features of good parts are rebuilt as well: none (default), built-in, or an ONNX "
+            "file with one input [N, 3, H, W]. Only with --architecture conv-dense.",
+            metavar="FILE",
+            rich_help_panel=NETWORK,
+        ),
+    ] = "none",
     networks: Annotated[
         int | None,
         typer.Option(
@@ -167,6 +176,7 @@ def fit(
         seed=seed,
         side=side,
         size=size,
+        encoder=encoder,
         networks=networks,
         colour=colour,
         region=None if region is None else parse_region(region),

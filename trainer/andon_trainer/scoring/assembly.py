@@ -9,6 +9,7 @@ from andon_trainer.data.images import TrainingImages
 from andon_trainer.data.splits import Split
 from andon_trainer.network.conv_dense import Autoencoder
 from andon_trainer.network.dense import DenseAutoencoder
+from andon_trainer.network.encoder import Encoder
 from andon_trainer.progress import Progress
 from andon_trainer.scoring.dense_detector import DenseDetector
 from andon_trainer.scoring.detector import Detector, Member, remember
@@ -16,7 +17,7 @@ from andon_trainer.training.ensemble import TrainedNetworks
 
 
 def remember_good_parts(
-    trained: TrainedNetworks, images: TrainingImages, seed: int, progress: Progress
+    trained: TrainedNetworks, images: TrainingImages, seed: int, progress: Progress, encoder: Encoder | None = None
 ) -> tuple[Detector | DenseDetector, ...]:
     """A detector of each network alone, with patch memories of the images that the network was trained on."""
     detectors: list[Detector | DenseDetector] = []
@@ -27,8 +28,8 @@ def remember_good_parts(
             continue
         assert isinstance(training.network, Autoencoder)
         known = images.pixels[parts.train]
-        member = remember(training.network, known, training.texture, seed, trained.registration)
-        detectors.append(Detector([member], trained.registration))
+        member = remember(training.network, known, training.texture, seed, trained.registration, encoder)
+        detectors.append(Detector([member], trained.registration, encoder))
     return tuple(detectors)
 
 
@@ -46,4 +47,5 @@ def combine(detectors: Sequence[Detector | DenseDetector]) -> nn.Module:
     if not others:
         return first
     members = [cast(Member, member) for detector in detectors for member in cast(Detector, detector).members]
-    return Detector(members, cast(Detector, first).registration).eval()
+    shared = cast(Detector, first)
+    return Detector(members, shared.registration, shared.encoder).eval()

@@ -1,13 +1,13 @@
 """From the network's outputs to one score: what is exported as the model's graph.
 
-Up to three anomaly maps make the score. The error head's logits say where the frame differs from its reconstruction in
+Up to four anomaly maps make the score. The error head's logits say where the frame differs from its reconstruction in
 a way that corruption taught. The second map depends on the parts. Of aligned parts it is the plain difference to the
 linear reconstruction, in standard deviations of each place; of others, with enough images, it is the distance to a
 patch memory of the features of good parts (Roth et al., "PatchCore", CVPR 2022, here on the autoencoder's own
-features). The third is the distance to another such memory, of texture features. Each map is put on the scale of good
-parts that the weights never saw and that are as rough. The anomaly map of the model is their weighted sum, so that
-several maps that are slightly unusual count as much as one that is very unusual. The score is the mean of its largest
-cells.
+features). The third is the distance to another such memory, of texture features. The fourth is what a dense autoencoder
+leaves of the features of an encoder that was trained on photographs. Each map is put on the scale of good parts that
+the weights never saw and that are as rough. The anomaly map of the model is their weighted sum, so that several maps
+that are slightly unusual count as much as one that is very unusual. The score is the mean of its largest cells.
 
 Where there is time for several networks, each is trained without another part of the images, and their maps are
 averaged: a network misjudges good parts of a sort that it was not shown, but the others were.
@@ -23,6 +23,8 @@ from torch import Tensor, nn
 
 from andon_trainer.architecture import FEATURE_STRIDE, MAP_STRIDE
 from andon_trainer.network.conv_dense import Autoencoder, Output
+from andon_trainer.network.encoder import NONE, Encoder
+from andon_trainer.network.feature_autoencoder import FeatureAutoencoder
 from andon_trainer.network.registration import Registration, inverse, warp
 from andon_trainer.network.tensors import TOP_SHARE, evenly, normalise, pool, to_unit, top_mean, upsample
 from andon_trainer.scoring.patch_memory import PatchMemory
@@ -33,6 +35,7 @@ from andon_trainer.scoring.texture import TextureFeatures
 # positive and their ratio to the threshold (about 1.6 to 2) fits one histogram for all models.
 SCORE_PER_DEVIATION = 0.2
 MAX_MEMORY_CELLS = 2**20  # of the training frames whose features are held at once: 280 MB
+MAX_ENCODED_FRAMES = 400  # training frames whose encoded features are rebuilt: 20 ms each, 70 MB for 100
 # With fewer images of good parts a memory has holes: whatever no training image happened to show counts as a defect.
 # Only texture features of textures, which are alike all over, are remembered of any number of images.
 MIN_MEMORY_IMAGES = 100
@@ -44,6 +47,8 @@ MEMORY_TOP_SHARE = 0.01
 TEXTURE_WEIGHT_OF_ALIGNED = 0.5
 SHARED_WEIGHT = 0.5
 MIN_SUM_STD = 0.1  # of the sum of maps, in deviations of each; with less, several flat maps have left rounding errors
+# Places that are further below the worst place of an average good part are not raised, see `sum_of_tops`.
+RAISED_DEVIATIONS = 8.0
 BATCH_FRAMES = 16
 
 
@@ -68,19 +73,24 @@ class PreparedFrames(NamedTuple):
     spread: Tensor  # [N, 1, 1, 1]
     pose: Tensor | None  # [N, 4]; None where nothing is registered
     inverse_pose: Tensor | None  # the same, undone
+    features: Tensor | None = None  # [N, F, h, w] of the encoder, of the registered frames; None without an encoder
 
 
-def prepare_frames(frames: Tensor, registration: Registration | None = None, pooling: int = 1) -> PreparedFrames:
-    """Normalise, register and pool frames uint8 [N, H, W, C]."""
+def prepare_frames(
+    frames: Tensor, registration: Registration | None = None, pooling: int = 1, encoder: Encoder | None = None
+) -> PreparedFrames:
+    """Normalise, register, pool and encode frames uint8 [N, H, W, C]."""
     unit = to_unit(frames)
     frame, mean, spread = normalise(unit)
-    if registration is None and pooling == 1:
-        return PreparedFrames(frame, frame, mean, spread, None, None)
     pose = None
     if registration is not None:
         pose = registration(unit)
         unit = warp(unit, pose)
-    return PreparedFrames(frame, *normalise(pool(unit, pooling)), pose, None if pose is None else inverse(pose))
+    features = None if encoder is None else encoder(unit)
+    if registration is None and pooling == 1:
+        return PreparedFrames(frame, frame, mean, spread, None, None, features)
+    back = None if pose is None else inverse(pose)
+    return PreparedFrames(frame, *normalise(pool(unit, pooling)), pose, back, features)
 
 
 def unregister(x: Tensor, inverse_pose: Tensor | None) -> Tensor:
@@ -100,16 +110,19 @@ class Member(nn.Module):
         memory: PatchMemory | None,
         grain: TextureFeatures,
         grain_memory: PatchMemory | None,
+        rebuild: FeatureAutoencoder | None = None,
     ) -> None:
         super().__init__()
         self.network = network
         self.memory = memory
         self.grain = grain
         self.grain_memory = grain_memory
+        self.rebuild = rebuild
         self.surface = Surface()  # how rough good parts are
         self.expectations: list[Expectation] = []  # one for each map
         self.scales: list[Scale] = []  # the same
-        self.scale = Scale()  # of their sum
+        self.own_scale = Scale()  # of the sum of all maps but that of the encoder's features
+        self.scale = Scale()  # of the sum of all
 
     def judge(self, frames: PreparedFrames, output: Output) -> Tensor:
         """How many standard deviations of good parts the frames are from them at each place: [N, 1, h/4, w/4]."""
@@ -130,6 +143,9 @@ class Member(nn.Module):
             distance = self.grain_memory(self.grain(frames.frame))
             weight = 1.0 if output.difference is None else TEXTURE_WEIGHT_OF_ALIGNED
             maps.append(AnomalyMap(distance, MEMORY_TOP_SHARE, weight))
+        if self.rebuild is not None and frames.features is not None:
+            cells = F.interpolate(self.rebuild(frames.features), size=output.logits.shape[2:], mode="bilinear")
+            maps.append(AnomalyMap(unregister(cells, frames.inverse_pose), MEMORY_TOP_SHARE))
         return maps
 
     def relative(self, maps: list[AnomalyMap], rough: Tensor) -> list[AnomalyMap]:
@@ -138,8 +154,16 @@ class Member(nn.Module):
         return [each._replace(cells=expectation.relative(each.cells, rough)) for expectation, each in pairs]
 
     def sum(self, relative: list[AnomalyMap]) -> Tensor:
-        """Relative maps in standard deviations of good parts, weighted and added up by place: [N, 1, h/4, w/4]."""
-        maps = [r.weight * scale.deviations(r.cells) for scale, r in zip(self.scales, relative, strict=True)]
+        """Relative maps in standard deviations of good parts, weighted and added up: [N, 1, h/4, w/4]."""
+        if self.rebuild is None:
+            return self.sum_of_places(relative)
+        *own, features = relative
+        own_sum = self.own_scale.deviations(self.sum_of_places(own))
+        return sum_of_tops(own_sum, self.scales[-1].deviations(features.cells))
+
+    def sum_of_places(self, relative: list[AnomalyMap]) -> Tensor:
+        """The same of the first of the maps, place by place."""
+        maps = [r.weight * scale.deviations(r.cells) for scale, r in zip(self.scales, relative, strict=False)]
         size = maps[0].shape[-2:]
         return torch.stack([cells if cells.shape[-2:] == size else upsample(cells) for cells in maps]).sum(dim=0)
 
@@ -162,7 +186,21 @@ class Member(nn.Module):
             Scale.of(each.top(), min_std=max(expectation.rounding, MIN_STD))
             for each, expectation in zip(relative, self.expectations, strict=True)
         ]
+        if self.rebuild is not None:
+            self.own_scale = Scale.of(top_mean(self.sum_of_places(relative[:-1])), min_std=MIN_SUM_STD)
         self.scale = Scale.of(top_mean(self.sum(relative)), min_std=MIN_SUM_STD)
+
+
+def sum_of_tops(own: Tensor, features: Tensor) -> Tensor:
+    """The sum of two maps [N, 1, h, w], raised so far that its top is the sum of their tops: [N, 1, h, w].
+
+    The encoder's cells are larger than the other maps', and what both see of one defect is seldom at the same place.
+    """
+    both = own + features
+    top = top_mean(both)
+    missing = top_mean(own) + top_mean(features, MEMORY_TOP_SHARE) - top
+    above, highest = both + RAISED_DEVIATIONS, (top + RAISED_DEVIATIONS).clamp_min(1)
+    return both + missing.reshape(-1, 1, 1, 1) * (above / highest.reshape(-1, 1, 1, 1)).clamp(0, 1)
 
 
 class Detector(nn.Module):
@@ -171,9 +209,12 @@ class Detector(nn.Module):
     Where there are several members, the map is their mean; reconstruction and latent vector are the first one's.
     """
 
-    def __init__(self, members: Sequence[Member], registration: Registration | None = None) -> None:
+    def __init__(
+        self, members: Sequence[Member], registration: Registration | None = None, encoder: Encoder | None = None
+    ) -> None:
         super().__init__()
         self.registration = registration
+        self.encoder = encoder
         self.members = nn.ModuleList(members)
         self.pooling = members[0].network.arch.pooling
 
@@ -183,7 +224,7 @@ class Detector(nn.Module):
         h and w are what the network sees of H and W. The latent vector is brightness, contrast, the pose where frames
         are registered, and the network's code.
         """
-        prepared = prepare_frames(frames, self.registration, self.pooling)
+        prepared = self.prepare(frames)
         first, *others = cast(list[Member], list(self.members))
         code, pyramid = first.network.encode(prepared.x)
         # The reconstruction comes from this tensor alone: here the monitor cuts the graph into encoder and decoder.
@@ -203,10 +244,14 @@ class Detector(nn.Module):
         pixels = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
         return score, anomaly_map.squeeze(1), pixels, latent
 
+    def prepare(self, frames: Tensor) -> PreparedFrames:
+        """Frames uint8 [N, H, W, C], prepared for the members."""
+        return prepare_frames(frames, self.registration, self.pooling, self.encoder)
+
     @torch.no_grad()
     def standardise(self, good_frames: Pixels) -> None:
         """Put every member on the scale of good frames uint8 [N, H, W, C] that its weights never saw."""
-        batches = [prepare_frames(frames, self.registration, self.pooling) for frames in batched(good_frames)]
+        batches = [self.prepare(frames) for frames in batched(good_frames)]
         for member in cast(list[Member], list(self.members)):
             member.standardise(batches)
 
@@ -215,7 +260,8 @@ class Detector(nn.Module):
         first = cast(Member, self.members[0])
         memories = {"memory_patches": first.memory, "grain_patches": first.grain_memory}
         patches = {name: 0 if memory is None else memory.size for name, memory in memories.items()}
-        return first.network.arch.to_dict() | patches | {"registered": self.registration is not None}
+        encoder = {"encoder": NONE if self.encoder is None else self.encoder.name}
+        return first.network.arch.to_dict() | patches | {"registered": self.registration is not None} | encoder
 
 
 def batched(frames: Pixels) -> Iterator[Tensor]:
@@ -231,8 +277,11 @@ def remember(
     texture: bool,
     seed: int,
     registration: Registration | None = None,
+    encoder: Encoder | None = None,
 ) -> Member:
     """A trained network with patch memories of its training frames, uint8 [N, H, W, C] and not registered yet.
+
+    With an encoder, also a dense autoencoder of what its features are on these frames.
 
     `texture` says whether good parts are a texture. The member has no scale yet, see `Detector.standardise`.
     """
@@ -249,4 +298,11 @@ def remember(
     features, texture_memory = TextureFeatures(texture, pooling), None
     if texture or many:
         texture_memory = memory_of(lambda frames: features(frames.frame))
-    return Member(network, memory, features, texture_memory).eval()
+    rebuild = None
+    if encoder is not None:
+        encoded = [
+            cast(Tensor, prepare_frames(batch, registration, pooling, encoder).features)
+            for batch in batched(evenly(training_frames, MAX_ENCODED_FRAMES))
+        ]
+        rebuild = FeatureAutoencoder.fit(torch.cat(encoded), seed)
+    return Member(network, memory, features, texture_memory, rebuild).eval()

@@ -1,0 +1,186 @@
+"""The encoder: an image network that was trained elsewhere and is not trained further.
+
+It knows what surfaces, edges and materials look like before it sees the first part. One comes with Andon, see
+`ENCODER`; a user may give another. `network.feature_autoencoder` rebuilds its features of good parts.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from andon_monitor.errors import UsageError
+from onnx import ModelProto, TensorShapeProto, shape_inference
+from torch import Tensor, nn
+
+from andon_trainer.network.onnx_network import OnnxNetwork, read_onnx
+
+ENCODER = Path(__file__).with_name("encoder.onnx")  # made by tools/make_encoder.py; its metadata say from what
+BUILT_IN, NONE = "built-in", "none"  # instead of a path
+CELL = 16  # pixels of the encoder's frame along each side of a cell
+STRIDES = (8, 16)  # of the feature maps that are taken: finer ones see noise, coarser ones no places
+SIDE = 160  # of the encoder's frame, about; smaller defects are left to the other maps
+MAX_ENLARGEMENT = 2.0  # smaller frames have no more detail to show
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of photographs, as most image networks want them
+# Entries of a file's metadata, both JSON.
+NORMALISATION_KEY = "normalisation"  # {"mean": [r, g, b], "std": [r, g, b]} for levels in 0..1
+LAYERS_KEY = "layers"  # [name, ...] of the values whose maps are taken
+TRIAL_SIDE = 64  # of the frame that a user's network is tried on
+
+
+class Encoder(nn.Module):
+    """Frames to the features of cells: those of all strides, one after the other."""
+
+    mean: Tensor  # [1, 3, 1, 1]
+    std: Tensor  # [1, 3, 1, 1]
+
+    def __init__(self, network: OnnxNetwork, name: str, mean: Tensor, std: Tensor) -> None:
+        super().__init__()
+        self.network = network
+        self.name = name
+        self.register_buffer("mean", mean[None, :, None, None])
+        self.register_buffer("std", std[None, :, None, None])
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Frames float [N, C, H, W] in 0..1 to features [N, F, h, w] of cells."""
+        height, width = frame_size(frames.shape[2], frames.shape[3])
+        frames = resize(frames, height, width)
+        colours = frames.expand(-1, 3, -1, -1) if frames.shape[1] == 1 else frames
+        maps = self.network((colours - self.mean) / self.std)
+        size = (height // CELL, width // CELL)
+        return torch.cat([to_cells(each, size) for each in maps], dim=1)
+
+
+def resize(frames: Tensor, height: int, width: int) -> Tensor:
+    """Frames [N, C, H, W] at another size: smaller ones are means of areas, larger ones are interpolated."""
+    smaller = min(frames.shape[2] // height, frames.shape[3] // width)
+    if smaller > 1:
+        frames = F.avg_pool2d(frames, smaller)
+    if frames.shape[2] < height or frames.shape[3] < width:
+        return F.interpolate(frames, size=(height, width), mode="bilinear")
+    if frames.shape[3] > width:
+        frames = frames @ area_weights(frames.shape[3], width).T
+    return area_weights(frames.shape[2], height) @ frames if frames.shape[2] > height else frames
+
+
+def area_weights(pixels: int, smaller: int) -> Tensor:
+    """The share of each of `pixels` in each pixel of a line with `smaller` of them: [smaller, pixels]."""
+    edges = torch.arange(smaller + 1, dtype=torch.float64)[:, None] * (pixels / smaller)
+    starts = torch.arange(pixels, dtype=torch.float64)
+    shared = torch.minimum(edges[1:], starts + 1) - torch.maximum(edges[:-1], starts)
+    return (shared.clamp_min(0) * (smaller / pixels)).float()
+
+
+def to_cells(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """A feature map [N, F, h, w] with one place for each cell: the mean of its places."""
+    times = x.shape[2] // size[0]
+    if times > 1:
+        x = F.avg_pool2d(x, times)
+    return x if x.shape[2:] == size else F.interpolate(x, size=size, mode="bilinear")
+
+
+def frame_size(height: int, width: int) -> tuple[int, int]:
+    """Height and width of the encoder's frame for frames of this size: about `SIDE` squared, whole cells."""
+    scale = min(SIDE / (height * width) ** 0.5, MAX_ENLARGEMENT)
+    return max(2, round(height * scale / CELL)) * CELL, max(2, round(width * scale / CELL)) * CELL
+
+
+def load_encoder(choice: str) -> Encoder | None:
+    """The encoder that comes with Andon for `built-in`, that of an ONNX file, or None for `none`.
+
+    Raises UsageError: no readable file, an unknown operation, no usable layers, or maps that cannot be computed.
+    """
+    if choice == NONE:
+        return None
+    path = ENCODER if choice == BUILT_IN else Path(choice)
+    model = read_onnx(path)
+    mean, std = normalisation_of(model, str(path))
+    try:
+        network = OnnxNetwork(model, layers_of(model, str(path)), str(path))
+    except (ValueError, TypeError) as error:  # of weights whose size is not that of their shape
+        raise UsageError(f"{path}: its weights cannot be read: {error}") from None
+    encoder = Encoder(network, choice if choice == BUILT_IN else path.name, mean, std).eval().requires_grad_(False)
+    if choice != BUILT_IN:
+        check_encoder(encoder, str(path))
+    return encoder
+
+
+def check_encoder(encoder: Encoder, name: str) -> None:
+    """Raises UsageError where an encoder cannot compute finite features of a frame."""
+    try:
+        with torch.no_grad():
+            features = encoder(torch.linspace(0, 1, TRIAL_SIDE).expand(1, 3, TRIAL_SIDE, TRIAL_SIDE))
+    except (RuntimeError, ValueError, KeyError, IndexError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UsageError(f"{name}: its features cannot be computed: {reason}") from None
+    if not bool(torch.isfinite(features).all()):
+        raise UsageError(f"{name}: its features of a frame are not finite numbers")
+
+
+def normalisation_of(model: ModelProto, name: str) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of red, green and blue that an image network wants: [3] each. Raises UsageError."""
+    given = metadata_of(model, NORMALISATION_KEY, name)
+    if given is None:
+        return torch.tensor(MEAN), torch.tensor(STD)
+    try:
+        mean, std = torch.tensor(given["mean"]).float(), torch.tensor(given["std"]).float()
+    except (KeyError, TypeError, ValueError, RuntimeError):
+        mean = std = torch.zeros(0)
+    if not mean.shape == std.shape == (3,) or not bool((std > 0).all()) or not bool(torch.isfinite(mean / std).all()):
+        raise UsageError(f'{name}: metadata {NORMALISATION_KEY}: give {{"mean": [r, g, b], "std": [r, g, b]}}')
+    return mean, std
+
+
+def layers_of(model: ModelProto, name: str) -> list[str]:
+    """The names of the values whose maps are taken: those that the metadata name, or `choose_layers`."""
+    given = metadata_of(model, LAYERS_KEY, name)
+    if given is None:
+        return choose_layers(model, name)
+    known = {output for node in model.graph.node for output in node.output}
+    if not isinstance(given, list) or not given or not all(isinstance(each, str) and each in known for each in given):
+        raise UsageError(f'{name}: metadata {LAYERS_KEY}: give ["NAME", ...] of values that the network computes')
+    return given
+
+
+def metadata_of(model: ModelProto, key: str, name: str) -> Any:
+    """What a file's metadata have under `key`, from JSON; None where they do not. Raises UsageError."""
+    text = next((each.value for each in model.metadata_props if each.key == key), None)
+    try:
+        return None if text is None else json.loads(text)
+    except (ValueError, RecursionError):
+        raise UsageError(f"{name}: metadata {key}: not JSON") from None
+
+
+def choose_layers(model: ModelProto, name: str) -> list[str]:
+    """The last value at each of `STRIDES` that an image network computes. Raises UsageError where there is none."""
+    sized = ModelProto()
+    sized.CopyFrom(model)
+    constants = {each.name for each in sized.graph.initializer}
+    for each in sized.graph.input:
+        if each.name not in constants:
+            each.type.tensor_type.shape.CopyFrom(TensorShapeProto())
+            for length in (1, 3, SIDE, SIDE):
+                each.type.tensor_type.shape.dim.add(dim_value=length)
+    for each in sized.graph.output:
+        each.type.tensor_type.ClearField("shape")
+    del sized.graph.value_info[:]
+    try:
+        graph = shape_inference.infer_shapes(sized).graph
+    except Exception as error:  # of the C++ library
+        raise UsageError(f"{name}: the shapes of its maps are unknown: {str(error).splitlines()[0]}") from None
+    shapes = {
+        each.name: [length.dim_value for length in each.type.tensor_type.shape.dim]
+        for each in (*graph.value_info, *graph.output)
+    }
+    found: dict[int, str] = {}
+    for node in graph.node:
+        shape = shapes.get(node.output[0], [])
+        if len(shape) == 4 and shape[0] == 1 and shape[2] == shape[3] > 0:
+            found[SIDE // shape[2]] = node.output[0]
+    if any(stride not in found for stride in STRIDES):
+        raise UsageError(
+            f"{name}: no feature maps at an eighth and a sixteenth of its images; give a convolutional image network "
+            f"whose input is float [N, 3, H, W], or name maps in the metadata, under {LAYERS_KEY}"
+        )
+    return [found[stride] for stride in STRIDES]
