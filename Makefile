@@ -5,7 +5,7 @@ READY := .venv/.ready
 # GPU libraries are installed where there is an NVIDIA GPU (auto), always (make GPU=1 ...) or never (make GPU=0 ...).
 GPU ?= auto
 
-.PHONY: demo kafka faults fuzz soak bench bench-peers bench-clients bench-quality test coverage wheel check docs format clean
+.PHONY: demo kafka faults fuzz soak bench bench-peers bench-clients bench-quality bench-folds test coverage wheel check docs format clean
 
 # The main job on one machine, with nothing but Python: train on rendered parts, then watch a recorded stream of a line
 # that changes from one product to the other.
@@ -84,6 +84,10 @@ bench-clients: $(READY)
 bench-quality: $(READY)
 	test -x $(ANOMALIB) || tests/benchmarks/quality/anomalib.sh $(PYTHON)
 	$(BIN)/python -m tests.benchmarks.quality $$(test -x $(ANOMALIB) && echo --anomalib $(ANOMALIB)) $(BENCH)
+
+# The quick yardstick: cross-validation over whole groups. Less of it: BENCH="--only 1 --budget 1m ../shared/data/casting"
+bench-folds: $(READY)
+	$(BIN)/python -m tests.benchmarks.quality.cross_validation $(BENCH)
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -185,12 +185,12 @@ WITHOUT_MAP = ("ganomaly",)  # it says how much is wrong, not where
 
 
 def find_method(name: str) -> Method:
-    """A method by its name; `andon:side=192` is Andon with another option of `fit`. Raises UsageError."""
+    """A method by its name; `andon:side=192,networks=1` is Andon with other options of `fit`. Raises UsageError."""
     if name in METHODS:
         return METHODS[name]
     base, _, text = name.partition(":")
-    key, _, value = text.partition("=")
+    options = dict(option.partition("=")[::2] for option in text.split(","))
     known = {field.name for field in fields(FitOptions)} - {"name"}
-    if base != "andon" or key not in known or not value:
-        raise UsageError(f"--method {name}: choose {', '.join(METHODS)}, or andon:OPTION=VALUE as andon:side=192")
-    return partial(andon, **{key: int(value) if value.isdecimal() else value})
+    if base != "andon" or not options.keys() <= known or not all(options.values()):
+        raise UsageError(f"--method {name}: choose {', '.join(METHODS)}, or andon:OPTION=VALUE,... as andon:side=192")
+    return partial(andon, **{key: int(value) if value.isdecimal() else value for key, value in options.items()})
