@@ -11,13 +11,21 @@ from pathlib import Path
 from line import line
 from quality import quality
 from service import service
+from wall import wall
 
 FOLDER = Path(__file__).parent / "dashboards"
 
 
 def render() -> dict[str, str]:
     """File name to content."""
-    boards = {"line.json": line(), "quality.json": quality(), "service.json": service()}
+    boards = {
+        "line.json": line(),
+        "quality.json": quality(),
+        "service.json": service(),
+        # Rows of 38 pixels that fit with the line of variables above, which Grafana's kiosk mode shows or not.
+        "wall.json": wall("andon-wall", "Wall", 26),
+        "wall-1440.json": wall("andon-wall-1440", "Wall, 1440 pixels high", 35),
+    }
     return {name: json.dumps(board, indent=1) + "\n" for name, board in boards.items()}
 
 

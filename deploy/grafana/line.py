@@ -1,39 +1,21 @@
 """The dashboard Line."""
 
 from layout import dashboard
-from panels import (
-    ALERTS,
-    BLUE,
-    CAMERA,
-    GREEN,
-    GREY,
-    JSON,
-    LINE,
-    RED,
-    RUNBOOK,
-    YELLOW,
-    column,
-    lines,
-    panel,
-    query,
-    stat,
-    steps,
-    table,
-)
+from panels import CAMERA, JSON, LINE, column, lines, of_every, panel, query, table, words
+from tiles import PLACED, STATE, STATES, alerts, cameras, clock, monitors, rate, sending
 
-STATES = [
-    {"type": "range", "options": {"from": 100, "to": 131, "result": {"text": "SILENT", "color": GREY, "index": 0}}},
-    {"type": "range", "options": {"from": 20, "to": 31, "result": {"text": "FROZEN", "color": GREY, "index": 1}}},
-    {"type": "range", "options": {"from": 10, "to": 11, "result": {"text": "CANNOT SEE", "color": YELLOW, "index": 2}}},
-    {"type": "value", "options": {"1": {"text": "DEFECT", "color": RED, "index": 3}}},
-    {"type": "value", "options": {"0": {"text": "GOOD", "color": GREEN, "index": 4}}},
-]
+NO_PARTS = "In the time shown no views were joined to parts (output.parts, andon-monitor parts)."
 
 
 def line() -> JSON:
-    """For the wall."""
-    newest = f"camera:andon_last_frame_timestamp_seconds:max{{{CAMERA}}}"
-    silence = "on (job) group_left () max by (job) (andon_silence_seconds)"
+    """For whoever stands at the line."""
+    known = f"camera:andon_last_frame_timestamp_seconds:last1d{{{CAMERA}}}"
+    rows = "job, camera"
+    newest = f"last_over_time(andon_last_defect_timestamp_seconds{{{CAMERA}}}[1d])"
+    counts = [
+        f"sum by ({rows}) (increase(andon_verdicts_total{{{which}{CAMERA}}}[$__range]))"
+        for which in ('verdict="defect", ', "")
+    ]
     return dashboard(
         "andon-line",
         "Line",
@@ -41,79 +23,70 @@ def line() -> JSON:
         "5s",
         "1h",
         [
-            stat(
-                "Cameras",
-                "What each camera has seen within the last minute: good parts, a defect, frames that cannot be "
-                "inspected, one picture again and again, or nothing at all.",
-                [query(f"camera:andon_state:code{{{CAMERA}}}", "{{camera}}")],
-                (24, 7),
-                mappings=STATES,
-                text="value_and_name",
-                links=[{"title": "Runbook", "url": f"{RUNBOOK}#camerasilent", "targetBlank": True}],
-            ),
-            stat(
-                "Cameras sending",
-                "Cameras whose newest frame is younger than source.silence.",
-                [query(f"sum(time() - {newest} < bool {silence})", "sending")],
-                (6, 4),
-                colours=steps((None, RED), (1, GREEN)),
-            ),
-            stat(
-                "Monitors",
-                "Replicas that Prometheus reaches.",
-                [query(f"sum(up{{{LINE}}})", "running")],
-                (6, 4),
-                colours=steps((None, RED), (1, GREEN)),
-            ),
-            stat(
-                "Alerts",
-                "Critical and warning alerts that are firing; each has a section in the runbook.",
-                [query(ALERTS, "firing")],
-                (6, 4),
-                colours=steps((None, GREEN), (1, RED)),
-                links=[{"title": "Runbook", "url": RUNBOOK, "targetBlank": True}],
-            ),
-            stat(
-                "Parts a minute",
-                "Frames answered with a verdict, all cameras.",
-                [query(f"60 * sum(rate(andon_verdicts_total{{{CAMERA}}}[$__rate_interval]))", "parts")],
-                (6, 4),
-                decimals=0,
-                colours=steps((None, BLUE)),
-            ),
+            cameras(9),
+            monitors(6),
+            sending(6),
+            alerts(4),
+            rate(4),
+            clock(4),
             lines(
                 "Defect rate",
                 "Defects among the parts inspected, over five minutes. What is usual depends on the line; a rise is "
                 "found by the CUSUM on the dashboard Quality.",
                 [query(f"camera:andon_defects:ratio5m{{{CAMERA}}}", "{{camera}}")],
-                (12, 9),
+                (8, 7),
                 unit="percentunit",
                 lower=0,
                 fill=10,
             ),
             table(
                 "Last defects",
-                "For each camera when its newest defect was captured, and counts over the time shown.",
+                "The cameras of the last day: what each does now, when its newest defect was captured, and how many "
+                "frames and defects there were in the time shown.",
                 [
-                    query(f"max by (camera) (andon_last_defect_timestamp_seconds{{{CAMERA}}} * 1000 > 0)", table=True),
-                    query(
-                        f'sum by (camera) (increase(andon_verdicts_total{{verdict="defect", {CAMERA}}}[$__range]))',
-                        table=True,
-                    ),
-                    query(f"sum by (camera) (increase(andon_verdicts_total{{{CAMERA}}}[$__range]))", table=True),
+                    query(of_every(rows, known, STATE)),
+                    query(f"1000 * ({of_every(rows, known, newest)})"),
+                    *(query(of_every(rows, known, count)) for count in counts),
                 ],
-                (12, 9),
-                names={"camera": "Camera", "Value #A": "Last defect", "Value #B": "Defects", "Value #C": "Frames"},
-                overrides=[column("Last defect", "dateTimeFromNow")],
+                (8, 7),
+                {"camera": "Camera", "A": "Now", "B": "Last defect", "C": "Defects", "D": "Frames", "job": "Line"},
+                sort="-Last defect",
+                overrides=[
+                    column("Now", mappings=STATES, cellOptions={"type": "color-background"}, width=110),
+                    column("Last defect", "dateTimeFromNow", mappings=words({0: ("none", "text")}), width=120),
+                    column("Defects", "locale", width=75),
+                    column("Frames", "locale", width=85),
+                    column("Line", width=90),
+                ],
                 decimals=0,
+                empty="No camera was seen within a day.",
             ),
             lines(
                 "Parts",
                 "Parts a minute by verdict, where andon-monitor parts or output.parts joins views. One is incomplete "
                 "if a view is missing or could not be inspected.",
                 [query(f"60 * sum by (verdict) (rate(andon_parts_total{{{LINE}}}[$__rate_interval]))", "{{verdict}}")],
-                (12, 8),
+                (8, 7),
                 lower=0,
+                empty=NO_PARTS,
+            ),
+            panel(
+                "state-timeline",
+                "What the cameras saw",
+                "The states above over time.",
+                [query(PLACED, "{{place}}")],
+                (16, 6),
+                mappings=STATES,
+                color={"mode": "thresholds"},
+                custom={"fillOpacity": 80, "lineWidth": 0},
+                options={
+                    "mergeValues": True,
+                    "showValue": "auto",
+                    "rowHeight": 0.9,
+                    "legend": {"showLegend": False},
+                    "tooltip": {"mode": "single"},
+                },
+                empty="No camera was seen in the time shown.",
             ),
             lines(
                 "Views missing",
@@ -124,22 +97,14 @@ def line() -> JSON:
                         "{{view}}",
                     ),
                     query(
-                        f'60 * sum(rate(andon_part_views_total{{result="late", {LINE}}}[$__rate_interval]))',
+                        f'60 * sum(rate(andon_part_views_total{{result="late", {LINE}}}[$__rate_interval])) '
+                        f"and on () count(andon_parts_total{{{LINE}}})",
                         "late, all views",
                     ),
                 ],
-                (12, 8),
+                (8, 6),
                 lower=0,
-            ),
-            panel(
-                "state-timeline",
-                "What the cameras saw",
-                "The states above over time.",
-                [query(f"camera:andon_state:code{{{CAMERA}}}", "{{camera}}")],
-                (24, 7),
-                mappings=STATES,
-                custom={"fillOpacity": 80, "lineWidth": 0},
-                options={"mergeValues": True, "showValue": "never", "legend": {"showLegend": False}},
+                empty=NO_PARTS,
             ),
         ],
     )

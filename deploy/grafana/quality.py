@@ -1,7 +1,24 @@
 """The dashboard Quality."""
 
 from layout import dashboard
-from panels import CAMERA, GREEN, JSON, LINE, MODEL, RED, RUNBOOK, dashed, lines, panel, quantile, query, steps, table
+from panels import (
+    CAMERA,
+    JSON,
+    LIGHT_RED,
+    LINE,
+    MODEL,
+    column,
+    dashed,
+    lines,
+    panel,
+    quantile,
+    query,
+    runbook,
+    steps,
+    table,
+)
+
+NO_SHADOW = "In the time shown no shadow ran (shadow.path)."
 
 
 def flagged(verdict: str, shadow: str) -> str:
@@ -14,6 +31,7 @@ def flagged(verdict: str, shadow: str) -> str:
 def quality() -> JSON:
     """For whoever asks whether parts are worse or the camera sees less."""
     limit = "max(andon_drift_limit{" + LINE + "})"
+    keys = "job, instance, model, recipe, method, false_alarm_rate, created_at, sha256"
     drifts = [
         lines(
             f"Drift of the {signal}",
@@ -28,7 +46,7 @@ def quality() -> JSON:
             ],
             (8, 8),
             overrides=[dashed("limit")],
-            links=[{"title": "Runbook", "url": f"{RUNBOOK}#{anchor}", "targetBlank": True}],
+            links=runbook(anchor),
         )
         for signal, anchor, meaning in (
             ("score", "scoredrift", "Parts, light or model have changed as a whole."),
@@ -54,7 +72,7 @@ def quality() -> JSON:
                 (8, 8),
                 lower=0,
                 overrides=[dashed("limit")],
-                links=[{"title": "Runbook", "url": f"{RUNBOOK}#defectrateup", "targetBlank": True}],
+                links=runbook("defectrateup"),
             ),
             lines(
                 "Defect rate",
@@ -71,8 +89,7 @@ def quality() -> JSON:
             ),
             lines(
                 "Kinds of defects",
-                "Defects an hour by what they look like; nothing where the model tells no kinds (andon-trainer "
-                "classify).",
+                "Defects an hour by what they look like, where the model tells kinds (andon-trainer classify).",
                 [
                     query(
                         f"3600 * sum by (kind) (rate(andon_defect_kinds_total{{{CAMERA}}}[$__rate_interval]))",
@@ -83,6 +100,7 @@ def quality() -> JSON:
                 lower=0,
                 custom={"stacking": {"mode": "normal"}},
                 fill=40,
+                empty="In the time shown no model told kinds of defects (andon-trainer classify).",
             ),
             *drifts,
             lines(
@@ -94,7 +112,7 @@ def quality() -> JSON:
                     query(quantile(0.99, "andon_score_ratio", "camera", MODEL), "{{camera}} 99 %"),
                 ],
                 limited=True,
-                colours=steps((None, GREEN), (1, RED)),
+                colours=steps((1, LIGHT_RED)),
                 lower=0,
             ),
             panel(
@@ -137,25 +155,29 @@ def quality() -> JSON:
                 lower=0,
                 custom={"stacking": {"mode": "normal"}},
                 fill=40,
-                links=[{"title": "Runbook", "url": f"{RUNBOOK}#uninspectableframes", "targetBlank": True}],
+                links=runbook("uninspectableframes"),
             ),
             table(
                 "Thresholds",
                 "The score above which a part is a defect, by camera and model; an operator's override shows here.",
-                [query(f"max by (camera, model) (andon_threshold{{{MODEL}}})", table=True)],
+                [query(f"max by (job, camera, model) (andon_threshold{{{MODEL}}})")],
                 (8, 8),
-                names={"camera": "Camera", "model": "Model", "Value": "Threshold"},
+                {"camera": "Camera", "model": "Model", "A": "Threshold", "job": "Line"},
+                sort="Camera",
                 decimals=3,
+                overrides=[column("Threshold", width=100), column("Line", width=90)],
+                empty="No model inspects frames now.",
             ),
             lines(
                 "Flagged by one of model and shadow",
-                "Share of the frames that both judged; nothing where no shadow runs (shadow.path).",
+                "Share of the frames that both judged; where a shadow runs (shadow.path).",
                 [
                     query(flagged("good", "defect"), "by the shadow alone"),
                     query(flagged("defect", "good"), "by the model alone"),
                 ],
                 unit="percentunit",
                 lower=0,
+                empty=NO_SHADOW,
             ),
             lines(
                 "Scores of the shadow against its threshold",
@@ -165,15 +187,28 @@ def quality() -> JSON:
                     query(quantile(0.99, "andon_shadow_score_ratio", "camera", CAMERA), "{{camera}} 99 %"),
                 ],
                 limited=True,
-                colours=steps((None, GREEN), (1, RED)),
+                colours=steps((1, LIGHT_RED)),
                 lower=0,
+                empty=NO_SHADOW,
             ),
             table(
                 "Models in use",
                 "Each replica's models, and how thresholds were set: conformal is measured, tail extrapolated.",
-                [query(f"andon_model_info{{{LINE}}}", table=True)],
+                [query(f"max by ({keys}) (andon_model_info{{{LINE}}})")],
                 (24, 6),
-                hide=("Value",),
+                {
+                    "instance": "Replica",
+                    "model": "Model",
+                    "recipe": "Recipe",
+                    "method": "Threshold by",
+                    "false_alarm_rate": "Good parts flagged",
+                    "created_at": "Fitted at",
+                    "sha256": "SHA-256 of the file",
+                    "job": "Line",
+                },
+                sort="Replica",
+                overrides=[column("SHA-256 of the file", width=560)],
+                empty="No model is in use now.",
             ),
         ],
     )

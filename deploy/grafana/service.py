@@ -2,27 +2,49 @@
 
 from layout import dashboard
 from panels import (
-    ALERTS,
+    ALIVE,
     BUSY,
     CAMERA,
     GREEN,
+    GREY,
     JSON,
     LINE,
     RED,
-    RUNBOOK,
     YELLOW,
-    answered,
     column,
     dashed,
     lamp,
     lines,
     mean,
+    of_every,
     quantile,
     query,
+    runbook,
     stat,
     steps,
     table,
+    words,
 )
+from tiles import alerts, present_and_missing
+
+REPLICA = "job, instance"
+# The replicas of the last day: 1 is up, 0 does not answer, -1 has no address any more while its line misses one, -2 has
+# none and was replaced, as in every roll-out.
+KNOWN = f"last_over_time(up{{{LINE}}}[1d])"
+STATE = (
+    f"max by ({REPLICA}) (up{{{LINE}}}) or on ({REPLICA}) 0 * max by ({REPLICA}) ({KNOWN}) - 1 "
+    f"- on (job) group_left () (job:andon_monitors_missing:max{{{LINE}}} == bool 0)"
+)
+# On its whole row: one that is up has no colour.
+STATES = words({1: ("UP", "transparent"), 0: ("DOWN", RED), -1: ("GONE", RED), -2: ("REPLACED", GREY)})
+
+
+def newest(info: str, labels: str) -> str:
+    """What a replica says of itself now; of one that does not answer, what it said last."""
+    keys = f"{REPLICA}, {labels}"
+    return (
+        f"max by ({keys}) ({info}{{{LINE}}}) or on ({REPLICA}) max by ({keys}) (last_over_time({info}{{{LINE}}}[1d]))"
+    )
 
 
 def service() -> JSON:
@@ -33,7 +55,8 @@ def service() -> JSON:
         ("andon_inference_seconds", "infer (a batch)"),
         ("andon_publish_seconds", "publish (a group)"),
     )
-    late = f"job:andon_end_to_end_seconds:p99_5m{{{LINE}}} / on (job) max by (job) (andon_takt_seconds > 0)"
+    takt = f"max by (job) (andon_takt_seconds{{{LINE}}})"
+    late = f"max(job:andon_end_to_end_seconds:p99_5m{{{LINE}}} / on (job) ({takt} > 0)) or 0 * max({takt} == 0) - 1"
     return dashboard(
         "andon-service",
         "Service",
@@ -41,93 +64,147 @@ def service() -> JSON:
         "30s",
         "1h",
         [
-            stat(
+            present_and_missing(
                 "Replicas that take frames",
-                "Ready, of those that Prometheus knows; fewer than usual is a matter for the table below.",
-                [query(f"sum(andon_ready{{{LINE}}})", "ready")],
-                (3, 4),
-                colours=steps((None, RED), (1, GREEN)),
-                links=[{"title": "Runbook", "url": f"{RUNBOOK}#monitornotready", "targetBlank": True}],
+                "Those that are ready, and those of the last day that are not; the table below says which.",
+                [
+                    query(f"sum(andon_ready{{{LINE}}}) or 0 * sum(job:andon_monitors_up:sum{{{LINE}}})", "ready"),
+                    query(
+                        f"sum(job:andon_monitors_missing:max{{{LINE}}}) "
+                        f"+ (sum(andon_ready{{{LINE}}} == bool 0) or vector(0))",
+                        "missing",
+                    ),
+                ],
+                5,
+                "monitornotready",
             ),
             stat(
                 "Brokers",
-                "Whether Kafka answers every replica; none where frames come from elsewhere.",
+                "Whether Kafka answers every replica that runs.",
                 [query(f"min(andon_kafka_up{{{LINE}}})", "kafka")],
                 (3, 4),
                 mappings=lamp("UP", "DOWN"),
-                links=[{"title": "Runbook", "url": f"{RUNBOOK}#kafkadown", "targetBlank": True}],
+                nan="NOT USED",
+                links=runbook("kafkadown"),
             ),
             stat(
                 "Network cameras",
-                "Whether every replica's camera at source.uri sends frames; none where frames come from elsewhere.",
+                "Whether the camera at source.uri of every replica that runs sends frames.",
                 [query(f"min(andon_source_up{{{LINE}}})", "camera")],
                 (3, 4),
                 mappings=lamp("UP", "DOWN"),
-                links=[{"title": "Runbook", "url": f"{RUNBOOK}#cameradown", "targetBlank": True}],
+                nan="NOT USED",
+                links=runbook("cameradown"),
             ),
             stat(
                 "Frames that wait",
                 "In all topics. Some are there at any moment; a number that grows says that the monitors fall behind.",
                 [query(f"sum(andon_consumer_lag_records{{{LINE}}})", "frames")],
-                (3, 4),
-                decimals=0,
-                colours=steps((None, GREEN), (50, YELLOW), (500, RED)),
-                links=[{"title": "Runbook", "url": f"{RUNBOOK}#laggrowing", "targetBlank": True}],
+                (4, 4),
+                unit="suffix:frames",
+                colours=steps((0, GREEN), (50, YELLOW), (500, RED)),
+                links=runbook("laggrowing"),
             ),
             stat(
                 "Latency of the takt",
                 "99th percentile from capture to verdict, as a share of inspection.takt; above 100 % is too late.",
                 [query(late, "share")],
+                (3, 4),
                 unit="percentunit",
-                decimals=0,
-                colours=steps((None, GREEN), (0.5, YELLOW), (1, RED)),
-                links=[{"title": "Runbook", "url": f"{RUNBOOK}#latencyovertakt", "targetBlank": True}],
+                colours=steps((0, GREEN), (0.5, YELLOW), (1, RED)),
+                mappings=words({-1: ("NO TAKT SET", GREY)}),
+                nan="NO FRAMES",
+                links=runbook("latencyovertakt"),
             ),
             stat(
                 "Busiest replica",
                 "Share of the time in which its model works: the frames a second that it could take more are few where "
                 "this is near 100 %.",
-                [query(f"max({BUSY})", "busy")],
+                [query(f"max({BUSY} {ALIVE})", "busy")],
+                (3, 4),
                 unit="percentunit",
-                decimals=0,
-                colours=steps((None, GREEN), (0.7, YELLOW), (0.9, RED)),
+                colours=steps((0, GREEN), (0.7, YELLOW), (0.9, RED)),
             ),
-            stat(
-                "Alerts",
-                "Critical and warning alerts that are firing; each has a section in the runbook.",
-                [query(ALERTS, "firing")],
-                colours=steps((None, GREEN), (1, RED)),
-                links=[{"title": "Runbook", "url": RUNBOOK, "targetBlank": True}],
-            ),
+            alerts(3),
             table(
                 "Replicas",
-                "Whether each is ready, sees its brokers, uses or refuses its model files, and its partitions.",
+                "The replicas of the last day: whether each answers, is ready, sees its brokers, uses or refuses its "
+                "model files, and its partitions. REPLACED: its address is gone, and as many run as before.",
                 [
-                    query(f"max by (instance) (andon_ready{{{LINE}}})", table=True),
-                    query(f"max by (instance) (andon_kafka_up{{{LINE}}})", table=True),
-                    query(f"max by (instance) (andon_assigned_partitions{{{LINE}}})", table=True),
-                    query(f"1 - max by (instance) (andon_model_refused{{{LINE}}})", table=True),
-                    query(f"max by (instance) (time() - process_start_time_seconds{{{LINE}}})", table=True),
+                    query(STATE),
+                    *(
+                        query(of_every(REPLICA, KNOWN, values))
+                        for values in (
+                            f"andon_ready{{{LINE}}}",
+                            f"andon_kafka_up{{{LINE}}}",
+                            f"andon_assigned_partitions{{{LINE}}}",
+                            f"1 - max by ({REPLICA}) (andon_model_refused{{{LINE}}})",
+                            f"time() - process_start_time_seconds{{{LINE}}}",
+                        )
+                    ),
                 ],
                 (12, 7),
-                names={
+                {
                     "instance": "Replica",
-                    "Value #A": "Ready",
-                    "Value #B": "Kafka",
-                    "Value #C": "Partitions",
-                    "Value #D": "Model files in use",
-                    "Value #E": "Up for",
+                    "A": "State",
+                    "B": "Ready",
+                    "C": "Kafka",
+                    "D": "Partitions",
+                    "E": "Model files in use",
+                    "F": "Up for",
+                    "job": "Line",
                 },
-                overrides=[answered("Ready"), answered("Kafka"), answered("Model files in use"), column("Up for", "s")],
+                sort="State",
+                overrides=[
+                    column(
+                        "State",
+                        mappings=STATES,
+                        cellOptions={"type": "color-background", "applyToRow": True},
+                        width=110,
+                    ),
+                    *(
+                        column(name, mappings=lamp("yes", "no"), width=width)
+                        for name, width in (("Ready", 75), ("Kafka", 75), ("Model files in use", 150))
+                    ),
+                    column("Partitions", width=95),
+                    column("Up for", "s", width=110),
+                    column("Line", width=110),
+                ],
                 decimals=0,
+                empty="Prometheus reached no replica within a day.",
             ),
             table(
                 "What runs where",
-                "Execution provider really in use, with whether another one was asked for, and versions.",
-                [query(f"andon_provider_info{{{LINE}}}", table=True), query(f"andon_build_info{{{LINE}}}", table=True)],
+                "Execution provider really in use, with whether another one was asked for, and versions: of replicas "
+                "that are gone, what they ran last.",
+                [
+                    query(newest("andon_provider_info", "provider, fallback")),
+                    query(newest("andon_build_info", "version, onnxruntime")),
+                    query(STATE),
+                ],
                 (12, 7),
-                hide=("Value #A", "Value #B"),
-                links=[{"title": "Runbook", "url": f"{RUNBOOK}#providerfellback", "targetBlank": True}],
+                {
+                    "instance": "Replica",
+                    "C": "State",
+                    "version": "Andon",
+                    "onnxruntime": "ONNX Runtime",
+                    "provider": "Provider",
+                    "fallback": "Instead of another one",
+                    "job": "Line",
+                },
+                sort="State",
+                overrides=[
+                    column(
+                        "State",
+                        mappings=STATES,
+                        cellOptions={"type": "color-background", "applyToRow": True},
+                        width=110,
+                    ),
+                    *(column(name, width=110) for name in ("Andon", "ONNX Runtime", "Line")),
+                    column("Instead of another one", width=175),
+                ],
+                links=runbook("providerfellback"),
+                empty="Prometheus reached no replica within a day.",
             ),
             lines(
                 "Throughput",
@@ -136,21 +213,21 @@ def service() -> JSON:
                     query(f"sum(rate(andon_frames_total{{{CAMERA}}}[$__rate_interval]))", "frames"),
                     query(f"sum(rate(andon_verdicts_total{{{CAMERA}}}[$__rate_interval]))", "verdicts"),
                 ],
-                unit="reqps",
+                unit="suffix:frames/s",
                 lower=0,
             ),
             lines(
                 "Latency from capture to verdict",
-                "Until the verdict is acknowledged; the takt is inspection.takt, 0 where none is set.",
+                "Until the verdict is acknowledged; the takt is inspection.takt, where one is set.",
                 [
                     query(quantile(0.5, "andon_end_to_end_seconds"), "median"),
                     query(quantile(0.99, "andon_end_to_end_seconds"), "99 %", dots=True),
-                    query(f"max(andon_takt_seconds{{{LINE}}})", "takt (limit)"),
+                    query(f"max(andon_takt_seconds{{{LINE}}}) > 0", "takt (limit)"),
                 ],
                 unit="s",
                 lower=0,
                 overrides=[dashed("limit")],
-                links=[{"title": "Runbook", "url": f"{RUNBOOK}#latencyovertakt", "targetBlank": True}],
+                links=runbook("latencyovertakt"),
             ),
             lines(
                 "Where the time goes, on average",
@@ -175,7 +252,7 @@ def service() -> JSON:
                 ],
                 (8, 8),
                 lower=0,
-                links=[{"title": "Runbook", "url": f"{RUNBOOK}#laggrowing", "targetBlank": True}],
+                links=runbook("laggrowing"),
             ),
             lines(
                 "Batch size",
@@ -214,7 +291,7 @@ def service() -> JSON:
                 (8, 8),
                 unit="bytes",
                 lower=0,
-                links=[{"title": "Runbook", "url": f"{RUNBOOK}#memorygrowing", "targetBlank": True}],
+                links=runbook("memorygrowing"),
             ),
             lines(
                 "How busy the model is",
@@ -223,6 +300,7 @@ def service() -> JSON:
                 (8, 8),
                 unit="percentunit",
                 lower=0,
+                soft=1,
             ),
         ],
     )

@@ -9,20 +9,28 @@ import argparse
 import tempfile
 import textwrap
 import time
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from tests.fixtures.dashboards import NAMES, load, substitute
+from tests.fixtures.dashboards import NAMES, load
+from tests.fixtures.grafana import JSON, Values, Viewer, configured, display
 from tests.fixtures.small_model import build_model
-from tests.fixtures.stack import Prometheus, Stack, running
+from tests.fixtures.stack import Stack, running
 
-COLOURS = {"green": "#56a64b", "yellow": "#f2cc0c", "red": "#e02f44", "blue": "#3274d9"}
+COLOURS = {
+    **{"yellow": "#f2cc0c", "red": "#f2495c", "blue": "#5794f2", "purple": "#b877d9", "super-light-orange": "#ffcb7d"},
+    **{
+        "dark-green": "#37872d",
+        "dark-orange": "#fa6400",
+        "dark-red": "#c4162a",
+        "dark-blue": "#1f60c4",
+        "text": "#ccc",
+    },
+}
 SHOWN = 90  # seconds, all of the story
 
 
@@ -40,9 +48,9 @@ def tell(stack: Stack) -> None:
     time.sleep(16)
 
 
-def draw(name: str, prometheus: Prometheus, path: Path) -> None:
+def draw(name: str, viewer: Viewer, path: Path) -> None:
     """One dashboard as a picture, 1920 pixels wide."""
-    board, now = load(name), time.time()
+    board = load(name)
     rows = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in board["panels"])
     plt.style.use("dark_background")
     figure = plt.figure(figsize=(19.2, rows * 0.38), dpi=100)
@@ -52,114 +60,70 @@ def draw(name: str, prometheus: Prometheus, path: Path) -> None:
         margin = 0.9 / rows
         axes = figure.add_axes((x + 0.03, 1 - y - height + margin, width - 0.04, height - 2 * margin))
         axes.set_title(panel["title"], fontsize=10, loc="left")
-        DRAWERS[panel["type"]](axes, panel, prometheus, now)
+        if (message := viewer.message(board, panel)) and panel["type"] != "stat":
+            axes.set_axis_off()
+            axes.text(0.5, 0.5, message, ha="center", va="center", fontsize=9, wrap=True)
+        else:
+            DRAWERS[panel["type"]](axes, board, panel, viewer)
     figure.savefig(path)
     plt.close(figure)
 
 
-def _ranges(panel: dict[str, Any], prometheus: Prometheus, now: float) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    series = []
-    for target in panel["targets"]:
-        found = prometheus.get(
-            "query_range", query=substitute(target["expr"]), start=str(now - SHOWN), end=str(now), step="1"
-        )["result"]
-        for item in found:
-            points = np.array(item["values"], dtype=float)  # [T, 2], seconds and value
-            series.append((_legend(target, item["metric"]), points[:, 0] - now, points[:, 1]))
-    return series
+def _series(board: JSON, panel: JSON, viewer: Viewer) -> list[Values]:
+    return [one for answer in viewer.ask(board, panel) for one in answer]
 
 
-def _instants(target: dict[str, Any], prometheus: Prometheus) -> list[tuple[dict[str, str], float]]:
-    return prometheus.query(substitute(target["expr"]))
-
-
-def _legend(target: dict[str, Any], labels: dict[str, str]) -> str:
-    text = target["legendFormat"]
-    for key, value in labels.items():
-        text = text.replace("{{" + key + "}}", value)
-    return text
-
-
-def _lines(axes: Axes, panel: dict[str, Any], prometheus: Prometheus, now: float) -> None:
-    for legend, times, values in _ranges(panel, prometheus, now):
-        limit = any(
-            override["matcher"]["options"].strip("/") in legend for override in panel["fieldConfig"]["overrides"]
-        )
-        axes.plot(times, values, "--" if limit else "-", color=COLOURS["red"] if limit else None, label=legend)
+def _lines(axes: Axes, board: JSON, panel: JSON, viewer: Viewer) -> None:
+    for one in _series(board, panel, viewer):
+        config = configured(panel, one.name, one.ref)
+        dash = "--" if config["custom"].get("lineStyle", {}).get("fill") == "dash" else "-"
+        color = _colour(config["color"]["fixedColor"])
+        axes.plot([time - viewer.now for time in one.times], one.values, dash, color=color, label=one.name)
     axes.set_xlim(-SHOWN, 0)
     axes.legend(fontsize=7, loc="upper left")
     axes.tick_params(labelsize=7)
     axes.set_ylabel(panel["fieldConfig"]["defaults"]["unit"], fontsize=7)
 
 
-def _heatmap(axes: Axes, panel: dict[str, Any], prometheus: Prometheus, now: float) -> None:
-    series = {
-        float(legend): (times, values) for legend, times, values in _ranges(panel, prometheus, now) if legend != "+Inf"
-    }
+def _heatmap(axes: Axes, board: JSON, panel: JSON, viewer: Viewer) -> None:
+    series = {float(one.name): one for one in _series(board, panel, viewer) if one.name != "+Inf"}
     edges = sorted(series)
-    counts = np.diff(np.array([series[edge][1] for edge in edges]), axis=0)
-    axes.pcolormesh(series[edges[0]][0], edges[1:], counts, cmap="Blues", shading="nearest")
+    counts = np.diff(np.array([series[edge].values for edge in edges]), axis=0)
+    times = [time - viewer.now for time in series[edges[0]].times]
+    axes.pcolormesh(times, edges[1:], counts, cmap="Blues", shading="nearest")
     axes.set_ylim(0, 3)
     axes.tick_params(labelsize=7)
 
 
-def _stat(axes: Axes, panel: dict[str, Any], prometheus: Prometheus, now: float) -> None:
-    (target,) = panel["targets"]
-    found = _instants(target, prometheus)
+def _stat(axes: Axes, board: JSON, panel: JSON, viewer: Viewer) -> None:
+    found = viewer.tiles(board, panel)
     axes.set_axis_off()
-    for i, (labels, value) in enumerate(found):
-        text, colour = _mapped(panel, value)
+    for i, tile in enumerate(found):
         width = 1 / len(found)
-        axes.add_patch(Rectangle((i * width + 0.01, 0), width - 0.02, 1, color=colour))
-        name = _legend(target, labels) if panel["options"]["textMode"] == "value_and_name" else ""
-        axes.text((i + 0.5) * width, 0.5, f"{name}\n{text}".strip(), ha="center", va="center", fontsize=16)
+        axes.add_patch(Rectangle((i * width + 0.01, 0), width - 0.02, 1, color=_colour(tile.color)))
+        name = tile.name if panel["options"]["textMode"] == "value_and_name" else ""
+        axes.text((i + 0.5) * width, 0.5, f"{name}\n{tile.text}".strip(), ha="center", va="center", fontsize=16)
 
 
-def _timeline(axes: Axes, panel: dict[str, Any], prometheus: Prometheus, now: float) -> None:
-    names = []
-    for legend, times, values in _ranges(panel, prometheus, now):
-        names.append(legend)
-        axes.barh([len(names) - 1] * len(times), 1.05, left=times, color=[_mapped(panel, v)[1] for v in values])
-    axes.set_yticks(range(len(names)), names)
+def _timeline(axes: Axes, board: JSON, panel: JSON, viewer: Viewer) -> None:
+    series = _series(board, panel, viewer)
+    for number, one in enumerate(series):
+        colours = [_colour(display(configured(panel, one.name), value, viewer.now)[1]) for value in one.values]
+        axes.barh([number] * len(one.times), 15, left=[time - viewer.now for time in one.times], color=colours)
+    axes.set_yticks(range(len(series)), [one.name for one in series])
     axes.set_xlim(-SHOWN, 0)
 
 
-def _table(axes: Axes, panel: dict[str, Any], prometheus: Prometheus, now: float) -> None:
-    """The rows that `merge` and `organize` make."""
-    organise = next(step["options"] for step in panel["transformations"] if step["id"] == "organize")
-    rows: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
-    for target in panel["targets"]:
-        column = "Value" if len(panel["targets"]) == 1 else f"Value #{target['refId']}"
-        for labels, value in _instants(target, prometheus):
-            kept = {k: v for k, v in labels.items() if k not in organise["excludeByName"]}
-            key = tuple(sorted(kept.items())) if column == "Value" else (("", kept.get("camera") or kept["instance"]),)
-            text = datetime.fromtimestamp(value / 1000).strftime("%H:%M:%S") if value > 1e12 else f"{value:.6g}"
-            rows.setdefault(key, {}).update(kept)
-            if column not in organise["excludeByName"]:
-                rows[key][column] = text
-    columns = list(dict.fromkeys(name for cells in rows.values() for name in cells))
+def _table(axes: Axes, board: JSON, panel: JSON, viewer: Viewer) -> None:
+    rows = viewer.rows(board, panel)
     axes.set_axis_off()
-    cells = [["\n".join(textwrap.wrap(line.get(name, ""), 24)) for name in columns] for line in rows.values()]
-    names = [organise["renameByName"].get(name, name) for name in columns]
-    shown = axes.table(cells, colLabels=names, loc="upper left", cellLoc="left", edges="horizontal")
+    cells = [["\n".join(textwrap.wrap(cell.text, 24)) for cell in row.values()] for row in rows]
+    shown = axes.table(cells, colLabels=[*rows[0]], loc="upper left", cellLoc="left", edges="horizontal")
     shown.scale(1, 1.6)
 
 
-def _mapped(panel: dict[str, Any], value: float) -> tuple[str, str]:
-    """Text and colour of a value: its mapping, else its threshold."""
-    defaults = panel["fieldConfig"]["defaults"]
-    for mapping in defaults["mappings"]:
-        options = mapping["options"]
-        if mapping["type"] == "range" and options["from"] <= value <= options["to"]:
-            result = options["result"]
-        elif mapping["type"] == "value" and f"{value:g}" in options:
-            result = options[f"{value:g}"]
-        else:
-            continue
-        return result["text"], COLOURS.get(result["color"], result["color"])
-    steps = [step for step in defaults["thresholds"]["steps"] if step["value"] is None or value >= step["value"]]
-    text = f"{value:.1%}" if defaults["unit"] == "percentunit" else f"{value:.0f}"
-    return text, COLOURS[steps[-1]["color"]]
+def _colour(name: str) -> str:
+    return COLOURS.get(name, name)
 
 
 DRAWERS = {
@@ -184,7 +148,8 @@ def main() -> None:
             tell(stack)
             print("active:", {name: len(alerts) for name, alerts in stack.prometheus.active().items()})
             for name in NAMES:
-                draw(name, stack.prometheus, folder / f"{name}.png")
+                viewer = Viewer(stack.prometheus, time.time(), seconds=SHOWN)
+                draw(name, viewer, folder / f"{name}.png")
 
 
 if __name__ == "__main__":

@@ -3,13 +3,18 @@
 import re
 import shutil
 import sys
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from andon_monitor.settings.loading import load_settings
 from andon_monitor.telemetry.metrics import Metrics
 
+from tests.fixtures.browser import tab
 from tests.fixtures.components import skip_or_fail
 from tests.fixtures.dashboards import FOLDER, NAMES, load
 from tests.fixtures.deploy import ALERTS, DEPLOY, run, script
@@ -161,6 +166,51 @@ def test_compose_accepts_its_file_with_a_camera_and_a_gpu(monkeypatch: pytest.Mo
         assert monitor["build"]["args"] == {"RUNTIME": "gpu"}
         assert monitor["cap_drop"] == ["ALL"]
         assert monitor["read_only"]
+
+
+def test_grafana_writes_where_its_image_has_a_folder_for_it() -> None:
+    """A new volume has the owner of the folder that it covers; where the image has none it is root's."""
+    grafana = COMPOSE["services"]["grafana"]
+    assert "grafana:/var/lib/grafana" in grafana["volumes"]
+    assert "GF_PATHS_DATA" not in grafana["environment"]
+    assert not any(folder.startswith("/var/lib/grafana") for folder in grafana["tmpfs"])
+
+
+def test_what_grafana_is_provisioned_with_is_mounted_where_it_looks() -> None:
+    grafana = COMPOSE["services"]["grafana"]
+    mounted = {target: ROOT / source for source, target, *_ in (volume.split(":") for volume in grafana["volumes"])}
+    provisioning = mounted["/etc/grafana/provisioning"]
+    (provider,) = yaml.safe_load((provisioning / "dashboards" / "andon.yml").read_text())["providers"]
+    assert provider["options"]["path"] == "$ANDON_DASHBOARDS"
+    assert mounted[grafana["environment"]["ANDON_DASHBOARDS"]] == FOLDER
+    home = Path(grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
+    assert (mounted[str(home.parent)] / home.name).exists()
+    (source,) = yaml.safe_load((provisioning / "datasources" / "prometheus.yml").read_text())["datasources"]
+    assert all(panel["datasource"]["uid"] == source["uid"] for name in NAMES for panel in load(name)["panels"])
+    address = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())["global"]["external_labels"]["runbook"]
+    page = Path("/usr/share/grafana") / address.split("/", 3)[3]
+    assert mounted[str(page)].name == "runbook.html"
+    assert mounted[str(page.with_name("runbook.md"))] == ROOT / "docs" / "operator" / "runbook.md"
+
+
+def test_the_runbook_next_to_grafana_has_a_section_for_every_alert(chromium: Any, tmp_path: Path) -> None:
+    shutil.copy(DEPLOY / "grafana" / "runbook.html", tmp_path)
+    shutil.copy(ROOT / "docs" / "operator" / "runbook.md", tmp_path)
+    handler = partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with tab(chromium) as page:
+            page.route("**/favicon.ico", lambda route: route.fulfill(status=204))
+            page.goto(f"http://127.0.0.1:{server.server_address[1]}/runbook.html#viewmissing")
+            page.wait_for_selector("h2")
+            page.wait_for_function("document.querySelector('h2:target') !== null")
+            shown = page.evaluate("document.querySelector('h2:target').getBoundingClientRect().top")
+            assert 0 <= shown < 800
+            assert {*page.eval_on_selector_all("h2", "all => all.map((one) => one.id)")} == {
+                alert["alert"].lower() for alert in ALERTS
+            }
+            assert "`" not in page.inner_text("body")
+        server.shutdown()
 
 
 @pytest.mark.parametrize("drop_ins", [(), ("camera",), ("gpu",), ("camera", "gpu")])

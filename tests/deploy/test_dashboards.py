@@ -1,0 +1,245 @@
+"""The dashboards of lines that are healthy, half dead and dead: every tile and cell, as Grafana shows it."""
+
+import re
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.fixtures.dashboards import NAMES, load
+from tests.fixtures.grafana import JSON, Tile, Viewer, words
+from tests.fixtures.kafka_line import PATIENCE
+from tests.fixtures.made_lines import make, watched
+from tests.fixtures.prometheus import Prometheus, wait_until
+
+LINES = {
+    line.job: line
+    for line in (
+        *(make(health, count) for health in ("healthy", "half", "dead") for count in (3, 40)),
+        make("gone", 3),
+        make("dying", 3, takt=0),
+    )
+}
+BOARDS = {name: load(name) for name in NAMES}
+UNKNOWN_LINE = "andon-never"
+GREEN, RED, GREY = {"green", "dark-green"}, {"red", "dark-red"}, {"#6e6e6e"}
+WORDS_OF_HEALTH = {"GOOD", "UP", "yes"}
+
+
+@pytest.fixture(scope="module")
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    with watched(tmp_path_factory.mktemp("made"), [*LINES.values()]) as prometheus:
+        yield prometheus
+
+
+def see(prometheus: Prometheus, job: str) -> Viewer:
+    return Viewer(prometheus, time.time(), {"line": job})
+
+
+def panel(name: str, title: str) -> tuple[JSON, JSON]:
+    board = BOARDS[name]
+    (found,) = (panel for panel in board["panels"] if panel["title"] == title)
+    return board, found
+
+
+def tiles(prometheus: Prometheus, job: str, name: str, title: str) -> dict[str, Tile]:
+    return {tile.name: tile for tile in see(prometheus, job).tiles(*panel(name, title))}
+
+
+def nothing_is_green(prometheus: Prometheus, job: str) -> None:
+    for name, board in BOARDS.items():
+        for title, tile in words(see(prometheus, job), board):
+            assert tile.color not in GREEN, (name, title, tile)
+            assert tile.text not in WORDS_OF_HEALTH, (name, title, tile)
+
+
+@pytest.mark.parametrize("count", [3, 40])
+@pytest.mark.parametrize("name", ["line", "wall", "wall-1440"])
+def test_a_healthy_line_is_green_and_complete(prometheus: Prometheus, name: str, count: int) -> None:
+    line = LINES[f"andon-healthy-{count}"]
+    cameras = tiles(prometheus, line.job, name, "Cameras")
+    assert [*cameras] == [*line.cameras]
+    assert {(tile.text, tile.color) for tile in cameras.values()} == {("GOOD", "dark-green")}
+    monitors = tiles(prometheus, line.job, name, "Monitors")
+    assert {key: tile.text for key, tile in monitors.items()} == {"running": "2", "missing": "0"}
+    assert monitors["missing"].color in GREEN
+    assert tiles(prometheus, line.job, name, "Cameras sending")["sending"].text == str(count)
+    alerts = tiles(prometheus, line.job, name, "Alerts")["firing"]
+    assert (alerts.text, alerts.color) == ("0", "dark-green"), prometheus.active()
+    assert float(tiles(prometheus, line.job, name, "Verdicts a minute")["verdicts"].text) == pytest.approx(
+        60 * count, rel=0.1
+    )
+
+
+@pytest.mark.parametrize("count", [3, 40])
+@pytest.mark.parametrize("name", ["line", "wall", "wall-1440"])
+def test_losses_of_a_half_dead_line_are_red(prometheus: Prometheus, name: str, count: int) -> None:
+    line = LINES[f"andon-half-{count}"]
+    cameras = tiles(prometheus, line.job, name, "Cameras")
+    assert [(tile.text, tile.color) for tile in cameras.values()][:3] == [
+        ("NO FRAMES", "dark-red"),
+        ("FROZEN", "dark-orange"),
+        ("DEFECT", "red"),
+    ]
+    assert {(tile.text, tile.color) for tile in [*cameras.values()][3:]} <= {("GOOD", "dark-green")}
+    for title, there, number in (("Monitors", "running", 1), ("Cameras sending", "sending", count - 1)):
+        found = tiles(prometheus, line.job, name, title)
+        assert (found["missing"].text, found["missing"].color) == ("1", "dark-red")
+        assert found[there].text == str(number)
+        assert found[there].color not in GREEN
+    assert tiles(prometheus, line.job, name, "Alerts")["firing"].color in RED
+
+
+@pytest.mark.parametrize("job", ["andon-dead-3", "andon-dead-40", "andon-gone-3"])
+def test_on_a_dead_line_nothing_is_green_and_nothing_says_good(prometheus: Prometheus, job: str) -> None:
+    nothing_is_green(prometheus, job)
+    for name in ("line", "wall", "wall-1440"):
+        cameras = tiles(prometheus, job, name, "Cameras")
+        assert [*cameras] == [*LINES[job].cameras]
+        assert {(tile.text, tile.color) for tile in cameras.values()} == {("NO MONITOR", "dark-red")}
+        for title, there in (("Monitors", "running"), ("Cameras sending", "sending")):
+            found = tiles(prometheus, job, name, title)
+            assert (found[there].text, found[there].color) == ("0", "dark-red")
+            assert found["missing"].color in RED
+        assert tiles(prometheus, job, name, "Alerts")["firing"].color in RED
+        (rate,) = tiles(prometheus, job, name, "Verdicts a minute").values()
+        assert (rate.text, {rate.color}) == ("NO DATA", GREY)
+
+
+def test_a_line_that_nothing_is_known_of_is_grey(prometheus: Prometheus) -> None:
+    nothing_is_green(prometheus, UNKNOWN_LINE)
+    for name, board in BOARDS.items():
+        for title, tile in words(see(prometheus, UNKNOWN_LINE), board):
+            assert title == "As of" or (tile.text, {tile.color}) == ("NO DATA", GREY), (name, title, tile)
+
+
+def test_a_line_that_has_just_died_says_so_at_once(prometheus: Prometheus) -> None:
+    line = LINES["andon-dying-3"]
+    latency = tiles(prometheus, line.job, "service", "Latency of the takt")["share"]
+    assert (latency.text, {latency.color}) == ("NO TAKT SET", GREY)
+    assert {tile.text for tile in tiles(prometheus, line.job, "wall", "Cameras").values()} == {"GOOD"}
+    for replica in line.replicas:
+        replica.dying.set()
+    wait_until(
+        lambda: bool(prometheus.query(f'camera:andon_state:code{{job="{line.job}"}} == 1000')),
+        PATIENCE,
+        lambda: f"{prometheus.query('camera:andon_state:code')}",
+    )
+    wait_until(
+        lambda: bool(prometheus.query(f'ALERTS{{alertname="NoMonitor", job="{line.job}"}}')),
+        PATIENCE,
+        lambda: f"{prometheus.active()}",
+    )
+    nothing_is_green(prometheus, line.job)
+
+
+def test_all_lines_are_those_of_andon_and_each_camera_says_its_line(prometheus: Prometheus) -> None:
+    viewer = Viewer(prometheus, time.time())
+    cameras = [tile.name for tile in viewer.tiles(*panel("wall", "Cameras"))]
+    assert len({*cameras}) == len(cameras)
+    assert {*cameras} == {f"{job} {camera}" for job, line in LINES.items() for camera in line.cameras}
+    known = {line.text for row in viewer.rows(*panel("service", "Replicas")) for line in [row["Line"]]}
+    assert known == {*LINES}  # Prometheus has a job of others, too
+
+
+@pytest.mark.parametrize(
+    ("job", "states"),
+    [
+        ("andon-healthy-3", {"m1:9464": "UP", "m2:9464": "UP", "p1:9464": "UP"}),
+        ("andon-half-3", {"m1:9464": "UP", "m2:9464": "DOWN", "p1:9464": "UP"}),
+        ("andon-dead-3", {"m1:9464": "DOWN", "m2:9464": "DOWN", "p1:9464": "DOWN"}),
+        ("andon-gone-3", {"m1:9464": "GONE", "m2:9464": "GONE", "p1:9464": "GONE"}),
+    ],
+)
+def test_a_dead_replica_is_a_red_row_above_the_others(prometheus: Prometheus, job: str, states: dict[str, str]) -> None:
+    for title, columns in (
+        ("Replicas", "Replica State Ready Kafka Partitions Model_files_in_use Up_for Line"),
+        ("What runs where", "Replica State Andon ONNX_Runtime Provider Instead_of_another_one Line"),
+    ):
+        rows = see(prometheus, job).rows(*panel("service", title))
+        assert {row["Replica"].text: row["State"].text for row in rows} == states
+        shown = [row["State"].text for row in rows]
+        assert shown == sorted(shown, key="GONE DOWN UP".find)
+        for row in rows:
+            assert [*row] == [name.replace("_", " ") for name in columns.split()]
+            assert all((cell.color in RED) == (row["State"].text != "UP") for cell in row.values()), row
+
+
+def test_the_table_of_last_defects_has_all_columns_and_the_newest_first(prometheus: Prometheus) -> None:
+    for job in ("andon-healthy-3", "andon-half-3", "andon-dead-3"):
+        rows = see(prometheus, job).rows(*panel("line", "Last defects"))
+        assert {row["Camera"].text for row in rows} == {*LINES[job].cameras}
+        assert all([*row] == ["Camera", "Now", "Last defect", "Defects", "Frames", "Line"] for row in rows)
+    first, *others = see(prometheus, "andon-half-3").rows(*panel("line", "Last defects"))
+    assert first["Camera"].text == "station-03"
+    assert "ago" in first["Last defect"].text
+    assert {row["Last defect"].text for row in others} == {"none"}
+    assert re.fullmatch(r"\d,\d{3}", first["Frames"].text)
+
+
+def test_lamps_tell_what_is_not_used_from_what_is_not_known(prometheus: Prometheus) -> None:
+    (camera,) = tiles(prometheus, "andon-healthy-3", "service", "Network cameras").values()
+    assert (camera.text, {camera.color}) == ("NOT USED", GREY)
+    (brokers,) = tiles(prometheus, "andon-healthy-3", "service", "Brokers").values()
+    assert (brokers.text, brokers.color) == ("UP", "dark-green")
+    (waiting,) = tiles(prometheus, "andon-healthy-3", "service", "Frames that wait").values()
+    assert waiting.text == "6 frames"
+
+
+def test_a_limit_that_is_not_set_is_not_drawn(prometheus: Prometheus) -> None:
+    for job, drawn in (("andon-healthy-3", True), ("andon-dying-3", False)):
+        answers = see(prometheus, job).ask(*panel("service", "Latency from capture to verdict"))
+        assert any(one.name == "takt (limit)" for answer in answers for one in answer) == drawn
+
+
+def test_panels_without_data_say_why(prometheus: Prometheus) -> None:
+    for title, reason in (
+        ("Kinds of defects", "classify"),
+        ("Flagged by one of model and shadow", "shadow.path"),
+        ("Scores of the shadow against its threshold", "shadow.path"),
+    ):
+        assert reason in (see(prometheus, "andon-healthy-3").message(*panel("quality", title)) or "")
+    for board in BOARDS.values():
+        for found in board["panels"]:
+            message = see(prometheus, UNKNOWN_LINE).message(board, found)
+            assert message is None or message == "NO DATA" or message.endswith("."), (found["title"], message)
+
+
+def test_annotations_name_only_labels_that_are_there(prometheus: Prometheus) -> None:
+    for name, board in BOARDS.items():
+        for annotation in board["annotations"]["list"]:
+            target = {
+                "expr": annotation["expr"],
+                "refId": "A",
+                "legendFormat": annotation["textFormat"],
+                "instant": True,
+            }
+            found = Viewer(prometheus, time.time()).ask(board, {"targets": [target]})[0]
+            assert found or annotation["name"] != "Alerts", name
+            for one in found:
+                labels = re.findall(r"{{(\w+)}}", annotation["titleFormat"] + annotation["textFormat"])
+                assert all(one.labels.get(label, "").strip() for label in labels), one
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_now_is_asked_now_and_grey_without_data(name: str) -> None:
+    for found in BOARDS[name]["panels"]:
+        now = found["type"] in ("stat", "gauge", "bargauge", "table")
+        assert all((target["instant"], target["range"]) == (now, not now) for target in found["targets"])
+        defaults = found["fieldConfig"]["defaults"]
+        assert defaults["noValue"]
+        assert {defaults["thresholds"]["steps"][0]["color"]} == GREY, found["title"]
+        colours = [
+            override["properties"][0]["value"]["fixedColor"]
+            for override in found["fieldConfig"]["overrides"]
+            if override["properties"][0]["id"] == "color" and "limit" not in str(override["matcher"]["options"])
+        ]
+        assert not RED & {*colours}, found["title"]
+        assert found["type"] != "timeseries" or colours, found["title"]
+
+
+@pytest.mark.parametrize(("name", "height"), [("line", 1080), ("wall", 1080), ("wall-1440", 1440)])
+def test_a_page_for_the_wall_fits_its_screen(name: str, height: int) -> None:
+    """Rows are 30 pixels and 8 between them; above them is the line of variables, if kiosk mode shows it."""
+    rows = max(found["gridPos"]["y"] + found["gridPos"]["h"] for found in BOARDS[name]["panels"])
+    assert height - 100 <= rows * 38 + 60 <= height
