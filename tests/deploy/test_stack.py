@@ -85,7 +85,7 @@ def test_every_variable_has_values(stack: Stack, name: str) -> None:
         ]
 
 
-OF_CAMERAS = ("andon_source_up", "andon_source_outages")  # metrics of a monitor that is connected to a camera
+OF_CAMERAS = ("andon_source_",)  # metrics of a monitor that is connected to a camera
 OF_PARTS = ("andon_parts", "andon_part_missing_views")  # metrics where views are joined
 
 

@@ -13,7 +13,10 @@ MAX_COUNT = 10_000  # images: their thumbnails are in memory, 8 kB each
 
 def collect(
     source: Annotated[
-        str, Option(help="kafka://..., rtsp://..., http://..., camera:0, a recording, a video or a folder.")
+        str,
+        Option(
+            help="kafka://..., rtsp://..., http://..., camera:0, genicam:..., pylon:..., a recording, video or folder."
+        ),
     ],
     output: Annotated[Path, Option("--output", "-o", help="Folder to write to; where it has images, it goes on.")],
     batch: Annotated[
@@ -80,7 +83,7 @@ def collect(
     first = empty == collector.FIRST
     pictures = [] if empty is None or first else collector.empty_pictures(Path(empty), decoding)
     selection = Selection(decoding, camera, keep or (), pictures, first)
-    opened = open_any_source(source, camera, loaded.kafka, parse_start(start), until_end)
+    opened = open_any_source(source, camera, loaded.kafka, parse_start(start), until_end, camera_settings=loaded.camera)
     try:
         folder = ImageFolder(output, batch)
         collector.remember_images(folder, selection, decoding)

@@ -9,7 +9,10 @@ from andon_monitor.cli.options import Assignments, Camera, ConfigFile, KafkaTarg
 
 
 def publish(
-    source: Annotated[str, typer.Argument(help="Folder, image or video file, rtsp://..., http://... or camera:0.")],
+    source: Annotated[
+        str,
+        typer.Argument(help="Folder, image or video file, rtsp://..., http://..., camera:0, genicam:... or pylon:...."),
+    ],
     to: KafkaTarget,
     rate: Annotated[float | None, Option(min=0.001, help="Frames per second; default: as many as possible.")] = None,
     pace: Annotated[str, Option(help="Speed without --rate: max, or recorded.")] = "max",
@@ -32,7 +35,9 @@ def publish(
     from andon_monitor.kafka.publishing import Publication
     from andon_monitor.kafka.publishing import publish as publish_frames
 
-    publication = Publication(source, camera, rate, pace == "recorded", stamp == "now", repeat, pending)
+    publication = Publication(
+        source, camera, rate, pace == "recorded", stamp == "now", repeat, pending, settings=loaded.camera
+    )
     if publish_frames(publication, parse_address(to), loaded.kafka).refused:
         raise typer.Exit(1)
 

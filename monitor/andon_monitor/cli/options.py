@@ -16,7 +16,10 @@ ConfigFile = Annotated[Path | None, Option("--config", envvar="ANDON_CONFIG", he
 ModelFile = Annotated[Path | None, Option("--model", help="Model file from andon-trainer fit.")]
 SourceUri = Annotated[
     str | None,
-    Option("--source", help="kafka://..., a folder, image or video file, rtsp://..., http://... or camera:0."),
+    Option(
+        "--source",
+        help="kafka://..., a folder, image or video file, rtsp://..., http://..., camera:0, genicam:... or pylon:....",
+    ),
 ]
 Assignments = Annotated[
     list[str] | None,

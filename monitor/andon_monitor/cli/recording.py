@@ -25,7 +25,9 @@ from andon_monitor.errors import SourceError, UsageError
 
 
 def record(
-    source: Annotated[str, Option(help="kafka://..., a folder, video file, rtsp://... or camera:0.")],
+    source: Annotated[
+        str, Option(help="kafka://..., a folder, video file, rtsp://..., camera:0, genicam:... or pylon:....")
+    ],
     output: Annotated[Path, Option("--output", "-o", help="Recording to write, such as line.mcap.")],
     verdicts: Annotated[
         str | None, Option(metavar="URI", help="Topic of verdicts to record as well, kafka://...")
@@ -76,7 +78,7 @@ def record(
         from andon_monitor.recording.job import record_source
         from andon_monitor.sources.uri import open_source
 
-        record_source(open_source(source, camera), output, limits)
+        record_source(open_source(source, camera, settings=loaded.camera), output, limits)
 
 
 def replay(

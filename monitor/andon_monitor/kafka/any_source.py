@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from andon_monitor.kafka.address import is_kafka, parse_address
-from andon_monitor.settings.groups import KafkaSettings
+from andon_monitor.settings.groups import CameraSettings, KafkaSettings
 from andon_monitor.sources.base import Source
 from andon_monitor.sources.uri import open_source
 
@@ -20,8 +20,9 @@ def open_any_source(
     *,
     health: "Health | None" = None,
     wait: bool = False,
+    camera_settings: CameraSettings | None = None,
 ) -> Source:
-    """Open a source. `start` and `until_end` hold for topics, see `KafkaTap`; `camera` and `wait`: see `open_source`.
+    """Open a source. `start` and `until_end` hold for topics, see `KafkaTap`; for the others see `open_source`.
 
     A topic is read without a consumer group. Raises UsageError, SourceError.
     """
@@ -31,4 +32,4 @@ def open_any_source(
         from andon_monitor.kafka.tap import KafkaTap
 
         return KafkaTap(parse_address(uri), settings, health or Health(), start, until_end)
-    return open_source(uri, camera, wait=wait)
+    return open_source(uri, camera, wait=wait, settings=camera_settings)

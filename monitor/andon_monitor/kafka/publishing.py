@@ -5,7 +5,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kafka import KafkaProducer
@@ -21,7 +21,7 @@ from andon_monitor.kafka.diagnosis import diagnose
 from andon_monitor.kafka.health import Health, until_connected
 from andon_monitor.kafka.messages import Message, frame_message
 from andon_monitor.kafka.topics import must_exist
-from andon_monitor.settings.groups import KafkaSettings
+from andon_monitor.settings.groups import CameraSettings, KafkaSettings
 from andon_monitor.sources.base import Source
 from andon_monitor.sources.pacing import PacedSource
 from andon_monitor.sources.uri import open_source
@@ -40,7 +40,8 @@ class Publication:
 
     `rate`: frames a second; None for the source's own rate (`paced`) or as fast as possible. `pending`: frames sent and
     not acknowledged at once, at most. `repeats`: how often a recording is played, 0 without end. `stamp`: frames are
-    captured now, as if the line ran; otherwise a recording's frames keep their capture times.
+    captured now, as if the line ran; otherwise a recording's frames keep their capture times. `settings`: of an
+    industrial camera.
     """
 
     uri: str
@@ -50,6 +51,7 @@ class Publication:
     stamp: bool = True
     repeats: int = 1
     pending: int = 64
+    settings: CameraSettings = field(default_factory=CameraSettings)
 
 
 @dataclass
@@ -158,7 +160,7 @@ def _frames(publication: Publication, source: Source) -> Iterator[Frame]:
                 if publication.rate is not None:
                     time.sleep(max(0.0, started + count / publication.rate - time.monotonic()))
                 count += 1
-                yield replace(frame, captured_at=time.time()) if publication.stamp else frame
+                yield replace(frame, captured_at=time.time()) if publication.stamp and not source.live else frame
         finally:
             source.close()
         played += 1
@@ -168,7 +170,7 @@ def _frames(publication: Publication, source: Source) -> Iterator[Frame]:
 
 
 def _open(publication: Publication) -> Source:
-    source = open_source(publication.uri, publication.camera)
+    source = open_source(publication.uri, publication.camera, settings=publication.settings)
     return PacedSource(source) if publication.paced and not source.live else source
 
 

@@ -94,7 +94,9 @@ def open_source(settings: Settings, kafka: "Kafka | None" = None, metrics: Metri
         raise UsageError("source.uri: not given; give --source, a folder of images, a video file or a camera")
     if kafka is not None and is_kafka(name):
         return kafka.open_source(name)
-    source = uri.open_source(name, settings.source.camera, wait=metrics is not None, metrics=metrics)
+    source = uri.open_source(
+        name, settings.source.camera, wait=metrics is not None, metrics=metrics, settings=settings.camera
+    )
     return PacedSource(source) if settings.source.pace == "recorded" and not source.live else source
 
 

@@ -126,7 +126,9 @@ class SourceSettings(Group):
     """Where frames come from."""
 
     uri: Name | None = Field(
-        default=None, description="kafka://..., a folder, image or video file, rtsp://..., http://... or camera:0"
+        default=None,
+        description="kafka://..., a folder, image or video file, rtsp://..., http://..., camera:0, "
+        "genicam:... or pylon:...",
     )
     camera: Name | None = Field(default=None, description="Camera name for a source that does not give one")
     pace: Literal["max", "recorded"] = Field(
@@ -141,6 +143,39 @@ class SourceSettings(Group):
         description="Products whose verdicts are counted in metrics, all others as other; default: none are counted",
     )
     silence: Positive = Field(default=60.0, description="Seconds without a frame after which a camera counts as silent")
+
+
+class CameraSettings(Group):
+    """An industrial camera, genicam:SERIAL or pylon:SERIAL. What is not given stays as the camera is set up."""
+
+    pixel_format: Name | None = Field(
+        default=None, description="Pixel format by its name in the camera, such as Mono8, Mono12p or BayerRG8"
+    )
+    exposure: Positive | None = Field(default=None, description="Exposure time in microseconds")
+    gain: FiniteFloat | None = Field(
+        default=None, description="Gain in decibels; in the camera's own steps where it has no other"
+    )
+    region: tuple[int, int, int, int] | None = Field(
+        default=None, description="Part of the sensor to read: left, top, width and height in pixels"
+    )
+    frame_rate: Positive | None = Field(
+        default=None, description="Frames per second; with trigger software the most frames per second"
+    )
+    trigger: Literal["off", "hardware", "software"] | None = Field(
+        default=None,
+        description="What starts an exposure: off (the camera runs freely), hardware (the input trigger_line) or "
+        "software (the monitor, whenever it can take a frame)",
+    )
+    trigger_line: Name = Field(default="Line1", description="Input of the hardware trigger, by its name in the camera")
+    chunks: tuple[Name, ...] = Field(
+        default=(),
+        description="Chunk data to send with each frame as headers, by their names in the camera, such as "
+        "[ExposureTime, EncoderValue, LineStatusAll]",
+    )
+    features: dict[Name, bool | int | float | str] = Field(
+        default={},
+        description="Other features of the camera by name, such as {BinningHorizontal: 2}; set first, in this order",
+    )
 
 
 class InspectionSettings(Group):
@@ -561,6 +596,7 @@ class Settings(BaseSettings):
     recipes: Annotated[tuple[RecipeSettings, ...], Field(max_length=1000)] = ()
     shadow: ShadowSettings = ShadowSettings()
     source: SourceSettings = SourceSettings()
+    camera: CameraSettings = CameraSettings()
     inspection: InspectionSettings = InspectionSettings()
     output: OutputSettings = OutputSettings()
     parts: PartsSettings = PartsSettings()

@@ -188,6 +188,15 @@ CATALOGUE: tuple[Metric, ...] = (
         "1 while the camera at source.uri sends frames, 0 while it is waited for, NaN for other sources.",
     ),
     Metric("pipeline", "counter", "andon_source_outages", "Times that the camera at source.uri went away."),
+    Metric(
+        "pipeline",
+        "counter",
+        "andon_source_missing_frames",
+        "Images that an industrial camera sent and that never arrived, by the gaps in their numbers.",
+    ),
+    Metric(
+        "pipeline", "counter", "andon_source_lost_packets", "Network packets of an industrial camera that were lost."
+    ),
     # What runs, and the settings that alerts need.
     Metric("model", "info", "andon_model", "A model in use; recipe is empty without recipes.", MODEL),
     Metric(

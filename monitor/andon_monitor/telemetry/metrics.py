@@ -87,6 +87,8 @@ class Metrics:
     open_parts: Gauge
     source_up: Gauge
     source_outages: Counter
+    source_missing_frames: Counter
+    source_lost_packets: Counter
     kafka_up: Gauge
     kafka_outages: Counter
     rebalances: Counter
