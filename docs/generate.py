@@ -1,5 +1,6 @@
 """Write docs/reference from the code: python -m docs.generate. A test says when a page and the code differ."""
 
+import types
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,14 +114,14 @@ def type_name(annotation: Any) -> str:
         return type_name(arguments[0])
     if origin is typing.Literal:
         return ", ".join(code(str(choice)) for choice in arguments)
-    if type(None) in arguments:
-        return " or ".join(type_name(one) for one in arguments if one is not type(None))
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(dict.fromkeys(type_name(one) for one in arguments if one is not type(None)))
     if listed_group(annotation) is not None:
         return "list, see below"
     if origin in (list, tuple):
         return f"list of {type_name(arguments[0])}"
     if origin is dict:
-        return f"{type_name(arguments[1])} for each camera"
+        return f"{type_name(arguments[1])} for each {'camera' if arguments[0] is str else 'name'}"
     return WORDS[annotation]
 
 

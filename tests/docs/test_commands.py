@@ -37,6 +37,8 @@ BROKER = "127.0.0.1:9092"  # as the pages have it
 # Beginnings of commands that are not run here, and why.
 NOT_RUN = {
     "andon-monitor collect --source camera:0": "needs a camera; tests/monitor/collect reads every other source",
+    "andon-monitor collect --source genicam:": "needs a camera; tests/monitor/sources/industrial has emulated ones",
+    "andon-monitor run --model part.onnx --source genicam:": "as collect",
     "make ": "each sets up an environment of its own; make test and make check are what runs this",
     "GRAFANA_PASSWORD=... docker compose": "needs Docker; tests/deploy runs the same services as processes",
     "docker build": "needs Docker; tests/deploy lints the file",

@@ -37,7 +37,8 @@ def measure(data: bytes, limits: DecodingLimits) -> Picture:
     header = read_header(data)
     if header.depth == 16:
         values = decode_values(data, limits)
-        white = next(level for level in WHITE_LEVELS if int(values.max()) <= level)
+        levels = (header.levels,) if header.levels < WHITE_LEVELS[-1] else WHITE_LEVELS
+        white = next(level for level in levels if int(values.max()) <= level)
         grey = (values.mean(axis=2) * (255 / white)).round().astype(np.uint8)
     else:
         longer = max(header.width, header.height)

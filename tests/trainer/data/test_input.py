@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from andon_monitor.errors import UsageError
 from andon_monitor.image_files.decoding import DecodingLimits
+from andon_monitor.sources.industrial.pixel_formats import encode_pnm
 from andon_trainer.data.images import ImageCache, load_image, load_images
 from andon_trainer.data.input import choose_input
 from PIL import Image
@@ -145,6 +146,14 @@ def test_twelve_bit_images_use_their_own_white_level(tmp_path: Path) -> None:
     image = load_image(tmp_path / "0.png", spec)
     assert image.min() == 0
     assert image.max() == 255
+
+
+def test_the_white_level_of_a_pgm_is_the_one_it_says_also_where_the_scene_is_dark(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 900, 64 * 64).reshape(64, 64, 1).astype(np.uint16)
+    (tmp_path / "0.pgm").write_bytes(encode_pnm(ramp, 4095))
+    spec = choose_input(samples_of(tmp_path / "0.pgm"), side=64)
+    assert (spec.black_level, spec.white_level) == (0, 4095)
+    assert load_image(tmp_path / "0.pgm", spec).max() == round(900 / 4095 * 255)
 
 
 def test_exif_rotation_is_honoured(tmp_path: Path) -> None:

@@ -92,7 +92,11 @@ def _levels(
             f"{samples[other].path}: {headers[other].depth} bits a channel, {count} of {len(headers)} images have "
             f"{common}; save all with the same depth"
         )
-    return choose_levels([files.value_range(sample.path, region) for sample in samples]) if common == 16 else None
+    if common == 8:
+        return None
+    return choose_levels(
+        [files.value_range(sample.path, region) for sample in samples], max(header.levels for header in headers)
+    )
 
 
 def _channels(

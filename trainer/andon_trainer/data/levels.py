@@ -46,10 +46,13 @@ def value_range(image: NDArray[Any]) -> ValueRange:
     return ValueRange(highest, *_ends(counts))
 
 
-def choose_levels(ranges: Sequence[ValueRange]) -> tuple[int, int]:
-    """The values that become black and white for images of these ranges. One odd image among eight decides nothing."""
+def choose_levels(ranges: Sequence[ValueRange], declared: int = VALUES - 1) -> tuple[int, int]:
+    """The values that become black and white for images of these ranges. One odd image among eight decides nothing.
+
+    `declared` is the largest value that the files allow: PGM and PPM of a 12-bit camera say 4,095, others 65,535.
+    """
     highest = _usual([found.highest for found in ranges])
-    camera = next(level for level in WHITE_LEVELS if highest <= level)
+    camera = declared if declared < VALUES - 1 else next(level for level in WHITE_LEVELS if highest <= level)
     measured = [found for found in ranges if found.low <= found.high]
     if not measured:
         return 0, camera
