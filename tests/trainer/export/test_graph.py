@@ -1,5 +1,7 @@
 """The exported file: its scores are torch's, and a file is written wholly or not at all."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import onnx
 import pytest
@@ -21,6 +23,7 @@ from andon_trainer.export.metadata import serialise, set_metadata
 from andon_trainer.network.conv_dense import Autoencoder
 from andon_trainer.network.registration import fit_registration
 from andon_trainer.scoring.detector import Detector
+from torch.export import ExportedProgram
 
 from tests.fixtures.detectors import detector_of
 from tests.fixtures.images import plates
@@ -60,8 +63,11 @@ def detector(request: pytest.FixtureRequest) -> Detector:
 
 
 @pytest.fixture(scope="module")
-def graph(detector: Detector) -> onnx.ModelProto:
-    return to_onnx(detector, frames_for(detector, 1).shape[1:])
+def graph(detector: Detector) -> Iterator[onnx.ModelProto]:
+    """Exported from a network that is traced once; see `andon_trainer.export.tracing`."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(ExportedProgram, "run_decompositions", None)
+        yield to_onnx(detector, frames_for(detector, 1).shape[1:])
 
 
 def test_every_output_of_the_graph_is_torchs(detector: Detector, graph: onnx.ModelProto) -> None:

@@ -18,10 +18,13 @@ from andon_monitor.model.imaging import Pixels
 from numpy.typing import NDArray
 from onnx import ModelProto
 from torch import nn
+from torch.export import ExportedProgram
+from torch.onnx import OnnxExporterError, ONNXProgram
 
 from andon_trainer.augmentation.corruption import corrupt
 from andon_trainer.augmentation.variation import to_float, to_levels
 from andon_trainer.errors import ExportError
+from andon_trainer.export.tracing import dynamic_shapes, replace_operators, trace
 
 OPSET = 20
 GOLDEN_CORRUPTED_FRAMES = 2
@@ -56,24 +59,34 @@ def to_onnx(
     """
     # Two frames, because the exporter treats a size of one as a constant, and one tensor for each input, because it
     # treats the same tensor as the same input.
-    examples = tuple(torch.zeros(2, *shape, dtype=torch.uint8) for _ in inputs)
+    examples = {name: torch.zeros(2, *shape, dtype=torch.uint8) for name in inputs}
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), quick_tracing(network):
         warnings.simplefilter("ignore")  # about the exporter's own internals; a user can do nothing about them
-        program = torch.onnx.export(
-            network.eval(),
-            examples,
-            input_names=list(inputs),
-            output_names=list(outputs),
-            dynamic_shapes={name: {0: torch.export.Dim("N")} for name in inputs},
-            opset_version=OPSET,
-            dynamo=True,
-            verbose=False,
-        )
-    assert program is not None  # as only the old exporter returns None
+        program = trace(network.eval(), examples)
+        replace_operators(program)
+        try:
+            exported = translate(program, inputs, outputs)
+        except OnnxExporterError:  # another version of torch may trace to other operators: all of it by the exporter
+            exported = translate(trace(network, examples), inputs, outputs)
     buffer = io.BytesIO()
-    onnx.save(program.model_proto, buffer)
+    onnx.save(exported.model_proto, buffer)
     return onnx.load_from_string(buffer.getvalue())
+
+
+def translate(program: ExportedProgram, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> ONNXProgram:
+    """A traced program in ONNX's operators, its inputs and outputs under these names."""
+    exported = torch.onnx.export(
+        program,
+        input_names=list(inputs),
+        output_names=list(outputs),
+        dynamic_shapes=dynamic_shapes(inputs),  # whose names are kept
+        opset_version=OPSET,
+        dynamo=True,
+        verbose=False,
+    )
+    assert exported is not None  # as only the old exporter returns None
+    return exported
 
 
 @contextmanager

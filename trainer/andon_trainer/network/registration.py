@@ -39,6 +39,7 @@ BATCH_FRAMES = 32
 REST = torch.tensor([1.0, 0.0, 0.0, 0.0])  # the pose of a part that lies as good parts do on average
 # A pose (a, b, tx, ty) times this is the matrix [[a, b], [-b, a], [tx, ty]], row by row.
 AS_MATRIX = torch.tensor([[1.0, 0, 0, 1, 0, 0], [0, 1, -1, 0, 0, 0], [0, 0, 0, 0, 1, 0], [0, 0, 0, 0, 0, 1]])
+UNCHANGED = torch.eye(3)
 # A pose times this is the same matrix with a third column of zeros.
 AS_SQUARE_MATRIX = torch.cat([AS_MATRIX.reshape(4, 3, 2), torch.zeros(4, 3, 1)], dim=2).flatten(1)  # [4, 9]
 
@@ -62,7 +63,7 @@ class Level(nn.Module):
         units = grid_units(grey)
         grid = poses * units
         to_matrix = self.solve @ AS_SQUARE_MATRIX.to(grey.device)  # [K, 9]
-        unchanged = torch.eye(3, device=grey.device)
+        unchanged = UNCHANGED.to(grey.device)
         for _ in range(STEPS_PER_LEVEL):
             found = standardised(sample(grey, self.points @ grid).flatten(1))  # [N, K]
             difference = ((found - self.template) / self.noise).clamp(-MAX_DEVIATIONS, MAX_DEVIATIONS)
