@@ -5,7 +5,7 @@ READY := .venv/.ready
 # GPU libraries are installed where there is an NVIDIA GPU (auto), always (make GPU=1 ...) or never (make GPU=0 ...).
 GPU ?= auto
 
-.PHONY: demo kafka faults fuzz soak bench bench-peers bench-clients bench-quality bench-folds test coverage wheel check docs format clean
+.PHONY: demo kafka faults fuzz soak station bench bench-peers bench-clients bench-quality bench-folds test coverage wheel check docs format clean
 
 # The main job on one machine, with nothing but Python: train on rendered parts, then watch a recorded stream of a line
 # that changes from one product to the other.
@@ -59,6 +59,10 @@ fuzz: $(READY)
 soak: $(READY)
 	tests/components
 	$(BIN)/python -W ignore -m tests.soak $(SOAK)
+
+# A simulated line with a reject gate, an hour's worth of parts for each fault; some minutes. Less: STATION="--minutes 5".
+station: $(READY)
+	$(BIN)/python -W ignore -m tests.benchmarks.station $(STATION)
 
 # The monitor and the bare loop of its libraries, side by side: from memory, from a recording, through a real Kafka; half an hour.
 # Less of it: make bench BENCH="--workload grey-jpeg-default --way memory --rounds 5"

@@ -7,15 +7,15 @@ delivery --write-------------------------> rules ---> Outbox -> Courier (one for
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 
+from andon_monitor.actions.clock import Clock
 from andon_monitor.actions.courier import Courier
 from andon_monitor.actions.encoder import Encoder
 from andon_monitor.actions.facts import Fact, fact_of, late_fact
-from andon_monitor.actions.links.base import Message
+from andon_monitor.actions.links.base import Link, Message
 from andon_monitor.actions.links.opening import make_link
 from andon_monitor.actions.measuring import TargetMeasures
 from andon_monitor.actions.outbox import Outbox
@@ -37,11 +37,12 @@ log = logging.getLogger("andon")
 class ActingTarget:
     """A target that acts now, with its rules."""
 
-    def __init__(self, target: TargetSettings, metrics: Metrics, is_alive: Callable[[float], bool]) -> None:
+    def __init__(
+        self, target: TargetSettings, link: Link, metrics: Metrics, is_alive: Callable[[float], bool], clock: Clock
+    ) -> None:
         self.rules = compile_rules(target)
         self.measures = TargetMeasures(target.name, metrics)
-        link = make_link(target)
-        self.worker = Worker(target, self.rules, link, self.measures, lambda: is_alive(target.silence))
+        self.worker = Worker(target, self.rules, link, self.measures, lambda: is_alive(target.silence), clock)
 
     def decide(self, fact: Fact, captured: float, now: float, encoder: Encoder | None) -> None:
         """Hand what the rules want done to the worker."""
@@ -79,19 +80,29 @@ def _message(rule: Rule, fact: Fact) -> Message | None:
 class Engine:
     """The actions of one service. `is_running`: whether it takes frames, or verdicts.
 
-    `live`: frames are captured now; frames captured before the start are then not acted on. Raises UsageError for
-    rules, files and addresses that cannot be used, InstallationError where a library is missing.
+    `live`: frames are captured now; frames captured before the start are then not acted on. `start` begins. Raises
+    UsageError for rules, files and addresses that cannot be used, InstallationError where a library is missing.
     """
 
-    def __init__(self, settings: OutputSettings, metrics: Metrics, live: bool, is_running: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        settings: OutputSettings,
+        metrics: Metrics,
+        live: bool,
+        is_running: Callable[[], bool],
+        clock: Clock | None = None,
+        open_link: Callable[[TargetSettings], Link] = make_link,
+    ) -> None:
+        self._clock = clock or Clock()
         self._is_running = is_running
         self._live = live
         self._acts_on_verdict = settings.act_on == "verdict"
         self._alive_gauge = metrics.actions_alive
         self._pending = Pending(settings.action_deadline)
         self._deadline = settings.action_deadline
-        self._started = time.time()
-        self._last_frame = time.monotonic()
+        self._started = self._clock.wall()
+        self._last_frame = self._clock.monotonic()
+        self._settled_at = self._last_frame + _seconds_to_gate(settings.actions)
         self._encoders: dict[str, Encoder] = {}
         self._guard = threading.Lock()  # rules remember the last verdicts
         self._closed = False
@@ -102,13 +113,30 @@ class Engine:
                 if target.remembers:
                     self._remembering.append(RememberingTarget(target, settings, metrics))
                 else:
-                    self._acting.append(ActingTarget(target, metrics, self.is_alive))
+                    link = open_link(target)
+                    self._acting.append(ActingTarget(target, link, metrics, self.is_alive, self._clock))
                 log.info("actions: %s, %s", target, "remembers" if target.remembers else "acts now")
         except BaseException:
             self.close()
             raise
-        self._watch = threading.Thread(target=self._watch_deadlines, name="action deadlines", daemon=True)
-        self._watch.start()
+
+    def start(self) -> None:
+        """Work on threads. Without it, somebody calls `step` at each `next_moment`, as a simulated line does."""
+        threading.Thread(target=self._watch_deadlines, name="action deadlines", daemon=True).start()
+        for target in self._acting:
+            target.worker.start()
+
+    def step(self) -> None:
+        """Do everything that is due."""
+        self._act_on_late()
+        for target in self._acting:
+            target.worker.step()
+
+    def next_moment(self) -> float:
+        """When there is something to do next."""
+        moments = [target.worker.next_moment() for target in self._acting]
+        deadline = self._pending.next_deadline
+        return min([*moments, *([] if deadline is None else [deadline])])
 
     @property
     def remembers(self) -> bool:
@@ -116,17 +144,21 @@ class Engine:
         return bool(self._remembering)
 
     def is_alive(self, silence: float = 0.0) -> bool:
-        """Whether the service takes frames and answers them in time, and the last is at most `silence` seconds old."""
-        alive = not self._closed and self._is_running() and not self._pending.has_overdue
+        """Whether the service takes frames and answers them in time, and the last is at most `silence` seconds old.
+
+        Not yet while parts that passed the camera before the start are on their way to the gate.
+        """
+        now = self._clock.monotonic()
+        alive = not self._closed and now >= self._settled_at and self._is_running() and not self._pending.has_overdue
         self._alive_gauge.set(alive)
-        return alive and (silence <= 0 or time.monotonic() - self._last_frame <= silence)
+        return alive and (silence <= 0 or now - self._last_frame <= silence)
 
     def expect(self, frame: Frame) -> None:
         """A frame was taken: from now on its verdict is waited for."""
         captured = self._captured(frame.captured_at)
         if captured is None:
             return
-        self._last_frame = time.monotonic()
+        self._last_frame = self._clock.monotonic()
         self._observe(frame, captured)
         self._pending.add(frame, captured)
 
@@ -151,11 +183,11 @@ class Engine:
     def decide_fact(self, fact: Fact) -> None:
         """Act on a verdict that came from a topic; one that comes after its deadline is late."""
         captured = self._captured(fact.captured_at)
-        self._last_frame = time.monotonic()
+        self._last_frame = self._clock.monotonic()
         if captured is None:
             self._skip(fact)
             return
-        if time.monotonic() > captured + self._deadline:
+        if self._clock.monotonic() > captured + self._deadline:
             fact = replace(fact, outcome="late")
         if fact.encoder is not None:
             self._encoder(fact.camera).observe(captured, fact.encoder)
@@ -180,15 +212,15 @@ class Engine:
 
     def _captured(self, captured_at: float) -> float | None:
         """A capture time on the monotonic clock, now at the latest; None for a frame from before the start."""
-        now = time.monotonic()
+        now = self._clock.monotonic()
         if not self._live:
             return now
         if captured_at < self._started:
             return None
-        return now - max(0.0, time.time() - captured_at)
+        return now - max(0.0, self._clock.wall() - captured_at)
 
     def _decide(self, fact: Fact, captured: float) -> None:
-        now = time.monotonic()
+        now = self._clock.monotonic()
         encoder = self._encoders.get(fact.camera)
         with self._guard:
             for target in self._acting:
@@ -208,14 +240,24 @@ class Engine:
         return self._encoders.get(camera) or Encoder()
 
     def _watch_deadlines(self) -> None:
-        while (late := self._pending.wait_overdue(time.monotonic)) is not None:
+        while self._pending.wait(self._clock.monotonic):
             try:
-                for awaited in late:
-                    self._decide(late_fact(awaited.frame), awaited.captured)
-                for target in self._acting:
-                    target.worker.wake()
+                self._act_on_late()
             except Exception:
                 log.exception("actions: a late frame could not be acted on")
+
+    def _act_on_late(self) -> None:
+        late = self._pending.take_overdue(self._clock.monotonic())
+        for awaited in late:
+            self._decide(late_fact(awaited.frame), awaited.captured)
+        for target in self._acting if late else ():
+            target.worker.wake()
+
+
+def _seconds_to_gate(targets: Sequence[TargetSettings]) -> float:
+    """The longest way from a camera to an action that the rules name, in seconds."""
+    rules = [rule for target in targets if not target.remembers for rule in target.rules]
+    return max((rule.after + rule.window for rule in rules if rule.after is not None), default=0.0)
 
 
 class Remember:

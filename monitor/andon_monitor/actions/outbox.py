@@ -1,6 +1,5 @@
 """Messages on disk for a target that remembers, until it has them."""
 
-import fcntl
 import logging
 import os
 import sqlite3
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from andon_monitor.actions.links.base import Message
+from andon_monitor.common.system import BINARY, lock
 from andon_monitor.errors import OutputError, UsageError
 
 SCHEMA = """
@@ -43,7 +43,7 @@ class Outbox:
         self.added = threading.Condition(self._guard)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock_file = os.open(folder / f"{name}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            self._lock_file = os.open(folder / f"{name}.lock", os.O_CREAT | os.O_RDWR | BINARY, 0o600)
             self._lock()
             self._database = sqlite3.connect(self.path, check_same_thread=False)
             self.path.chmod(0o600)
@@ -103,7 +103,7 @@ class Outbox:
 
     def _lock(self) -> None:
         try:
-            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(self._lock_file)
         except BlockingIOError:
             os.close(self._lock_file)
             raise UsageError(f"output.outbox: {self.path}: another monitor uses it; give each its own folder") from None

@@ -51,26 +51,34 @@ class Pending:
         """Whether a frame has no verdict and its deadline has passed."""
         return bool(self._overdue)
 
-    def wait_overdue(self, clock: Callable[[], float]) -> list[Awaited] | None:
-        """Wait until deadlines pass: the frames that are late, each once. None once it is closed."""
+    def take_overdue(self, now: float) -> list[Awaited]:
+        """The frames whose deadline has passed, each once."""
+        late = []
         with self._changed:
-            while not self._closed:
-                now = clock()
-                late = []
-                while self._order and (self._order[0][0] <= now or self._order[0][1] not in self._awaited):
-                    _, key = heapq.heappop(self._order)
-                    awaited = self._awaited.get(key)
-                    # Another frame may have the identity of one that has had its verdict.
-                    if awaited is not None and awaited.captured + self._deadline <= now:
-                        self._overdue[key] = self._awaited.pop(key)
-                        late.append(awaited)
-                if late:
-                    return late
-                self._changed.wait(self._order[0][0] - now if self._order else None)
-        return None
+            while self._order and (self._order[0][0] <= now or self._order[0][1] not in self._awaited):
+                _, key = heapq.heappop(self._order)
+                awaited = self._awaited.get(key)
+                # Another frame may have the identity of one that has had its verdict.
+                if awaited is not None and awaited.captured + self._deadline <= now:
+                    self._overdue[key] = self._awaited.pop(key)
+                    late.append(awaited)
+        return late
+
+    @property
+    def next_deadline(self) -> float | None:
+        """The earliest deadline, perhaps of a frame that has had its verdict; None where none is waited for."""
+        return self._order[0][0] if self._order else None
+
+    def wait(self, clock: Callable[[], float]) -> bool:
+        """Wait until the earliest deadline, or a new one that is earlier. Returns whether it is still open."""
+        with self._changed:
+            if not self._closed:
+                deadline = self.next_deadline
+                self._changed.wait(None if deadline is None else max(0.0, deadline - clock()))
+            return not self._closed
 
     def close(self) -> None:
-        """End `wait_overdue`."""
+        """End `wait`."""
         with self._changed:
             self._closed = True
             self._changed.notify()

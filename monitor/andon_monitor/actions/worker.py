@@ -2,10 +2,10 @@
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from andon_monitor.actions.clock import Clock
 from andon_monitor.actions.encoder import Encoder
 from andon_monitor.actions.facts import Fact
 from andon_monitor.actions.links.base import Link, LinkError, Message
@@ -66,7 +66,9 @@ class Worker:
         link: Link,
         measures: TargetMeasures,
         is_alive: Callable[[], bool],
+        clock: Clock | None = None,
     ) -> None:
+        self._now = (clock or Clock()).monotonic
         self._target = target
         self._link = link
         self._measures = measures
@@ -78,7 +80,11 @@ class Worker:
         self._retry_at, self._retry_pause = 0.0, FIRST_RETRY_SECONDS
         self._beat_at, self._beats = 0.0, 0
         self._drain_until: float | None = None
-        self._thread = threading.Thread(target=self._run, name=f"actions {target.name}", daemon=True)
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Work on a thread of its own. Without it, somebody calls `step` at each `next_moment`."""
+        self._thread = threading.Thread(target=self._run, name=f"actions {self._target.name}", daemon=True)
         self._thread.start()
 
     def put(self, job: Job) -> None:
@@ -98,37 +104,57 @@ class Worker:
     def begin_close(self) -> None:
         """Take no more actions; finish those that are on their way, then enter the safe state."""
         with self._changed:
-            self._drain_until = time.monotonic() + MAX_DRAIN_SECONDS
+            self._drain_until = self._now() + MAX_DRAIN_SECONDS
             self._changed.notify()
 
     def close(self) -> None:
         """Wait for the end that `begin_close` began. Never raises."""
+        if self._thread is None:
+            return
         self._thread.join(MAX_DRAIN_SECONDS + CLOSE_SECONDS)
         if self._thread.is_alive():
             log.error("actions: %s: is not finished; its outputs may not be in their safe state", self._target.name)
 
     def _run(self) -> None:
         while not self._is_finished():
-            try:
-                self._step()
-            except Exception as error:  # whatever a library does, the target is tried again
-                if not isinstance(error, LinkError):
-                    log.debug("actions: %s", self._target.name, exc_info=error)
-                self._failed(str(error) if isinstance(error, LinkError) else first_line(error))
-            self._wait()
+            self.step()
+            with self._changed:
+                pause = self.next_moment() - self._now()
+                if pause > 0:
+                    self._changed.wait(pause)
         self._end()
+
+    def step(self) -> None:
+        """Do what is due now. Never raises."""
+        try:
+            self._step()
+        except Exception as error:  # whatever a library does, the target is tried again
+            if not isinstance(error, LinkError):
+                log.debug("actions: %s", self._target.name, exc_info=error)
+            self._failed(str(error) if isinstance(error, LinkError) else first_line(error))
+
+    def next_moment(self) -> float:
+        """When there is something to do next, or to look at; `put` and `wake` may make it earlier."""
+        moments = [self._now() + MAX_TICK_SECONDS]
+        if self._open:
+            moments += [due for job in self._jobs if (due := job.due()) is not None]
+            moments += [] if self._outputs.next_end is None else [self._outputs.next_end]
+            moments += [] if self._target.heartbeat is None else [self._beat_at]
+        else:
+            moments.append(self._retry_at)
+        return min(moments)
 
     def _is_finished(self) -> bool:
         with self._changed:
             if self._drain_until is None:
                 return False
-            now = time.monotonic()
+            now = self._now()
             on_their_way = self._jobs or self._outputs.next_end is not None
             return not on_their_way or now >= self._drain_until
 
     def _step(self) -> None:
         """Do what is due. Raises LinkError."""
-        now = time.monotonic()
+        now = self._now()
         self._drop_expired(now)
         if not self._open:
             if now < self._retry_at:
@@ -149,7 +175,7 @@ class Worker:
     def _do(self, job: Job) -> None:
         """Do one action. Where the link fails it waits for the next connection. Raises LinkError."""
         # What a broker keeps for later readers stays true; all else is worthless after its moment.
-        expires = None if self._target.retain else max(0.0, job.expires() - time.monotonic())
+        expires = None if self._target.retain else max(0.0, job.expires() - self._now())
         message = Message(job.rule.address.render(job.fact), job.rule.payload.render(job.fact), job.fact.id, expires)
         try:
             self._link.send(message)
@@ -161,14 +187,14 @@ class Worker:
             with self._changed:
                 self._jobs.insert(0, job)
             raise
-        now = time.monotonic()
+        now = self._now()
         self._outputs.activated(job.rule, message, job.rule.idle.render(job.fact), now)
         planned = max(0.0, (job.due() or job.decided) - job.decided)
         self._measures.done(now - job.decided - planned, now - job.captured - planned)
 
     def _next_due(self) -> Job | None:
         """Take the job that is due first, if one is due."""
-        now = time.monotonic()
+        now = self._now()
         with self._changed:
             ready = [(due, number) for number, job in enumerate(self._jobs) if (due := job.due()) is not None]
             due, number = min(ready, default=(now + 1, 0))
@@ -201,12 +227,12 @@ class Worker:
     def _release(self) -> None:
         acknowledge = self._target.acknowledge
         acknowledged = acknowledge is not None and self._outputs.holds and self._link.acknowledged(acknowledge)
-        for message in self._outputs.ended(time.monotonic(), acknowledged):
+        for message in self._outputs.ended(self._now(), acknowledged):
             self._link.send(message)
             self._outputs.released(message.address)
 
     def _beat(self) -> None:
-        now = time.monotonic()
+        now = self._now()
         if self._target.heartbeat is None or now < self._beat_at:
             return
         self._beat_at = now + self._target.heartbeat_interval
@@ -218,25 +244,10 @@ class Worker:
         self._measures.failing(why)
         if self._open:
             self._open = False
-            self._retry_at = time.monotonic()  # the first try at once: perhaps only the connection was closed
+            self._retry_at = self._now()  # the first try at once: perhaps only the connection was closed
             return
-        self._retry_at = time.monotonic() + self._retry_pause
+        self._retry_at = self._now() + self._retry_pause
         self._retry_pause = min(2 * self._retry_pause, LONGEST_RETRY_SECONDS)
-
-    def _wait(self) -> None:
-        """Wait for the next thing to do, or for `put`, `wake` and `begin_close`."""
-        with self._changed:
-            now = time.monotonic()
-            moments = [now + MAX_TICK_SECONDS]
-            if self._open:
-                moments += [due for job in self._jobs if (due := job.due()) is not None]
-                moments += [] if self._outputs.next_end is None else [self._outputs.next_end]
-                moments += [] if self._target.heartbeat is None else [self._beat_at]
-            else:
-                moments.append(self._retry_at)
-            pause = min(moments) - now
-            if pause > 0:
-                self._changed.wait(pause)
 
     def _end(self) -> None:
         """Enter the safe state and close the connection."""

@@ -214,6 +214,7 @@ def open_actions(
         )
     engine = Engine(output, metrics, live, is_running)
     try:
+        engine.start()
         yield engine
     finally:
         engine.close()
