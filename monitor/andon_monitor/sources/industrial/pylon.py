@@ -8,7 +8,8 @@ from andon_monitor.errors import InstallationError, first_line
 from andon_monitor.sources.industrial.device import CameraError, FeatureError, Grab, Kind, Value, choose
 
 BUFFERS = 16  # images that wait for us before the camera's next ones are lost
-TICKS_PER_SECOND = 1e9  # of the time stamps that pylon gives for USB and newer GigE cameras
+TICKS_PER_SECOND = 1e9  # of a camera's clock, where it does not say another number
+TICK_FREQUENCY = "GevTimestampTickFrequency"
 
 
 class PylonFeatures:
@@ -102,6 +103,9 @@ class PylonDevice:
             raise CameraError(_reason(error)) from None
         self.features = PylonFeatures(self._library, self._camera.GetNodeMap())
         self._chunks = chunks
+        self._ticks_per_second = TICKS_PER_SECOND
+        if self.features.kind(TICK_FREQUENCY) == "integer":
+            self._ticks_per_second = self._camera.GetNodeMap().GetNode(TICK_FREQUENCY).GetValue() or TICKS_PER_SECOND
 
     def start(self) -> None:
         """See `Device`."""
@@ -143,7 +147,7 @@ class PylonDevice:
 
     def _grabbed(self, result: Any) -> Grab:
         ticks = int(result.GetTimeStamp())
-        time_of_camera = ticks / TICKS_PER_SECOND if ticks else None
+        time_of_camera = ticks / self._ticks_per_second if ticks else None
         frame_id, arrived = int(result.GetBlockID()), time.monotonic()
         if not result.GrabSucceeded():
             damage = result.GetErrorDescription().strip() or f"error {result.GetErrorCode()}"
