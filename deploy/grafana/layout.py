@@ -7,7 +7,20 @@ from panels import BLUE, JSON, LINE, RED, RUNBOOK, SOURCE, YELLOW
 WIDTH = 24  # columns of Grafana's grid
 # Labels that say what an alert is about. An annotation writes the name of a label that is not there: all of them are
 # joined to one that always is.
-ABOUT = ("camera", "model", "signal", "instance", "topic", "view", "output", "reason", "cause", "recipe", "sha256")
+ABOUT = (
+    "camera",
+    "model",
+    "signal",
+    "instance",
+    "topic",
+    "view",
+    "output",
+    "reason",
+    "cause",
+    "recipe",
+    "target",
+    "sha256",
+)
 
 
 def variable(name: str, label: str, values: str, all_: str = ".*") -> JSON:

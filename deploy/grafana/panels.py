@@ -152,7 +152,7 @@ def _named() -> list[JSON]:
     for number, color in enumerate(SERIES):
         digits = "".join(digit for i, digit in enumerate("1234567890") if i % len(SERIES) == number)
         letters = "".join(letter for i, letter in enumerate(ascii_lowercase) if i % len(SERIES) == number)
-        pattern = rf"/^\S*[{digits}](:\d+)?(\s|$)|^[{letters}]\S*[^\d\s](\s|$)/i"
+        pattern = rf"/^[^\s:]*[{digits}](:\d+)?(\s|$)|^[{letters}]\S*[^\d\s](\s|$)/i"
         properties = [{"id": "color", "value": {"mode": "shades", "fixedColor": color}}]
         overrides.append({"matcher": {"id": "byRegexp", "options": pattern}, "properties": properties})
     return overrides

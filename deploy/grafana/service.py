@@ -75,7 +75,7 @@ def service() -> JSON:
                         "missing",
                     ),
                 ],
-                5,
+                4,
                 "monitornotready",
             ),
             stat(
@@ -97,10 +97,18 @@ def service() -> JSON:
                 links=runbook("cameradown"),
             ),
             stat(
+                "Action targets",
+                "Whether every target of output.actions answers the replicas that run.",
+                [query(f"min(andon_action_target_up{{{LINE}}}) or 0 * max(andon_ready{{{LINE}}}) - 1", "targets")],
+                (3, 4),
+                mappings=[*lamp("UP", "DOWN"), *words({-1: ("NOT USED", GREY)})],
+                links=runbook("actiontargetdown"),
+            ),
+            stat(
                 "Frames that wait",
                 "In all topics. Some are there at any moment; a number that grows says that the monitors fall behind.",
                 [query(f"sum(andon_consumer_lag_records{{{LINE}}})", "frames")],
-                (4, 4),
+                (3, 4),
                 unit="suffix:frames",
                 colours=steps((0, GREEN), (50, YELLOW), (500, RED)),
                 links=runbook("laggrowing"),
@@ -125,7 +133,7 @@ def service() -> JSON:
                 unit="percentunit",
                 colours=steps((0, GREEN), (0.7, YELLOW), (0.9, RED)),
             ),
-            alerts(3),
+            alerts(2),
             table(
                 "Replicas",
                 "The replicas of the last day: whether each answers, is ready, sees its brokers, uses or refuses its "
@@ -263,16 +271,52 @@ def service() -> JSON:
             ),
             lines(
                 "What went wrong",
-                "Uninspectable frames, dead letters, outages of the brokers, new assignments, over five minutes.",
+                "Uninspectable frames, dead letters, outages of the brokers, new assignments, frames passed to another "
+                "replica, and those that another output than the verdicts lost, over five minutes.",
                 [
                     query(f"sum(increase(andon_uninspectable_total{{{LINE}}}[5m]))", "uninspectable"),
                     query(f"sum(increase(andon_dead_letters_total{{{LINE}}}[5m]))", "dead letters"),
                     query(f"sum(increase(andon_kafka_outages_total{{{LINE}}}[5m]))", "outages"),
                     query(f"sum(increase(andon_rebalances_total{{{LINE}}}[5m]))", "rebalances"),
                     query(f"sum(increase(andon_relinquished_frames_total{{{LINE}}}[5m]))", "left to another"),
+                    query(f"sum(increase(andon_output_lost_frames_total{{{LINE}}}[5m]))", "lost by an output"),
                 ],
                 (8, 8),
                 lower=0,
+            ),
+            lines(
+                "Input that was refused",
+                "What came in and was refused or cut, over five minutes: connections to /metrics and the probes, "
+                "records of Kafka that cannot be read or were deleted before, values of a part's identity.",
+                [
+                    query(f"sum(increase(andon_http_refused_total{{{LINE}}}[5m]))", "connections"),
+                    query(f"sum(increase(andon_kafka_unreadable_records_total{{{LINE}}}[5m]))", "unreadable records"),
+                    query(f"sum(increase(andon_kafka_expired_records_total{{{LINE}}}[5m]))", "expired records"),
+                    query(f"sum(increase(andon_part_cuts_total{{{LINE}}}[5m]))", "cut identities"),
+                ],
+                (8, 8),
+                lower=0,
+                links=runbook("serverflooded"),
+            ),
+            lines(
+                "Models of the recipes",
+                "Models that are open, and how many were opened in the last hour: many more are opened again and again, "
+                "as model.memory_bytes is too low for them.",
+                [
+                    query(f"sum(andon_models_open{{{LINE}}})", "open"),
+                    query(f"sum(increase(andon_model_openings_total{{{LINE}}}[1h]))", "opened in an hour"),
+                ],
+                (8, 8),
+                lower=0,
+                links=runbook("modelsreopened"),
+            ),
+            lines(
+                "Actions",
+                "What became of the actions of output.actions, a minute.",
+                [query(f"60 * sum by (result) (rate(andon_actions_total{{{LINE}}}[$__rate_interval]))", "{{result}}")],
+                (8, 8),
+                lower=0,
+                empty="In the time shown no actions were set (output.actions).",
             ),
             lines(
                 "Processor",

@@ -27,7 +27,7 @@ def _range(lowest: float, highest: float, text: str, color: str, index: int) -> 
 # Of the sums in camera:andon_state:code (deploy/prometheus/rules/records.yml).
 STATES = [
     _range(1000, 1131, "NO MONITOR", RED, 0),
-    _range(100, 131, "NO FRAMES", RED, 1),
+    _range(100, 131, "OFFLINE", RED, 1),
     _range(20, 31, "FROZEN", ORANGE, 2),
     _range(10, 11, "CANNOT SEE", YELLOW, 3),
     *words({1: ("DEFECT", LIGHT_RED), 0: ("GOOD", GREEN)}),

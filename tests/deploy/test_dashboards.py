@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.fixtures.dashboards import NAMES, load
-from tests.fixtures.grafana import JSON, Tile, Viewer, words
+from tests.fixtures.grafana import JSON, Tile, Viewer, configured, words
 from tests.fixtures.kafka_line import PATIENCE
 from tests.fixtures.made_lines import make, watched
 from tests.fixtures.prometheus import Prometheus, wait_until
@@ -77,7 +77,7 @@ def test_losses_of_a_half_dead_line_are_red(prometheus: Prometheus, name: str, c
     line = LINES[f"andon-half-{count}"]
     cameras = tiles(prometheus, line.job, name, "Cameras")
     assert [(tile.text, tile.color) for tile in cameras.values()][:3] == [
-        ("NO FRAMES", "dark-red"),
+        ("OFFLINE", "dark-red"),
         ("FROZEN", "dark-orange"),
         ("DEFECT", "red"),
     ]
@@ -243,3 +243,17 @@ def test_a_page_for_the_wall_fits_its_screen(name: str, height: int) -> None:
     """Rows are 30 pixels and 8 between them; above them is the line of variables, if kiosk mode shows it."""
     rows = max(found["gridPos"]["y"] + found["gridPos"]["h"] for found in BOARDS[name]["panels"])
     assert height - 100 <= rows * 38 + 60 <= height
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("station-01", "station-02", "station-03"),
+        ("m1:9464", "m2:9464", "10.0.0.3:9464"),
+        ("left", "right", "top"),
+        ("cam1 part", "cam2 part", "cam3 part"),
+    ],
+)
+def test_a_few_series_have_different_colours(names: tuple[str, ...]) -> None:
+    _, rate = panel("line", "Defect rate")
+    assert len({configured(rate, name)["color"]["fixedColor"] for name in names}) == len(names)

@@ -46,8 +46,8 @@ def opened(expression: str, board: JSON) -> str:
     return interpolate(expression, board, {}, rate_interval=10, seconds=300)
 
 
-# Panels that show nothing in this stack: its frames come from no network camera.
-WITHOUT_DATA = {"line": {"Parts", "Views missing"}, "service": {"Network cameras"}}
+# Panels that show nothing in this stack: its frames come from no network camera, no parts are joined, nothing acts.
+WITHOUT_DATA = {"line": {"Parts", "Views missing"}, "service": {"Network cameras", "Actions"}}
 
 
 def test_nothing_fires_on_a_healthy_stream(stack: Stack) -> None:
@@ -87,6 +87,7 @@ def test_every_variable_has_values(stack: Stack, name: str) -> None:
 
 OF_CAMERAS = ("andon_source_",)  # metrics of a monitor that is connected to a camera
 OF_PARTS = ("andon_parts", "andon_part_missing_views")  # metrics where views are joined
+OF_ACTIONS = ("andon_action",)  # metrics where machines act on verdicts
 
 
 def test_every_rule_is_evaluated_and_what_it_looks_at_is_there(stack: Stack) -> None:
@@ -102,7 +103,8 @@ def test_every_rule_is_evaluated_and_what_it_looks_at_is_there(stack: Stack) -> 
         names = re.findall(metrics, rule["expr"])
         assert names or rule.get("alert") == "Watchdog"
         for name in names:
-            if not name.startswith((*OF_CAMERAS, *OF_PARTS)):  # these monitors read topics, and nobody joins parts
+            # These monitors read topics, nobody joins parts, and no machine acts.
+            if not name.startswith((*OF_CAMERAS, *OF_PARTS, *OF_ACTIONS)):
                 assert stack.prometheus.query(name), (rule, name)
 
 
