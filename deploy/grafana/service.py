@@ -300,8 +300,8 @@ def service() -> JSON:
             ),
             lines(
                 "Models of the recipes",
-                "Models that are open, and how many were opened in the last hour: many more are opened again and again, "
-                "as model.memory_bytes is too low for them.",
+                "Models that are open, and how many were opened in the last hour: many more are opened again and "
+                "again, as model.memory_bytes is too low for them.",
                 [
                     query(f"sum(andon_models_open{{{LINE}}})", "open"),
                     query(f"sum(increase(andon_model_openings_total{{{LINE}}}[1h]))", "opened in an hour"),
