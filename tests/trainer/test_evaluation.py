@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from andon_monitor.errors import UsageError
 from andon_monitor.model import imaging
+from andon_monitor.model.anomaly_map import NOT_INSPECTED
 from andon_monitor.model.autoencoder import load
 from andon_monitor.model.file import Model
 from andon_trainer.data.dataset import open_dataset
@@ -131,6 +132,24 @@ def slow_au_pro(maps: list[NDArray[np.float32]], masks: list[NDArray[np.bool_]],
         end = y[x == right].min() if (x == right).any() else np.interp(right, x, y)
         area += (right - left) * (start + end) / 2
     return area / limit
+
+
+def test_pixels_where_the_model_does_not_look_count_neither_as_good_nor_as_defect() -> None:
+    rng = np.random.default_rng(3)
+    cells = rng.normal(1, 0.2, (8, 8)).astype(np.float32)
+    truth = np.zeros((32, 32), np.bool_)
+    truth[4:12, 8:24] = True
+    left, whole = PixelCounts(), PixelCounts()
+    assert whole.add(cells[:, :4], truth[:, :16])
+    cells[:, 4:] = NOT_INSPECTED
+    truth[20:30, 20:30] = True  # a defect that lies wholly under the mask
+    assert left.add(cells, truth)
+    assert left.regions == whole.regions == 1
+    assert left.auroc() == pytest.approx(whole.auroc(), abs=0.02), "but for pixels next to the mask"
+    assert left.au_pro() == pytest.approx(whole.au_pro(), abs=0.05)
+    hidden = np.zeros((32, 32), np.bool_)
+    hidden[20:30, 20:30] = True
+    assert not PixelCounts().add(cells, hidden)
 
 
 def test_maps_are_brought_to_the_masks_resolution_bilinearly() -> None:

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from andon_monitor.common.intervals import INTERVAL, Rate, rate
 from andon_monitor.errors import ModelError, UsageError
+from andon_monitor.model.anomaly_map import enlarge
 from andon_monitor.model.autoencoder import Autoencoder
 from andon_monitor.model.file import Model
 from numpy.typing import ArrayLike, NDArray
@@ -109,20 +110,26 @@ class PixelCounts:
         self._defect = np.zeros(1 << HISTOGRAM_BITS, np.int64)
         self._overlap = np.zeros(1 << HISTOGRAM_BITS, np.float64)
 
-    def add(self, anomaly_map: NDArray[np.float32], mask: NDArray[np.bool_]) -> None:
-        """Count one image: its anomaly map float32 [h, w], upsampled bilinearly to its mask bool [H, W]."""
-        height, width = mask.shape
-        bins = _bins(cv2.resize(anomaly_map, (width, height), interpolation=cv2.INTER_LINEAR))
+    def add(self, anomaly_map: NDArray[np.float32], mask: NDArray[np.bool_]) -> bool:
+        """Count one image: its anomaly map float32 [h, w], upsampled bilinearly to its mask bool [H, W].
+
+        Pixels that the model does not look at do not count. Returns whether any defect pixel does.
+        """
+        values, hidden = enlarge(anomaly_map, mask.shape)
+        bins, good = _bins(values), ~mask
+        if hidden is not None:
+            mask, good = mask & ~hidden, good & ~hidden
         self.images += 1
-        self._good += np.bincount(bins[~mask], minlength=1 << HISTOGRAM_BITS)
+        self._good += np.bincount(bins[good], minlength=1 << HISTOGRAM_BITS)
         if not mask.any():
-            return
+            return False
         regions, numbers = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
         areas = np.bincount(numbers.ravel())
         inside = bins[mask]
         self.regions += regions - 1  # number 0 is the background
         self._defect += np.bincount(inside, minlength=1 << HISTOGRAM_BITS)
         self._overlap += np.bincount(inside, weights=1 / areas[numbers[mask]], minlength=1 << HISTOGRAM_BITS)
+        return True
 
     def auroc(self) -> float | None:
         """Area under the ROC curve of all pixels; None without good pixels or without defect pixels."""
@@ -165,6 +172,7 @@ def evaluate(
     counts = PixelCounts() if any(sample.mask and sample.label != GOOD for sample in samples) else None
     judged = []
     empty: list[Path] = []  # masks
+    hidden: list[Path] = []  # masks of defects where the model does not look
     for i, sample in enumerate(samples):
         frame = files.frame(sample.path, model.card.input)[None]  # [1, H, W, C]
         score = float(model.score(frame)[0])
@@ -174,10 +182,10 @@ def evaluate(
         if counts is not None and (mask := _mask(sample, model, files)) is not None:
             if sample.mask is not None and sample.label != GOOD and not mask.any():
                 empty.append(sample.mask)
-            else:
-                counts.add(model.explain(frame).anomaly_map[0], mask)
+            elif not counts.add(model.explain(frame).anomaly_map[0], mask) and sample.mask is not None and mask.any():
+                hidden.append(sample.mask)
         progress("evaluating", (i + 1) / len(samples))
-    return replace(measure(judged, threshold, counts), notes=_mask_notes(empty))
+    return replace(measure(judged, threshold, counts), notes=_mask_notes(empty, hidden))
 
 
 def _samples_of(data: DataSource | Sequence[DataSource] | Dataset | Sequence[Sample]) -> Sequence[Sample]:
@@ -267,12 +275,19 @@ def _mask(sample: Sample, model: Model, files: ImageCache) -> NDArray[np.bool_] 
     return load_mask(sample.mask, spec, size, files.limits)
 
 
-def _mask_notes(empty: Sequence[Path]) -> tuple[str, ...]:
-    if not empty:
-        return ()
-    examples = ", ".join(map(str, empty[:MASKS_NAMED])) + ", ..." * (len(empty) > MASKS_NAMED)
-    masks = "1 mask shows" if len(empty) == 1 else f"{len(empty)} masks show"
-    return (f"{masks} no defect at the model's resolution; pixel figures leave them out ({examples})",)
+def _mask_notes(empty: Sequence[Path], hidden: Sequence[Path]) -> tuple[str, ...]:
+    notes = []
+    if empty:
+        masks = "1 mask shows" if len(empty) == 1 else f"{len(empty)} masks show"
+        notes.append(f"{masks} no defect at the model's resolution; pixel figures leave them out ({_examples(empty)})")
+    if hidden:
+        defects = "1 defect lies" if len(hidden) == 1 else f"{len(hidden)} defects lie"
+        notes.append(f"{defects} wholly where the model does not look, so it cannot find them ({_examples(hidden)})")
+    return tuple(notes)
+
+
+def _examples(masks: Sequence[Path]) -> str:
+    return ", ".join(map(str, masks[:MASKS_NAMED])) + ", ..." * (len(masks) > MASKS_NAMED)
 
 
 def _bins(values: NDArray[Any]) -> NDArray[np.uint32]:

@@ -7,6 +7,7 @@ from threading import Event
 import numpy as np
 from andon_monitor.model.file import Model
 from andon_monitor.model.imaging import Pixels
+from andon_monitor.model.mask import input_mask
 
 from andon_trainer.data.audit import Audit, audit
 from andon_trainer.data.dataset import Dataset, DataSource, good_samples, open_dataset
@@ -73,14 +74,14 @@ def fit(
     images = load_training_images(samples, files, options, training, progress)
     planned = split_images(images, options, training, progress)
     trained = train_networks(images, planned, options, training, progress, interrupted)
-    parts = together(trained.splits)
+    parts, masked = together(trained.splits), input_mask(images.spec)
     held_out = images.pixels[parts.calibration]
 
     # Remember what good parts are like, scale to those that were held out, export.
     detectors = remember_good_parts(trained, images, options.seed, progress, encoder)
     scale_to_good_parts(detectors, trained.splits, images)
     progress("exporting", 0.0)
-    exported = export_detector(combine(detectors), held_out)
+    exported = export_detector(combine(detectors), held_out, masked)
 
     # Calibrate: the threshold comes from images that the networks had not seen.
     progress("calibrating", 0.0)
@@ -107,7 +108,7 @@ def fit(
         scores[seen] = model.score(images.pixels[seen])
     tested = [sample for sample in dataset.test if sample.label == GOOD]
     tested_pixels = files.frames(tested, images.spec)
-    audited = audit(samples, images.pixels, parts, scores, tested, tested_pixels, trained.poses)
+    audited = audit(samples, images.pixels, parts, scores, tested, tested_pixels, trained.poses, masked)
     card = card.model_copy(update={"training": card.training.model_copy(update=audited.counts())})
     evaluation = None
     if dataset.test:

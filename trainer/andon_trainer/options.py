@@ -8,6 +8,7 @@ from andon_monitor.common.text import MAX_NAME_CHARS, is_plain, shown
 from andon_monitor.errors import UsageError
 from andon_monitor.image_files.decoding import DEFAULT_MAX_BYTES, DEFAULT_MAX_PIXELS, DecodingLimits
 from andon_monitor.model.card import InputSpec
+from andon_monitor.model.mask import Mask
 
 from andon_trainer.architecture import (
     ARCHITECTURES,
@@ -81,6 +82,7 @@ class FitOptions:
     networks: int | None = None  # each trained without another part of the images, then averaged
     colour: str = "auto"  # or grey, rgb
     region: tuple[int, int, int, int] | None = None  # of interest: left, top, width, height in pixels
+    mask: Mask | None = None  # where in the images the model looks, see `andon_monitor.model.mask.read_mask`
     any_size: bool = False  # accept images of other sizes than most
     max_pixels: int = DEFAULT_MAX_PIXELS  # of an image; as inspection.max_pixels of the monitor
     max_decoding_bytes: int = DEFAULT_MAX_BYTES  # of memory to decode one image; as inspection.max_decoding_bytes

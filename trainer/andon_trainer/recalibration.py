@@ -12,6 +12,7 @@ from andon_monitor.model import calibration
 from andon_monitor.model.card import Card, Reference
 from andon_monitor.model.file import Model
 from andon_monitor.model.golden import judge
+from andon_monitor.model.mask import input_mask
 from numpy.typing import NDArray
 from pydantic import BaseModel, FiniteFloat, TypeAdapter, ValidationError
 
@@ -108,7 +109,8 @@ def _calibrate_on_images(
     check_pictures(samples, frames, files)
     progress("calibrating", 0.0)
     scores = model.score(frames)
-    return _with_threshold(path, model, scores, measure_reference(scores, frames), false_alarm_rate)
+    reference = measure_reference(scores, frames, input_mask(model.card.input))
+    return _with_threshold(path, model, scores, reference, false_alarm_rate)
 
 
 def _calibrate_on_labels(path: Path, folder: Path, false_alarm_rate: float) -> CalibrationResult:

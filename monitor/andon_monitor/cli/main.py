@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from typer import Option
 
-from andon_monitor.cli import collect, compare, kafka, parts, recording, review, run
+from andon_monitor.cli import collect, compare, draw, kafka, parts, recording, review, run
 from andon_monitor.common.redaction import hide_addresses, one_line
 from andon_monitor.errors import AndonError
 from andon_monitor.telemetry import logs
@@ -41,6 +41,7 @@ for command in (
     kafka.publish,
     kafka.topics,
     collect.collect,
+    draw.draw,
     recording.record,
     recording.replay,
     recording.repair,

@@ -190,7 +190,8 @@ def pack(
     about = {
         "kind": kind,
         "verdict": json.loads(verdict_json),
-        "input": spec.model_dump(mode="json"),
+        # Without the mask, which may be large: the map says what was not inspected.
+        "input": spec.model_copy(update={"mask": None}).model_dump(mode="json"),
         "anomaly_map": list(anomaly_map.shape),
     }
     ordered = rebuilt if rebuilt.shape[2] == 1 else cv2.cvtColor(rebuilt, cv2.COLOR_RGB2BGR)

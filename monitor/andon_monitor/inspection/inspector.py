@@ -16,6 +16,7 @@ from andon_monitor.model import imaging
 from andon_monitor.model.calibration import calibrate
 from andon_monitor.model.file import Model
 from andon_monitor.model.golden import GOLDEN_GOOD
+from andon_monitor.model.mask import input_mask
 from andon_monitor.settings.groups import Settings
 
 
@@ -99,6 +100,7 @@ class Inspector:
         self.rules = rules or Rules()
         self.alias = self.rules.alias or model.card.name
         self._threshold = _threshold_of(model, self.rules)
+        self._mask = input_mask(model.card.input)
         calibration = model.card.calibration
         self._rates = {camera: calibration.p_value(limit) for camera, limit in self.rules.thresholds.items()}
 
@@ -124,7 +126,7 @@ class Inspector:
             return Prepared(frame, rejection=frame.rejection)
         try:
             pixels = imaging.load(frame.data, self.model.card.input, self.rules.limits)
-            brightness, sharpness = imaging.brightness(pixels), imaging.sharpness(pixels)
+            brightness, sharpness = imaging.brightness(pixels, self._mask), imaging.sharpness(pixels, self._mask)
         except ImageError as error:
             return Prepared(frame, rejection=Rejection(error.reason, str(error)))
         except Exception as error:  # an unexpected error in one frame must not end the stream
@@ -160,7 +162,7 @@ class Inspector:
         batch = []
         for i, pixels in enumerate(model.golden_frames):
             frame = Frame("", 0.0, b"", Position("", "", 0, i))
-            measured = imaging.brightness(pixels), imaging.sharpness(pixels)
+            measured = imaging.brightness(pixels, self._mask), imaging.sharpness(pixels, self._mask)
             batch.append(self._check_light_and_focus(frame, pixels, *measured))
         own = Inspector(model, replace(rules, threshold=None, false_alarm_rate=None, thresholds={}, regions=False))
         for i, verdict in enumerate(own.inspect(batch)):

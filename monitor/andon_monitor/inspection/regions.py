@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from andon_monitor.model.anomaly_map import enlarge
 from andon_monitor.model.card import InputSpec
 
 # A verdict is a message of some kilobytes at most.
@@ -69,11 +70,14 @@ def find_regions(
 ) -> Regions:
     """Regions where an anomaly map [h, w], enlarged as heatmaps are, is above `threshold`; there may be none.
 
+    None of them lies where the model does not look.
+
     The map lies over the model's input: of an aligned model, too, since its graph maps it back to the camera's frame.
     `frame_size`: width and height of the camera's frame in pixels, `scale` in millimetres per pixel.
     """
-    enlarged = cv2.resize(anomaly_map, (spec.width, spec.height), interpolation=cv2.INTER_LINEAR)
-    above = (enlarged > threshold).astype(np.uint8)
+    enlarged, masked = enlarge(anomaly_map, (spec.height, spec.width))
+    is_above = enlarged > threshold if masked is None else (enlarged > threshold) & ~masked
+    above = is_above.astype(np.uint8)
     components: tuple[int, NDArray[Any], NDArray[Any], object] = cv2.connectedComponentsWithStats(above, connectivity=8)
     count, labels, facts, _ = components
     left, top, width, height = spec.region or (0, 0, *frame_size)

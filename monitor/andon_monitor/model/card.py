@@ -4,11 +4,22 @@ import json
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from andon_monitor.common.text import MAX_NAME_CHARS, is_plain, shown
 from andon_monitor.errors import ModelError
 from andon_monitor.model.calibration import CARD_TOLERANCE, Calibration, Finite, Score
+from andon_monitor.model.mask import MAX_FRAME_PIXELS, MAX_SIDE, Length, Mask
 
 CARD_KEY = "andon.card"
 GOLDEN_KEY = "andon.golden"
@@ -16,7 +27,6 @@ CARD_VERSION = 1
 MAX_CARD_CHARS = 1_000_000  # of JSON: ten times that of a card with all the scores that it may keep
 MAX_GOLDEN_FRAMES = 64
 MAX_KINDS = 1000
-MAX_SIDE = 65_535  # pixels of a camera frame
 MAX_INPUT_PIXELS = 2**24  # four times 2048 x 2048, the largest input that can be asked for
 MAX_ARCHITECTURE_DEPTH = 3  # lists in lists
 
@@ -55,7 +65,6 @@ Text = Annotated[str, Field(max_length=200), AfterValidator(_plain)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Whole = Annotated[int, Field(ge=0, le=10**9)]
 Pixel = Annotated[int, Field(ge=0, le=MAX_SIDE)]
-Length = Annotated[int, Field(ge=1, le=MAX_SIDE)]
 Positive = Annotated[Finite, Field(ge=0, le=1e12)]
 Share = Annotated[Finite, Field(ge=0, le=1)]
 
@@ -68,7 +77,8 @@ class InputSpec(_Part):
     """The model's input, uint8 [N, height, width, channels], and how a camera frame becomes one.
 
     `frame_size` (width, height in pixels) is the size of all training images, None if they varied. `region` (left, top,
-    width, height in pixels of the frame) is the region of interest, None for the whole frame. `black_level` and
+    width, height in pixels of the frame) is the region of interest, None for the whole frame. `mask` says where in it
+    the model looks, None for everywhere. `black_level` and
     `white_level` are the values of a 16-bit image that become 0 and 255, see `levels`. JPEG frames are decoded at
     1 / `reduction` of their width and height, see `andon_monitor.model.imaging.load`.
     """
@@ -78,6 +88,7 @@ class InputSpec(_Part):
     channels: Literal[1, 3]
     frame_size: tuple[Length, Length] | None = None
     region: tuple[Pixel, Pixel, Length, Length] | None = None
+    mask: Mask | None = None
     black_level: int = Field(default=0, ge=0, le=65534)
     white_level: int = Field(default=255, ge=1, le=65535)
     reduction: Literal[1, 2, 4, 8] = 1
@@ -97,7 +108,19 @@ class InputSpec(_Part):
                 raise ValueError(f"region {self.region} cannot be divided by the reduction {self.reduction}")
         if self.reduction > 1 and self.frame_size is None:
             raise ValueError(f"reduction {self.reduction} without a frame_size")
+        if self.mask is not None:
+            width, height = self.frame_size or self.mask.size
+            if not self.mask.fits(width, height) or width * height > MAX_FRAME_PIXELS:
+                raise ValueError(f"its mask of {self.mask.size} does not fit frames of {width} x {height} pixels")
+            if self.frame_size is None and self.region is not None:
+                raise ValueError("a mask and a region for frames of any size")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_no_mask(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Earlier versions, which know no masks, read the others.
+        fields: dict[str, Any] = serialise(self)
+        return fields if self.mask is not None else {key: value for key, value in fields.items() if key != "mask"}
 
     @property
     def levels(self) -> tuple[int, int] | None:

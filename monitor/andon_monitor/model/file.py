@@ -17,6 +17,7 @@ from andon_monitor.model.golden import GOLDEN_GOOD, LOAD_TOLERANCE, Golden, judg
 from andon_monitor.model.graph_check import MAX_FILE_BYTES, check_graph
 from andon_monitor.model.heatmap import heatmap
 from andon_monitor.model.imaging import Pixels
+from andon_monitor.model.mask import input_mask
 from andon_monitor.model.session import Session
 from andon_monitor.model.subgraph import extract
 
@@ -175,10 +176,10 @@ class Model:
 
     def _unlike_its_reference(self) -> str | None:
         """Which golden good part is too dark or blurred by the card's reference, None where none is."""
-        reference = self.card.reference
+        reference, masked = self.card.reference, input_mask(self.card.input)
         for i, (frame, outcome) in enumerate(zip(self.golden_frames, self.golden_outcomes, strict=True)):
-            dark = imaging.brightness(frame) < imaging.TOO_DARK * reference.brightness.lowest
-            blurred = imaging.sharpness(frame) < imaging.TOO_BLURRED * reference.sharpness.lowest
+            dark = imaging.brightness(frame, masked) < imaging.TOO_DARK * reference.brightness.lowest
+            blurred = imaging.sharpness(frame, masked) < imaging.TOO_BLURRED * reference.sharpness.lowest
             if outcome == "good" and i < GOLDEN_GOOD and (dark or blurred):
                 return f"golden frame {i + 1} is far {'darker' if dark else 'less sharp'} than its card's reference"
         return None

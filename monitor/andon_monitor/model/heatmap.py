@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from andon_monitor.model.anomaly_map import enlarge
 from andon_monitor.model.imaging import Pixels
 
 # score / threshold -> red, green, blue, opacity. Transparent below half the threshold; the last colour from the
@@ -15,11 +16,14 @@ STOPS = (
     (0.75, (255, 140, 0), 0.50),
     (1.00, (224, 0, 70), 0.78),
 )
+# What the model does not look at is hatched in greys, which are no colours of a defect: grey levels, opacity, and
+# pixels from stripe to stripe.
+MASK_GREYS, MASK_OPACITY, MASK_STRIPES = (96, 168), 0.75, 8
 JPEG_QUALITY = 88
 
 
 def heatmap(frame: Pixels, anomaly_map: NDArray[np.float32], threshold: float) -> Pixels:
-    """Draw an anomaly map over its frame: uint8 [H, W, 3].
+    """Draw an anomaly map over its frame: uint8 [H, W, 3]; masked places are hatched in grey.
 
     `frame`: uint8 [H, W, C], drawn in grey, so that colour has one meaning; `anomaly_map`: float [h, w] in the
     units of the score, upsampled bilinearly; `threshold`: the score above which a part is a defect.
@@ -35,11 +39,16 @@ def colours(
     anomaly_map: NDArray[np.float32], size: tuple[int, int], threshold: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The overlay of `heatmap` for a size (height, width): RGB [H, W, 3] in 0..255 and opacity [H, W, 1] in 0..1."""
-    upsampled = cv2.resize(np.asarray(anomaly_map, np.float32), size[::-1], interpolation=cv2.INTER_LINEAR)
+    upsampled, masked = enlarge(anomaly_map, size)
     ratio = upsampled.astype(np.float64) / max(threshold, 1e-6)  # [H, W]
     places = [place for place, _, _ in STOPS]
     opacity = np.interp(ratio, places, [opacity for _, _, opacity in STOPS])[:, :, None]
     colour = np.stack([np.interp(ratio, places, [rgb[i] for _, rgb, _ in STOPS]) for i in range(3)], axis=2)
+    if masked is not None:
+        y, x = np.indices(size)
+        stripes = np.where((x + y) // (MASK_STRIPES // 2) % 2 == 0, *MASK_GREYS)
+        colour = np.where(masked[:, :, None], stripes[:, :, None], colour)
+        opacity = np.where(masked[:, :, None], MASK_OPACITY, opacity)
     return colour, opacity
 
 

@@ -11,6 +11,7 @@ from andon_monitor.image_files.decoding import DEFAULT_LIMITS, DecodingLimits, d
 from andon_monitor.image_files.decoding import Pixels as Pixels
 from andon_monitor.image_files.signatures import JPEG
 from andon_monitor.model.card import InputSpec
+from andon_monitor.model.mask import Masked
 
 # Defaults of settings: a frame darker, or less sharp, than this share of the lowest good frame is not inspected.
 TOO_DARK = 0.2
@@ -30,6 +31,9 @@ def prepare(image: Pixels, spec: InputSpec, reduction: int = 1) -> Pixels:
         width, height = reduction * width, reduction * height
         expected = f"{spec.frame_size[0]} x {spec.frame_size[1]}"
         raise ImageError("wrong_shape", f"{width} x {height} pixels, the model was trained on {expected}")
+    if spec.mask is not None and spec.frame_size is None and not spec.mask.fits(width, height):
+        drawn = f"{spec.mask.size[0]} x {spec.mask.size[1]}"
+        raise ImageError("wrong_shape", f"{width} x {height} pixels, another aspect ratio than the mask's {drawn}")
     if spec.region is not None:
         left, top, region_width, region_height = (length // reduction for length in spec.region)
         if left + region_width > width or top + region_height > height:
@@ -53,17 +57,25 @@ def load(data: bytes, spec: InputSpec, limits: DecodingLimits = DEFAULT_LIMITS) 
     return prepare(decode(data, spec.channels, spec.levels, limits, reduction, max_depth), spec, reduction)
 
 
-def brightness(frame: Pixels) -> float:
-    """Mean grey value of a frame (uint8 [H, W, C]), from 0 (black) to 1 (white)."""
+def brightness(frame: Pixels, masked: Masked | None = None) -> float:
+    """Mean grey value of a frame (uint8 [H, W, C]), from 0 (black) to 1 (white), but for masked pixels."""
+    if masked is not None:
+        seen = (~masked).view(np.uint8)
+        return sum(cv2.mean(frame, seen)[: frame.shape[2]]) / frame.shape[2] / 255
     return cv2.mean(frame)[0] / 255 if frame.shape[2] == 1 else float(frame.mean()) / 255
 
 
-def sharpness(frame: Pixels) -> float:
+def sharpness(frame: Pixels, masked: Masked | None = None) -> float:
     """Variance of the Laplacian of a frame (uint8 [H, W, C]) in squared grey levels; falls when a lens loses focus.
 
-    Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy", ICPR 2000.
+    Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy", ICPR 2000. Masked pixels and their neighbours
+    do not count.
     """
     grey = frame[:, :, 0] if frame.shape[2] == 1 else cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
     edges = cv2.Laplacian(grey, cv2.CV_16S)
+    if masked is not None:
+        seen = cv2.erode((~masked).view(np.uint8), np.ones((3, 3), np.uint8))
+        edges, size = edges * seen, max(1, int(cv2.countNonZero(seen)))
+        return max(0.0, cv2.norm(edges, cv2.NORM_L2SQR) / size - (cv2.sumElems(edges)[0] / size) ** 2)
     # Mean square minus squared mean: exact sums of integers, ten times as fast as cv2.meanStdDev.
     return max(0.0, cv2.norm(edges, cv2.NORM_L2SQR) / edges.size - (cv2.sumElems(edges)[0] / edges.size) ** 2)

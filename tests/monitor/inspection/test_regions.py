@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from andon_monitor.inspection.inspector import Inspector, Rules
 from andon_monitor.inspection.regions import MAX_OUTLINE_POINTS, MAX_REGIONS, Region, find_regions
+from andon_monitor.model.anomaly_map import NOT_INSPECTED
 from andon_monitor.model.card import InputSpec
 from andon_monitor.model.file import Model
 
@@ -49,6 +50,17 @@ def test_a_region_lies_where_it_is_in_the_frame(fields: Any, frame_size: Any, bo
     assert abs(region.area - box[2] * box[3]) <= 1
     assert region.share == pytest.approx(box[2] * box[3] / (frame_size[0] * frame_size[1]), rel=0.01)
     assert drawn[region.peak[1], region.peak[0]]
+
+
+def test_no_region_lies_where_the_model_does_not_look_and_one_next_to_it_is_whole() -> None:
+    cells = map_with((2, 1, 4, 2, 2.0), size=(8, 16))
+    cells[:, 4:7] = NOT_INSPECTED
+    (region,) = find_regions(cells, 1.0, SPEC, (640, 320)).found
+    left, top, width, height = region.box
+    assert (left, top, left + width, top + height) == (80, 40, 160, 120)
+    assert max(x for x, _ in region.outline) <= 160
+    cells[:, :7] = NOT_INSPECTED
+    assert find_regions(cells, 1.0, SPEC, (640, 320)).found == ()
 
 
 def test_a_coarse_map_is_enlarged_as_heatmaps_are() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from andon_trainer.augmentation.corruption import KINDS, MIN_CHANGE, corrupt, relative_roughness, training_frame
-from andon_trainer.augmentation.variation import Variation
+from andon_trainer.augmentation.variation import Variation, to_float, to_levels
 
 from tests.fixtures.images import good_frame
 
@@ -88,3 +88,17 @@ def test_a_worse_camera_is_no_corruption_and_is_not_to_be_rebuilt() -> None:
         assert (worse.clean == usual.clean).all()
         assert (worse.mask == usual.mask).all()
         assert 0 < np.abs(worse.frame - usual.frame).mean() < 0.2
+
+
+def test_corruptions_are_put_only_where_the_model_looks() -> None:
+    masked = np.ones((96, 96), np.bool_)
+    masked[20:50, 30:70] = False
+    images = np.stack([to_levels(good_frame((96, 96, 1), i)) for i in range(4)])
+    marked = 0
+    for i in range(40):
+        rng = np.random.default_rng(i)
+        frame, mask = corrupt(to_float(images[i % 4]), to_float(images[0]), rng, masked)
+        assert np.array_equal(frame[masked], to_float(images[i % 4])[masked])
+        assert not mask[masked].any()
+        marked += bool(mask.any())
+    assert marked > 25, "nearly as many as without a mask"

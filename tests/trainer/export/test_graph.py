@@ -21,12 +21,13 @@ from andon_trainer.export.graph import (
 )
 from andon_trainer.export.metadata import serialise, set_metadata
 from andon_trainer.network.conv_dense import Autoencoder
+from andon_trainer.network.mask import FrameMask
 from andon_trainer.network.registration import fit_registration
 from andon_trainer.scoring.detector import Detector
 from torch.export import ExportedProgram
 
 from tests.fixtures.detectors import detector_of
-from tests.fixtures.images import plates
+from tests.fixtures.images import label_mask, plates, with_other_content
 
 RNG = np.random.default_rng(0)
 
@@ -37,29 +38,45 @@ def frames(count: int, channels: int = 1, width: int = 96) -> np.ndarray:
 
 def frames_for(detector: Detector, count: int) -> np.ndarray:
     arch = detector.members[0].network.arch
-    return plates(count) if detector.registration else frames(count, arch.channels, arch.pooling * arch.width)
+    if detector.registration:
+        return plates(count, times=2)
+    return frames(count, arch.channels, arch.pooling * arch.width)
 
 
 @pytest.fixture(
     scope="module",
-    params=["grey without memory", "colour with memory", "registered", "pooled", "two networks"],
+    params=[
+        "grey without memory",
+        "colour with memory, masked",
+        "registered, masked",
+        "pooled, masked",
+        "two networks",
+    ],
 )
 def detector(request: pytest.FixtureRequest) -> Detector:
-    channels = 3 if request.param == "colour with memory" else 1
+    channels = 3 if request.param == "colour with memory, masked" else 1
     torch.manual_seed(0)
-    if request.param == "pooled":
+    if request.param == "pooled, masked":
         network = Autoencoder(Architecture(32, 64, channels, pooling=2)).eval()
-        return detector_of(network, frames(40, width=128), frames(12, width=128), texture=True)
+        good = frames(40, width=128)
+        mask = FrameMask.fit(good, label_mask(64, 128))
+        return detector_of(network, good, frames(12, width=128), texture=True, mask=mask)
     network = Autoencoder(Architecture(64, 96, channels)).eval()
     if request.param == "two networks":
         other = Autoencoder(network.arch).eval()
         return detector_of([network, other], frames(40), frames(12), texture=False)
-    if request.param == "registered":
-        registration = fit_registration(plates(40), seed=0)
+    if request.param == "registered, masked":
+        good, masked = plates(40, times=2), label_mask(128, 192)
+        registration = fit_registration(good, 0, masked)
         assert registration is not None
-        return detector_of(network, plates(40), plates(12), texture=False, registration=registration)
-    images = 110 if request.param == "colour with memory" else 40
-    return detector_of(network, frames(images, channels), frames(12, channels), texture=False)
+        mask = FrameMask.fit(registration.apply_to(good), masked)
+        network = Autoencoder(Architecture(128, 192, channels)).eval()
+        return detector_of(network, good, good[:12], texture=False, registration=registration, mask=mask)
+    if request.param == "colour with memory, masked":
+        good = frames(110, channels)
+        mask = FrameMask.fit(good, label_mask(64, 96))
+        return detector_of(network, good, frames(12, channels), texture=False, mask=mask)
+    return detector_of(network, frames(40), frames(12), texture=False)
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +100,13 @@ def test_every_output_of_the_graph_is_torchs(detector: Detector, graph: onnx.Mod
         np.testing.assert_allclose(anomaly_map, expected[1], atol=2e-3)
         assert np.abs(reconstruction.astype(int) - expected[2].astype(int)).max() <= 1
         np.testing.assert_allclose(latent, expected[3], atol=1e-3)
+    if detector.mask is not None:  # what is under it changes no bit
+        good = frames_for(detector, 3)
+        with torch.no_grad():
+            prepared = detector.prepare(torch.from_numpy(good))
+        hidden = np.broadcast_to(prepared.masked.masked[:, 0].numpy() > 0, good.shape[:3])
+        outputs, again = (session.run(None, {"frames": shown}) for shown in (good, with_other_content(good, hidden)))
+        assert all(np.array_equal(a, b) for a, b in zip(outputs, again, strict=True))
 
 
 def test_the_reconstruction_comes_from_the_latent_vector_alone(detector: Detector, graph: onnx.ModelProto) -> None:

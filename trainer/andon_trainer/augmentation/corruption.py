@@ -35,6 +35,7 @@ MAX_CORRUPTIONS = 3  # to one frame
 MIN_CHANGE = 0.02
 USUAL_ROUGHNESS = 0.025  # mean difference between neighbouring pixels, in units of the grey scale
 ROUGHNESS_RANGE = (0.25, 2.5)  # multiples of the usual roughness by which contrasts are scaled
+MAX_TRIES = 10  # to place a corruption where the model looks
 BLUR_REACH = 4  # standard deviations of a Gaussian blur, beyond which it changes nothing
 
 
@@ -48,19 +49,26 @@ class Corrupted:
     index: int
 
 
-def training_frame(images: NDArray[np.uint8], index: int, rng: Rng, variation: Variation) -> Corrupted:
-    """Frame `index` of `images` (uint8 [N, H, W, C]) under harmless changes, corrupted or not."""
+def training_frame(
+    images: NDArray[np.uint8], index: int, rng: Rng, variation: Variation, masked: NDArray[np.bool_] | None = None
+) -> Corrupted:
+    """Frame `index` of `images` (uint8 [N, H, W, C]) under harmless changes, corrupted or not.
+
+    `masked`: bool [H, W], pixels that the model does not look at, which are not corrupted.
+    """
     clean = vary(to_float(images[index]), rng, variation)
     frame, mask = clean, np.zeros(clean.shape[:2], np.float32)
     if rng.random() < CORRUPTED_SHARE:
-        frame, mask = corrupt(clean, to_float(images[rng.integers(len(images))]), rng)
+        frame, mask = corrupt(clean, to_float(images[rng.integers(len(images))]), rng, masked)
     if rng.random() < variation.degraded:
         frame = to_float(degrade(to_levels(frame), rng))
     return Corrupted(frame, clean, mask, index)
 
 
-def corrupt(clean: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
+def corrupt(clean: Image, other: Image, rng: Rng, masked: NDArray[np.bool_] | None = None) -> tuple[Image, Mask]:
     """Apply one to three corruptions. `other` is any good frame to take texture from.
+
+    `masked`: bool [H, W], pixels that stay as they are.
 
     Returns the corrupted frame and a mask of what visibly changed (all zero where nothing did).
     """
@@ -69,10 +77,11 @@ def corrupt(clean: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
     min_change = MIN_CHANGE * relative_roughness(clean)
     count = 1 + int(rng.integers(MAX_CORRUPTIONS)) if rng.random() < 0.5 else 1
     for _ in range(count):
-        kind = KINDS[rng.integers(len(KINDS))]
-        candidate, region = kind(frame, other, rng)
+        candidate, region = _draw(frame, other, rng, masked)
         box = box_of(region, margin=2)
         changed = np.clip(candidate[box], 0, 1)
+        if masked is not None:
+            changed = np.where(masked[box][:, :, None], frame[box], changed)
         change = largest_difference(changed, frame[box])
         # Judge the change by its strongest tenth inside the region: blur changes edges only.
         inside = change[region[box] > 0.3]
@@ -83,6 +92,18 @@ def corrupt(clean: Image, other: Image, rng: Rng) -> tuple[Image, Mask]:
         frame = frame.copy()
         frame[box] = changed
     return frame, mask
+
+
+def _draw(frame: Image, other: Image, rng: Rng, masked: NDArray[np.bool_] | None) -> tuple[Image, Mask]:
+    """A corruption of any kind and its region, which is where the model looks."""
+    for _ in range(MAX_TRIES):
+        candidate, region = KINDS[rng.integers(len(KINDS))](frame, other, rng)
+        if masked is None:
+            break
+        region = np.where(masked, np.float32(0), region)
+        if (region > 0.3).any():
+            break
+    return candidate, region
 
 
 # -- the kinds: each takes the frame, another good frame and the generator, and returns the changed frame and its region

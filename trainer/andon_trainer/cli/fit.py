@@ -1,12 +1,14 @@
 """`fit`: from a folder of good parts to a model file."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from andon_monitor.common.files import write_whole
 from andon_monitor.common.units import parse_duration
 from andon_monitor.image_files.decoding import DEFAULT_MAX_BYTES, DEFAULT_MAX_PIXELS
+from andon_monitor.model.mask import read_mask
 
 from andon_trainer.architecture import parse_layers
 from andon_trainer.cli.arguments import (
@@ -55,6 +57,15 @@ def fit(
         typer.Option(
             help="Use only this region of every image: left,top,width,height in pixels.",
             metavar="L,T,W,H",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where the model looks: a JSON file from andon-monitor draw, or an image that is black where it does "
+            "not look.",
+            metavar="FILE",
             rich_help_panel=INPUT,
         ),
     ] = None,
@@ -180,6 +191,7 @@ def fit(
         networks=networks,
         colour=colour,
         region=None if region is None else parse_region(region),
+        mask=None if mask is None else read_mask(mask),
         any_size=any_size,
         max_pixels=max_pixels,
         max_decoding_bytes=max_decoding_bytes,
@@ -197,7 +209,13 @@ def fit(
     from andon_trainer.cli.tables import evaluation_table
     from andon_trainer.report.advice import blank_note, data_warnings
     from andon_trainer.report.page import write_report
-    from andon_trainer.report.words import describe_calibration, describe_levels, describe_training, few_images_note
+    from andon_trainer.report.words import (
+        describe_calibration,
+        describe_levels,
+        describe_mask,
+        describe_training,
+        few_images_note,
+    )
 
     with progress_bar() as progress, graceful_interrupt() as interrupted:
         fitted = fitting.fit(dataset, options, progress=progress, interrupted=interrupted)
@@ -208,6 +226,8 @@ def fit(
     card = fitted.model.card
     if card.input.levels is not None:
         say(describe_levels(card.input))
+    if (looks := describe_mask(card.input)) is not None:
+        say(f"mask: {looks}")
     say(
         f"{output}: {describe_training(card.training)}, {card.milliseconds_per_image} ms an image; "
         f"{describe_calibration(card.calibration)}"

@@ -12,6 +12,7 @@ import numpy as np
 from andon_monitor.model import imaging
 from andon_monitor.model.calibration import MIN_CALIBRATION_IMAGES
 from andon_monitor.model.imaging import Pixels
+from andon_monitor.model.mask import Masked
 from numpy.typing import ArrayLike, NDArray
 
 from andon_trainer.data.near_duplicates import near_duplicates_between
@@ -78,8 +79,11 @@ def audit(
     tested: Sequence[Sample],
     tested_images: Pixels,
     poses: NDArray[np.float32] | None = None,
+    masked: Masked | None = None,
 ) -> Audit:
     """Check the images of good parts, uint8 [N, H, W, C], their poses [N, 4], and the good test images.
+
+    `masked`: bool [H, W], pixels that the model does not look at.
 
     `scores`: float [N], of the finished model. Held-out images set the scale for all. Images that were learned from
     score lower: a defect among them is far above good parts where parts are aligned, but hardly where they are a
@@ -97,8 +101,8 @@ def audit(
         return Measured(array, tuple(outliers))
 
     above = np.maximum(robust_deviations(scores, scores[parts.calibration]), 0)
-    brightness = np.array([imaging.brightness(image) for image in images])
-    sharpness = np.array([imaging.sharpness(image) for image in images])
+    brightness = np.array([imaging.brightness(image, masked) for image in images])
+    sharpness = np.array([imaging.sharpness(image, masked) for image in images])
     ratio = np.log1p(sharpness)  # a lens out of focus divides it, it does not subtract
     shift = turn = None
     if poses is not None:
@@ -115,7 +119,7 @@ def audit(
         shift=shift,
         turn=turn,
         tested=len(tested),
-        tested_near_duplicates=near_duplicates_between(images, tested, tested_images),
+        tested_near_duplicates=near_duplicates_between(images, tested, tested_images, masked=masked),
     )
 
 

@@ -9,8 +9,9 @@ import numpy as np
 from andon_monitor.errors import UsageError
 from andon_monitor.image_files.header import Header
 from andon_monitor.model.card import InputSpec
+from andon_monitor.model.mask import MAX_FRAME_PIXELS, Mask, input_mask, touched_cells
 
-from andon_trainer.architecture import STRIDE
+from andon_trainer.architecture import FEATURE_STRIDE, STRIDE
 from andon_trainer.data.images import ImageCache
 from andon_trainer.data.levels import choose_levels
 from andon_trainer.data.sample import Sample
@@ -21,6 +22,7 @@ COMMON_SHARE = 0.9
 # times the model's pixels along each side: then the mean of areas still does most of the shrinking.
 MIN_SHRINKING = 2
 REDUCTIONS: tuple[Literal[8, 4, 2], ...] = (8, 4, 2)
+MIN_INSPECTED_CELLS = 4  # that a mask has to leave: the score is the mean of so many at least
 COLOURS_CHECKED = 16  # colour files; where all of these are colour pictures, the others are not looked at
 
 
@@ -32,14 +34,16 @@ def choose_input(
     any_size: bool = False,
     inputs: int | None = None,
     files: ImageCache | None = None,
+    mask: Mask | None = None,
 ) -> InputSpec:
     """Choose the model's input for these images: their aspect ratio, an area of about `side` x `side` pixels.
 
     `colour`: auto, grey or rgb. `inputs`: pixels times channels, where the network fixes them: the images' own size if
-    that has as many, else a square. `files`: what is known of the files already.
+    that has as many, else a square. `files`: what is known of the files already. `mask`: where in them the model looks.
 
     Raises UsageError, which names the file that is damaged or too large, that has another size, depth or colour than
-    others (`any_size` accepts other sizes), or that is smaller than the region.
+    others (`any_size` accepts other sizes), that is smaller than the region, or has another aspect ratio than the mask;
+    and for a mask that leaves nothing.
     """
     files = files or ImageCache()
     headers = [files.header(sample.path) for sample in samples]
@@ -61,19 +65,51 @@ def choose_input(
                     f"{left},{top},{width},{height}"
                 )
         sizes = [(width, height)]
+    if mask is not None:
+        _check_mask(mask, samples, headers, region is not None and not same)
     levels = _levels(samples, headers, region, files)
     channels = _channels(samples, headers, colour, levels, files)
     height, width = _input_size(sizes, side) if inputs is None else _size_of(inputs, channels, common)
-    return InputSpec(
+    spec = InputSpec(
         height=height,
         width=width,
         channels=channels,
         frame_size=common if same else None,
         region=region,
+        mask=mask,
         reduction=_reduction(region or (0, 0, *common), height, width) if same else 1,
         black_level=levels[0] if levels else 0,
         white_level=levels[1] if levels else 255,
     )
+    _check_inspected(spec, FEATURE_STRIDE if inputs is None else 1)
+    return spec
+
+
+def _check_mask(mask: Mask, samples: Sequence[Sample], headers: Sequence[Header], differ_in_region: bool) -> None:
+    """Raises UsageError where a mask is not one of these images."""
+    drawn = f"{mask.size[0]} x {mask.size[1]}"
+    for sample, header in zip(samples, headers, strict=True):
+        size = f"{sample.path}: {header.width} x {header.height} pixels"
+        if not mask.fits(header.width, header.height):
+            raise UsageError(f"{size}, another aspect ratio than the mask's {drawn}; draw it on one of these images")
+        if header.width * header.height > MAX_FRAME_PIXELS:
+            raise UsageError(f"{size}, with a mask at most {MAX_FRAME_PIXELS} are allowed")
+    if differ_in_region:
+        raise UsageError("--mask: not with --region where images have different sizes; draw the region in the mask")
+
+
+def _check_inspected(spec: InputSpec, stride: int) -> None:
+    """Raises UsageError where a mask leaves too little of an input; `stride`: pixels along each side of a cell."""
+    masked = input_mask(spec)
+    if masked is None:
+        return
+    if np.count_nonzero(~touched_cells(masked, stride)) < MIN_INSPECTED_CELLS:
+        left = 1 - float(masked.mean())
+        inside = " inside the region of interest" if spec.region is not None else ""
+        raise UsageError(
+            f"--mask: leaves {left:.1%} of the image{inside}, too little at {spec.width} x {spec.height} pixels; "
+            "leave more, or give a larger --side or a --region around what is left"
+        )
 
 
 def _levels(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 from andon_monitor.model.imaging import Pixels
+from andon_monitor.model.mask import Masked
 from numpy.typing import NDArray
 
 from andon_trainer.data.sample import Sample
@@ -40,9 +41,17 @@ def group_near_duplicates(images: Pixels, correlation: float = CORRELATION) -> N
     return np.arange(len(images))
 
 
-def group_samples(samples: Sequence[Sample], images: Pixels) -> NDArray[np.int64]:
-    """`group_near_duplicates`, and images of one part, where it is known, are in one group, too: int [N]."""
-    return join_groups(group_near_duplicates(images), [sample.part for sample in samples])
+def group_samples(samples: Sequence[Sample], images: Pixels, masked: Masked | None = None) -> NDArray[np.int64]:
+    """`group_near_duplicates`, and images of one part, where it is known, are in one group, too: int [N].
+
+    `masked`: bool [H, W], pixels that the model does not look at and that do not count.
+    """
+    return join_groups(group_near_duplicates(blacken(images, masked)), [sample.part for sample in samples])
+
+
+def blacken(images: Pixels, masked: Masked | None) -> Pixels:
+    """Images uint8 [N, H, W, C] with black pixels where they are masked."""
+    return images if masked is None else np.where(masked[None, :, :, None], np.uint8(0), images)
 
 
 def join_groups(groups: NDArray[np.int64], names: Sequence[str | None]) -> NDArray[np.int64]:
@@ -61,12 +70,17 @@ def join_groups(groups: NDArray[np.int64], names: Sequence[str | None]) -> NDArr
 
 
 def near_duplicates_between(
-    images: Pixels, tested: Sequence[Sample], tested_images: Pixels, correlation: float = TESTED_CORRELATION
+    images: Pixels,
+    tested: Sequence[Sample],
+    tested_images: Pixels,
+    correlation: float = TESTED_CORRELATION,
+    masked: Masked | None = None,
 ) -> tuple[Sample, ...]:
-    """The test images with a near-duplicate among `images`; both uint8 [., H, W, C]. See `group_near_duplicates`."""
+    """The test images with a near-duplicate among `images`; both uint8 [., H, W, C]. See `group_samples`."""
     if not len(tested):
         return ()
-    groups = group_near_duplicates(np.concatenate([images, tested_images]), correlation).tolist()
+    both = blacken(np.concatenate([images, tested_images]), masked)
+    groups = group_near_duplicates(both, correlation).tolist()
     known = set(groups[: len(images)])
     return tuple(sample for sample, group in zip(tested, groups[len(images) :], strict=True) if group in known)
 

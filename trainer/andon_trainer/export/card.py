@@ -15,6 +15,7 @@ from andon_monitor.model.calibration import calibrate
 from andon_monitor.model.card import CARD_VERSION, Card, InputSpec, Training
 from andon_monitor.model.file import Model
 from andon_monitor.model.imaging import Pixels
+from andon_monitor.model.mask import input_mask
 from andon_monitor.model.runtime import onnxruntime
 from numpy.typing import NDArray
 
@@ -49,7 +50,7 @@ def write_card(
     `data.audit.far_out`. Raises ExportError where the two runtimes differ.
     """
     reference = exported.reference
-    compared = held_out[: len(reference)]
+    compared, masked = held_out[: len(reference)], input_mask(spec)
     card = Card(
         card_version=CARD_VERSION,
         name=name,
@@ -57,7 +58,7 @@ def write_card(
         architecture=architecture,
         input=spec,
         calibration=calibrate(reference, false_alarm_rate),
-        reference=measure_reference(reference, compared),
+        reference=measure_reference(reference, compared, masked),
         training=training,
         versions=versions(),
         weights_sha256=weights_sha256(exported.graph),
@@ -71,7 +72,7 @@ def write_card(
     counts = {"calibration_images": int(used.sum()), "left_out": int((~used).sum())}
     measured = {
         "calibration": calibrate(scores[used], false_alarm_rate),
-        "reference": measure_reference(scores[used], held_out[used]),
+        "reference": measure_reference(scores[used], held_out[used], masked),
         "training": training.model_copy(update=counts),
         "milliseconds_per_image": milliseconds_per_image(model, held_out),
     }

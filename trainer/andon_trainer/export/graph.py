@@ -15,6 +15,7 @@ import torch
 from andon_monitor.model.file import INPUT, OUTPUTS
 from andon_monitor.model.golden import EXPORT_TOLERANCE, GOLDEN_GOOD, Golden, worst_difference
 from andon_monitor.model.imaging import Pixels
+from andon_monitor.model.mask import Masked
 from numpy.typing import NDArray
 from onnx import ModelProto
 from torch import nn
@@ -40,10 +41,13 @@ class ExportedDetector:
     reference: NDArray[np.float32]  # [n]
 
 
-def export_detector(detector: nn.Module, held_out: Pixels) -> ExportedDetector:
-    """Export a detector of frames like these, good ones held out from it: uint8 [N, H, W, C]."""
+def export_detector(detector: nn.Module, held_out: Pixels, masked: Masked | None = None) -> ExportedDetector:
+    """Export a detector of frames like these, good ones held out from it: uint8 [N, H, W, C].
+
+    `masked`: bool [H, W], pixels that it does not look at.
+    """
     graph = to_onnx(detector, held_out.shape[1:])
-    golden = choose_golden(detector, held_out)
+    golden = choose_golden(detector, held_out, masked)
     return ExportedDetector(graph, golden, torch_scores(detector, held_out[:MAX_COMPARED_FRAMES]))
 
 
@@ -115,14 +119,14 @@ def weights_sha256(graph: ModelProto) -> str:
     return digest.hexdigest()
 
 
-def choose_golden(detector: nn.Module, good_frames: Pixels) -> Golden:
+def choose_golden(detector: nn.Module, good_frames: Pixels, masked: Masked | None = None) -> Golden:
     """A few good frames (uint8 [N, H, W, C]), plain and corrupted, with the scores that torch gives them."""
     rng = np.random.default_rng(0)
     plain = good_frames[:GOLDEN_GOOD]
     corrupted = []
     for i in range(GOLDEN_CORRUPTED_FRAMES):
         frame = to_float(good_frames[i % len(good_frames)])
-        changed, _ = corrupt(frame, to_float(good_frames[-1]), rng)
+        changed, _ = corrupt(frame, to_float(good_frames[-1]), rng, masked)
         corrupted.append(to_levels(changed))
     frames = np.concatenate([plain, np.stack(corrupted)])
     return Golden(frames, torch_scores(detector, frames))

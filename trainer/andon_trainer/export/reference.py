@@ -4,15 +4,19 @@ import numpy as np
 from andon_monitor.model import imaging
 from andon_monitor.model.card import Reference, Spread
 from andon_monitor.model.imaging import Pixels
+from andon_monitor.model.mask import Masked
 from numpy.typing import ArrayLike, NDArray
 
 
-def measure_reference(scores: NDArray[np.float32], frames: Pixels) -> Reference:
-    """The spread of scores (float32 [N]), brightness and sharpness of good frames uint8 [N, H, W, C]."""
+def measure_reference(scores: NDArray[np.float32], frames: Pixels, masked: Masked | None = None) -> Reference:
+    """The spread of scores (float32 [N]), brightness and sharpness of good frames uint8 [N, H, W, C].
+
+    `masked`: bool [H, W], pixels that do not count.
+    """
     return Reference(
         score=spread(scores),
-        brightness=spread([imaging.brightness(frame) for frame in frames]),
-        sharpness=spread([imaging.sharpness(frame) for frame in frames]),
+        brightness=spread([imaging.brightness(frame, masked) for frame in frames]),
+        sharpness=spread([imaging.sharpness(frame, masked) for frame in frames]),
     )
 
 

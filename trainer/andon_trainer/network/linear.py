@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from andon_trainer.architecture import Architecture
 from andon_trainer.augmentation.variation import Variation, to_float, vary
+from andon_trainer.network.mask import FrameMask
 from andon_trainer.network.tensors import normalise
 
 FOLDS = 4
@@ -151,15 +152,15 @@ def aligned_variation(images: int) -> Variation:
 
 @torch.no_grad()
 def fit_linear(
-    images: Pixels, groups: NDArray[np.int64], arch: Architecture, seed: int
+    images: Pixels, groups: NDArray[np.int64], arch: Architecture, seed: int, mask: FrameMask | None = None
 ) -> tuple[LinearAutoencoder, CrossFit]:
-    """Fit to good images uint8 [N, H, W, C]; images of one group (int [N]) are in one fold."""
+    """Fit to good images uint8 [N, H, W, C] under a mask; images of one group (int [N]) are in one fold."""
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
     names, membership = np.unique(groups, return_inverse=True)
     fold_of = (rng.permutation(len(names)) % FOLDS)[membership]
     variation = aligned_variation(len(images))
-    frames = [varied_frames(images[fold_of == fold], rng, variation) for fold in range(FOLDS)]
+    frames = [varied_frames(images[fold_of == fold], rng, variation, mask) for fold in range(FOLDS)]
     folds = []
     total, square = torch.zeros_like(frames[0][0]), torch.zeros_like(frames[0][0])
     detail, missed = 0.0, 0.0
@@ -194,13 +195,16 @@ def fine_detail(frames: Tensor) -> Tensor:
     return frames - F.interpolate(coarse, size=frames.shape[-2:], mode="bilinear")
 
 
-def varied_frames(images: Pixels, rng: np.random.Generator, variation: Variation) -> Tensor:
+def varied_frames(
+    images: Pixels, rng: np.random.Generator, variation: Variation, mask: FrameMask | None = None
+) -> Tensor:
     """`FRAMES_PER_FOLD` varied frames of images uint8 [N, H, W, C] at half size: float [FRAMES_PER_FOLD, C*H/2*W/2]."""
     batches = []
     for start in range(0, FRAMES_PER_FOLD, BATCH_FRAMES):
         end = min(start + BATCH_FRAMES, FRAMES_PER_FOLD)
         varied = [vary(to_float(images[i % len(images)]), rng, variation) for i in range(start, end)]
-        frames = normalise(torch.from_numpy(np.stack(varied)).permute(0, 3, 1, 2))[0]
+        unit = torch.from_numpy(np.stack(varied)).permute(0, 3, 1, 2)
+        frames = normalise(unit if mask is None else mask(unit)[0])[0]
         batches.append(F.avg_pool2d(frames, 2).flatten(1))
     return torch.cat(batches)
 

@@ -9,10 +9,12 @@ A pose, float [N, 4], is a turn c and a shift t as complex numbers, (re c, im c,
 the registered frame is at c * z + t in the frame, measured from the centre in halves of the longer side.
 """
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from andon_monitor.model.imaging import Pixels
+from andon_monitor.model.mask import Masked
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -36,6 +38,12 @@ MAX_TRIED_CHANGE = 0.06
 BORDER_SHARE = 0.15
 MIN_REGISTERED_SHARE = 0.9  # of the good frames for which this must hold
 BATCH_FRAMES = 32
+# With a mask, points near it tell nothing about the pose: nearer than parts move, times this, and two pixels of the
+# scale, which interpolation blends. What is under the mask of a part that lies as oddly as any good one, or a little
+# more, then changes no step.
+MASK_REACH = 1.5
+MASK_MARGIN_PIXELS = 2
+MIN_POINTS = 50  # of a scale, that a mask has to leave
 REST = torch.tensor([1.0, 0.0, 0.0, 0.0])  # the pose of a part that lies as good parts do on average
 # A pose (a, b, tx, ty) times this is the matrix [[a, b], [-b, a], [tx, ty]], row by row.
 AS_MATRIX = torch.tensor([[1.0, 0, 0, 1, 0, 0], [0, 1, -1, 0, 0, 0], [0, 0, 0, 0, 1, 0], [0, 0, 0, 0, 0, 1]])
@@ -173,22 +181,65 @@ def standardised(values: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def fit_registration(frames: Pixels, seed: int) -> Registration | None:
-    """Fit to good frames uint8 [N, H, W, C]; None where it does not work on them."""
+def fit_registration(frames: Pixels, seed: int, masked: Masked | None = None) -> Registration | None:
+    """Fit to good frames uint8 [N, H, W, C]; None where it does not work on them.
+
+    `masked`: bool [H, W], pixels of a part at rest that tell nothing about its pose.
+    """
     grey = to_unit(torch.from_numpy(evenly(frames, TEMPLATE_FRAMES))).mean(dim=1, keepdim=True)
     poses = REST.repeat(len(grey), 1)
     levels: list[Level] = []
-    for scaled in coarse_to_fine(grey):
+    scales = coarse_to_fine(grey)
+    seen = [None if masked is None else unmasked_points(masked, scaled.shape[2:], 0.0) for scaled in scales]
+    if any(few_points(points) for points in seen):
+        return None
+    for scaled, points in zip(scales, seen, strict=True):
         for _ in range(ROUNDS_PER_LEVEL):
-            poses = pose_of(fit_level(scaled, poses)(scaled, move(poses)))
+            poses = pose_of(fit_level(scaled, poses, points)(scaled, move(poses)))
             poses = poses - poses.mean(dim=0) + REST  # their mean stays at rest
-        levels.append(fit_level(scaled, poses))
+        levels.append(fit_level(scaled, poses, points))
+    if masked is not None:
+        reach = MASK_REACH * largest_move(poses, masked)
+        seen = [unmasked_points(masked, scaled.shape[2:], reach) for scaled in scales]
+        if any(few_points(points) for points in seen):
+            return None
+        levels = [fit_level(scaled, poses, points) for scaled, points in zip(scales, seen, strict=True)]
     registration = Registration(levels).eval()
     return registration if finds_again(registration, grey, seed) else None
 
 
-def fit_level(grey: Tensor, poses: Tensor) -> Level:
-    """The template of grey frames [N, 1, h, w] in their poses [N, 4], and what a Gauss-Newton step on it needs."""
+def largest_move(poses: Tensor, masked: Masked) -> float:
+    """How far masked pixels, bool [H, W], are from rest in the poses [N, 4], at most: in halves of the longer side."""
+    points = places(torch.Size(masked.shape), poses.device)[torch.tensor(masked)]
+    if not len(points):
+        return 0.0
+    outermost = torch.cat([points[points[:, i].argsort()[[0, -1]]] for i in (0, 1)])
+    return float((outermost @ move(poses) - outermost[:, :2]).norm(dim=2).max())
+
+
+def unmasked_points(masked: Masked, size: torch.Size, reach: float) -> Tensor:
+    """Points of frames at a scale (h, w) that are far enough from masked pixels bool [H, W]: bool [h * w].
+
+    `reach`: halves of the longer side.
+    """
+    step = masked.shape[1] // size[1]  # pixels of the frame for one of this scale
+    far = float(np.ceil(reach * max(masked.shape) / 2 + MASK_MARGIN_PIXELS * step))
+    # Without any masked pixel OpenCV's distances are huge.
+    distance = torch.from_numpy(cv2.distanceTransform((~masked).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE))
+    nearest = -F.max_pool2d(-distance[None], step)  # of a pixel of this scale
+    return (nearest[0, : size[0], : size[1]] > far).flatten()
+
+
+def few_points(seen: Tensor | None) -> bool:
+    """Whether a mask leaves too few points, bool [h * w], to tell a pose by."""
+    return seen is not None and int(seen.sum()) < MIN_POINTS
+
+
+def fit_level(grey: Tensor, poses: Tensor, seen: Tensor | None = None) -> Level:
+    """The template of grey frames [N, 1, h, w] in their poses [N, 4], and what a Gauss-Newton step on it needs.
+
+    `seen`: bool [h * w], points that count; all by default.
+    """
     size = grey.shape[2:]
     values = standardised(warp(grey, poses).flatten(1))  # [N, h * w]
     mean, noise = values.mean(dim=0), values.std(dim=0)
@@ -199,6 +250,8 @@ def fit_level(grey: Tensor, poses: Tensor) -> Level:
     points = places(size, grey.device).flatten(0, 1)
     x, y, _ = points.unbind(1)
     inside = (x.abs() < size[1] / longer - MARGIN) & (y.abs() < size[0] / longer - MARGIN)
+    if seen is not None:
+        inside = inside & seen
     information = torch.where(inside, dx.square() + dy.square(), 0)
     best = information.topk(min(POINTS_PER_LEVEL, int(inside.sum()))).indices.sort().values
     dx, dy, x, y, noise = (values[best] for values in (dx, dy, x, y, noise))

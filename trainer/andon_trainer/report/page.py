@@ -97,6 +97,7 @@ def _card_rows(model: Model) -> list[tuple[str, str]]:
         ("Network", ", ".join(f"{name} {_value(value)}" for name, value in card.architecture.items())),
         ("Input", f"{spec.width} × {spec.height} pixels, {colour}"),
         ("Frames", f"{frames}, {region}"),
+        *([] if (mask := words.describe_mask(spec)) is None else [("Mask", mask)]),
         *([("Levels", words.describe_levels(spec))] if spec.levels is not None else []),
         ("Threshold", f"{calibration.threshold:.6g}"),
         (

@@ -3,6 +3,7 @@
 from andon_monitor.common.intervals import Rate
 from andon_monitor.model.calibration import MIN_CALIBRATION_IMAGES, Calibration, needed_for
 from andon_monitor.model.card import InputSpec, Training
+from andon_monitor.model.mask import input_mask
 
 # How a training ended, by the card's `ended`.
 ENDINGS = {
@@ -51,6 +52,16 @@ def describe_training(training: Training) -> str:
 def describe_levels(spec: InputSpec) -> str:
     """Which values of 16-bit images become black and white."""
     return f"16-bit images: values up to {spec.black_level:,} become black, from {spec.white_level:,} on white"
+
+
+def describe_mask(spec: InputSpec) -> str | None:
+    """How much of its input a model looks at, and why; None without a mask."""
+    masked = input_mask(spec)
+    if masked is None or spec.mask is None:
+        return None
+    areas = (("region", len(spec.mask.regions)), ("ignored area", len(spec.mask.ignore)))
+    named = " and ".join(number_of(count, noun) for noun, count in areas if count) or "an image"
+    return f"the model looks at {percent(1 - float(masked.mean()))} of its input ({named})"
 
 
 def describe_calibration(calibration: Calibration) -> str:

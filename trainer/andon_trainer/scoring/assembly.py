@@ -24,12 +24,13 @@ def remember_good_parts(
     for training, parts in zip(trained.networks, trained.splits, strict=True):
         progress("remembering good parts", len(detectors) / len(trained.networks))
         if isinstance(training.network, DenseAutoencoder):
-            detectors.append(DenseDetector(training.network))
+            detectors.append(DenseDetector(training.network, trained.mask))
             continue
         assert isinstance(training.network, Autoencoder)
         known = images.pixels[parts.train]
-        member = remember(training.network, known, training.texture, seed, trained.registration, encoder)
-        detectors.append(Detector([member], trained.registration, encoder))
+        how = trained.registration, encoder, trained.mask
+        member = remember(training.network, known, training.texture, seed, *how)
+        detectors.append(Detector([member], *how))
     return tuple(detectors)
 
 
@@ -48,4 +49,4 @@ def combine(detectors: Sequence[Detector | DenseDetector]) -> nn.Module:
         return first
     members = [cast(Member, member) for detector in detectors for member in cast(Detector, detector).members]
     shared = cast(Detector, first)
-    return Detector(members, shared.registration, shared.encoder).eval()
+    return Detector(members, shared.registration, shared.encoder, shared.mask).eval()

@@ -25,6 +25,7 @@ from andon_trainer.architecture import FEATURE_STRIDE, MAP_STRIDE
 from andon_trainer.network.conv_dense import Autoencoder, Output
 from andon_trainer.network.encoder import NONE, Encoder
 from andon_trainer.network.feature_autoencoder import FeatureAutoencoder
+from andon_trainer.network.mask import FrameMask, HiddenCells, MaskedFrames
 from andon_trainer.network.registration import Registration, inverse, warp
 from andon_trainer.network.tensors import TOP_SHARE, evenly, normalise, pool, to_unit, top_mean, upsample
 from andon_trainer.scoring.patch_memory import PatchMemory
@@ -58,10 +59,32 @@ class AnomalyMap(NamedTuple):
     cells: Tensor
     top_share: float = TOP_SHARE  # the share of cells whose mean sets the map's scale
     weight: float = 1.0  # in the sum of maps
+    hidden: HiddenCells | None = None  # by a mask
 
     def top(self) -> Tensor:
         """The mean of each frame's largest cells: [N]."""
-        return top_mean(self.cells, self.top_share)
+        return top_mean_of(self.cells, self.hidden, self.top_share)
+
+    def median(self) -> Tensor:
+        """The median cell of each frame: [N]."""
+        if self.hidden is None:
+            return self.cells.flatten(1).median(dim=1).values
+        return torch.where(self.hidden.hidden, torch.nan, self.cells).flatten(1).nanmedian(dim=1).values
+
+
+def top_mean_of(cells: Tensor, hidden: HiddenCells | None, share: float = TOP_SHARE) -> Tensor:
+    """`top_mean` of the cells that a mask leaves, [N, 1, h, w] to [N]."""
+    return top_mean(cells, share) if hidden is None else hidden.top_mean(cells, share)
+
+
+def joined(batches: Sequence[AnomalyMap]) -> AnomalyMap:
+    """The same map of several batches of frames as one."""
+    first = batches[0]
+    cells, hidden = torch.cat([batch.cells for batch in batches]), first.hidden
+    if hidden is not None:
+        each = [batch.hidden.hidden.expand_as(batch.cells) for batch in batches if batch.hidden is not None]
+        hidden = hidden._replace(hidden=torch.cat(each))
+    return first._replace(cells=cells, hidden=hidden)
 
 
 class PreparedFrames(NamedTuple):
@@ -74,23 +97,29 @@ class PreparedFrames(NamedTuple):
     pose: Tensor | None  # [N, 4]; None where nothing is registered
     inverse_pose: Tensor | None  # the same, undone
     features: Tensor | None = None  # [N, F, h, w] of the encoder, of the registered frames; None without an encoder
+    masked: MaskedFrames | None = None  # as the mask lies on the frames that the camera took
 
 
 def prepare_frames(
-    frames: Tensor, registration: Registration | None = None, pooling: int = 1, encoder: Encoder | None = None
+    frames: Tensor,
+    registration: Registration | None = None,
+    pooling: int = 1,
+    encoder: Encoder | None = None,
+    mask: FrameMask | None = None,
 ) -> PreparedFrames:
-    """Normalise, register, pool and encode frames uint8 [N, H, W, C]."""
-    unit = to_unit(frames)
+    """Register frames uint8 [N, H, W, C], replace what is masked, normalise, pool and encode."""
+    unit, masked = to_unit(frames), None
+    pose = None if registration is None else registration(unit)
+    back = None if pose is None else inverse(pose)
+    if mask is not None:
+        unit, masked = mask(unit, back)
     frame, mean, spread = normalise(unit)
-    pose = None
-    if registration is not None:
-        pose = registration(unit)
+    if pose is not None:
         unit = warp(unit, pose)
     features = None if encoder is None else encoder(unit)
     if registration is None and pooling == 1:
-        return PreparedFrames(frame, frame, mean, spread, None, None, features)
-    back = None if pose is None else inverse(pose)
-    return PreparedFrames(frame, *normalise(pool(unit, pooling)), pose, back, features)
+        return PreparedFrames(frame, frame, mean, spread, None, None, features, masked)
+    return PreparedFrames(frame, *normalise(pool(unit, pooling)), pose, back, features, masked)
 
 
 def unregister(x: Tensor, inverse_pose: Tensor | None) -> Tensor:
@@ -140,13 +169,15 @@ class Member(nn.Module):
             distance = unregister(self.memory(output.features), frames.inverse_pose)
             maps.append(AnomalyMap(distance, MEMORY_TOP_SHARE, shared))
         if self.grain_memory is not None:
-            distance = self.grain_memory(self.grain(frames.frame))
+            distance = self.grain_memory(self.grain(frames.frame, frames.masked))
             weight = 1.0 if output.difference is None else TEXTURE_WEIGHT_OF_ALIGNED
             maps.append(AnomalyMap(distance, MEMORY_TOP_SHARE, weight))
         if self.rebuild is not None and frames.features is not None:
             cells = F.interpolate(self.rebuild(frames.features), size=output.logits.shape[2:], mode="bilinear")
             maps.append(AnomalyMap(unregister(cells, frames.inverse_pose), MEMORY_TOP_SHARE))
-        return maps
+        if frames.masked is None:
+            return maps
+        return [each._replace(hidden=frames.masked.cells(each.cells)) for each in maps]
 
     def relative(self, maps: list[AnomalyMap], rough: Tensor) -> list[AnomalyMap]:
         """The maps as multiples of those of good parts as rough: `rough` [N, SCALES] in deviations."""
@@ -159,7 +190,7 @@ class Member(nn.Module):
             return self.sum_of_places(relative)
         *own, features = relative
         own_sum = self.own_scale.deviations(self.sum_of_places(own))
-        return sum_of_tops(own_sum, self.scales[-1].deviations(features.cells))
+        return sum_of_tops(own_sum, self.scales[-1].deviations(features.cells), features.hidden)
 
     def sum_of_places(self, relative: list[AnomalyMap]) -> Tensor:
         """The same of the first of the maps, place by place."""
@@ -174,31 +205,29 @@ class Member(nn.Module):
         self.surface = Surface.of(rough)
         rough = self.surface(rough)
         answers = [self.anomaly_maps(frames, self.network(frames.x)) for frames in batches]
-        maps = [
-            same[0]._replace(cells=torch.cat([batch.cells for batch in same])) for same in zip(*answers, strict=True)
-        ]
-        medians = [each.cells.flatten(1).median(dim=1).values for each in maps]
-        self.expectations = [
-            Expectation.of(median, each.top(), rough) for median, each in zip(medians, maps, strict=True)
-        ]
+        maps = [joined(same) for same in zip(*answers, strict=True)]
+        self.expectations = [Expectation.of(each.median(), each.top(), rough) for each in maps]
         relative = self.relative(maps, rough)
         self.scales = [
             Scale.of(each.top(), min_std=max(expectation.rounding, MIN_STD))
             for each, expectation in zip(relative, self.expectations, strict=True)
         ]
+        hidden = maps[0].hidden
         if self.rebuild is not None:
-            self.own_scale = Scale.of(top_mean(self.sum_of_places(relative[:-1])), min_std=MIN_SUM_STD)
-        self.scale = Scale.of(top_mean(self.sum(relative)), min_std=MIN_SUM_STD)
+            self.own_scale = Scale.of(top_mean_of(self.sum_of_places(relative[:-1]), hidden), min_std=MIN_SUM_STD)
+        self.scale = Scale.of(top_mean_of(self.sum(relative), hidden), min_std=MIN_SUM_STD)
 
 
-def sum_of_tops(own: Tensor, features: Tensor) -> Tensor:
+def sum_of_tops(own: Tensor, features: Tensor, hidden: HiddenCells | None = None) -> Tensor:
     """The sum of two maps [N, 1, h, w], raised so far that its top is the sum of their tops: [N, 1, h, w].
+
+    `hidden`: cells that a mask leaves out.
 
     The encoder's cells are larger than the other maps', and what both see of one defect is seldom at the same place.
     """
     both = own + features
-    top = top_mean(both)
-    missing = top_mean(own) + top_mean(features, MEMORY_TOP_SHARE) - top
+    top = top_mean_of(both, hidden)
+    missing = top_mean_of(own, hidden) + top_mean_of(features, hidden, MEMORY_TOP_SHARE) - top
     above, highest = both + RAISED_DEVIATIONS, (top + RAISED_DEVIATIONS).clamp_min(1)
     return both + missing.reshape(-1, 1, 1, 1) * (above / highest.reshape(-1, 1, 1, 1)).clamp(0, 1)
 
@@ -210,11 +239,16 @@ class Detector(nn.Module):
     """
 
     def __init__(
-        self, members: Sequence[Member], registration: Registration | None = None, encoder: Encoder | None = None
+        self,
+        members: Sequence[Member],
+        registration: Registration | None = None,
+        encoder: Encoder | None = None,
+        mask: FrameMask | None = None,
     ) -> None:
         super().__init__()
         self.registration = registration
         self.encoder = encoder
+        self.mask = mask
         self.members = nn.ModuleList(members)
         self.pooling = members[0].network.arch.pooling
 
@@ -237,7 +271,10 @@ class Detector(nn.Module):
         judged = [first.judge(prepared, first.network.judge(prepared.x, code, pyramid, reconstruction, rebuilt))]
         judged += [member.judge(prepared, member.network(prepared.x)) for member in others]
         anomaly_map = 1 + SCORE_PER_DEVIATION * torch.stack(judged).mean(dim=0)  # [N, 1, h/4, w/4]
-        score = top_mean(anomaly_map)  # [N]
+        hidden = None if prepared.masked is None else prepared.masked.cells(anomaly_map)
+        score = top_mean_of(anomaly_map, hidden)  # [N]
+        if hidden is not None:
+            anomaly_map = hidden.apply(anomaly_map)
         lit = reconstruction * contrast.reshape(-1, 1, 1, 1) + brightness.reshape(-1, 1, 1, 1)
         lit = unregister(lit, inverse(pose[0]) if pose else None)
         pixels = F.interpolate(lit, scale_factor=2.0 * self.pooling, mode="bilinear")
@@ -246,7 +283,7 @@ class Detector(nn.Module):
 
     def prepare(self, frames: Tensor) -> PreparedFrames:
         """Frames uint8 [N, H, W, C], prepared for the members."""
-        return prepare_frames(frames, self.registration, self.pooling, self.encoder)
+        return prepare_frames(frames, self.registration, self.pooling, self.encoder, self.mask)
 
     @torch.no_grad()
     def standardise(self, good_frames: Pixels) -> None:
@@ -278,30 +315,39 @@ def remember(
     seed: int,
     registration: Registration | None = None,
     encoder: Encoder | None = None,
+    mask: FrameMask | None = None,
 ) -> Member:
     """A trained network with patch memories of its training frames, uint8 [N, H, W, C] and not registered yet.
 
     With an encoder, also a dense autoencoder of what its features are on these frames.
 
-    `texture` says whether good parts are a texture. The member has no scale yet, see `Detector.standardise`.
+    `texture` says whether good parts are a texture, `mask` where in the frames the network looks. The member has no
+    scale yet, see `Detector.standardise`.
     """
     cells = network.arch.height * network.arch.width // FEATURE_STRIDE**2
     remembered = evenly(training_frames, max(MAX_MEMORY_CELLS // cells, MIN_MEMORY_IMAGES))
     pooling = network.arch.pooling
 
-    def memory_of(describe: Callable[[PreparedFrames], Tensor]) -> PatchMemory:
-        prepared = (prepare_frames(batch, registration, pooling) for batch in batched(remembered))
-        return PatchMemory.fit(torch.cat([describe(batch) for batch in prepared]), seed)
+    def memory_of(describe: Callable[[PreparedFrames], Tensor], at_rest: bool) -> PatchMemory:
+        """A memory of features of registered frames (at rest), or of frames as the camera took them."""
+        features, inspected = [], []
+        for batch in batched(remembered):
+            frames = prepare_frames(batch, registration, pooling, mask=mask)
+            features.append(describe(frames))
+            if mask is not None and frames.masked is not None:
+                hidden = (mask.at_rest if at_rest else frames.masked.cells)(features[-1]).hidden
+                inspected.append(~hidden.expand(len(batch), -1, -1, -1))
+        return PatchMemory.fit(torch.cat(features), seed, torch.cat(inspected) if inspected else None)
 
     many = len(training_frames) >= MIN_MEMORY_IMAGES
-    memory = memory_of(lambda frames: network(frames.x).features) if network.linear is None and many else None
+    memory = memory_of(lambda frames: network(frames.x).features, True) if network.linear is None and many else None
     features, texture_memory = TextureFeatures(texture, pooling), None
     if texture or many:
-        texture_memory = memory_of(lambda frames: features(frames.frame))
+        texture_memory = memory_of(lambda frames: features(frames.frame, frames.masked), False)
     rebuild = None
     if encoder is not None:
         encoded = [
-            cast(Tensor, prepare_frames(batch, registration, pooling, encoder).features)
+            cast(Tensor, prepare_frames(batch, registration, pooling, encoder, mask).features)
             for batch in batched(evenly(training_frames, MAX_ENCODED_FRAMES))
         ]
         rebuild = FeatureAutoencoder.fit(torch.cat(encoded), seed)

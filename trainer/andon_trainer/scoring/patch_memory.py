@@ -36,12 +36,14 @@ class PatchMemory(nn.Module):
         self.register_buffer("blur", kernel[None, None])
 
     @classmethod
-    def fit(cls, features: Tensor, seed: int) -> "PatchMemory":
-        """Whiten and choose patches: features float [N, F, h, w] of good frames."""
+    def fit(cls, features: Tensor, seed: int, inspected: Tensor | None = None) -> "PatchMemory":
+        """Whiten and choose patches: features float [N, F, h, w] of good frames; of `inspected` cells [N, 1, h, w]."""
         cells = features.shape[2] * features.shape[3]
         size = min(max(DISTANCES_PER_FRAME // cells, MIN_PATCHES), MAX_PATCHES)
         generator = torch.Generator().manual_seed(seed)
         flat = features.permute(0, 2, 3, 1).flatten(0, 2)  # [N*h*w, F]
+        if inspected is not None:
+            flat = flat[inspected.flatten()]
         mean = flat.mean(dim=0)
         values, vectors = torch.linalg.eigh(torch.cov((flat - mean).T))
         # Whitening must not blow up directions in which good parts hardly vary.

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from andon_trainer.architecture import FEATURE_STRIDE
+from andon_trainer.network.mask import MaskedFrames
 from andon_trainer.scoring.scale import FAINT_STEP, SCALES
 
 STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))  # (rows, columns) to the neighbour: the four directions
@@ -33,9 +34,9 @@ class TextureFeatures(nn.Module):
         self.scales = SCALES + pooling.bit_length() - 1
         self.register_buffer("filters", edges_and_ridges())
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, masked: MaskedFrames | None = None) -> Tensor:
         """Normalised frames float [N, C, H, W] to [N, F, h, w] of cells: F is 8 * scales + C, twice that for
-        textures."""
+        textures. Cells that are `masked` do not count in a frame's mean."""
         grey = x.mean(dim=1, keepdim=True)
         answers = []
         for i in range(self.scales):
@@ -46,14 +47,20 @@ class TextureFeatures(nn.Module):
                 answer = F.avg_pool2d(answer, self.cell // size)
             answers.append((answer + FAINT_STEP).log())
         strength, brightness = torch.cat(answers, dim=1), F.avg_pool2d(x, self.cell)
+        seen = None if masked is None else (~masked.cells(strength).hidden).float()
         if not self.texture:
-            return torch.cat([strength - mean_over_places(strength), brightness], dim=1)
+            return torch.cat([strength - mean_over_places(strength, seen), brightness], dim=1)
         here = torch.cat([strength, brightness], dim=1)
-        return torch.cat([here, mean_over_places(here).expand_as(here)], dim=1)
+        return torch.cat([here, mean_over_places(here, seen).expand_as(here)], dim=1)
 
 
-def mean_over_places(x: Tensor) -> Tensor:
-    """The mean of each channel, [N, C, H, W] to [N, C, 1, 1], one axis after the other: see `mean_over_frame`."""
+def mean_over_places(x: Tensor, seen: Tensor | None = None) -> Tensor:
+    """The mean of each channel, [N, C, H, W] to [N, C, 1, 1], one axis after the other: see `mean_over_frame`.
+
+    Of the places that are `seen`, float [N, 1, H, W] of 0 and 1; all by default.
+    """
+    if seen is not None:
+        return mean_over_places(x * seen) / mean_over_places(seen).clamp_min(1e-6)
     return x.mean(dim=3, keepdim=True).mean(dim=2, keepdim=True)
 
 

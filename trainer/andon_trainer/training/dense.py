@@ -10,6 +10,7 @@ from andon_monitor.model.imaging import Pixels
 from andon_trainer.architecture import DenseArchitecture
 from andon_trainer.data.splits import Split
 from andon_trainer.network.dense import DenseAutoencoder
+from andon_trainer.network.mask import FrameMask
 from andon_trainer.network.tensors import to_unit
 from andon_trainer.options import TrainingOptions
 from andon_trainer.progress import Progress, quiet
@@ -26,10 +27,12 @@ def train_dense_network(
     options: TrainingOptions,
     progress: Progress = quiet,
     interrupted: Event | None = None,
+    frame_mask: FrameMask | None = None,
 ) -> TrainedNetwork:
     """Train with Adam on `images[split.train]`, keep the weights with the lowest loss on `images[split.validation]`.
 
-    `images`: uint8 [N, H, W, C]. Raises FittingError as `training.loop.train_network` does.
+    `images`: uint8 [N, H, W, C]; `frame_mask`: where in them the network looks. Raises FittingError as
+    `training.loop.train_network` does.
     """
     schedule = Schedule(options, interrupted)
     torch.manual_seed(options.seed)
@@ -38,6 +41,8 @@ def train_dense_network(
     decay = SPARSE_WEIGHT_DECAY if arch.kind == "sparse" else 0.0
     optimiser = torch.optim.AdamW(network.parameters(), lr=options.learning_rate, weight_decay=decay)
     train, held_out = (to_unit(torch.from_numpy(images[part])) for part in (split.train, split.validation))
+    if frame_mask is not None:
+        train, held_out = frame_mask(train)[0], frame_mask(held_out)[0]
     lowest = math.inf
     order = torch.empty(0, dtype=torch.long)
     losses: list[float] = []

@@ -12,6 +12,7 @@ from threading import Event
 import cv2
 import numpy as np
 from andon_monitor.model.imaging import Pixels
+from andon_monitor.model.mask import input_mask
 from numpy.typing import NDArray
 
 from andon_trainer.architecture import Architecture
@@ -19,6 +20,7 @@ from andon_trainer.augmentation.variation import with_channels
 from andon_trainer.data.images import TrainingImages
 from andon_trainer.data.splits import Split, split, splits, whole_batches
 from andon_trainer.errors import FittingError
+from andon_trainer.network.mask import FrameMask
 from andon_trainer.network.registration import Registration, fit_registration, register
 from andon_trainer.options import FitOptions, TrainingOptions
 from andon_trainer.progress import Progress
@@ -35,12 +37,13 @@ MAX_NETWORKS = 3  # each takes as long to run as the first; five were no better 
 
 @dataclass(frozen=True)
 class TrainedNetworks:
-    """Networks trained on N images, each with a split of its own, and how the parts lie in the images."""
+    """Networks trained on N images, each with a split of its own, how the parts lie, and where the networks look."""
 
     networks: tuple[TrainedNetwork, ...]
     splits: tuple[Split, ...]
     registration: Registration | None = None
     poses: NDArray[np.float32] | None = None  # [N, 4], where images are registered
+    mask: FrameMask | None = None
 
 
 def split_images(
@@ -68,16 +71,22 @@ def train_networks(
 
     Raises FittingError where not even the first network could be trained.
     """
+    masked, mask = input_mask(images.spec), None
     if options.is_dense:
-        dense = options.dense(images.spec)
-        only = train_dense_network(images.pixels, planned[0], dense, training, under(progress, "training"), interrupted)
-        return TrainedNetworks((only,), (planned[0],))
+        dense, told = options.dense(images.spec), under(progress, "training")
+        if masked is not None:
+            mask = FrameMask.fit(images.pixels[planned[0].train], masked)
+        only = train_dense_network(images.pixels, planned[0], dense, training, told, interrupted, mask)
+        return TrainedNetworks((only,), (planned[0],), mask=mask)
     end = time.monotonic() + training.budget - RESERVED_SECONDS * (len(planned) - 1)
     arch = options.conv_dense(images.spec, images.pooling)
     progress("finding how parts lie", 0.0)
-    registration = fit_registration(images.pixels[planned[0].train], options.seed)
+    registration = fit_registration(images.pixels[planned[0].train], options.seed, masked)
     poses = None if registration is None else registration.poses(images.pixels)
-    frames = shrink(images.pixels if poses is None else register(images.pixels, poses), images.pooling)
+    at_rest = images.pixels if poses is None else register(images.pixels, poses)
+    if masked is not None:
+        mask = FrameMask.fit(at_rest[planned[0].train], masked)
+    frames, seen = shrink(at_rest, images.pooling), None if mask is None else mask.shrunk(images.pooling)
 
     networks: list[TrainedNetwork] = []
     for parts in planned:
@@ -86,14 +95,14 @@ def train_networks(
         each = replace(training, iterations=max(1, training.iterations // len(planned)), budget=budget)
         what = f"training network {len(networks) + 1} of {len(planned)}" if len(planned) > 1 else "training"
         try:
-            networks.append(train_network(frames, parts, arch, each, under(progress, what), interrupted))
+            networks.append(train_network(frames, parts, arch, each, under(progress, what), interrupted, seen))
         except FittingError:
             if not networks:
                 raise
             break  # the networks before this one are whole
         if networks[-1].ended == "interrupted":
             break
-    return TrainedNetworks(tuple(networks), tuple(planned[: len(networks)]), registration, poses)
+    return TrainedNetworks(tuple(networks), tuple(planned[: len(networks)]), registration, poses, mask)
 
 
 def under(progress: Progress, heading: str) -> Progress:

@@ -1,5 +1,6 @@
 """Train one convolutional autoencoder: read from top to bottom, this is the whole training."""
 
+import copy
 import math
 from collections import deque
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from threading import Event
 import numpy as np
 import torch
 from andon_monitor.model.imaging import Pixels
+from andon_monitor.model.mask import Masked
 from torch import Tensor
 
 from andon_trainer.architecture import Architecture
@@ -18,6 +20,7 @@ from andon_trainer.augmentation.variation import Variation
 from andon_trainer.data.splits import Split
 from andon_trainer.network.conv_dense import Autoencoder
 from andon_trainer.network.linear import CrossFit, LinearOutput, fit_linear
+from andon_trainer.network.mask import FrameMask
 from andon_trainer.network.tensors import normalise
 from andon_trainer.options import TrainingOptions
 from andon_trainer.progress import Progress, quiet
@@ -43,6 +46,7 @@ def train_network(
     options: TrainingOptions,
     progress: Progress = quiet,
     interrupted: Event | None = None,
+    frame_mask: FrameMask | None = None,
 ) -> TrainedNetwork:
     """Train on `images[split.train]`, keep the last weights that did well on `images[split.validation]`.
 
@@ -50,15 +54,15 @@ def train_network(
     once the head is overconfident, long before it stops getting better at finding defects; and the reconstruction gets
     worse at first where principal components have done most of it.
 
-    `images`: uint8 [N, H, W, C]. Raises FittingError where the loss is not finite, or where the training was
-    interrupted before the first evaluation.
+    `images`: uint8 [N, H, W, C]; `frame_mask`: where in them the network looks. Raises FittingError where the loss
+    is not finite, or where the training was interrupted before the first evaluation.
     """
     schedule = Schedule(options, interrupted)
     torch.manual_seed(options.seed)
     device = torch.device(options.device)
     progress("principal components", 0.0)
     cross_fit: CrossFit | None
-    linear, cross_fit = fit_linear(images[split.train], split.groups[split.train], arch, options.seed)
+    linear, cross_fit = fit_linear(images[split.train], split.groups[split.train], arch, options.seed, frame_mask)
     variation = cross_fit.variation
     texture = cross_fit.texture
     if cross_fit.aligned:
@@ -69,16 +73,18 @@ def train_network(
     network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     # Frames of parts are large, so there is time for few steps, and Muon gets more from each. It overfits textures.
     optimiser = Optimiser(network, options.weight_decay, muon=not texture)
-    validation = validation_batches(images[split.validation], options.batch, variation, device)
+    frame_mask = None if frame_mask is None else copy.deepcopy(frame_mask).to(device)
+    validation = validation_batches(images[split.validation], options.batch, variation, device, frame_mask)
     best = (math.inf, math.inf)  # the lowest losses of all evaluations, whole and of the reconstruction
     stale = 0
     running: list[Tensor] = []  # losses since the last evaluation
 
-    batches = prefetch(batch_stream(images[split.train], options, variation), PREFETCHED_BATCHES)
+    stream = batch_stream(images[split.train], options, variation, masked_pixels(frame_mask))
+    batches = prefetch(stream, PREFETCHED_BATCHES)
     for step in schedule:
         network.train()
         batch = next(batches)
-        frames, clean, mask = to_tensors(batch, device)
+        frames, clean, mask = to_tensors(batch, device, frame_mask)
         x = normalise(frames)[0]
         rebuilt = cross_fit(x, [item.index for item in batch]) if cross_fit else None
         total = losses(network, x, rebuilt, normalise(clean)[0], mask)[0]
@@ -144,15 +150,23 @@ def validation_losses(network: Autoencoder, batches: list[tuple[Tensor, Tensor, 
 
 
 def validation_batches(
-    held_out: Pixels, batch: int, variation: Variation, device: torch.device
+    held_out: Pixels, batch: int, variation: Variation, device: torch.device, frame_mask: FrameMask | None = None
 ) -> list[tuple[Tensor, Tensor, Tensor]]:
     """Good frames that the weights never see, corrupted in the same ways at every evaluation."""
     rng = np.random.default_rng(VALIDATION_SEED)
-    frames = [training_frame(held_out, i % len(held_out), rng, variation) for i in range(VALIDATION_FRAMES)]
-    return [to_tensors(frames[i : i + batch], device) for i in range(0, VALIDATION_FRAMES, batch)]
+    masked = masked_pixels(frame_mask)
+    frames = [training_frame(held_out, i % len(held_out), rng, variation, masked) for i in range(VALIDATION_FRAMES)]
+    return [to_tensors(frames[i : i + batch], device, frame_mask) for i in range(0, VALIDATION_FRAMES, batch)]
 
 
-def batch_stream(images: Pixels, options: TrainingOptions, variation: Variation) -> Iterator[list[Corrupted]]:
+def masked_pixels(frame_mask: FrameMask | None) -> Masked | None:
+    """The pixels that no corruption may change, bool [H, W]."""
+    return None if frame_mask is None else frame_mask.pixels
+
+
+def batch_stream(
+    images: Pixels, options: TrainingOptions, variation: Variation, masked: Masked | None = None
+) -> Iterator[list[Corrupted]]:
     """Endless batches of training frames, each pass over the images in a new order."""
     rng = np.random.default_rng(options.seed)
     waiting: list[int] = []
@@ -160,7 +174,7 @@ def batch_stream(images: Pixels, options: TrainingOptions, variation: Variation)
         while len(waiting) < options.batch:
             waiting += rng.permutation(len(images)).tolist()
         chosen, waiting = waiting[: options.batch], waiting[options.batch :]
-        yield [training_frame(images, index, rng, variation) for index in chosen]
+        yield [training_frame(images, index, rng, variation, masked) for index in chosen]
 
 
 def prefetch(batches: Iterator[list[Corrupted]], depth: int) -> Iterator[list[Corrupted]]:
@@ -172,11 +186,16 @@ def prefetch(batches: Iterator[list[Corrupted]], depth: int) -> Iterator[list[Co
             yield pending.popleft().result()
 
 
-def to_tensors(batch: list[Corrupted], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+def to_tensors(
+    batch: list[Corrupted], device: torch.device, frame_mask: FrameMask | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
     """Frames and clean frames float [N, C, H, W], channels last in memory, and masks float [N, 1, H, W]."""
     frames, clean = (
         torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).to(device, memory_format=torch.channels_last)
         for arrays in ([item.frame for item in batch], [item.clean for item in batch])
     )
     masks = torch.from_numpy(np.stack([item.mask for item in batch]))[:, None].to(device)
+    if frame_mask is not None:
+        # Here and not before: the camera's frames are moved and lit under a mask that stays where it is.
+        frames, clean = frame_mask(frames)[0], frame_mask(clean)[0]
     return frames, clean, masks

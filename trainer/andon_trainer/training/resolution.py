@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from andon_monitor.model.card import InputSpec
 from andon_monitor.model.imaging import Pixels
+from andon_monitor.model.mask import input_mask
 from numpy.typing import NDArray
 
 from andon_trainer.architecture import Architecture
@@ -14,6 +15,7 @@ from andon_trainer.data.near_duplicates import group_samples
 from andon_trainer.data.pictures import check_pictures
 from andon_trainer.data.sample import Sample
 from andon_trainer.network.linear import fit_linear
+from andon_trainer.network.mask import FrameMask
 from andon_trainer.options import FitOptions, TrainingOptions
 from andon_trainer.progress import Progress
 from andon_trainer.training.timing import seconds_per_step
@@ -35,7 +37,9 @@ def load_training_images(
     inputs = options.layers[0] if options.is_dense else None
 
     def input_of(side: int) -> InputSpec:
-        return choose_input(samples, side, options.colour, options.region, options.any_size, inputs, files)
+        return choose_input(
+            samples, side, options.colour, options.region, options.any_size, inputs, files, options.mask
+        )
 
     def steps_within_budget(spec: InputSpec) -> float:
         progress("timing a training step", 0.0)
@@ -46,7 +50,7 @@ def load_training_images(
         spec, pooling = input_of(options.side or PART_SIDES[-1]), 1
         pixels = files.frames(samples, spec, progress)
         check_pictures(samples, pixels, files)
-        groups = group_samples(samples, pixels)
+        groups = group_samples(samples, pixels, input_mask(spec))
     else:
         spec, pooling, pixels, groups = load_at_best_size(
             samples, files, input_of, steps_within_budget, options.seed, progress
@@ -73,13 +77,15 @@ def load_at_best_size(
     spec = input_of(TEXTURE_SIDE)
     images = files.frames(samples, spec, progress)
     check_pictures(samples, images, files)
-    groups = group_samples(samples, images)
-    _, cross_fit = fit_linear(images, groups, Architecture(spec.height, spec.width, spec.channels), seed)
+    masked = input_mask(spec)
+    groups = group_samples(samples, images, masked)
+    mask = None if masked is None else FrameMask.fit(images, masked)
+    _, cross_fit = fit_linear(images, groups, Architecture(spec.height, spec.width, spec.channels), seed, mask)
     if not cross_fit.texture:
         *larger, smallest = (input_of(side) for side in PART_SIDES)
         spec = next((spec for spec in larger if steps_within_budget(spec) >= MIN_STEPS_AT_LARGEST), smallest)
         images = files.frames(samples, spec, progress)
-        return spec, 1, images, group_samples(samples, images)
+        return spec, 1, images, group_samples(samples, images, input_mask(spec))
     finer = input_of(TEXTURE_POOLING * TEXTURE_SIDE)
     if finer.height * finer.width < TEXTURE_POOLING * spec.height * spec.width:
         return spec, 1, images, groups  # the images have no more pixels

@@ -8,6 +8,7 @@ import torch
 from andon_monitor.errors import UsageError
 from andon_monitor.model.autoencoder import Autoencoder
 from andon_monitor.model.imaging import Pixels
+from andon_monitor.model.mask import Masked, input_mask
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from torch import Tensor, nn
@@ -38,13 +39,23 @@ class Backbone(nn.Module):
     channel at the last four scales. The latent vector is of no use here: the network learned to ignore defects in it.
     """
 
-    def __init__(self, arch: Architecture) -> None:
+    masked: Tensor  # bool [H, W, 1]
+
+    def __init__(self, arch: Architecture, masked: Masked | None = None) -> None:
+        """`masked`: bool [H, W], pixels of frames that are replaced by those of reconstructions."""
         super().__init__()
+        self.has_mask = masked is not None
+        if masked is not None:
+            self.register_buffer("masked", torch.tensor(masked)[:, :, None])
         self.encoder = Encoder(arch)
         self.pooling = arch.pooling
 
     def forward(self, frames: Tensor, reconstructions: Tensor) -> Tensor:
-        return self.finish(self.begin(frames, reconstructions))
+        return self.finish(self.begin(self.hide(frames, reconstructions), reconstructions))
+
+    def hide(self, frames: Tensor, reconstructions: Tensor) -> Tensor:
+        """Frames uint8 [N, H, W, C] with what their reconstructions show where the model does not look."""
+        return torch.where(self.masked, reconstructions, frames) if self.has_mask else frames
 
     def begin(self, frames: Tensor, reconstructions: Tensor) -> FrozenOutput:
         """Run the frozen stages."""
@@ -70,7 +81,7 @@ class Backbone(nn.Module):
 
         Export folds batch normalisation into the convolutions: here it becomes the identity, apart from the bias.
         """
-        backbone = cls(architecture_of(autoencoder))
+        backbone = cls(architecture_of(autoencoder), input_mask(autoencoder.card.input))
         graph = onnx.load_from_string(autoencoder.model.content).graph
         weights = {
             name.removeprefix(PREFIX): torch.from_numpy(numpy_helper.to_array(tensor).copy())

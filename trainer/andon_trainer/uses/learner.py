@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from andon_monitor.errors import UsageError
 from andon_monitor.model.autoencoder import Autoencoder
 from andon_monitor.model.imaging import Pixels
+from andon_monitor.model.mask import input_mask
 from numpy.typing import ArrayLike, NDArray
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
@@ -234,4 +235,7 @@ def label_defects(
         if count < MIN_IMAGES_PER_KIND:
             raise UsageError(f"{name}: {count} images, at least {MIN_IMAGES_PER_KIND} are needed to train and to test")
     kinds = np.array([names.index(label) for label in labels])
-    return LabelledDefects(frames, autoencoder.reconstruct(frames), kinds, groups, names)
+    reconstructions, masked = autoencoder.reconstruct(frames), input_mask(autoencoder.card.input)
+    if masked is not None:
+        frames = np.where(masked[None, :, :, None], reconstructions, frames)
+    return LabelledDefects(frames, reconstructions, kinds, groups, names)
