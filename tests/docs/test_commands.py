@@ -39,6 +39,8 @@ NOT_RUN = {
     "andon-monitor collect --source camera:0": "needs a camera; tests/monitor/collect reads every other source",
     "andon-monitor collect --source genicam:": "needs a camera; tests/monitor/sources/industrial has emulated ones",
     "andon-monitor run --model part.onnx --source genicam:": "as collect",
+    "andon-monitor draw": "waits for a person; tests/monitor/draw runs it with a browser",
+    "andon-trainer fit images/good --mask": "a second training; tests/trainer/test_masked_fit.py fits under a mask",
     "make ": "each sets up an environment of its own; make test and make check are what runs this",
     "GRAFANA_PASSWORD=... docker compose": "needs Docker; tests/deploy runs the same services as processes",
     "docker build": "needs Docker; tests/deploy lints the file",

@@ -28,6 +28,7 @@ MAX_CORNERS = 500  # of one polygon
 MAX_ALL_CORNERS = 5000  # of all polygons: 60 kB on the card and in each evidence package
 MAX_PACKED_CHARS = 100_000  # of a mask in pixels, packed: one with smooth outlines has some thousands
 MAX_FILE_BYTES = 50_000_000
+MAX_JSON_BYTES = 2_000_000  # ten times a file with as many corners as are allowed
 MAX_GREY_SHARE = 0.01  # of a mask file's pixels that are neither black nor white: the edges of drawn areas
 MIN_AREA = 1.0  # square pixels of a polygon
 MAX_ASPECT_ERROR = 1.0  # pixels by which a frame may miss the mask's aspect ratio: sizes are rounded
@@ -234,6 +235,8 @@ def read_mask(path: Path) -> Mask:
 def parse_mask(data: bytes, name: str) -> Mask:
     """A mask from the content of a JSON file; `name` is the file's in errors. Raises UsageError."""
     right = 'right is {"size": [width, height], "ignore": [[[x, y], ...], ...]}, with "regions" beside it or instead'
+    if len(data) > MAX_JSON_BYTES:
+        raise UsageError(f"{name}: {len(data)} bytes, at most {MAX_JSON_BYTES} are right; draw fewer areas")
     try:
         fields: Any = json.loads(data)
         if not isinstance(fields, dict) or not {"regions", "ignore", "pixels"}.intersection(fields):

@@ -128,8 +128,9 @@ def test_a_card_without_a_mask_reads_as_before_and_one_with_a_mask_comes_back() 
         ({"size": [320, 240], "pixels": "AAAA"}, "its pixels are damaged"),
         ({"size": [320, 240], "pixels": pack(np.zeros((9, 9), np.bool_))}, "its pixels are not those of 320 x 240"),
         ("[" * 100_000, "not JSON"),
+        ("{" + " " * 2_000_000 + "}", "2000002 bytes, at most 2000000 are right"),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:60],
 )
 def test_a_bad_file_gets_one_line(tmp_path: Path, fields: object, message: str) -> None:
     path = write(tmp_path, fields)

@@ -17,12 +17,16 @@ def card(
     from andon_monitor.model.file import Model
     from rich.table import Table
 
+    from andon_trainer.report.words import describe_mask
+
     model = Model.load(model_file, provider="cpu")
     if as_json:
         typer.echo(model.card.model_dump_json(indent=2))
         return
     table = Table(title=str(model_file), show_header=False, title_justify="left")
-    for key, value in card_rows(model.card.model_dump(mode="json", exclude={"calibration": {"scores"}})):
+    fields = model.card.model_dump(mode="json", exclude={"calibration": {"scores"}, "input": {"mask"}})
+    fields["input"]["mask"] = describe_mask(model.card.input)
+    for key, value in card_rows(fields):
         table.add_row(key, value)
     table.add_row("file sha256", model.sha256)
     out.print(table)

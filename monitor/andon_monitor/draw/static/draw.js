@@ -18,7 +18,7 @@ let past = [], future = [], saved = true;
 
 const kind = () => $("input[name=kind]:checked").value;
 const copy = () => JSON.stringify({ areas, draft });
-const unit = () => width / Math.max(1, stage.getBoundingClientRect().width); // frame pixels of one on the screen
+const unit = () => 1 / stage.getScreenCTM().a; // frame pixels of one on the screen
 
 function remember() {
   past.push(copy());
@@ -134,8 +134,9 @@ function draw() {
   line.setAttribute("d", `M0 ${step}L${step} 0`);
   line.setAttribute("stroke-width", 2 * unit());
   const regions = areas.filter((area) => area.kind === "regions");
-  const frame = `M0 0H${width}V${height}H0Z`;
-  $("#outside").setAttribute("d", regions.length === 1 ? frame + path(regions[0].points) : "");
+  $("#outside").setAttribute("d", regions.length ? `M0 0H${width}V${height}H0Z` : "");
+  $("#holes").replaceChildren();
+  for (const { points } of regions) add($("#holes"), "path", { d: path(points) });
   $("#areas").replaceChildren();
   $("#corners").replaceChildren();
   areas.forEach(({ kind, points }, i) => {
