@@ -102,7 +102,8 @@ class Engine:
         self._deadline = settings.action_deadline
         self._started = self._clock.wall()
         self._last_frame = self._clock.monotonic()
-        self._settled_at = self._last_frame + _seconds_to_gate(settings.actions)
+        self._seconds_to_gate = _seconds_to_gate(settings.actions)
+        self._settled_at = self._last_frame + self._seconds_to_gate
         self._encoders: dict[str, Encoder] = {}
         self._guard = threading.Lock()  # rules remember the last verdicts
         self._closed = False
@@ -146,10 +147,13 @@ class Engine:
     def is_alive(self, silence: float = 0.0) -> bool:
         """Whether the service takes frames and answers them in time, and the last is at most `silence` seconds old.
 
-        Not yet while parts that passed the camera before the start are on their way to the gate.
+        Not yet while parts are on their way to the gate that passed the camera unseen, before the start or while no
+        frames were taken.
         """
         now = self._clock.monotonic()
-        alive = not self._closed and now >= self._settled_at and self._is_running() and not self._pending.has_overdue
+        if not self._is_running():
+            self._settled_at = now + self._seconds_to_gate
+        alive = not self._closed and now >= self._settled_at and not self._pending.has_overdue
         self._alive_gauge.set(alive)
         return alive and (silence <= 0 or now - self._last_frame <= silence)
 

@@ -176,7 +176,8 @@ class Worker:
         """Do one action. Where the link fails it waits for the next connection. Raises LinkError."""
         # What a broker keeps for later readers stays true; all else is worthless after its moment.
         expires = None if self._target.retain else max(0.0, job.expires() - self._now())
-        message = Message(job.rule.address.render(job.fact), job.rule.payload.render(job.fact), job.fact.id, expires)
+        rule, fact = job.rule, job.fact
+        message = Message(rule.address.render(fact), rule.payload.render(fact), fact.id, expires, fact.to_json)
         try:
             self._link.send(message)
         except LinkError as error:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from typer import Option
 
-from andon_monitor.cli import collect, compare, draw, kafka, parts, recording, review, run
+from andon_monitor.cli import bridge, collect, compare, draw, kafka, parts, recording, review, run
 from andon_monitor.common.redaction import hide_addresses, one_line
 from andon_monitor.errors import AndonError
 from andon_monitor.telemetry import logs
@@ -38,6 +38,7 @@ for command in (
     run.check,
     run.tune,
     parts.parts,
+    bridge.bridge,
     kafka.publish,
     kafka.topics,
     collect.collect,

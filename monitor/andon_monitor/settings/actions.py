@@ -144,6 +144,9 @@ class TargetSettings(Group):
     qos: int = Field(default=1, ge=0, le=2, description="MQTT quality of service")
     retain: bool = Field(default=False, description="Whether an MQTT broker keeps the last message of a topic")
     mqtt_version: Literal["5", "3.1.1"] = Field(default="5", description="Version of MQTT")
+    serve: bool = Field(
+        default=False, description="Whether to be an OPC UA server at uri, which others read, instead of a client"
+    )
     unit: int = Field(default=1, ge=0, le=255, description="Modbus unit (device) number")
 
     def __repr__(self) -> str:
@@ -189,6 +192,8 @@ class TargetSettings(Group):
             raise ValueError(f"{self.name}: key_file without certificate_file")
         if (self.username is None) != (self.password_file is None):
             raise ValueError(f"{self.name}: username and password_file belong together; one is not given")
+        if is_opc_ua and not self.serve and self.username and not self.certificate_file:
+            raise ValueError(f"{self.name}: username needs certificate_file and key_file, which encrypt the password")
         if self.remembers and self.kind not in (MQTT, WEBHOOK):
             raise ValueError(f"{self.name}: remember is for mqtt and webhook alone: an old command is worse than none")
         if self.remembers and self.kind == MQTT and self.qos == 0:
@@ -223,6 +228,7 @@ _FIELDS_OF: dict[str, tuple[str, ...]] = {
     "retain": (MQTT,),
     "mqtt_version": (MQTT,),
     "unit": (MODBUS,),
+    "serve": (OPC_UA,),
     "token_file": (WEBHOOK,),
     "secret_file": (WEBHOOK,),
     "username": (MQTT, OPC_UA),

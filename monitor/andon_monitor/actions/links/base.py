@@ -1,5 +1,6 @@
 """What a link to a target does."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,13 +19,15 @@ class LinkError(AndonError):
 class Message:
     """What is sent: to an address of the target, with the id of the verdict that it follows from.
 
-    `expires_after`: seconds after which nobody should act on it any more, None where it stays true.
+    `expires_after`: seconds after which nobody should act on it any more, None where it stays true. `verdict` gives the
+    verdict as JSON, for links that show it; None for a state of an output that follows from none.
     """
 
     address: str
     payload: str
     id: str
     expires_after: float | None = None
+    verdict: Callable[[], str] | None = None
 
 
 class Link(Protocol):

@@ -24,6 +24,7 @@ PROTOCOLS = {
     OPC_UA: Protocol("andon_monitor.actions.links.opcua", "OpcUaLink", "asyncua", "opcua"),
     GPIO: Protocol("andon_monitor.actions.links.gpio", "GpioLink", "gpiod", "gpio"),
 }
+OPC_UA_SERVER = Protocol("andon_monitor.actions.links.opcua_server", "OpcUaServerLink", "asyncua", "opcua")
 
 
 def make_link(settings: TargetSettings) -> Link:
@@ -31,7 +32,7 @@ def make_link(settings: TargetSettings) -> Link:
 
     Raises InstallationError where it is missing, UsageError for files and addresses that cannot be used.
     """
-    protocol = PROTOCOLS[settings.kind]
+    protocol = OPC_UA_SERVER if settings.serve else PROTOCOLS[settings.kind]
     try:
         module = import_module(protocol.module)
     except ModuleNotFoundError as error:

@@ -1,0 +1,169 @@
+"""OPC UA as a client: writes the nodes of a PLC's or SCADA's server."""
+
+import logging
+from typing import Any
+
+from asyncua import ua
+from asyncua.sync import Client, ThreadLoop
+from asyncua.ua.status_codes import StatusCodes
+from asyncua.ua.uaerrors import UaError, UaStatusCodeError
+
+from andon_monitor.actions.links.base import LinkError, Message
+from andon_monitor.actions.links.secrets import read_secret
+from andon_monitor.common.redaction import show_address
+from andon_monitor.errors import UsageError, first_line
+from andon_monitor.settings.actions import TargetSettings
+
+POLICY, MODE = "Basic256Sha256", "SignAndEncrypt"
+INTEGERS = frozenset(
+    getattr(ua.VariantType, name) for name in ("SByte", "Byte", "Int16", "UInt16", "Int32", "UInt32", "Int64", "UInt64")
+)
+FLOATS = frozenset((ua.VariantType.Float, ua.VariantType.Double))
+TRUE = frozenset(("1", "true"))
+
+# Its lines about lost connections say nothing that ours do not.
+logging.getLogger("asyncua").setLevel(logging.CRITICAL)
+
+
+def typed(text: str, kind: ua.VariantType) -> Any:
+    """A payload as the value of a node. Raises ValueError."""
+    if kind == ua.VariantType.Boolean:
+        if text.strip().lower() not in ("0", "1", "true", "false"):
+            raise ValueError(f"{text[:60]!r} is not 0, 1, true or false")
+        return text.strip().lower() in TRUE
+    if kind in INTEGERS:
+        return int(text)
+    return float(text) if kind in FLOATS else text
+
+
+class OpcUaLink:
+    """A session with a server. A write is done once the server has answered it as good.
+
+    With `certificate_file` messages are signed and encrypted (Basic256Sha256); `ca_file` is then the server's own
+    certificate, else the one that it shows is believed.
+    """
+
+    def __init__(self, settings: TargetSettings) -> None:
+        self._settings = settings
+        self._password = read_secret(settings, "password_file")
+        self._loop: ThreadLoop | None = None
+        self._client: Client | None = None
+        self._kinds: dict[str, ua.VariantType] = {}
+        for text in [rule.address for rule in settings.rules if "$" not in rule.address]:
+            _parse(settings, text)
+        for field in ("heartbeat", "acknowledge"):
+            if getattr(settings, field) is not None:
+                _parse(settings, getattr(settings, field))
+
+    def open(self) -> None:
+        """Connect, and open a session."""
+        self.close()
+        settings = self._settings
+        try:
+            self._loop = ThreadLoop(settings.timeout)
+            self._loop.start()
+            client = Client(settings.uri, settings.timeout, self._loop, settings.timeout)
+            if settings.certificate_file is not None:
+                files = [settings.certificate_file, settings.key_file or settings.certificate_file]
+                files += [] if settings.ca_file is None else [settings.ca_file]
+                client.set_security_string(",".join([POLICY, MODE, *map(str, files)]))
+            if settings.username is not None:
+                client.set_user(settings.username)
+                client.set_password(self._password or "")
+            client.connect()
+        except Exception as error:  # of the library, of its files, or of the network
+            self._stop_loop()
+            raise LinkError(self._about(f"does not answer ({_words(error)})")) from None
+        self._client = client
+        self._kinds.clear()
+
+    def send(self, message: Message) -> None:
+        """Write a node, as the type that it has."""
+        self._write(message.address, message.payload)
+
+    def beat(self, address: str, count: int, alive: bool) -> None:
+        """Write the count into its node; while frames are not answered, nothing is written."""
+        if alive:
+            self._write(address, str(count % 2**15))
+
+    def acknowledged(self, address: str) -> bool:
+        """Whether the node is true or not 0; then it is set back."""
+        if not self._ask(lambda client: client.get_node(address).read_value()):
+            return False
+        self._write(address, "0")
+        return True
+
+    def probe(self) -> str:
+        """Connect and read the type of every node that the rules name."""
+        self.open()
+        for rule in self._settings.rules:
+            if "$" not in rule.address:
+                self._kind(rule.address)
+        return "the server answers" + ("" if self._settings.certificate_file is None else ", signed and encrypted")
+
+    def close(self) -> None:
+        """Close the session."""
+        client, self._client = self._client, None
+        if client is not None:
+            try:
+                client.disconnect()
+            except Exception as error:
+                logging.getLogger("andon").debug("actions: %s: %s", self._settings.name, first_line(error))
+        self._stop_loop()
+
+    def _stop_loop(self) -> None:
+        loop, self._loop = self._loop, None
+        if loop is not None:
+            loop.stop()
+
+    def _kind(self, address: str) -> ua.VariantType:
+        if address not in self._kinds:
+            kind = self._ask(lambda client: client.get_node(address).read_data_type_as_variant_type())
+            self._kinds[address] = kind
+        return self._kinds[address]
+
+    def _write(self, address: str, payload: str) -> None:
+        try:
+            kind = self._kind(address)
+            value = ua.DataValue(ua.Variant(typed(payload, kind), kind))
+        except ValueError as error:
+            raise LinkError(self._about(f"{address}: {error}"), lasting=True) from None
+        # Without time stamps: many PLCs refuse to have theirs set.
+        self._ask(lambda client: client.get_node(address).write_value(value))
+
+    def _ask(self, request: Any) -> Any:
+        if self._client is None:
+            raise LinkError(self._about("not connected"))
+        try:
+            return request(self._client)
+        except UaStatusCodeError as error:
+            lasting = error.code in LASTING
+            raise LinkError(self._about(f"refuses ({_words(error)})"), lasting) from None
+        except (TimeoutError, OSError, ConnectionError, UaError) as error:
+            raise LinkError(self._about(f"does not answer ({_words(error)})")) from None
+
+    def _about(self, what: str) -> str:
+        return f"{show_address(self._settings.uri)}: {what}"
+
+
+# Answers that the same write would get again.
+LASTING = frozenset(
+    getattr(StatusCodes, name)
+    for name in (
+        *("BadNodeIdUnknown", "BadNodeIdInvalid", "BadTypeMismatch", "BadNotWritable", "BadUserAccessDenied"),
+        *("BadOutOfRange", "BadWriteNotSupported", "BadAttributeIdInvalid"),
+    )
+)
+
+
+def _parse(settings: TargetSettings, address: str) -> None:
+    try:
+        ua.NodeId.from_string(address)
+    except Exception:
+        raise UsageError(
+            f"output.actions: {settings.name}: {address[:80]!r} is not an OPC UA node, such as ns=2;s=Gate.Reject"
+        ) from None
+
+
+def _words(error: BaseException) -> str:
+    return first_line(error) if str(error).strip() else type(error).__name__

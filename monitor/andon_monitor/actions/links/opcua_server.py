@@ -1,0 +1,167 @@
+"""OPC UA as a server: what a PLC or SCADA reads, with a result object modelled on OPC 40100-1.
+
+    Objects/Andon/NAME/
+        Alive, Heartbeat            Boolean, UInt32: whether frames are answered in time; stands still where not
+        Acknowledge                 Boolean, writable: ends what is held
+        OUTPUT                      Boolean, one for each address of the rules
+        Result/                     the last verdict that a rule acted on
+            ResultId, PartId, ProductId, StationId, CreationTime, ResultEvaluation, ResultState, Content
+
+Of OPC 40100-1 it has the names and meanings of the result's facts: not its state machine, methods, files and events.
+"""
+
+import json
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from asyncua import ua
+from asyncua.sync import Server, ThreadLoop
+
+from andon_monitor.actions.links.base import LinkError, Message
+from andon_monitor.errors import UsageError, first_line
+from andon_monitor.settings.actions import TargetSettings
+
+NAMESPACE = "urn:andon:monitor"
+START_SECONDS = 30.0
+COMPLETED = 1  # ResultState: the result is whole
+EVALUATIONS = {"good": 1, "defect": 2}  # ResultEvaluation: 1 OK, 2 not OK, 3 not decidable
+NOT_DECIDABLE = 3
+HEARTBEAT, ACKNOWLEDGE = "Heartbeat", "Acknowledge"
+
+logging.getLogger("asyncua").setLevel(logging.CRITICAL)
+
+
+class OpcUaServerLink:
+    """The server at the target's address. Rules' addresses are names of its outputs, such as `Reject`.
+
+    With `certificate_file` clients must sign and encrypt (Basic256Sha256); without it everybody may read and write
+    `Acknowledge`.
+    """
+
+    def __init__(self, settings: TargetSettings) -> None:
+        self._settings = settings
+        self._loop: ThreadLoop | None = None
+        self._server: Server | None = None
+        self._nodes: dict[str, Any] = {}
+        for rule in settings.rules:
+            if not rule.address.isidentifier():
+                raise UsageError(
+                    f"output.actions: {settings.name}: {rule.address[:80]!r} is no name of an output, such as Reject"
+                )
+
+    def open(self) -> None:
+        """Start the server, once."""
+        if self._server is not None:
+            return
+        try:
+            self._loop = ThreadLoop(START_SECONDS)
+            self._loop.start()
+            server = Server(tloop=self._loop, sync_wrapper_timeout=START_SECONDS)
+            server.set_endpoint(self._settings.uri)
+            server.set_server_name("Andon")
+            self._secure(server)
+            self._build(server)
+            server.start()
+        except Exception as error:
+            self._stop_loop()
+            raise LinkError(f"{self._settings.uri}: cannot be served ({first_line(error)})") from None
+        self._server = server
+
+    def send(self, message: Message) -> None:
+        """Set an output, and the result where the message follows from a verdict."""
+        active = message.payload.strip().lower() not in ("0", "false", "")
+        self._set(message.address, active, ua.VariantType.Boolean)
+        if message.verdict is not None:
+            self._show(message.verdict())
+
+    def _show(self, verdict: str) -> None:
+        """Show a verdict, as JSON, as the last result."""
+        fields = json.loads(verdict)
+        part = fields.get("part", {})
+        outcome = str(fields["verdict"])
+        texts = {
+            "ResultId": fields["id"],
+            "PartId": part.get("id", ""),
+            "ProductId": part.get("product", ""),
+            "StationId": part.get("station", fields.get("camera", "")),
+            "Content": verdict,
+        }
+        for name, text in texts.items():
+            self._set(f"Result/{name}", str(text), ua.VariantType.String)
+        self._set("Result/CreationTime", datetime.now(UTC), ua.VariantType.DateTime)
+        self._set("Result/ResultEvaluation", EVALUATIONS.get(outcome, NOT_DECIDABLE), ua.VariantType.Int32)
+        self._set("Result/ResultState", COMPLETED, ua.VariantType.Int32)
+
+    def beat(self, address: str, count: int, alive: bool) -> None:
+        """Show whether frames are answered, and count while they are."""
+        self._set("Alive", alive, ua.VariantType.Boolean)
+        if alive:
+            self._set(HEARTBEAT, count % 2**32, ua.VariantType.UInt32)
+
+    def acknowledged(self, address: str) -> bool:
+        """Whether a client wrote true to `Acknowledge`; then it is set back."""
+        if not self._nodes[ACKNOWLEDGE].read_value():
+            return False
+        self._set(ACKNOWLEDGE, False, ua.VariantType.Boolean)
+        return True
+
+    def probe(self) -> str:
+        """Start the server and stop it."""
+        self.open()
+        return "can be served" + ("" if self._settings.certificate_file is None else ", signed and encrypted")
+
+    def close(self) -> None:
+        """Stop the server: clients see that the connection is gone."""
+        server, self._server = self._server, None
+        if server is not None:
+            try:
+                server.stop()
+            except Exception as error:
+                logging.getLogger("andon").debug("actions: %s: %s", self._settings.name, first_line(error))
+        self._stop_loop()
+
+    def _stop_loop(self) -> None:
+        loop, self._loop = self._loop, None
+        if loop is not None:
+            loop.stop()
+
+    def _secure(self, server: Server) -> None:
+        certificate: Path | None = self._settings.certificate_file
+        if certificate is None:
+            server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+            return
+        server.load_certificate(str(certificate))
+        server.load_private_key(str(self._settings.key_file or certificate))
+        server.set_security_policy([ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt])
+
+    def _build(self, server: Server) -> None:
+        index = server.register_namespace(NAMESPACE)
+        target = server.nodes.objects.add_object(index, "Andon").add_object(index, self._settings.name)
+
+        def add(folder: Any, name: str, value: Any, kind: ua.VariantType, prefix: str = "") -> Any:
+            identity = ua.NodeId.from_string(f"ns={index};s={self._settings.name}/{prefix}{name}")
+            node = folder.add_variable(identity, ua.QualifiedName(name, index), value, kind)
+            self._nodes[prefix + name] = node
+            return node
+
+        add(target, "Alive", False, ua.VariantType.Boolean)
+        add(target, HEARTBEAT, 0, ua.VariantType.UInt32)
+        add(target, ACKNOWLEDGE, False, ua.VariantType.Boolean).set_writable()
+        for name in dict.fromkeys(rule.address for rule in self._settings.rules):
+            add(target, name, False, ua.VariantType.Boolean)
+        result = target.add_object(index, "Result")
+        for name in ("ResultId", "PartId", "ProductId", "StationId", "Content"):
+            add(result, name, "", ua.VariantType.String, "Result/")
+        add(result, "CreationTime", datetime.now(UTC), ua.VariantType.DateTime, "Result/")
+        for name in ("ResultEvaluation", "ResultState"):
+            add(result, name, 0, ua.VariantType.Int32, "Result/")
+
+    def _set(self, name: str, value: Any, kind: ua.VariantType) -> None:
+        if self._server is None:
+            raise LinkError(f"{self._settings.uri}: not served")
+        try:
+            self._nodes[name].write_value(ua.DataValue(ua.Variant(value, kind)))
+        except Exception as error:
+            raise LinkError(f"{self._settings.uri}: {name}: cannot be set ({first_line(error)})") from None
