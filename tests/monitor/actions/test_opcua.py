@@ -18,7 +18,9 @@ from asyncua.ua.uaerrors import UaStatusCodeError
 
 from tests.fixtures.actions import acting, make_verdict
 from tests.fixtures.kafka_line import PATIENCE
+from tests.fixtures.keys import make_keys
 from tests.fixtures.mosquitto import free_port
+from tests.fixtures.relay import Relay
 
 GATE, COUNT, BUTTON, READ_ONLY = ("ns=2;s=Gate", "ns=2;s=Count", "ns=2;s=Button", "ns=2;s=Name")
 
@@ -124,29 +126,32 @@ def test_what_a_server_refuses_is_said(plc: PlcServer) -> None:
         OpcUaLink(TargetSettings.model_validate(gate(plc.uri, rules=[{"address": "Gate"}])))
 
 
-def test_a_server_that_goes_away_is_found_again() -> None:
-    plc = PlcServer()
-    plc.start()
-    with acting(gate(plc.uri, timeout=1)) as running:
+def test_a_server_that_cannot_be_reached_is_found_again(plc: PlcServer) -> None:
+    with Relay(plc.port) as relay, acting(gate(f"opc.tcp://127.0.0.1:{relay.port}", timeout=1)) as running:
         running.wait_up("gate")
-        plc.stop()
+        relay.cut()
         running.inspect()
         running.wait_up("gate", False)
-        plc.start()
+        relay.listen()
         running.wait_up("gate")
         running.inspect()
         running.wait_counted("gate", "done", 1)
-    plc.stop()
 
 
-def test_a_plc_reads_our_own_server(tmp_path: Path) -> None:
+def test_a_plc_reads_our_own_server_and_must_encrypt(tmp_path: Path) -> None:
+    keys = make_keys(tmp_path)
+    (keys / "good.key").rename(keys / "key.pem")
     uri = f"opc.tcp://127.0.0.1:{free_port()}"
     rules = [{"address": "Reject", "hold": True, "window": 60.0}]
     target = gate(uri, serve=True, rules=rules, heartbeat="Heartbeat", acknowledge="Acknowledge")
-    target["heartbeat_interval"] = 0.05
+    target |= {"heartbeat_interval": 0.05, "certificate_file": keys / "good.pem", "key_file": keys / "key.pem"}
     with acting(target, action_deadline=0.3) as running:
         running.wait_up("gate")
-        with Client(uri) as client:
+        with pytest.raises(Exception, match=r"."), Client(uri):  # not encrypted
+            pass
+        client = Client(uri)
+        client.set_security_string(f"Basic256Sha256,SignAndEncrypt,{keys / 'good.pem'},{keys / 'key.pem'}")
+        with client:
             index = client.get_namespace_index("urn:andon:monitor")
 
             def read(name: str) -> Any:

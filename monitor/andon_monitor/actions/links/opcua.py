@@ -9,7 +9,7 @@ from asyncua.ua.status_codes import StatusCodes
 from asyncua.ua.uaerrors import UaError, UaStatusCodeError
 
 from andon_monitor.actions.links.base import LinkError, Message
-from andon_monitor.actions.links.secrets import read_secret
+from andon_monitor.actions.links.secrets import check_pem_names, read_secret
 from andon_monitor.common.redaction import show_address
 from andon_monitor.errors import UsageError, first_line
 from andon_monitor.settings.actions import TargetSettings
@@ -45,6 +45,7 @@ class OpcUaLink:
 
     def __init__(self, settings: TargetSettings) -> None:
         self._settings = settings
+        check_pem_names(settings)
         self._password = read_secret(settings, "password_file")
         self._loop: ThreadLoop | None = None
         self._client: Client | None = None

@@ -20,6 +20,7 @@ from asyncua import ua
 from asyncua.sync import Server, ThreadLoop
 
 from andon_monitor.actions.links.base import LinkError, Message
+from andon_monitor.actions.links.secrets import check_pem_names
 from andon_monitor.errors import UsageError, first_line
 from andon_monitor.settings.actions import TargetSettings
 
@@ -45,6 +46,7 @@ class OpcUaServerLink:
         self._loop: ThreadLoop | None = None
         self._server: Server | None = None
         self._nodes: dict[str, Any] = {}
+        check_pem_names(settings)
         for rule in settings.rules:
             if not rule.address.isidentifier():
                 raise UsageError(

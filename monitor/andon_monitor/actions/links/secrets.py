@@ -24,6 +24,16 @@ def read_secret(settings: TargetSettings, field: str) -> str | None:
     return text
 
 
+def check_pem_names(settings: TargetSettings) -> None:
+    """Raise UsageError for PEM files that asyncua would take for DER: it goes by the end of their names."""
+    for field in ("ca_file", "certificate_file", "key_file"):
+        path: Path | None = getattr(settings, field)
+        if path is not None and path.suffix.lower() not in (".pem", ".der"):
+            raise UsageError(
+                f"output.actions: {settings.name}: {field}: {path}: for OPC UA its name ends in .pem, or .der for DER"
+            )
+
+
 def tls_context(settings: TargetSettings) -> ssl.SSLContext:
     """The context of a client: the target must prove who it is. Raises UsageError for files that do not load."""
     what = f"output.actions: {settings.name}"
