@@ -37,9 +37,11 @@ def main() -> None:
     venv.create(VENV, with_pip=True)
     remove_other_runtime("onnxruntime" if gpu else "onnxruntime-gpu")
     if gpu:
-        install("programs and tools, with torch and onnxruntime for GPUs", "--editable", ".[trainer,gpu,actions,dev]")
+        install(
+            "programs and tools, with torch and onnxruntime for GPUs", "--editable", ".[trainer,gpu,actions,camera,dev]"
+        )
     else:
-        install("programs and tools", "--editable", ".[trainer-base,cpu,actions,dev]")
+        install("programs and tools", "--editable", ".[trainer-base,cpu,actions,camera,dev]")
         install_torch_for_cpu()
     say(f"done: {size_in_gigabytes(VENV):.1f} GB in {time.monotonic() - started:.0f} s")
 

@@ -1,7 +1,7 @@
 """A line in memory: frames that are there already, or that come when they are due, and who counts their verdicts."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -42,7 +42,7 @@ class Memory:
         due = int((time.time() - self._started) / self._interval) + 1 - self._given
         return [replace(f, captured_at=self._due(f.position.offset)) for f in self._take(min(capacity, due))]
 
-    def acknowledge(self, frames: Sequence[Frame]) -> None:
+    def acknowledge(self, frames: Sequence[Frame], uninspectable: Collection[Frame] = ()) -> None:
         """Nothing to note."""
 
     def close(self) -> None:

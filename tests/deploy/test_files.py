@@ -163,7 +163,7 @@ def test_compose_accepts_its_file_with_a_camera_and_a_gpu(monkeypatch: pytest.Mo
     for name in ("monitor-1", "monitor-2"):
         monitor = said["services"][name]
         assert monitor["deploy"]["resources"]["reservations"]["devices"][0]["capabilities"] == ["gpu"]
-        assert monitor["build"]["args"] == {"RUNTIME": "gpu"}
+        assert monitor["build"]["args"] == {"EXTRAS": "gpu"}
         assert monitor["cap_drop"] == ["ALL"]
         assert monitor["read_only"]
 

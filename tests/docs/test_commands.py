@@ -41,6 +41,8 @@ NOT_RUN = {
     "andon-monitor run --model part.onnx --source genicam:": "as collect",
     "andon-monitor draw": "waits for a person; tests/monitor/draw runs it with a browser",
     "andon-trainer fit images/good --mask": "a second training; tests/trainer/test_masked_fit.py fits under a mask",
+    "andon-monitor run --model part.onnx --source rtsp:": "needs a camera; tests/monitor/sources has one",
+    "andon-monitor run --model part.onnx --source watch:": "needs a folder in /srv; tests/monitor/sources watches one",
     "make ": "each sets up an environment of its own; make test and make check are what runs this",
     "GRAFANA_PASSWORD=... docker compose": "needs Docker; tests/deploy runs the same services as processes",
     "docker build": "needs Docker; tests/deploy lints the file",

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from andon_monitor.inspection.frames import REASONS, Latency, Rejection, reject
+from andon_monitor.inspection.frames import REASONS, TIME_SOURCES, Latency, Rejection, reject
 from andon_monitor.inspection.inspector import Inspection, Inspector, Rules
 from andon_monitor.inspection.part import Part
 from andon_monitor.kafka import messages
@@ -61,7 +61,9 @@ def inspections(model: Model) -> list[Inspection]:
     """A good frame, a defect and an uninspectable one, with all that a verdict may have."""
     given = [
         make_frame(encode(draw(1)), 0),
-        make_frame(encode(draw(2, defect=True)), 1, part=PART, headers=(("ce_traceparent", PARENT),)),
+        make_frame(
+            encode(draw(2, defect=True)), 1, part=PART, headers=(("ce_traceparent", PARENT),), time_source="stream"
+        ),
         make_frame(b"x" * 100, 2, part=PART, file="a/b.png", key=b"left"),
     ]
     given[2] = replace(given[2], position=replace(given[2].position, event=3, topic_id="uuid"))
@@ -79,6 +81,7 @@ def test_the_schemas_are_schemas_and_readers_may_know_less() -> None:
         Draft202012Validator.check_schema(schema)
         assert "additionalProperties" not in schema
     assert tuple(SCHEMAS["verdict.v1"]["properties"]["reason"]["enum"]) == REASONS
+    assert tuple(SCHEMAS["verdict.v1"]["properties"]["capture_time_source"]["enum"]) == TIME_SOURCES
     assert tuple(SCHEMAS["part.v1"]["properties"]["reason"]["enum"]) == INCOMPLETE_REASONS
     assert tuple(SCHEMAS["part.v1"]["properties"]["verdict"]["enum"]) == PART_OUTCOMES
 

@@ -15,7 +15,8 @@ def collect(
     source: Annotated[
         str,
         Option(
-            help="kafka://..., rtsp://..., http://..., camera:0, genicam:..., pylon:..., a recording, video or folder."
+            help="kafka://..., rtsp://..., http://..., camera:0, genicam:..., pylon:..., watch:FOLDER, a recording, "
+            "video or folder."
         ),
     ],
     output: Annotated[Path, Option("--output", "-o", help="Folder to write to; where it has images, it goes on.")],
@@ -83,7 +84,9 @@ def collect(
     first = empty == collector.FIRST
     pictures = [] if empty is None or first else collector.empty_pictures(Path(empty), decoding)
     selection = Selection(decoding, camera, keep or (), pictures, first)
-    opened = open_any_source(source, camera, loaded.kafka, parse_start(start), until_end, camera_settings=loaded.camera)
+    opened = open_any_source(
+        source, camera, loaded.kafka, parse_start(start), until_end, source=loaded.source, industrial=loaded.camera
+    )
     try:
         folder = ImageFolder(output, batch)
         collector.remember_images(folder, selection, decoding)

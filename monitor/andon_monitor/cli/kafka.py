@@ -5,13 +5,25 @@ from typing import Annotated
 import typer
 from typer import Option
 
-from andon_monitor.cli.options import Assignments, Camera, ConfigFile, KafkaTarget, Pending, check_choice, load_and_log
+from andon_monitor.cli.options import (
+    Assignments,
+    Camera,
+    ConfigFile,
+    KafkaTarget,
+    Pending,
+    Then,
+    check_choice,
+    load_and_log,
+)
 
 
 def publish(
     source: Annotated[
         str,
-        typer.Argument(help="Folder, image or video file, rtsp://..., http://..., camera:0, genicam:... or pylon:...."),
+        typer.Argument(
+            help="Folder, image or video file, rtsp://..., http://..., camera:0, genicam:..., pylon:... or "
+            "watch:FOLDER."
+        ),
     ],
     to: KafkaTarget,
     rate: Annotated[float | None, Option(min=0.001, help="Frames per second; default: as many as possible.")] = None,
@@ -20,6 +32,7 @@ def publish(
     repeat: Annotated[int, Option(min=0, help="Number of times to play a recording; 0: until stopped.")] = 1,
     pending: Pending = 64,
     camera: Camera = None,
+    then: Then = None,
     config: ConfigFile = None,
     settings: Assignments = None,
 ) -> None:
@@ -30,13 +43,13 @@ def publish(
     """
     check_choice("--pace", pace, "max", "recorded")
     check_choice("--stamp", stamp, "now", "recorded")
-    loaded = load_and_log({}, settings, config)
+    loaded = load_and_log({"source.then": then}, settings, config)
     from andon_monitor.kafka.address import parse_address
     from andon_monitor.kafka.publishing import Publication
     from andon_monitor.kafka.publishing import publish as publish_frames
 
     publication = Publication(
-        source, camera, rate, pace == "recorded", stamp == "now", repeat, pending, settings=loaded.camera
+        source, camera, rate, pace == "recorded", stamp == "now", repeat, pending, loaded.source, loaded.camera
     )
     if publish_frames(publication, parse_address(to), loaded.kafka).refused:
         raise typer.Exit(1)

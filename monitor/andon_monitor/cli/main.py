@@ -9,7 +9,8 @@ import typer
 from typer import Option
 
 from andon_monitor.cli import bridge, collect, compare, draw, kafka, parts, recording, review, run
-from andon_monitor.common.redaction import hide_addresses, one_line
+from andon_monitor.common.process import hide_from_process_list
+from andon_monitor.common.redaction import hide_addresses, hide_addresses_in_argument, one_line
 from andon_monitor.errors import AndonError
 from andon_monitor.telemetry import logs
 
@@ -56,6 +57,7 @@ for command in (
 
 def main() -> None:
     """Run the command line: an error is one line on standard error and an exit code, never a traceback."""
+    hide_from_process_list(hide_addresses_in_argument)
     try:
         sys.exit(app(standalone_mode=False) or 0)
     except AndonError as error:

@@ -18,8 +18,13 @@ SourceUri = Annotated[
     str | None,
     Option(
         "--source",
-        help="kafka://..., a folder, image or video file, rtsp://..., http://..., camera:0, genicam:... or pylon:....",
+        help="kafka://..., a folder, image or video file, rtsp://..., http://..., camera:0, genicam:..., pylon:... or "
+        "watch:FOLDER.",
     ),
+]
+Then = Annotated[
+    str | None,
+    Option(metavar="WHAT", help="Images of a watched folder with a verdict: keep (default), delete or move:FOLDER."),
 ]
 Assignments = Annotated[
     list[str] | None,

@@ -26,7 +26,8 @@ from andon_monitor.errors import SourceError, UsageError
 
 def record(
     source: Annotated[
-        str, Option(help="kafka://..., a folder, video file, rtsp://..., camera:0, genicam:... or pylon:....")
+        str,
+        Option(help="kafka://..., a folder, video file, rtsp://..., camera:0, genicam:..., pylon:... or watch:FOLDER."),
     ],
     output: Annotated[Path, Option("--output", "-o", help="Recording to write, such as line.mcap.")],
     verdicts: Annotated[
@@ -78,7 +79,8 @@ def record(
         from andon_monitor.recording.job import record_source
         from andon_monitor.sources.uri import open_source
 
-        record_source(open_source(source, camera, settings=loaded.camera), output, limits)
+        opened = open_source(source, camera, settings=loaded.source, industrial=loaded.camera)
+        record_source(opened, output, limits)
 
 
 def replay(

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from typer import Option
 
-from andon_monitor.cli.options import Assignments, Camera, ConfigFile, ModelFile, SourceUri, load, load_and_log
+from andon_monitor.cli.options import Assignments, Camera, ConfigFile, ModelFile, SourceUri, Then, load, load_and_log
 from andon_monitor.errors import SourceError
 
 
@@ -22,6 +22,7 @@ def run(
         Path | None, Option(help="Second model that scores the same live frames, only for metrics.")
     ] = None,
     camera: Camera = None,
+    then: Then = None,
     pace: Annotated[str | None, Option(help="Playback speed of a recording: max (default) or recorded.")] = None,
     provider: Annotated[
         str | None, Option(help="onnxruntime execution provider: auto (default), cpu, cuda or tensorrt.")
@@ -54,6 +55,7 @@ def run(
         "output.verdicts": verdicts,
         "shadow.path": shadow,
         "source.camera": camera,
+        "source.then": then,
         "source.pace": pace,
         "model.provider": provider,
         "model.threads": threads,

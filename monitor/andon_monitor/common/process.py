@@ -1,5 +1,6 @@
 """This process: signals that stop it, priority of its threads."""
 
+import ctypes
 import os
 import signal
 import socket
@@ -7,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 from typing import Literal
 
@@ -54,6 +56,27 @@ def _watch_signals(receiver: socket.socket, stop: Callable[[], None]) -> None:
             os._exit(128 + data[0])
         asked = True
         stop()
+
+
+def hide_from_process_list(hide: Callable[[str], str]) -> None:
+    """Rewrite the arguments of this process as others see them, by `ps` or in /proc; only on Linux.
+
+    `hide` returns an argument without what is secret, which must not be longer.
+    """
+    with suppress(OSError, ValueError, IndexError):
+        stat = Path("/proc/self/stat").read_text()
+        start, end = (int(field) for field in stat[stat.rindex(")") :].split()[46:48])  # fields 48 and 49 of proc(5)
+        shown = Path("/proc/self/cmdline").read_bytes()
+        if len(shown) != end - start:
+            return
+        hidden = b"\0".join(_hide(argument, hide) for argument in shown.split(b"\0"))
+        if hidden != shown:
+            ctypes.memmove(start, hidden, len(shown))
+
+
+def _hide(argument: bytes, hide: Callable[[str], str]) -> bytes:
+    text = hide(os.fsdecode(argument))
+    return argument if text == os.fsdecode(argument) else os.fsencode(text)[: len(argument)].ljust(len(argument), b" ")
 
 
 def lower_priority() -> None:

@@ -35,6 +35,12 @@ def show_address(address: str) -> str:
     return f"{scheme}://{host}{re.split(r'[?#]', behind, maxsplit=1)[0]}"
 
 
+def hide_addresses_in_argument(argument: str) -> str:
+    """An argument of a command with the addresses that have a user, password or query as `show_address` shows them."""
+    secret = "://" in argument and ("@" in argument or "?" in argument)
+    return hide_addresses(argument) if secret else argument
+
+
 def hide_addresses(text: str) -> str:
     """A message with every address in it as `show_address` shows it; for what libraries say."""
     if "://" not in text:

@@ -3,6 +3,7 @@
 Everything else in the packages is the same on Linux, macOS and Windows.
 """
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -37,6 +38,10 @@ if sys.platform == "win32":
     def sync_folder(folder: Path) -> None:
         """Does nothing: Windows keeps names with the files."""
 
+    def is_being_written(path: Path) -> bool:
+        """False: Windows does not let others read a file that is open for writing."""
+        return False
+
     def max_descriptors() -> int | None:
         """How many files this process may open; None without a limit."""
         return None
@@ -55,6 +60,23 @@ else:
     def open_to_lock(folder: Path) -> int:
         """The descriptor that stands for a folder, to be locked and closed."""
         return os.open(folder, os.O_RDONLY)
+
+    def is_being_written(path: Path) -> bool:
+        """Whether a process of this machine has a file open for writing; False where the system does not say.
+
+        Linux gives a lease on a file to its owner alone, and only while nobody writes to it. Raises OSError.
+        """
+        if not hasattr(fcntl, "F_SETLEASE"):
+            return False
+        descriptor = os.open(path, os.O_RDONLY | NONBLOCKING)
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+            fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        except OSError as error:
+            return error.errno == errno.EAGAIN
+        finally:
+            os.close(descriptor)
+        return False
 
     def sync_folder(folder: Path) -> None:
         """Put the names of a folder's files on disk. Raises OSError where the folder cannot be opened."""

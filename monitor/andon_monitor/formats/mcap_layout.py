@@ -88,6 +88,7 @@ def pack_facts(frame: Frame) -> bytes:
         "file": frame.file,
         "event": place.event,
         "part": None if frame.part is None else frame.part.to_dict(),
+        "time_source": frame.time_source,
     }
     return json.dumps({name: value for name, value in facts.items() if value is not None}).encode()
 
@@ -125,6 +126,7 @@ def unpack_frame(facts: bytes, image: bytes, otherwise: Position) -> Frame:
             key=base64.b64decode(known["key"]) if "key" in known else None,
             headers=tuple((name, base64.b64decode(value)) for name, value in known["headers"]),
             part=known.get("part"),
+            time_source=known.get("time_source"),
         )
     except Exception as error:  # json, protobuf and base64 raise different ones
         return _malformed(otherwise, 0.0, f"not a frame that andon recorded ({first_line(error)})")

@@ -30,6 +30,11 @@ REASONS = (
     "no_recipe",
     "no_model",
 )
+# Where a capture time comes from: the camera's clock (RTCP sender reports), the stream's own times held against our
+# clock, the arrival of the frame, or the modification time of its file.
+TimeSource = Literal["sender_report", "stream", "arrival", "file"]
+TIME_SOURCES: tuple[TimeSource, ...] = ("sender_report", "stream", "arrival", "file")
+
 # As the model in the verdict of a frame that met none: readers of verdicts count on there being one.
 NO_MODEL = "none"
 NO_SHA256 = "0" * 64
@@ -104,6 +109,7 @@ class Frame:
 
     `captured_at` is in seconds since 1970-01-01 UTC. `label` is the true state of the part, "good" or a kind of defect,
     if the recording has it; the inspection never uses it. `file` is the image's path in a recording, for people.
+    `time_source` says where `captured_at` comes from, None where that is not known.
     `key` and `headers` are those of the Kafka record, kept for dead letters. `rejection` is there where what came with
     the image is not valid: then it is not inspected. `part` is what the producer knows about the part; `cuts` says why
     something of it was left out. `more` is true where the next frame comes from the same record. Sources make frames
@@ -122,6 +128,7 @@ class Frame:
     part: Part | None = None
     cuts: tuple[str, ...] = ()
     more: bool = False
+    time_source: TimeSource | None = None
 
     @classmethod
     def of(
@@ -140,11 +147,12 @@ class Frame:
         rejection: Rejection | None = None,
         part: object = None,
         more: bool = False,
+        time_source: object = None,
     ) -> "Frame":
         """The frame of facts that anybody may have sent. Never raises: what is wrong is its `rejection`.
 
         Texts become valid UTF-8 of limited length. A time is a number of seconds since 1970 or an ISO 8601 text. The
-        defaults stand in for a camera or time that is not valid.
+        defaults stand in for a camera or time that is not valid; a source of times that is not known counts as none.
         """
         wrong: list[str] = []
 
@@ -169,6 +177,7 @@ class Frame:
             part=identity,
             cuts=cuts,
             more=more,
+            time_source=None if time_source is None else _time_source(time_source),
         )
         return replace(frame, rejection=Rejection("malformed", wrong[0])) if wrong and rejection is None else frame
 
@@ -212,6 +221,7 @@ class Verdict:
     regions: Regions | None = None
     recipe: str | None = None
     false_alarm_rate: float | None = None
+    time_source: TimeSource | None = None
 
     def to_json(self) -> str:
         """One line of JSON: keys always in the same order, none without a value."""
@@ -219,6 +229,7 @@ class Verdict:
             "id": self.id,
             "camera": self.camera,
             "captured_at": rfc3339(self.captured_at),
+            "capture_time_source": self.time_source,
             "part": None if self.part is None else self.part.to_dict(),
             "verdict": self.outcome,
             "reason": self.reason,
@@ -271,6 +282,7 @@ def reject(frame: Frame, rejection: Rejection, recipe: str | None = None) -> Ver
         detail=why.detail,
         part=frame.part,
         recipe=recipe,
+        time_source=frame.time_source,
     )
 
 
@@ -311,6 +323,10 @@ def valid_text(name: str, value: object, limit: int) -> str:
         digest = hashlib.sha256(value.encode()).hexdigest()[:HASH_DIGITS]
         return f"{value[: limit - HASH_DIGITS - 1]}~{digest}"
     return value
+
+
+def _time_source(value: object) -> TimeSource | None:
+    return next((known for known in TIME_SOURCES if known == value), None)
 
 
 def _bytes(name: str, value: object) -> bytes:

@@ -220,6 +220,7 @@ class Inspector:
             false_alarm_rate=self._rates.get(frame.camera, self.false_alarm_rate),
             regions=self._regions(prepared, threshold) if outcome == "defect" else None,
             recipe=self.rules.recipe,
+            time_source=frame.time_source,
         )
 
     def _kind(self, prepared: Prepared) -> tuple[str, float] | tuple[None, None]:

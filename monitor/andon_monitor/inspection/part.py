@@ -17,6 +17,7 @@ EVENT_NAMES = frozenset(
     (
         *("id", "source", "specversion", "type", "subject", "time", "datacontenttype", "dataschema", "data"),
         *("partitionkey", "traceparent", "tracestate"),  # how the event travels
+        *("file", "capturetimesource"),  # of the frame
     )
 )
 ENCODER = "encoder"

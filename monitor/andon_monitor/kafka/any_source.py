@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from andon_monitor.kafka.address import is_kafka, parse_address
-from andon_monitor.settings.groups import CameraSettings, KafkaSettings
+from andon_monitor.settings.groups import CameraSettings, KafkaSettings, SourceSettings
 from andon_monitor.sources.base import Source
 from andon_monitor.sources.uri import open_source
 
@@ -19,8 +19,8 @@ def open_any_source(
     until_end: bool = False,
     *,
     health: "Health | None" = None,
-    wait: bool = False,
-    camera_settings: CameraSettings | None = None,
+    source: SourceSettings | None = None,
+    industrial: CameraSettings | None = None,
 ) -> Source:
     """Open a source. `start` and `until_end` hold for topics, see `KafkaTap`; for the others see `open_source`.
 
@@ -32,4 +32,4 @@ def open_any_source(
         from andon_monitor.kafka.tap import KafkaTap
 
         return KafkaTap(parse_address(uri), settings, health or Health(), start, until_end)
-    return open_source(uri, camera, wait=wait, settings=camera_settings)
+    return open_source(uri, camera, settings=source, industrial=industrial)

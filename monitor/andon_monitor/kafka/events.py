@@ -38,8 +38,9 @@ def read_frames(record: Record, cluster: str, topic_id: str | None, part_headers
     """The frames in a record, at least one. Never raises: what cannot be read is a frame with a rejection.
 
     The camera is the key, without one topic and partition; an event of a batch names its camera by `subject` where it
-    has one. The capture time is the attribute `time`, without one the record's timestamp. The part's identity is in
-    the extension attributes and in the headers that `part_headers` names.
+    has one. The capture time is the attribute `time`, without one the record's timestamp. The file's name and where
+    the capture time comes from are the attributes `file` and `capturetimesource`. The part's identity is in the other
+    extension attributes and in the headers that `part_headers` names.
     """
     place = Position(cluster, record.topic, record.partition, record.offset, topic_id)
     if record.problem is not None:
@@ -156,7 +157,14 @@ def _frame(
         rejection=rejection,
         part=tuple(_part_facts(record.headers, part_headers)) if record.headers else None,
         more=more,
+        file=_text(attributes.get("ce_file")),
+        time_source=_text(attributes.get("ce_capturetimesource")),
     )
+
+
+def _text(value: bytes | None) -> str | None:
+    """The text of an attribute, None for none or an empty one."""
+    return value.decode(errors="replace") if value else None
 
 
 def _part_facts(headers: Headers, part_headers: PartHeaders) -> Iterator[tuple[str, bytes]]:

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Generic, TypeVar
 
@@ -126,7 +126,7 @@ class GroupSource(Generic[T]):
         self._lag.measure_if_due(idle=not self._ready)
         return items
 
-    def acknowledge(self, items: Sequence[T]) -> None:
+    def acknowledge(self, items: Sequence[T], uninspectable: Collection[T] = ()) -> None:
         """Note the offsets; one of the next polls commits them, many at once."""
         self.ledger.acknowledge(len(items))
         self._commit()

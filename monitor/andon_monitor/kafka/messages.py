@@ -54,6 +54,8 @@ def frame_message(frame: Frame, topic: str, event_id: str) -> Message:
         "type": FRAME_TYPE,
         "time": rfc3339(frame.captured_at),
         **({} if frame.part is None else frame.part.attributes()),
+        **({} if frame.file is None else {"file": frame.file}),
+        **({} if frame.time_source is None else {"capturetimesource": frame.time_source}),
     }
     found = detect(frame.data)
     own = tuple((name, value) for name, value in frame.headers if not name.startswith(("ce_", "content-type")))

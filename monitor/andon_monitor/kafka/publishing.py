@@ -21,7 +21,7 @@ from andon_monitor.kafka.diagnosis import diagnose
 from andon_monitor.kafka.health import Health, until_connected
 from andon_monitor.kafka.messages import Message, frame_message
 from andon_monitor.kafka.topics import must_exist
-from andon_monitor.settings.groups import CameraSettings, KafkaSettings
+from andon_monitor.settings.groups import CameraSettings, KafkaSettings, SourceSettings
 from andon_monitor.sources.base import Source
 from andon_monitor.sources.pacing import PacedSource
 from andon_monitor.sources.uri import open_source
@@ -32,6 +32,7 @@ CLOSE_SECONDS = 5.0
 log = logging.getLogger("andon")
 
 ToMessage = Callable[[Frame, str], Message]  # of a frame and the id of its event
+Acknowledge = Callable[[Frame, bool], None]
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Publication:
 
     `rate`: frames a second; None for the source's own rate (`paced`) or as fast as possible. `pending`: frames sent and
     not acknowledged at once, at most. `repeats`: how often a recording is played, 0 without end. `stamp`: frames are
-    captured now, as if the line ran; otherwise a recording's frames keep their capture times. `settings`: of an
-    industrial camera.
+    captured now, as if the line ran; otherwise a recording's frames keep their capture times. `source` and
+    `industrial`: see `open_source`.
     """
 
     uri: str
@@ -51,7 +52,8 @@ class Publication:
     stamp: bool = True
     repeats: int = 1
     pending: int = 64
-    settings: CameraSettings = field(default_factory=CameraSettings)
+    source: SourceSettings = field(default_factory=SourceSettings)
+    industrial: CameraSettings = field(default_factory=CameraSettings)
 
 
 @dataclass
@@ -80,14 +82,27 @@ def publish(publication: Publication, address: Address, settings: KafkaSettings)
     def message(frame: Frame, event_id: str) -> Message:
         return frame_message(frame, address.topic, event_id)
 
-    source = _open(publication)  # first: nobody waits for brokers because of a wrong path
-    return send_frames(_frames(publication, source), message, address, settings, publication.pending)
+    # First: nobody waits for brokers because of a wrong path.
+    player = _Player(publication)
+    try:
+        return send_frames(player.frames(), message, address, settings, publication.pending, player.acknowledge)
+    finally:
+        player.close()
 
 
 def send_frames(
-    frames: Iterator[Frame], to_message: ToMessage, address: Address, settings: KafkaSettings, pending: int
+    frames: Iterator[Frame | None],
+    to_message: ToMessage,
+    address: Address,
+    settings: KafkaSettings,
+    pending: int,
+    acknowledge: Acknowledge | None = None,
 ) -> Published:
-    """Send frames, at most `pending` of them unacknowledged at once; see `publish`."""
+    """Send frames, at most `pending` of them unacknowledged at once; see `publish`.
+
+    `frames` gives None where there is none for a while. `acknowledge` is called with each frame, in their order, and
+    whether the brokers have it.
+    """
     health = Health()
     fault = diagnose(address, settings)
     if fault is None:
@@ -105,18 +120,26 @@ def send_frames(
     published, line = Published(), ProgressLine()
     waiting: deque[tuple[Any, Frame]] = deque()
     run = uuid.uuid4().hex[:12]
+
+    def settle() -> None:
+        future, frame = waiting.popleft()
+        sent = _settle(future, frame, published, health)
+        if acknowledge is not None:
+            acknowledge(frame, sent)
+
     try:
         for number, frame in enumerate(frames):
-            message = to_message(frame, f"{run}-{number}")
-            waiting.append((_submit(producer, message, address, health), frame))
+            if frame is not None:
+                message = to_message(frame, f"{run}-{number}")
+                waiting.append((_submit(producer, message, address, health), frame))
             while waiting and (len(waiting) >= pending or waiting[0][0].is_done):
-                _settle(*waiting.popleft(), published, health)
+                settle()
             if line.due:
                 line.write(published.describe(time.monotonic() - line.started, len(waiting)))
     except KeyboardInterrupt:
         log.info("interrupted; waiting for %d frames to be acknowledged", len(waiting))
     while waiting:
-        _settle(*waiting.popleft(), published, health)
+        settle()
     producer.close(timeout=CLOSE_SECONDS)
     line.write(published.describe(time.monotonic() - line.started, 0), last=True)
     return published
@@ -131,7 +154,8 @@ def _submit(producer: KafkaProducer, message: Message, address: Address, health:
             health.failing(f"{address}: no metadata ({describe(error)}); does the topic exist?")
 
 
-def _settle(future: Any, frame: Frame, published: Published, health: Health) -> None:
+def _settle(future: Any, frame: Frame, published: Published, health: Health) -> bool:
+    """Wait for the brokers' answer about a frame; whether they have it. Raises OutputError."""
     try:
         wait_for(future, health)
     except kafka_errors.AuthorizationError as error:
@@ -148,32 +172,55 @@ def _settle(future: Any, frame: Frame, published: Published, health: Health) -> 
         health.working()
         published.acknowledged += 1
         published.size += len(frame.data)
+        return True
+    return False
 
 
-def _frames(publication: Publication, source: Source) -> Iterator[Frame]:
-    """Frames at the rate asked for. A recording is repeated."""
-    played = 0
-    started, count = time.monotonic(), 0
-    while True:
-        try:
-            for frame in _read(source):
+class _Player:
+    """Frames of a source at the rate asked for. A recording is repeated."""
+
+    def __init__(self, publication: Publication) -> None:
+        self._publication = publication
+        self._source = self._open()
+
+    def frames(self) -> Iterator[Frame | None]:
+        """Every frame, None where there is none for a while. Those of a live source keep their capture times."""
+        publication = self._publication
+        played = 0
+        started, count = time.monotonic(), 0
+        while True:
+            for frame in _read(self._source):
+                if frame is None:
+                    yield None
+                    continue
                 if publication.rate is not None:
                     time.sleep(max(0.0, started + count / publication.rate - time.monotonic()))
                 count += 1
-                yield replace(frame, captured_at=time.time()) if publication.stamp and not source.live else frame
-        finally:
-            source.close()
-        played += 1
-        if played == publication.repeats:
-            return
-        source = _open(publication)
+                stamp = publication.stamp and not self._source.live
+                yield replace(frame, captured_at=time.time()) if stamp else frame
+            self._source.close()
+            played += 1
+            if played == publication.repeats:
+                return
+            self._source = self._open()
+
+    def acknowledge(self, frame: Frame, sent: bool) -> None:
+        """Tell a live source that the brokers have a frame; a recording may be played again already."""
+        if self._source.live:
+            self._source.acknowledge([frame], () if sent else [frame])
+
+    def close(self) -> None:
+        """Close the source."""
+        self._source.close()
+
+    def _open(self) -> Source:
+        wanted = self._publication
+        source = open_source(
+            wanted.uri, wanted.camera, settings=wanted.source, industrial=wanted.industrial, in_hand=wanted.pending
+        )
+        return PacedSource(source) if wanted.paced and not source.live else source
 
 
-def _open(publication: Publication) -> Source:
-    source = open_source(publication.uri, publication.camera, settings=publication.settings)
-    return PacedSource(source) if publication.paced and not source.live else source
-
-
-def _read(source: Source) -> Iterator[Frame]:
+def _read(source: Source) -> Iterator[Frame | None]:
     while (frames := source.poll(1, POLL_SECONDS)) is not None:
-        yield from frames
+        yield from frames or (None,)

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka import errors as kafka_errors
@@ -113,7 +113,7 @@ class KafkaTap:
         cluster, topic_id = self._reader.cluster, self._reader.topic_id
         return [frame for record in records for frame in read_frames(record, cluster, topic_id, self._part_headers)]
 
-    def acknowledge(self, frames: Sequence[Frame]) -> None:
+    def acknowledge(self, frames: Sequence[Frame], uninspectable: Collection[Frame] = ()) -> None:
         """Does nothing: no offsets are committed."""
 
     def close(self) -> None:

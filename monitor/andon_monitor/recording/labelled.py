@@ -18,7 +18,7 @@ from andon_monitor.sources.recording import is_recording, recorded_verdicts, rec
 
 POLL_FRAMES = 16
 POLL_SECONDS = 0.5
-LIVE_SCHEMES = ("rtsp:", "rtsps:", "http:", "https:", "camera:")
+LIVE_SCHEMES = ("rtsp:", "rtsps:", "http:", "https:", "camera:", "watch:")
 
 # Why a frame neither shows a good part nor a known kind of defect.
 CALLED_DEFECT = "called a defect by the line"
@@ -82,7 +82,7 @@ class LabelledSource:
     def __init__(self, uri: str, kafka: KafkaSettings, verdicts: Verdicts) -> None:
         if uri.lower().startswith(LIVE_SCHEMES):
             raise UsageError(
-                f"{show_address(uri)}: a camera has no end; collect images from it first: andon-monitor collect"
+                f"{show_address(uri)}: a live source has no end; collect images from it first: andon-monitor collect"
             )
         self._verdicts = verdicts
         self._source: Source = open_any_source(uri, None, kafka, "earliest", until_end=True)

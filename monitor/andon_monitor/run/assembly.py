@@ -95,7 +95,12 @@ def open_source(settings: Settings, kafka: "Kafka | None" = None, metrics: Metri
     if kafka is not None and is_kafka(name):
         return kafka.open_source(name)
     source = uri.open_source(
-        name, settings.source.camera, wait=metrics is not None, metrics=metrics, settings=settings.camera
+        name,
+        settings.source.camera,
+        settings=settings.source,
+        industrial=settings.camera,
+        wait=metrics is not None,
+        metrics=metrics,
     )
     return PacedSource(source) if settings.source.pace == "recorded" and not source.live else source
 

@@ -94,7 +94,7 @@ class Pipeline:
         self._watcher = watcher
         self._submitted: queue.SimpleQueue[Future[Inspection] | None] = queue.SimpleQueue()
         self._waiting: list[tuple[Frame, Future[Inspection]]] = []  # for their model
-        self._delivered: queue.SimpleQueue[list[Frame]] = queue.SimpleQueue()
+        self._delivered: queue.SimpleQueue[list[Inspection]] = queue.SimpleQueue()
         self._in_flight = 0
         self._in_flight_bytes = 0
         self._reading = False
@@ -207,8 +207,10 @@ class Pipeline:
         """Acknowledge delivered frames, after waiting at most `patience` seconds for the first."""
         try:
             while True:
-                frames = self._delivered.get(block=patience > 0, timeout=patience or None)
-                self._source.acknowledge(frames)
+                group = self._delivered.get(block=patience > 0, timeout=patience or None)
+                frames = [inspection.frame for inspection in group]
+                bad = [one.frame for one in group if one.verdict.outcome == "uninspectable"]
+                self._source.acknowledge(frames, bad)
                 self._count(-len(frames), -sum(len(frame.data) for frame in frames))
                 patience = 0
         except queue.Empty:
@@ -230,7 +232,7 @@ class Pipeline:
                 clock = time.monotonic()
                 self._metrics.publish_seconds.observe(clock - started)
                 self._metrics.delivered(group, self._source.live, clock, time.time())
-                self._delivered.put([inspection.frame for inspection in group])
+                self._delivered.put(group)
         except BaseException as error:
             self._failure = self._failure or error
 

@@ -128,7 +128,7 @@ class SourceSettings(Group):
     uri: Name | None = Field(
         default=None,
         description="kafka://..., a folder, image or video file, rtsp://..., http://..., camera:0, "
-        "genicam:... or pylon:...",
+        "genicam:..., pylon:... or watch:FOLDER",
     )
     camera: Name | None = Field(default=None, description="Camera name for a source that does not give one")
     pace: Literal["max", "recorded"] = Field(
@@ -143,6 +143,27 @@ class SourceSettings(Group):
         description="Products whose verdicts are counted in metrics, all others as other; default: none are counted",
     )
     silence: Positive = Field(default=60.0, description="Seconds without a frame after which a camera counts as silent")
+    transport: Literal["tcp", "udp"] = Field(
+        default="tcp",
+        description="How the packets of an RTSP camera come: tcp loses none in the network, udp is not held up by one",
+    )
+    timeout: Positive = Field(
+        default=5.0,
+        description="Seconds without a frame after which a network camera counts as lost and is opened again; more for "
+        "one that only sends when it is triggered",
+    )
+    then: Annotated[str, Field(pattern=r"^(keep|delete|move:.+)$")] = Field(
+        default="keep",
+        description="What becomes of an image of a watched folder after its verdict: keep, delete or move:FOLDER; one "
+        "that is uninspectable is always kept",
+    )
+    state_file: Path | None = Field(
+        default=None,
+        description="Where a watched folder's images that have their verdict are noted; default: .andon-watch in it",
+    )
+    settle: Positive = Field(
+        default=1.0, description="Seconds for which an image of a watched folder must not have changed to be complete"
+    )
 
 
 class CameraSettings(Group):

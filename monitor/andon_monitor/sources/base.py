@@ -1,6 +1,6 @@
 """The protocol that every source of frames follows."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from andon_monitor.inspection.frames import Frame
@@ -33,8 +33,11 @@ class Source(Protocol):
         With capacity 0 it returns [] quickly, and does what it must to stay connected. Raises SourceError.
         """
 
-    def acknowledge(self, frames: Sequence[Frame]) -> None:
-        """Take note that the verdicts on these frames are durable. Frames are acknowledged in the order of `poll`."""
+    def acknowledge(self, frames: Sequence[Frame], uninspectable: Collection[Frame] = ()) -> None:
+        """Take note that the verdicts on these frames are durable; those of them that could not be inspected are named.
+
+        Frames are acknowledged in the order of `poll`.
+        """
 
     def close(self) -> None:
         """Close files and connections."""
@@ -64,9 +67,9 @@ class SourceOfSource:
         """As the other source."""
         return self.source.passed_over
 
-    def acknowledge(self, frames: Sequence[Frame]) -> None:
+    def acknowledge(self, frames: Sequence[Frame], uninspectable: Collection[Frame] = ()) -> None:
         """As the other source."""
-        self.source.acknowledge(frames)
+        self.source.acknowledge(frames, uninspectable)
 
     def close(self) -> None:
         """As the other source."""

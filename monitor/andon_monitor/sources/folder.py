@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
@@ -106,7 +106,7 @@ class FolderSource:
             )
         return None
 
-    def acknowledge(self, frames: Sequence[Frame]) -> None:
+    def acknowledge(self, frames: Sequence[Frame], uninspectable: Collection[Frame] = ()) -> None:
         """Does nothing: a folder is always read from its start."""
 
     def close(self) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -93,7 +93,7 @@ class RecordingSource:
         self.read_count += len(frames)
         return frames if frames or capacity == 0 else None
 
-    def acknowledge(self, frames: Sequence[Frame]) -> None:
+    def acknowledge(self, frames: Sequence[Frame], uninspectable: Collection[Frame] = ()) -> None:
         """Does nothing: a recording is always read from its start."""
 
     def close(self) -> None:

@@ -5,13 +5,15 @@ from pathlib import Path
 from andon_monitor.common.redaction import show_address
 from andon_monitor.errors import UsageError
 from andon_monitor.image_files.decoding import SUFFIXES
-from andon_monitor.settings.groups import CameraSettings
+from andon_monitor.settings.groups import CameraSettings, SourceSettings
 from andon_monitor.sources.base import Source
-from andon_monitor.sources.camera import open_camera
+from andon_monitor.sources.camera import DEVICE, STREAMS, open_camera
 from andon_monitor.sources.folder import FolderSource, ImageSource
 from andon_monitor.sources.industrial.source import is_industrial, open_industrial
 from andon_monitor.sources.recording import is_recording, open_recording
 from andon_monitor.sources.video import open_video
+from andon_monitor.sources.watch import SCHEME as WATCH
+from andon_monitor.sources.watch import open_watched
 from andon_monitor.telemetry.metrics import Metrics
 
 MAX_SHOWN = 200  # characters of a path in an error message
@@ -22,27 +24,33 @@ def open_source(
     uri: str,
     camera: str | None = None,
     *,
+    settings: SourceSettings | None = None,
+    industrial: CameraSettings | None = None,
     wait: bool = False,
     metrics: Metrics | None = None,
-    settings: CameraSettings | None = None,
+    in_hand: int | None = None,
 ) -> Source:
     """Open the source that `uri` names; `camera` names its camera where the source itself does not.
 
-    `wait` and `metrics`: see `CameraSource`. `settings` are those of an industrial camera.
+    `settings`: how live sources are read; `industrial`: those of an industrial camera. `wait`, `metrics` and `in_hand`:
+    see `LiveSource`.
 
     Raises UsageError: no such path, no frames in it, a damaged manifest, an unknown kind of source.
     """
     if is_industrial(uri):
-        return open_industrial(uri, camera, settings or CameraSettings(), wait, metrics)
+        return open_industrial(uri, camera, industrial or CameraSettings(), wait, metrics)
     scheme = uri.split("://", 1)[0].lower() if "://" in uri else ""
     if scheme == "kafka":
         raise UsageError(f"{show_address(uri)}: a topic is not a source of this command")
-    if scheme in ("rtsp", "rtsps", "http", "https") or uri.startswith("camera:"):
-        return open_camera(uri, camera, wait, metrics)
+    if scheme in STREAMS or uri.startswith(DEVICE):
+        return open_camera(uri, camera, settings or SourceSettings(), wait, metrics, in_hand)
+    if uri.startswith(WATCH):
+        return open_watched(uri, camera, settings or SourceSettings(), metrics)
     if scheme:
         raise UsageError(
             f"{show_address(uri)}: unknown kind of source {scheme}://; give kafka://..., rtsp://..., http://..., "
-            "camera:0, genicam:SERIAL, pylon:SERIAL, a folder of images, a video file or a recording (.mcap)"
+            "camera:0, genicam:SERIAL, pylon:SERIAL, watch:FOLDER, a folder of images, a video file or a recording "
+            "(.mcap)"
         )
     path = Path(uri)
     try:

@@ -1,7 +1,7 @@
 """Video files through OpenCV. Frames are encoded as PNG, as every frame has the bytes of an image file."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,7 @@ class VideoSource:
             self._ended = self._packets_ended and failures > MAX_DELAYED_FRAMES
         return None
 
-    def acknowledge(self, frames: Sequence[Frame]) -> None:
+    def acknowledge(self, frames: Sequence[Frame], uninspectable: Collection[Frame] = ()) -> None:
         """Does nothing: a video is always read from its start."""
 
     def close(self) -> None:

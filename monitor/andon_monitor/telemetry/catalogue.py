@@ -185,9 +185,27 @@ CATALOGUE: tuple[Metric, ...] = (
         "pipeline",
         "gauge",
         "andon_source_up",
-        "1 while the camera at source.uri sends frames, 0 while it is waited for, NaN for other sources.",
+        "1 while the camera at source.uri sends frames, or the watched folder is there; 0 while it is waited for, NaN "
+        "for other sources.",
     ),
-    Metric("pipeline", "counter", "andon_source_outages", "Times that the camera at source.uri went away."),
+    Metric(
+        "pipeline",
+        "counter",
+        "andon_source_outages",
+        "Times that the camera or watched folder at source.uri went away.",
+    ),
+    Metric(
+        "pipeline",
+        "counter",
+        "andon_source_dropped_frames",
+        "Frames of the camera at source.uri dropped for newer ones, as it delivers faster than they are inspected.",
+    ),
+    Metric(
+        "pipeline",
+        "counter",
+        "andon_source_time_steps_back",
+        "Frames of the camera at source.uri whose time went backwards; they count as captured when they arrived.",
+    ),
     Metric(
         "pipeline",
         "counter",

@@ -89,6 +89,8 @@ class Metrics:
     source_outages: Counter
     source_missing_frames: Counter
     source_lost_packets: Counter
+    source_dropped_frames: Counter
+    source_time_steps_back: Counter
     kafka_up: Gauge
     kafka_outages: Counter
     rebalances: Counter

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.fixtures.commands import andon
 from tests.fixtures.components import skip_or_fail
-from tests.fixtures.kafka_line import Line, Monitor
+from tests.fixtures.kafka_line import PATIENCE, Line, Monitor
 from tests.fixtures.preloaded import Process
 from tests.fixtures.small_model import draw, encode
 
@@ -32,6 +32,28 @@ def test_a_folder_becomes_frames_that_are_cloud_events(line: Line, recording: Pa
         assert headers["ce_type"] == "andon.frame"
         assert headers["ce_time"] == entry["captured_at"]
         assert headers["content-type"] == "image/png"
+        assert headers["ce_file"] == entry["file"]
+
+
+def test_images_that_are_dropped_into_a_folder_keep_their_names_up_to_the_verdict(line: Line, tmp_path: Path) -> None:
+    folder, done, log = tmp_path / "in", tmp_path / "done", tmp_path / "log"
+    (folder / "left").mkdir(parents=True)
+    publishing = start_publishing(f"watch:{folder}", "--then", f"move:{done}", "--to", line.uri(line.frames), log=log)
+    try:
+        names = [f"left/{number}.jpg" for number in range(3)]
+        for number, name in enumerate(names):
+            (folder / name).write_bytes(encode(draw(number), ".jpg"))
+        with line.monitor():
+            verdicts = line.read_verdicts(3)
+        assert sorted(verdict["frame"]["file"] for verdict in verdicts) == names
+        assert {verdict["capture_time_source"] for verdict in verdicts} == {"file"}
+        assert {verdict["camera"] for verdict in verdicts} == {"left"}
+        assert not any("part" in verdict for verdict in verdicts)
+        publishing.send_signal(signal.SIGINT)
+        assert publishing.wait(PATIENCE) == 0, log.read_text()
+        assert sorted(path.relative_to(done).as_posix() for path in done.rglob("*.jpg")) == names
+    finally:
+        publishing.kill()
 
 
 def test_what_cannot_be_published_is_one_line(line: Line, recording: Path) -> None:

@@ -1,7 +1,7 @@
 import threading
 import time
 import tracemalloc
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pytest
@@ -113,7 +113,7 @@ def test_memory_does_not_grow_with_the_stream(model: Model, data: bytes, outcome
             made.extend(frame.position for frame in some)
             return some if some or capacity == 0 else None
 
-        def acknowledge(self, frames: Sequence[Frame]) -> None:
+        def acknowledge(self, frames: Sequence[Frame], uninspectable: Collection[Frame] = ()) -> None:
             pass
 
     class Counting(ListSink):

@@ -5,7 +5,7 @@ import math
 import re
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from andon_monitor.errors import InstallationError, UsageError, first_line
 from andon_monitor.inspection.frames import Frame, Position, Rejection
@@ -110,7 +110,7 @@ class IndustrialSource:
         self._back()
         return [self._frame(grab)]
 
-    def acknowledge(self, frames: Sequence[Frame]) -> None:
+    def acknowledge(self, frames: Sequence[Frame], uninspectable: Collection[Frame] = ()) -> None:
         """Does nothing: a frame cannot be read a second time."""
 
     def close(self) -> None:
@@ -222,6 +222,7 @@ class IndustrialSource:
             headers=tuple((HEADER + name, value.encode()) for name, value in headers.items() if value),
             part=None if encoder is None else {"encoder": encoder},
             rejection=rejection,
+            time_source="arrival" if grab.camera_time is None else "stream",
         )
 
     def _lost(self, why: str) -> None:

@@ -1,0 +1,196 @@
+"""Network cameras, RTSP and Motion JPEG over HTTP, through PyAV: lost packets are known, and times are the camera's.
+
+PyAV comes with the extra `andon[camera]`. OpenCV, which reads video files here, hides lost packets, damaged pictures
+and the times of sender reports.
+"""
+
+import logging
+import struct
+import time
+from typing import Any, Literal
+
+from andon_monitor.errors import InstallationError
+from andon_monitor.sources.capture_time import CaptureTimes
+from andon_monitor.sources.live import CameraLost, Shot
+
+try:
+    import av
+    import av.error
+    import av.logging
+except ModuleNotFoundError:
+    av = None  # type: ignore[assignment]
+
+Transport = Literal["tcp", "udp"]
+
+OPEN_SECONDS = 10.0
+# Packets that may be out of order before one counts as lost. Also over TCP: a camera whose buffer is full drops some,
+# and FFmpeg only looks for missing ones where it has a queue.
+REORDERED_PACKETS = 16
+MAX_REORDERING_MICROSECONDS = 100_000
+PROBED_BYTES, PROBED_MICROSECONDS = 1_000_000, 1_000_000  # before the first picture
+# What FFmpeg logs of packets that never came. It marks neither packets nor pictures: a picture that is built on a lost
+# one is a mixture of two moments without a sign of it. A test with lost packets holds this text to what is logged.
+LOST_PACKETS = "RTP: missed"
+# Only these may a stream lead to; no playlist of a camera opens files of this machine.
+PROTOCOLS = "rtsp,rtsps,rtp,rtcp,udp,tcp,tls,http,https,httpproxy,crypto"
+SIDE_DATA = "prft"  # producer reference time: of sender reports, in microseconds since 1970
+
+LOST = "packets of the stream were lost; pictures cannot be inspected until its next key frame"
+DAMAGED = "the picture is damaged in the stream"
+
+
+class StreamCamera:
+    """A stream that is open; see `live.Camera`. Raises CameraLost."""
+
+    def __init__(self, uri: str, transport: Transport, timeout: float) -> None:
+        _quiet()
+        self._timeout = timeout
+        self._capture: Any = av.logging.Capture(local=True)  # what FFmpeg says on this thread
+        self._said = self._capture.__enter__()
+        options = {
+            "fflags": "nobuffer",
+            "probesize": str(PROBED_BYTES),
+            "analyzeduration": str(PROBED_MICROSECONDS),
+            "protocol_whitelist": PROTOCOLS,
+        }
+        if uri.lower().startswith("rtsp"):
+            options |= {
+                "rtsp_transport": transport,
+                "allowed_media_types": "video",
+                "reorder_queue_size": str(REORDERED_PACKETS),
+                "max_delay": str(MAX_REORDERING_MICROSECONDS),
+            }
+        self._container: Any = None
+        try:
+            self._container = av.open(uri, options=options, timeout=(OPEN_SECONDS, timeout))
+            streams = self._container.streams.video
+            if not streams:
+                raise CameraLost("sends no video")
+            stream = streams[0]
+            stream.codec_context.thread_count = 1  # frames on several threads come late, and log there
+            # Each picture of Motion JPEG is an image file: it is taken as it is.
+            self._is_jpeg = stream.codec_context.name == "mjpeg"
+            self._packets = self._container.demux(stream)
+        except av.error.FFmpegError as error:
+            self.close()
+            raise CameraLost(_why(error, OPEN_SECONDS)) from None
+        except CameraLost:
+            self.close()
+            raise
+        self._has_times = uri.lower().startswith("rtsp")  # those of Motion JPEG over HTTP are made up
+        self._times = CaptureTimes()
+        self._wall_offset: float | None = None  # seconds from the stream's times to the camera's wall clock
+        self._reports = 0
+        self._lost = False  # whether packets were lost since the last key frame
+        self._lost_before = False  # while the packet before was read
+
+    @property
+    def steps_back(self) -> int:
+        """See `live.Camera`."""
+        return self._times.steps_back
+
+    def read(self) -> list[Shot]:
+        """The pictures of the next packet. Raises CameraLost."""
+        try:
+            packet = next(self._packets)
+        except StopIteration:
+            raise CameraLost("the camera sends no more frames") from None
+        except av.error.FFmpegError as error:
+            if isinstance(error, av.error.ExitError | av.error.TimeoutError):
+                raise CameraLost(_why(error, self._timeout)) from None
+            raise CameraLost("the camera sends no more frames") from None
+        arrival = time.time()
+        lost = any(LOST_PACKETS in message for _, _, message in self._said) or packet.is_corrupt
+        self._said.clear()
+        if packet.size == 0:  # the end
+            return []
+        stream = None if packet.pts is None or not self._has_times else float(packet.pts * packet.time_base)
+        self._note_report(packet, stream)
+        if self._is_jpeg:
+            shot = self._shot(bytes(packet), arrival, stream, None)
+            return [self._shot(b"", arrival, stream, DAMAGED), shot] if lost else [shot]
+        # The packet that completes a picture is already one of the next: a loss may be in either. So a key frame ends
+        # the damage only where nothing was lost while it, and the packet before it, were read.
+        if lost:
+            self._lost = True
+        elif packet.is_keyframe and not self._lost_before:
+            self._lost = False
+        self._lost_before = lost
+        return self._decode(packet, arrival, stream)
+
+    def close(self) -> None:
+        """Close the connection."""
+        container, self._container = self._container, None
+        try:
+            if container is not None:
+                container.close()
+        finally:
+            if self._capture is not None:
+                self._capture.__exit__(None, None, None)
+                self._capture = None
+
+    def _decode(self, packet: Any, arrival: float, stream: float | None) -> list[Shot]:
+        try:
+            pictures = packet.decode()
+        except av.error.FFmpegError:
+            self._lost = True
+            pictures = []
+        shots = []
+        for picture in pictures:
+            moment = stream
+            if picture.pts is not None and stream is not None:
+                moment = float(picture.pts * picture.time_base)
+            self._lost = self._lost or picture.is_corrupt
+            damage = LOST if self._lost else None
+            shots.append(self._shot(picture.to_ndarray(format="bgr24"), arrival, moment, damage))
+        if not pictures and self._lost:
+            shots.append(self._shot(b"", arrival, stream, LOST))
+        return shots
+
+    def _shot(self, image: Any, arrival: float, stream: float | None, damage: str | None) -> Shot:
+        wall = None if stream is None or self._wall_offset is None else stream + self._wall_offset
+        captured_at, source = self._times.time_of(arrival, stream, wall)
+        return Shot(image, captured_at, source, damage)
+
+    def _note_report(self, packet: Any, stream: float | None) -> None:
+        """Note what the latest sender report says of the stream's times."""
+        if stream is None or not packet.has_sidedata(SIDE_DATA):
+            return
+        self._reports += 1
+        if self._reports > 1:  # the first one may belong to the packet before
+            (microseconds,) = struct.unpack_from("<q", bytes(packet.get_sidedata(SIDE_DATA)))
+            self._wall_offset = microseconds / 1e6 - stream
+
+
+def check_installed() -> None:
+    """Raise InstallationError where PyAV is not there."""
+    if av is None:
+        raise InstallationError("network cameras need PyAV, which is not installed; run pip install 'andon[camera]'")
+
+
+def _why(error: Any, seconds: float) -> str:
+    """What went wrong, without the address, which FFmpeg's own messages have."""
+    match error:
+        case av.error.HTTPUnauthorizedError() | av.error.HTTPForbiddenError():
+            return "the camera refuses this user or password"
+        case av.error.HTTPNotFoundError():
+            return "the camera has no stream of this name"
+        case av.error.ExitError() | av.error.TimeoutError():
+            return f"no answer within {seconds:g} s"
+        case av.error.InvalidDataError():
+            return "what answers at this address is no stream that can be read"
+        case av.error.EOFError():
+            return "the camera sends no more frames"
+        case av.error.ConnectionRefusedError():
+            return "no camera answers at this address"
+    return f"no camera answers at this address ({error.strerror or type(error).__name__})"
+
+
+def _quiet() -> None:
+    """Let FFmpeg say what this module reads, and nothing to anybody else: it names addresses with passwords."""
+    log = logging.getLogger("libav")
+    log.propagate = False
+    if not log.handlers:
+        log.addHandler(logging.NullHandler())
+        av.logging.set_skip_repeated(False)
+        av.logging.set_level(av.logging.WARNING)
