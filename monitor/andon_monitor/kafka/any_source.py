@@ -19,10 +19,11 @@ def open_any_source(
     until_end: bool = False,
     *,
     health: "Health | None" = None,
+    give_up_after: float | None = None,
     source: SourceSettings | None = None,
     industrial: CameraSettings | None = None,
 ) -> Source:
-    """Open a source. `start` and `until_end` hold for topics, see `KafkaTap`; for the others see `open_source`.
+    """Open a source. `start`, `until_end` and `give_up_after` hold for topics, see `KafkaTap`; else see `open_source`.
 
     A topic is read without a consumer group. Raises UsageError, SourceError.
     """
@@ -31,5 +32,5 @@ def open_any_source(
         from andon_monitor.kafka.health import Health
         from andon_monitor.kafka.tap import KafkaTap
 
-        return KafkaTap(parse_address(uri), settings, health or Health(), start, until_end)
+        return KafkaTap(parse_address(uri), settings, health or Health(), start, until_end, give_up_after)
     return open_source(uri, camera, settings=source, industrial=industrial)

@@ -80,6 +80,17 @@ class Backoff:
         self._pause = min(2 * self._pause, MAX_PAUSE_SECONDS)
 
 
+def until_answered(address: Address, settings: KafkaSettings, health: Health, seconds: float) -> None:
+    """Wait until a broker answers, for at most so many seconds. Raises UsageError."""
+    backoff = Backoff()
+    began = time.monotonic()
+    while (fault := diagnose(address, settings)) is not None:
+        if not fault.may_pass or time.monotonic() - began >= seconds:
+            raise UsageError(fault.message)
+        health.failing(fault.message)
+        backoff.wait()
+
+
 def until_connected(connect: Callable[[], T], address: Address, settings: KafkaSettings, health: Health) -> T:
     """Call `connect` until it gives a client; while no broker answers, try again without end.
 

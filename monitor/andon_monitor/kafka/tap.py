@@ -14,7 +14,7 @@ from andon_monitor.inspection.frames import Frame
 from andon_monitor.kafka.address import Address
 from andon_monitor.kafka.connection import NO_RESET, PROBE_TIMEOUT_MS, consumer_options, describe, milliseconds
 from andon_monitor.kafka.events import read_frames
-from andon_monitor.kafka.health import Health, until_connected
+from andon_monitor.kafka.health import Health, until_answered, until_connected
 from andon_monitor.kafka.reader import RecordReader, ResetCause
 from andon_monitor.kafka.records import Record
 from andon_monitor.kafka.topics import must_exist
@@ -40,7 +40,7 @@ class KafkaTap:
     of each partition (a partition without one: all its records), or a function that gives one of these for the topic's
     UUID. With `until_end` it ends where the topic ended when it was opened. Records that cannot be read are skipped,
     counted and logged; of those that have a value, the rest is left out. Raises UsageError and SourceError; an outage
-    of the brokers is waited out.
+    of the brokers is waited out, at the start for at most `give_up_after` seconds.
     """
 
     live = True
@@ -55,8 +55,11 @@ class KafkaTap:
         health: Health,
         start: Start | Callable[[str | None], Start] = "latest",
         until_end: bool = False,
+        give_up_after: float | None = None,
     ) -> None:
         require_codecs()
+        if give_up_after is not None:
+            until_answered(address, settings, health, give_up_after)
         must_exist(address, settings)
         self.name = str(address)
         self._topic = address.topic

@@ -18,6 +18,7 @@ from andon_monitor.sources.recording import is_recording, recorded_verdicts, rec
 
 POLL_FRAMES = 16
 POLL_SECONDS = 0.5
+GIVE_UP_SECONDS = 5.0  # on brokers that do not answer: somebody sits there and waits
 LIVE_SCHEMES = ("rtsp:", "rtsps:", "http:", "https:", "camera:", "watch:")
 
 # Why a frame neither shows a good part nor a known kind of defect.
@@ -85,7 +86,9 @@ class LabelledSource:
                 f"{show_address(uri)}: a live source has no end; collect images from it first: andon-monitor collect"
             )
         self._verdicts = verdicts
-        self._source: Source = open_any_source(uri, None, kafka, "earliest", until_end=True)
+        self._source: Source = open_any_source(
+            uri, None, kafka, "earliest", until_end=True, give_up_after=GIVE_UP_SECONDS
+        )
         self.length = self._source.length
 
     @property

@@ -62,7 +62,7 @@ class StreamCamera:
             }
         self._container: Any = None
         try:
-            self._container = av.open(uri, options=options, timeout=(OPEN_SECONDS, timeout))
+            self._container = _open(uri, options, timeout)
             streams = self._container.streams.video
             if not streams:
                 raise CameraLost("sends no video")
@@ -160,6 +160,18 @@ class StreamCamera:
         if self._reports > 1:  # the first one may belong to the packet before
             (microseconds,) = struct.unpack_from("<q", bytes(packet.get_sidedata(SIDE_DATA)))
             self._wall_offset = microseconds / 1e6 - stream
+
+
+def _open(uri: str, options: dict[str, str], timeout: float) -> Any:
+    """Open a stream. Motion JPEG over HTTP needs no parser, which would hold each picture back until the next one."""
+    timeouts = (OPEN_SECONDS, timeout)
+    if uri.lower().startswith("http"):
+        try:
+            unparsed = options | {"fflags": "nobuffer+noparse"}
+            return av.open(uri, format="mpjpeg", options=unparsed, timeout=timeouts)
+        except av.error.InvalidDataError:  # something else
+            pass
+    return av.open(uri, options=options, timeout=timeouts)
 
 
 def check_installed() -> None:

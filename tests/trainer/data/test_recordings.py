@@ -12,6 +12,7 @@ from andon_monitor.errors import UsageError
 from andon_monitor.formats.mcap_writer import RecordingWriter
 from andon_monitor.inspection.frames import Frame
 from andon_monitor.inspection.part import Part
+from andon_monitor.recording import labelled
 from andon_trainer.data.dataset import open_dataset
 from andon_trainer.data.frame_store import FrameStore
 from andon_trainer.data.images import ImageCache, read_bytes
@@ -178,9 +179,9 @@ def test_of_many_frames_in_several_recordings_some_are_used_and_it_is_said(
 
 
 def test_a_camera_has_no_end(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"camera:0: a camera has no end.*andon-monitor collect"):
+    with pytest.raises(UsageError, match=r"camera:0: a live source has no end.*andon-monitor collect"):
         open_dataset("camera:0")
-    assert "rtsp://h/1: a camera has no end" in refused("fit", "rtsp://user:secret@h/1", "-o", tmp_path / "a.onnx")
+    assert "rtsp://h/1: a live source has no end" in refused("fit", "rtsp://user:secret@h/1", "-o", tmp_path / "a.onnx")
 
 
 def test_a_manifest_names_labels_and_parts_and_its_subfolders_are_batches(tmp_path: Path) -> None:
@@ -223,3 +224,9 @@ def test_fit_evaluate_and_calibrate_read_a_recording(tmp_path: Path) -> None:
     assert figures["images"][0]["path"] == str(path / "000000.png")
     done = call("calibrate", model, path, "-o", tmp_path / "again.onnx")
     assert done.exception is None, done.output
+
+
+def test_a_topic_whose_brokers_do_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labelled, "GIVE_UP_SECONDS", 0.0)
+    with pytest.raises(UsageError, match=r"127\.0\.0\.1:1: no broker there"):
+        open_dataset("kafka://127.0.0.1:1/andon.frames")

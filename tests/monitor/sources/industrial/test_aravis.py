@@ -23,7 +23,7 @@ SMALL = (16, 8, 64, 48)
 
 
 def opened_when_there(settings: CameraSettings, metrics: Metrics | None = None) -> Source:
-    source = open_source(FakeCamera.uri, settings=settings, wait=True, metrics=metrics or Metrics())
+    source = open_source(FakeCamera.uri, industrial=settings, wait=True, metrics=metrics or Metrics())
     poll_until(source, lambda _: source.ready)
     return source
 
@@ -35,7 +35,7 @@ def test_a_camera_is_waited_for_used_by_one_program_and_waited_for_again(
     metrics = Metrics()
     settings = CameraSettings(region=SMALL, pixel_format="Mono16", exposure=5000, gain=1, frame_rate=50, trigger="off")
     with caplog.at_level(logging.INFO):
-        source = open_source(fake.uri, "left", settings=settings, wait=True, metrics=metrics)
+        source = open_source(fake.uri, "left", industrial=settings, wait=True, metrics=metrics)
         poll_until(source, lambda _: "no camera found; trying again" in caplog.text)
         fake.on()
         frames = poll_until(source, lambda frames: len(frames) >= 3)
@@ -98,7 +98,7 @@ def test_what_the_camera_refuses_is_one_line(fake: FakeCamera) -> None:
     with pytest.raises(UsageError, match="genicam:X1: no such camera; found: FAKE01"):
         open_source("genicam:X1")
     settings = CameraSettings(region=SMALL, trigger="software", pixel_format="BayerRG8")
-    source = open_source("genicam:", settings=settings)
+    source = open_source("genicam:", industrial=settings)
     frame = poll_until(source, lambda frames: len(frames) > 0)[0]
     source.close()
     assert read_header(frame.data).channels == 3
