@@ -24,7 +24,6 @@ class CaptureTimes:
         self._wall = _Transit()
         self._stream = _Transit()
         self._last: tuple[float, TimeSource] = (-math.inf, "arrival")
-        self._given = -math.inf
         self._last_stream = -math.inf
         self.is_clock_wrong = False  # whether the camera's wall clock does not agree with ours
         self.steps_back = 0  # frames whose time went backwards
@@ -34,7 +33,7 @@ class CaptureTimes:
 
         `arrival` is by our clock, `wall` by the camera's, both in seconds since 1970; `stream` is in seconds since any
         moment. Where a clock goes backwards the frame counts as captured when it arrived, and the clock counts from
-        then on as it is now. What is returned never goes backwards, but for our own clock.
+        then on as it is now. A change from one clock to another is no step back.
         """
         captured_at, source = best = self._best(arrival, stream, wall)
         before, self._last = self._last, best
@@ -42,8 +41,7 @@ class CaptureTimes:
             self.steps_back += 1
             self._wall, self._stream = _Transit(), _Transit()
             captured_at, source = arrival, "arrival"
-        self._given = min(max(captured_at, self._given), arrival)
-        return self._given, source
+        return min(captured_at, arrival), source
 
     def _best(self, arrival: float, stream: float | None, wall: float | None) -> tuple[float, TimeSource]:
         shortest = None

@@ -7,6 +7,8 @@ and the times of sender reports.
 import logging
 import struct
 import time
+from collections import deque
+from statistics import median
 from typing import Any, Literal
 
 from andon_monitor.errors import InstallationError
@@ -33,6 +35,7 @@ PROBED_BYTES, PROBED_MICROSECONDS = 1_000_000, 1_000_000  # before the first pic
 LOST_PACKETS = "RTP: missed"
 # Only these may a stream lead to; no playlist of a camera opens files of this machine.
 PROTOCOLS = "rtsp,rtsps,rtp,rtcp,udp,tcp,tls,http,https,httpproxy,crypto"
+RECENT_REPORTS, MIN_REPORTS = 15, 3  # packets
 SIDE_DATA = "prft"  # producer reference time: of sender reports, in microseconds since 1970
 
 LOST = "packets of the stream were lost; pictures cannot be inspected until its next key frame"
@@ -48,7 +51,6 @@ class StreamCamera:
         self._capture: Any = av.logging.Capture(local=True)  # what FFmpeg says on this thread
         self._said = self._capture.__enter__()
         options = {
-            "fflags": "nobuffer",
             "probesize": str(PROBED_BYTES),
             "analyzeduration": str(PROBED_MICROSECONDS),
             "protocol_whitelist": PROTOCOLS,
@@ -79,9 +81,11 @@ class StreamCamera:
             raise
         self._has_times = uri.lower().startswith("rtsp")  # those of Motion JPEG over HTTP are made up
         self._times = CaptureTimes()
-        self._wall_offset: float | None = None  # seconds from the stream's times to the camera's wall clock
-        self._reports = 0
+        # Seconds from the stream's times to the camera's wall clock, by the latest packets. FFmpeg's parser may give a
+        # packet the time of the one before, above all where some were lost: the median counts.
+        self._wall_offsets: deque[float] = deque(maxlen=RECENT_REPORTS)
         self._lost = False  # whether packets were lost since the last key frame
+        self._is_silent = False
         self._lost_before = False  # while the packet before was read
 
     @property
@@ -91,6 +95,9 @@ class StreamCamera:
 
     def read(self) -> list[Shot]:
         """The pictures of the next packet. Raises CameraLost."""
+        if self._is_silent:
+            raise CameraLost(f"no answer within {self._timeout:g} s")
+        began = time.monotonic()
         try:
             packet = next(self._packets)
         except StopIteration:
@@ -100,6 +107,8 @@ class StreamCamera:
                 raise CameraLost(_why(error, self._timeout)) from None
             raise CameraLost("the camera sends no more frames") from None
         arrival = time.time()
+        # Where the time is over FFmpeg first gives the picture that it holds back, and would then wait once more.
+        self._is_silent = time.monotonic() - began >= self._timeout
         lost = any(LOST_PACKETS in message for _, _, message in self._said) or packet.is_corrupt
         self._said.clear()
         if packet.size == 0:  # the end
@@ -148,7 +157,9 @@ class StreamCamera:
         return shots
 
     def _shot(self, image: Any, arrival: float, stream: float | None, damage: str | None) -> Shot:
-        wall = None if stream is None or self._wall_offset is None else stream + self._wall_offset
+        wall = None
+        if stream is not None and len(self._wall_offsets) >= MIN_REPORTS:
+            wall = stream + median(self._wall_offsets)
         captured_at, source = self._times.time_of(arrival, stream, wall)
         return Shot(image, captured_at, source, damage)
 
@@ -156,18 +167,19 @@ class StreamCamera:
         """Note what the latest sender report says of the stream's times."""
         if stream is None or not packet.has_sidedata(SIDE_DATA):
             return
-        self._reports += 1
-        if self._reports > 1:  # the first one may belong to the packet before
-            (microseconds,) = struct.unpack_from("<q", bytes(packet.get_sidedata(SIDE_DATA)))
-            self._wall_offset = microseconds / 1e6 - stream
+        (microseconds,) = struct.unpack_from("<q", bytes(packet.get_sidedata(SIDE_DATA)))
+        self._wall_offsets.append(microseconds / 1e6 - stream)
 
 
 def _open(uri: str, options: dict[str, str], timeout: float) -> Any:
-    """Open a stream. Motion JPEG over HTTP needs no parser, which would hold each picture back until the next one."""
+    """Open a stream; the pictures by which it is recognised are kept.
+
+    Motion JPEG over HTTP needs no parser, which would hold each picture back until the next one.
+    """
     timeouts = (OPEN_SECONDS, timeout)
     if uri.lower().startswith("http"):
         try:
-            unparsed = options | {"fflags": "nobuffer+noparse"}
+            unparsed = options | {"fflags": "+noparse"}
             return av.open(uri, format="mpjpeg", options=unparsed, timeout=timeouts)
         except av.error.InvalidDataError:  # something else
             pass

@@ -22,7 +22,7 @@ from tests.fixtures.rtsp_server import RtspCamera, read_clock, rtsp_camera
 
 # Between what a picture shows and its capture time: the camera's clock is the machine's. A loaded machine stamps late,
 # and without the camera's clock the shortest time on the way remains.
-MAX_ERROR_SECONDS = {"sender_report": 1.0, "stream": 10.0}
+MAX_ERROR_SECONDS = {"sender_report": 1.0, "stream": 10.0, "arrival": 10.0}
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def test_lost_packets_make_uninspectable_frames_and_no_smeared_ones(link: RtspLi
     with watching(link, transport=transport) as source:
         whole = take(source, lambda frames: any(frame.time_source == "sender_report" for frame in frames))
         check(whole)
-        assert {frame.time_source for frame in whole} <= {"stream", "sender_report"}
+        assert {frame.time_source for frame in whole[1:]} <= {"stream", "sender_report"}  # FFmpeg's first has no time
         assert all(map(is_good, whole))
         link.loss = 0.2
         damaged = take(source, lambda frames: sum(not is_good(frame) for frame in frames) >= 10)

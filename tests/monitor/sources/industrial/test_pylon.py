@@ -27,7 +27,7 @@ URI = f"pylon:{EMULATED[0]}"
 
 @contextmanager
 def opened(uri: str = URI, **settings: Any) -> Iterator[Source]:
-    source = open_source(uri, settings=CameraSettings(**{"region": SMALL, **settings}))
+    source = open_source(uri, industrial=CameraSettings(**{"region": SMALL, **settings}))
     try:
         yield source
     finally:
@@ -177,7 +177,7 @@ def test_images_that_are_not_whole_and_a_camera_that_is_unplugged(
 
 
 def test_settings_that_a_waiting_monitor_cannot_use_end_it() -> None:
-    source = open_source(URI, settings=CameraSettings(exposure=1e15), wait=True, metrics=Metrics())
+    source = open_source(URI, industrial=CameraSettings(exposure=1e15), wait=True, metrics=Metrics())
     with pytest.raises(UsageError, match=r"camera\.exposure"):
         poll_until(source, lambda frames: len(frames) > 0)
     source.close()
