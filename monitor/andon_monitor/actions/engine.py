@@ -59,11 +59,10 @@ class ActingTarget:
 class RememberingTarget:
     """A target whose messages are kept on disk until it has them."""
 
-    def __init__(self, target: TargetSettings, settings: OutputSettings, metrics: Metrics) -> None:
+    def __init__(self, target: TargetSettings, link: Link, settings: OutputSettings, metrics: Metrics) -> None:
         assert settings.outbox is not None  # by its settings
         self._rules = compile_rules(target)
         self._measures = TargetMeasures(target.name, metrics)
-        link = make_link(target)
         self._outbox = Outbox(settings.outbox, target.name, settings.outbox_messages)
         self.courier = Courier(target, self._outbox, link, self._measures)
 
@@ -111,10 +110,10 @@ class Engine:
         self._remembering: list[RememberingTarget] = []
         try:
             for target in settings.actions:
+                link = open_link(target)
                 if target.remembers:
-                    self._remembering.append(RememberingTarget(target, settings, metrics))
+                    self._remembering.append(RememberingTarget(target, link, settings, metrics))
                 else:
-                    link = open_link(target)
                     self._acting.append(ActingTarget(target, link, metrics, self.is_alive, self._clock))
                 log.info("actions: %s, %s", target, "remembers" if target.remembers else "acts now")
         except BaseException:

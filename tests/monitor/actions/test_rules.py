@@ -11,8 +11,10 @@ from andon_monitor.errors import UsageError
 from andon_monitor.inspection.part import Part
 from andon_monitor.inspection.regions import Region, Regions
 from andon_monitor.settings.actions import TargetSettings
+from andon_monitor.settings.loading import load_settings
 
 from tests.fixtures.actions import fact, live_frame, make_verdict
+from tests.fixtures.deploy import DEPLOY
 
 
 def rules(uri: str = "mqtt://broker", *given: dict[str, Any], **target: Any) -> list[Rule]:
@@ -124,6 +126,13 @@ def test_settings_that_do_not_fit_together(uri: str, rule: dict[str, Any], targe
         rules(uri, rule, **target)
     assert said in str(caught.value)
     assert "user:secret" not in str(caught.value).partition("[type=")[0]
+
+
+def test_the_example_in_deploy_is_valid() -> None:
+    actions = load_settings({}, DEPLOY / "actions.yaml").output.actions
+    assert {target.kind for target in actions} == {"modbus", "opcua", "webhook", "mqtt"}
+    for target in actions:
+        assert compile_rules(target)
 
 
 def test_the_fact_of_a_verdict_is_that_of_its_json() -> None:
