@@ -53,6 +53,12 @@ def nothing_is_green(prometheus: Prometheus, job: str) -> None:
             assert tile.text not in WORDS_OF_HEALTH, (name, title, tile)
 
 
+def wait_until_new(prometheus: Prometheus, series: str, condition: str, since: float, count: int) -> None:
+    """Until so many series meet a condition with a sample that is newer than a time."""
+    asked = f"{series} {condition} and timestamp({series}) > {since!r}"
+    wait_until(lambda: len(prometheus.query(asked)) == count, PATIENCE, lambda: f"{prometheus.query(series)}")
+
+
 @pytest.mark.parametrize("count", [3, 40])
 @pytest.mark.parametrize("name", ["line", "wall", "wall-1440"])
 def test_a_healthy_line_is_green_and_complete(prometheus: Prometheus, name: str, count: int) -> None:
@@ -66,9 +72,9 @@ def test_a_healthy_line_is_green_and_complete(prometheus: Prometheus, name: str,
     assert tiles(prometheus, line.job, name, "Cameras sending")["sending"].text == str(count)
     alerts = tiles(prometheus, line.job, name, "Alerts")["firing"]
     assert (alerts.text, alerts.color) == ("0", "dark-green"), prometheus.active()
-    assert float(tiles(prometheus, line.job, name, "Verdicts a minute")["verdicts"].text) == pytest.approx(
-        60 * count, rel=0.1
-    )
+    rate = tiles(prometheus, line.job, name, "Verdicts a minute")["verdicts"]
+    assert 30 * count < float(rate.text) < 70 * count  # 60, less what Prometheus loses at the ends of its window
+    assert rate.color not in GREEN
 
 
 @pytest.mark.parametrize("count", [3, 40])
@@ -120,16 +126,11 @@ def test_a_line_that_has_just_died_says_so_at_once(prometheus: Prometheus) -> No
     assert {tile.text for tile in tiles(prometheus, line.job, "wall", "Cameras").values()} == {"GOOD"}
     for replica in line.replicas:
         replica.dying.set()
-    wait_until(
-        lambda: bool(prometheus.query(f'camera:andon_state:code{{job="{line.job}"}} == 1000')),
-        PATIENCE,
-        lambda: f"{prometheus.query('camera:andon_state:code')}",
-    )
-    wait_until(
-        lambda: bool(prometheus.query(f'ALERTS{{alertname="NoMonitor", job="{line.job}"}}')),
-        PATIENCE,
-        lambda: f"{prometheus.active()}",
-    )
+    since = time.time()
+    wait_until_new(prometheus, f'up{{job="{line.job}"}}', "== 0", since, len(line.replicas))
+    since = time.time()
+    wait_until_new(prometheus, f'camera:andon_state:code{{job="{line.job}"}}', "== 1000", since, len(line.cameras))
+    wait_until_new(prometheus, f'ALERTS{{alertname="NoMonitor", job="{line.job}"}}', "== 1", since, 1)
     nothing_is_green(prometheus, line.job)
 
 

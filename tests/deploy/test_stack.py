@@ -87,7 +87,7 @@ def test_every_variable_has_values(stack: Stack, name: str) -> None:
 
 OF_CAMERAS = ("andon_source_",)  # metrics of a monitor that is connected to a camera
 OF_PARTS = ("andon_parts", "andon_part_missing_views")  # metrics where views are joined
-OF_ACTIONS = ("andon_action",)  # metrics where machines act on verdicts
+OF_ACTIONS = ("andon_action", "andon_capture_to_action")  # metrics where machines act on verdicts
 
 
 def test_every_rule_is_evaluated_and_what_it_looks_at_is_there(stack: Stack) -> None:
