@@ -3,11 +3,14 @@
 import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.fixtures.dashboards import NAMES, load
-from tests.fixtures.grafana import JSON, Tile, Viewer, configured, words
+from tests.fixtures.deploy import run
+from tests.fixtures.grafana import JSON, Tile, Viewer, configured, interpolate, words
 from tests.fixtures.kafka_line import PATIENCE
 from tests.fixtures.made_lines import make, watched
 from tests.fixtures.prometheus import Prometheus, wait_until
@@ -258,3 +261,29 @@ def test_a_page_for_the_wall_fits_its_screen(name: str, height: int) -> None:
 def test_a_few_series_have_different_colours(names: tuple[str, ...]) -> None:
     _, rate = panel("line", "Defect rate")
     assert len({configured(rate, name)["color"]["fixedColor"] for name in names}) == len(names)
+
+
+def test_a_model_that_takes_another_one_s_place_is_marked_once(tmp_path: Path) -> None:
+    """By a hot swap and by a restart; not the first one, and not one that a recipe opens again."""
+    (marks,) = (one for one in BOARDS["line"]["annotations"]["list"] if one["name"] == "New models")
+    info = 'andon_model_info{{job="andon", instance="{}", model="{}", recipe="{}", sha256="{}"}}'
+    series = [
+        {"series": info.format("m1", "part", "", "aa"), "values": "1x20 stale"},
+        {"series": info.format("m1", "part", "", "bb"), "values": "_x20 1x60"},
+        {"series": info.format("m2", "part", "", "aa"), "values": "1x24 stale"},
+        {"series": info.format("m2", "part", "", "bb"), "values": "_x26 1x54"},
+        {"series": info.format("m3", "lid", "lid", "cc"), "values": "1x20 stale _x39 1x20"},
+    ]
+    expression = interpolate(marks["expr"], BOARDS["line"], {}, rate_interval=60)
+    new = {"labels": '{job="andon", model="part", sha256="bb"}', "value": 1}
+    cases: list[tuple[str, list[JSON]]] = [("2m", []), ("6m", [new]), ("9m", []), ("16m", [])]
+    test = {
+        "interval": "15s",
+        "input_series": series,
+        "promql_expr_test": [
+            {"expr": f"count by (job, model, sha256) ({expression})", "eval_time": at, "exp_samples": wanted}
+            for at, wanted in cases
+        ],
+    }
+    (tmp_path / "marks.yml").write_text(yaml.safe_dump({"evaluation_interval": "15s", "tests": [test]}))
+    run("promtool", "test", "rules", tmp_path / "marks.yml")
