@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from andon_monitor.common.cores import available_cores
-from andon_monitor.errors import AndonError, UsageError
+from andon_monitor.errors import AndonError, InstallationError, UsageError
 from andon_monitor.inspection.frames import Frame, Position, Rejection, TimeSource
 from andon_monitor.sources.video import encode_frame
 from andon_monitor.telemetry.metrics import Metrics
@@ -65,7 +65,10 @@ class LiveSource:
     shows it. With `wait` this also holds for the start; without it, a camera that does not answer raises UsageError.
 
     At most `in_hand` frames are polled and not acknowledged; None: two for each core. Where more come than that, the
-    next frame is the newest, and those before it are dropped and counted.
+    next frame is the newest, and those before it are dropped and counted. With `every_picture` none is dropped: so many
+    wait at most, and until there is room the camera is not read.
+
+    UsageError and InstallationError of `open_camera` are raised, also with `wait`, unless it was open before.
     """
 
     live = True
@@ -82,6 +85,7 @@ class LiveSource:
         wait: bool = False,
         metrics: Metrics | None = None,
         in_hand: int | None = None,
+        every_picture: int | None = None,
     ) -> None:
         self.name = name
         self.dropped = 0
@@ -93,6 +97,8 @@ class LiveSource:
         # Offsets start at 0 with each run: the time of the start keeps the verdict ids of two runs apart.
         self._position = Position.of(f"{name}@{time.time_ns()}", camera, 0, 0)
         self._offset = 0
+        self._every = every_picture
+        self._waits = wait
         self._waiting: deque[Shot] = deque()
         self._busy = False  # whether as many frames as may be were in hand since the last poll
         self._changed = threading.Condition()
@@ -103,11 +109,14 @@ class LiveSource:
         self._lost_logged = self._dropped_logged = -math.inf
         self._steps_back_logged = -math.inf
         self._first: str | None = None  # how the first attempt to open it failed, "" for not
+        self._refused: AndonError | None = None  # why it never will be opened
         self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
         self._thread.start()
         if not wait:
             with self._changed:
                 self._changed.wait_for(lambda: self._first is not None)
+            if self._refused is not None:
+                raise self._refused
             if self._first:
                 self._closing.set()
                 raise UsageError(f"{name}: {self._first}")
@@ -118,18 +127,21 @@ class LiveSource:
         return self._up
 
     def poll(self, capacity: int, timeout: float) -> list[Frame] | None:
-        """The next frames, [] while there are none or enough are in hand."""
+        """The next frames, [] while there are none or enough are in hand. Raises UsageError, InstallationError."""
         capacity = min(capacity, self._limit - self._in_hand)
         if capacity <= 0:
             self._busy = True
             time.sleep(min(timeout, BUSY_SECONDS))
             return []
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting, timeout)
-            older = len(self._waiting) - 1 if self._busy else 0
+            self._changed.wait_for(lambda: self._waiting or self._refused, timeout)
+            if self._refused is not None:
+                raise self._refused
+            older = len(self._waiting) - 1 if self._busy and self._every is None else 0
             for _ in range(older):
                 self._waiting.popleft()
             shots = [self._waiting.popleft() for _ in range(min(capacity, len(self._waiting)))]
+            self._changed.notify_all()
         if older > 0:
             self._drop(older)
         if shots:
@@ -143,7 +155,9 @@ class LiveSource:
 
     def close(self) -> None:
         """Close the camera."""
-        self._closing.set()
+        with self._changed:
+            self._closing.set()
+            self._changed.notify_all()
         self._thread.join(CLOSE_SECONDS)
         if self.dropped:
             log.info("%s: %d frames dropped for newer ones in all", self.name, self.dropped)
@@ -164,18 +178,25 @@ class LiveSource:
         )
 
     def _run(self) -> None:
+        was_open = False
         while not self._closing.is_set():
             try:
                 camera = self._open_camera()
-            except CameraLost as error:
-                self._opened(str(error))
+            except (UsageError, InstallationError) as error:
+                if not was_open:
+                    self._refuse(error)
+                    return
                 self._lost(str(error))
                 continue
-            except Exception as error:  # of a driver
-                self._opened(f"cannot be opened ({type(error).__name__})")
-                self._lost(f"cannot be opened ({type(error).__name__})")
+            except Exception as error:  # of a driver, if it is not CameraLost
+                why = str(error) if isinstance(error, CameraLost) else f"cannot be opened ({type(error).__name__})"
+                self._opened(why)
+                if not (self._waits or was_open):
+                    return
+                self._lost(why)
                 continue
             self._opened("")
+            was_open = True
             try:
                 self._read(camera)
             except CameraLost as error:
@@ -192,6 +213,10 @@ class LiveSource:
             self._up = not failure
             self._changed.notify_all()
 
+    def _refuse(self, error: AndonError) -> None:
+        self._refused = UsageError(f"{self.name}: {error}") if isinstance(error, UsageError) else error
+        self._opened(str(error))
+
     def _read(self, camera: Camera) -> None:
         steps_back = 0
         while not self._closing.is_set():
@@ -204,16 +229,24 @@ class LiveSource:
                 steps_back = camera.steps_back
             for shot in shots:
                 with self._changed:
+                    if self._every is not None:
+                        self._changed.wait_for(self._has_room)
                     self._waiting.append(shot)
                     dropped = 0
-                    while len(self._waiting) > 1 and (
-                        len(self._waiting) > MAX_WAITING or _size(self._waiting) > MAX_WAITING_BYTES
-                    ):
+                    while self._every is None and len(self._waiting) > 1 and self._is_too_much():
                         self._waiting.popleft()
                         dropped += 1
                     self._changed.notify_all()
                 if dropped:
                     self._drop(dropped)
+
+    def _has_room(self) -> bool:
+        """Whether a picture more may wait, none of which is dropped; at the end it does not matter."""
+        waiting = self._waiting
+        return self._closing.is_set() or not waiting or not (len(waiting) == self._every or self._is_too_much())
+
+    def _is_too_much(self) -> bool:
+        return len(self._waiting) > MAX_WAITING or _size(self._waiting) > MAX_WAITING_BYTES
 
     def _drop(self, count: int) -> None:
         self.dropped += count  # of two threads; the metric is exact

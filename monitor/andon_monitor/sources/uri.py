@@ -38,7 +38,7 @@ def open_source(
     Raises UsageError: no such path, no frames in it, a damaged manifest, an unknown kind of source.
     """
     if is_industrial(uri):
-        return open_industrial(uri, camera, industrial or CameraSettings(), wait, metrics)
+        return open_industrial(uri, camera, industrial or CameraSettings(), wait, metrics, in_hand)
     scheme = uri.split("://", 1)[0].lower() if "://" in uri else ""
     if scheme == "kafka":
         raise UsageError(f"{show_address(uri)}: a topic is not a source of this command")

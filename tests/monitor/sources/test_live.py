@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from andon_monitor.errors import UsageError
 from andon_monitor.inspection.frames import Frame
 from andon_monitor.sources.capture_time import CaptureTimes
 from andon_monitor.sources.live import CameraLost, LiveSource, Shot
@@ -65,6 +66,34 @@ def test_where_the_camera_is_faster_the_newest_frame_counts_and_the_others_are_c
     assert metrics.registry.get_sample_value("andon_source_dropped_frames_total") == 2
     camera.close()
     source.close()
+
+
+def test_where_every_picture_counts_the_camera_waits_for_the_monitor() -> None:
+    camera = Turntable()
+    source = LiveSource(lambda: camera, "camera:0", "c", in_hand=1, every_picture=2)
+    camera.turn(2)
+    first = source.poll(8, PATIENCE)
+    assert numbers(first) == [1]
+    assert first is not None
+    camera.turn(1)
+    assert source.poll(8, 0) == []
+    for number in (2, 3):
+        source.acknowledge(first)
+        first = source.poll(8, PATIENCE)
+        assert numbers(first) == [number]
+        assert first is not None
+    assert source.dropped == 0
+    camera.close()
+    source.close()
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_what_no_waiting_would_mend_is_raised(wait: bool) -> None:
+    def refuse() -> Turntable:
+        raise UsageError("camera.gain: 99 should be 0 to 48")
+
+    with pytest.raises(UsageError, match=r"^genicam:1: camera\.gain: 99 should be 0 to 48$"):
+        LiveSource(refuse, "genicam:1", "c", wait=wait).poll(1, PATIENCE)
 
 
 def test_a_sender_report_counts_where_the_camera_s_clock_is_right() -> None:

@@ -8,7 +8,8 @@ from ctypes import byref, c_double, c_int, c_int64, c_size_t, c_uint
 from typing import Any
 
 from andon_monitor.sources.industrial.aravis_library import CONTROL_LOST, Aravis, AravisError, load_library
-from andon_monitor.sources.industrial.device import CameraError, FeatureError, Grab, Kind, Value, choose
+from andon_monitor.sources.industrial.device import FeatureError, Grab, Kind, Value, choose
+from andon_monitor.sources.live import CameraLost
 
 KINDS: tuple[Kind, ...] = ("enumeration", "command", "boolean", "float", "integer", "string")  # the narrowest first
 # Images that wait for us before the camera's next ones are lost, within this memory.
@@ -117,7 +118,7 @@ class AravisDevice:
     def __init__(self, wanted: str, chunks: tuple[str, ...] = ()) -> None:
         """Open the camera with this serial number, address or id; "" for the only one.
 
-        Raises CameraError, InstallationError.
+        Raises CameraLost, InstallationError.
         """
         self._library = library = load_library()
         with _search:
@@ -130,7 +131,7 @@ class AravisDevice:
         try:
             self._camera = library.arv_camera_new(choose(wanted, found).encode())
         except AravisError as error:
-            raise CameraError(str(error)) from None
+            raise CameraLost(str(error)) from None
         self._device = library.arv_camera_get_device(self._camera)
         self._stream: Any = None
         self._parser: Any = library.arv_camera_create_chunk_parser(self._camera) if chunks else None
@@ -140,7 +141,7 @@ class AravisDevice:
         if library.arv_camera_is_gv_device(self._camera) and not library.arv_gv_device_is_controller(self._device):
             self._gone.set()  # there is nothing to stop
             self.close()
-            raise CameraError("another program uses this camera; stop it")
+            raise CameraLost("another program uses this camera; stop it")
         self.features = AravisFeatures(library, self._device)
 
     def start(self) -> None:
@@ -153,14 +154,14 @@ class AravisDevice:
                 library.arv_stream_push_buffer(self._stream, library.arv_buffer_new_allocate(size))
             library.arv_camera_start_acquisition(self._camera)
         except AravisError as error:
-            raise CameraError(str(error)) from None
+            raise CameraLost(str(error)) from None
 
     def grab(self, timeout: float) -> Grab | None:
         """See `Device`."""
         buffer = self._library.arv_stream_timeout_pop_buffer(self._stream, max(1, round(timeout * 1e6)))
         if not buffer:
             if self._gone.is_set():
-                raise CameraError("the camera was unplugged, or does not answer")
+                raise CameraLost("the camera was unplugged, or does not answer")
             return None
         try:
             return self._grabbed(buffer)
@@ -194,8 +195,7 @@ class AravisDevice:
         nanoseconds = int(library.arv_buffer_get_timestamp(buffer))
         camera_time = nanoseconds / 1e9 if nanoseconds else None
         # Aravis notes our time as the first packet arrives; later the buffer may wait for us.
-        waited = time.time() - library.arv_buffer_get_system_timestamp(buffer) / 1e9
-        arrived = time.monotonic() - max(0.0, waited)
+        arrived = library.arv_buffer_get_system_timestamp(buffer) / 1e9 or time.time()
         has_image = status == SUCCESS and library.arv_buffer_get_n_parts(buffer) > 0
         if not has_image or library.arv_buffer_get_part_data_type(buffer, 0) != IMAGE:
             damage = DAMAGES.get(status, "no image in it" if status == SUCCESS else f"state {status}")

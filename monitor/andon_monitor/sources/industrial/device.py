@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from andon_monitor.sources.live import CameraLost
+
 Value = bool | int | float | str
 Kind = Literal["integer", "float", "boolean", "enumeration", "string", "command"]
 
@@ -12,17 +14,13 @@ class FeatureError(Exception):
     """A feature that the camera refuses; the message is the library's, on one line."""
 
 
-class CameraError(Exception):
-    """A camera that cannot be opened now, or that went away; it may be there later."""
-
-
 @dataclass(frozen=True, slots=True)
 class Grab:
     """What a camera delivered: raw pixels, or the `damage` because of which there are none.
 
     `code` is the PFNC code of the pixel format, `padding` the bytes at the end of each row. `camera_time` is in
-    seconds of the camera's own clock, None where it has none; `arrived` in seconds of the monotonic clock. `chunks` are
-    names and values of chunk data.
+    seconds of the camera's own clock, None where it has none; `arrived` in seconds since 1970. `chunks` are names and
+    values of chunk data.
     """
 
     data: bytes
@@ -70,10 +68,10 @@ class Device(Protocol):
         """What can be set."""
 
     def start(self) -> None:
-        """Start to deliver images. Raises CameraError."""
+        """Start to deliver images. Raises CameraLost."""
 
     def grab(self, timeout: float) -> Grab | None:
-        """The next image, None after `timeout` seconds. Raises CameraError where the camera is gone."""
+        """The next image, None after `timeout` seconds. Raises CameraLost where the camera is gone."""
 
     def lost_packets(self) -> int:
         """Packets that did not arrive, since the start."""
@@ -85,15 +83,15 @@ class Device(Protocol):
 def choose(wanted: str, found: Mapping[str, tuple[str, ...]]) -> str:
     """The key of the camera that is wanted, by one of its names (serial number, address, ...); "" for the only one.
 
-    Raises CameraError with the serial numbers that are there.
+    Raises CameraLost with the serial numbers that are there.
     """
     known = ", ".join(names[0] for names in found.values())
     if not wanted:
         if len(found) == 1:
             return next(iter(found))
         if found:
-            raise CameraError(f"there are {len(found)} cameras; give the serial number of one of them: {known}")
+            raise CameraLost(f"there are {len(found)} cameras; give the serial number of one of them: {known}")
     for key, names in found.items():
         if wanted in names:
             return key
-    raise CameraError(f"no such camera; found: {known}" if found else "no camera found")
+    raise CameraLost(f"no such camera; found: {known}" if found else "no camera found")

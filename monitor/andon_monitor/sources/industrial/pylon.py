@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from andon_monitor.errors import InstallationError, first_line
-from andon_monitor.sources.industrial.device import CameraError, FeatureError, Grab, Kind, Value, choose
+from andon_monitor.sources.industrial.device import FeatureError, Grab, Kind, Value, choose
+from andon_monitor.sources.live import CameraLost
 
 BUFFERS = 16  # images that wait for us before the camera's next ones are lost
 TICKS_PER_SECOND = 1e9  # of a camera's clock, where it does not say another number
@@ -88,19 +89,19 @@ class PylonDevice:
     def __init__(self, wanted: str, chunks: tuple[str, ...] = ()) -> None:
         """Open the camera with this serial number, user-defined name or address; "" for the only one.
 
-        Raises CameraError, InstallationError.
+        Raises CameraLost, InstallationError.
         """
         self._library = load_library()
         factory = self._library.pylon.TlFactory.GetInstance()
         infos = {info.GetFullName(): info for info in factory.EnumerateDevices()}
         info = infos[choose(wanted, {name: _names(info) for name, info in infos.items()})]
         if not factory.IsDeviceAccessible(info):
-            raise CameraError("another program uses this camera; stop it")
+            raise CameraLost("another program uses this camera; stop it")
         try:
             self._camera = self._library.pylon.InstantCamera(factory.CreateDevice(info))
             self._camera.Open()
         except Exception as error:
-            raise CameraError(_reason(error)) from None
+            raise CameraLost(_reason(error)) from None
         self.features = PylonFeatures(self._library, self._camera.GetNodeMap())
         self._chunks = chunks
         self._ticks_per_second = TICKS_PER_SECOND
@@ -113,12 +114,12 @@ class PylonDevice:
             self._camera.MaxNumBuffer.SetValue(BUFFERS)
             self._camera.StartGrabbing(self._library.pylon.GrabStrategy_OneByOne)
         except Exception as error:
-            raise CameraError(_reason(error)) from None
+            raise CameraLost(_reason(error)) from None
 
     def grab(self, timeout: float) -> Grab | None:
         """See `Device`."""
         if self._camera.IsCameraDeviceRemoved():
-            raise CameraError("the camera was unplugged, or does not answer")
+            raise CameraLost("the camera was unplugged, or does not answer")
         try:
             result = self._camera.RetrieveResult(
                 max(1, round(timeout * 1000)), self._library.pylon.TimeoutHandling_Return
@@ -128,7 +129,7 @@ class PylonDevice:
             with result:
                 return self._grabbed(result)
         except Exception as error:
-            raise CameraError(_reason(error)) from None
+            raise CameraLost(_reason(error)) from None
 
     def lost_packets(self) -> int:
         """See `Device`."""
@@ -148,7 +149,7 @@ class PylonDevice:
     def _grabbed(self, result: Any) -> Grab:
         ticks = int(result.GetTimeStamp())
         time_of_camera = ticks / self._ticks_per_second if ticks else None
-        frame_id, arrived = int(result.GetBlockID()), time.monotonic()
+        frame_id, arrived = int(result.GetBlockID()), time.time()
         if not result.GrabSucceeded():
             damage = result.GetErrorDescription().strip() or f"error {result.GetErrorCode()}"
             return Grab(b"", 0, 0, 0, 0, frame_id, time_of_camera, arrived, damage)

@@ -9,9 +9,9 @@ import pytest
 from andon_monitor.errors import InstallationError, UsageError
 from andon_monitor.image_files.decoding import read_header
 from andon_monitor.settings.groups import CameraSettings
+from andon_monitor.sources import live
 from andon_monitor.sources.base import Source
 from andon_monitor.sources.industrial import aravis_library
-from andon_monitor.sources.industrial import source as source_module
 from andon_monitor.sources.industrial.aravis import AravisDevice
 from andon_monitor.sources.industrial.features import apply_settings
 from andon_monitor.sources.uri import open_source
@@ -31,7 +31,7 @@ def opened_when_there(settings: CameraSettings, metrics: Metrics | None = None) 
 def test_a_camera_is_waited_for_used_by_one_program_and_waited_for_again(
     fake: FakeCamera, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(source_module, "FIRST_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(live, "FIRST_PAUSE_SECONDS", 0.05)
     metrics = Metrics()
     settings = CameraSettings(region=SMALL, pixel_format="Mono16", exposure=5000, gain=1, frame_rate=50, trigger="off")
     with caplog.at_level(logging.INFO):

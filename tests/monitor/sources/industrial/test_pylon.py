@@ -11,10 +11,12 @@ from andon_monitor.errors import UsageError
 from andon_monitor.image_files.decoding import decode, decode_values, read_header
 from andon_monitor.inspection.frames import Frame
 from andon_monitor.settings.groups import CameraSettings
+from andon_monitor.sources import live
 from andon_monitor.sources.base import Source
 from andon_monitor.sources.industrial import source as source_module
 from andon_monitor.sources.industrial.pylon import PylonDevice
-from andon_monitor.sources.industrial.source import IndustrialSource
+from andon_monitor.sources.industrial.source import IndustrialCamera
+from andon_monitor.sources.live import LiveSource
 from andon_monitor.sources.uri import open_source
 from andon_monitor.telemetry.metrics import Metrics
 
@@ -142,7 +144,7 @@ def test_a_camera_that_is_not_there_is_one_line(uri: str, message: str) -> None:
 def test_images_that_are_not_whole_and_a_camera_that_is_unplugged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(source_module, "FIRST_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(live, "FIRST_PAUSE_SECONDS", 0.05)
     devices: list[PylonDevice] = []
     metrics = Metrics()
 
@@ -150,7 +152,10 @@ def test_images_that_are_not_whole_and_a_camera_that_is_unplugged(
         devices.append(PylonDevice(EMULATED[0]))
         return devices[-1]
 
-    source = IndustrialSource(open_device, URI, "left", CameraSettings(region=SMALL), wait=True, metrics=metrics)
+    settings = CameraSettings(region=SMALL)
+    source = LiveSource(
+        lambda: IndustrialCamera(open_device(), URI, settings), URI, "left", wait=True, metrics=metrics, in_hand=1000
+    )
     try:
         with caplog.at_level(logging.INFO):
             first(source)

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 import pytest
 from andon_monitor.inspection.frames import Frame
 from andon_monitor.settings.groups import CameraSettings
-from andon_monitor.sources.industrial.device import CameraError, Grab
+from andon_monitor.sources.industrial.device import Grab
 from andon_monitor.sources.industrial.pixel_formats import find_format
-from andon_monitor.sources.industrial.source import IndustrialSource
+from andon_monitor.sources.industrial.source import IndustrialCamera
+from andon_monitor.sources.live import CameraLost, LiveSource
 from andon_monitor.telemetry.metrics import Metrics
 
 from tests.fixtures.industrial_cameras import poll_until
@@ -42,7 +43,7 @@ class Played:
     def grab(self, timeout: float) -> Grab | None:
         grab = next(self._grabs, None)
         if grab is None:
-            raise CameraError("the end")
+            raise CameraLost("the end")
         return grab
 
     def lost_packets(self) -> int:
@@ -58,7 +59,8 @@ def grabbed(number: int, code: int = MONO8, data: bytes = bytes(range(16)), chun
 
 def play(*grabs: Grab) -> tuple[list[Frame], Metrics]:
     metrics = Metrics()
-    source = IndustrialSource(lambda: Played(list(grabs)), "genicam:1", "left", CameraSettings(), metrics=metrics)
+    camera = IndustrialCamera(Played(list(grabs)), "genicam:1", CameraSettings(), metrics)
+    source = LiveSource(lambda: camera, "genicam:1", "left", metrics=metrics, every_picture=16)
     frames = poll_until(source, lambda frames: len(frames) == len(grabs))
     source.close()
     return frames, metrics
