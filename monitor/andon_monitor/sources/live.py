@@ -20,7 +20,8 @@ REPEAT_LOG_SECONDS = 30.0
 # Frames that wait; beyond them the oldest is dropped. A camera that was held up sends several at once.
 MAX_WAITING, MAX_WAITING_BYTES = 16, 128 * 2**20
 BUSY_SECONDS = 0.005  # for frames to be acknowledged
-CLOSE_SECONDS = 2.0  # a driver that hangs is not waited for any longer
+# A driver that hangs is not waited for any longer. One that works is: a program that ends meanwhile may crash.
+CLOSE_SECONDS = 5.0
 
 log = logging.getLogger("andon")
 
@@ -115,11 +116,9 @@ class LiveSource:
         if not wait:
             with self._changed:
                 self._changed.wait_for(lambda: self._first is not None)
-            if self._refused is not None:
-                raise self._refused
             if self._first:
-                self._closing.set()
-                raise UsageError(f"{name}: {self._first}")
+                self.close()
+                raise self._refused or UsageError(f"{name}: {self._first}")
 
     @property
     def ready(self) -> bool:

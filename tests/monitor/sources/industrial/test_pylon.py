@@ -1,8 +1,11 @@
 """Basler's cameras, on pylon's emulated ones."""
 
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -179,6 +182,16 @@ def test_images_that_are_not_whole_and_a_camera_that_is_unplugged(
             assert "back after" in caplog.text
     finally:
         source.close()
+
+
+def test_a_program_that_finds_no_camera_ends_with_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "andon_monitor", "record", "--source", "pylon:9", "-o", str(tmp_path / "a.mcap")]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr.strip()) == (
+        2,
+        f"error: pylon:9: no such camera; found: {', '.join(EMULATED)}",
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_settings_that_a_waiting_monitor_cannot_use_end_it() -> None:
