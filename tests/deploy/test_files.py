@@ -213,7 +213,7 @@ def test_the_runbook_next_to_grafana_has_a_section_for_every_alert(chromium: Any
         server.shutdown()
 
 
-@pytest.mark.parametrize("drop_ins", [(), ("camera",), ("gpu",), ("camera", "gpu")])
+@pytest.mark.parametrize("drop_ins", [(), ("camera",), ("gpu",), ("industrial",), ("camera", "gpu", "industrial")])
 def test_systemd_accepts_the_unit(drop_ins: tuple[str, ...], tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         skip_or_fail("no systemd-analyze here")
