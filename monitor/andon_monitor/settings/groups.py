@@ -169,6 +169,11 @@ class SourceSettings(Group):
 class CameraSettings(Group):
     """An industrial camera, genicam:SERIAL or pylon:SERIAL. What is not given stays as the camera is set up."""
 
+    producer: Path | None = Field(
+        default=None,
+        description="GenTL producer of the camera's maker (a .cti file, or a folder of them), through which genicam: "
+        "opens the camera instead of Aravis",
+    )
     pixel_format: Name | None = Field(
         default=None, description="Pixel format by its name in the camera, such as Mono8, Mono12p or BayerRG8"
     )

@@ -1,5 +1,7 @@
 """The settings of an industrial camera, applied to its GenICam features (SFNC names, and older ones)."""
 
+from contextlib import suppress
+
 from andon_monitor.errors import UsageError
 from andon_monitor.settings.groups import CameraSettings
 from andon_monitor.sources.industrial.device import FeatureError, Features, Value
@@ -109,7 +111,8 @@ def _set_first(features: Features, setting: str, names: tuple[str, ...], value: 
 def _set_if_there(features: Features, name: str, value: Value) -> None:
     if features.kind(name) is None or (features.kind(name) == "enumeration" and value not in features.entries(name)):
         return
-    _set(features, name, name, value)
+    with suppress(UsageError):  # it may be fixed; what the settings then need says so itself
+        _set(features, name, name, value)
 
 
 def _set(features: Features, setting: str, name: str, value: Value) -> None:

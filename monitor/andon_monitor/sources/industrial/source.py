@@ -3,19 +3,20 @@
 import logging
 import re
 import time
-from collections.abc import Callable
 
+from andon_monitor.errors import UsageError
 from andon_monitor.settings.groups import CameraSettings
 from andon_monitor.sources.capture_time import CaptureTimes
 from andon_monitor.sources.industrial.aravis import AravisDevice
 from andon_monitor.sources.industrial.device import Device, FeatureError, Grab
 from andon_monitor.sources.industrial.features import apply_settings
+from andon_monitor.sources.industrial.gentl import GentlDevice
 from andon_monitor.sources.industrial.pixel_formats import decode_pixels, encode_pnm, find_format
 from andon_monitor.sources.industrial.pylon import PylonDevice
 from andon_monitor.sources.live import CameraLost, LiveSource, Shot
 from andon_monitor.telemetry.metrics import Metrics
 
-KINDS: dict[str, Callable[[str, tuple[str, ...]], Device]] = {"genicam": AravisDevice, "pylon": PylonDevice}
+SCHEMES = ("genicam", "pylon")
 GRAB_SECONDS = 0.2  # for an image; then others have their turn, such as the end of the program
 # A camera that runs freely and sends nothing for so long, and ten of its frames, is opened again.
 SILENT_SECONDS = 10.0
@@ -156,10 +157,10 @@ def open_industrial(
 
     Raises UsageError, InstallationError.
     """
-    scheme, _, wanted = uri.partition(":")
+    wanted = uri.partition(":")[2]
 
     def open_one() -> IndustrialCamera:
-        return IndustrialCamera(KINDS[scheme](wanted, settings.chunks), uri, settings, metrics)
+        return IndustrialCamera(_open_device(uri, settings), uri, settings, metrics)
 
     queue = TRIGGERED.get(settings.trigger or "")
     return LiveSource(
@@ -169,7 +170,16 @@ def open_industrial(
 
 def is_industrial(uri: str) -> bool:
     """Whether a URI names an industrial camera."""
-    return uri.partition(":")[0] in KINDS and "://" not in uri
+    return uri.partition(":")[0] in SCHEMES and "://" not in uri
+
+
+def _open_device(uri: str, settings: CameraSettings) -> Device:
+    scheme, _, wanted = uri.partition(":")
+    if settings.producer is not None:
+        if scheme == "pylon":
+            raise UsageError(f"camera.producer: {settings.producer}: pylon needs none; give genicam:{wanted}")
+        return GentlDevice(wanted, settings.producer, settings.chunks)
+    return PylonDevice(wanted, settings.chunks) if scheme == "pylon" else AravisDevice(wanted, settings.chunks)
 
 
 def _image_file(grab: Grab) -> tuple[bytes, str | None, str]:
