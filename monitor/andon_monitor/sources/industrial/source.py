@@ -130,7 +130,8 @@ class IndustrialCamera:
     def _shot(self, grab: Grab) -> Shot:
         data, damage, pixel_format = _image_file(grab)
         captured_at, time_source = self._times.time_of(grab.arrived, grab.camera_time, None)
-        facts = {"frame_id": str(grab.frame_id), "pixel_format": pixel_format}
+        # The damage also travels to where the frame is inspected: in a topic an image without data is only empty.
+        facts = {"frame_id": str(grab.frame_id), "pixel_format": pixel_format, "damage": damage or ""}
         if grab.camera_time is not None:
             facts["timestamp"] = f"{grab.camera_time:.9f}"
         facts |= {_snake_case(name): value for name, value in grab.chunks}

@@ -95,4 +95,5 @@ def test_pixels_that_are_not_known_or_not_all_there_are_uninspectable() -> None:
         None,
     ]
     assert [len(frame.data) for frame in frames[:2]] == [0, 0]
+    assert dict(frames[0].headers)["genicam_damage"] == b"not supported: pixel format 0x02180020"
     assert find_format(0x02180020) is None
