@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,17 @@ def bridge(line: Line, config: Path, name: str) -> Iterator[Monitor]:
         service.kill()
 
 
+OFFLINE = '{"state": "offline"}'
+
+
+def wait_online(heard: Subscriber) -> None:
+    """Until the heartbeat goes on after it was offline."""
+    deadline = time.monotonic() + PATIENCE
+    while "online" not in heard.payloads("lamp/state")[-1]:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def send(line: Line, *numbers: int) -> list[str]:
     """Verdicts into the topic, each a defect, with a record that is none; their ids."""
     producer = KafkaProducer(bootstrap_servers=line.servers)
@@ -55,6 +67,8 @@ def test_a_bridge_owes_nothing_after_a_kill_and_acts_on_nothing_old(line: Line, 
             {
                 "name": "lamp",
                 "uri": broker.uri,
+                "heartbeat": "lamp/state",
+                "timeout": 1,
                 "rules": [{"address": "lamp", "payload": "$id", "window": 60, "verdicts": ["defect"]}],
             },
         ]
@@ -71,10 +85,15 @@ def test_a_bridge_owes_nothing_after_a_kill_and_acts_on_nothing_old(line: Line, 
             server.wait_requests(6)
             heard.wait_until("lamp", 10)
             first.kill()
+            heard.wait_for("lamp/state", OFFLINE)  # the last will
         ids += send(line, *range(10, 15))  # nobody is there
         server.answers = []
         with bridge(line, config, "two") as second:
             server.wait_accepted(15)
+            second.signal(signal.SIGSTOP)  # it hangs, and its connections stay
+            heard.wait_for("lamp/state", OFFLINE)
+            second.signal(signal.SIGCONT)
+            wait_online(heard)
             second.signal(signal.SIGTERM)
             assert second.end() == 0, second.log.read_text()
         received = [json.loads(one.body)["id"] for one in server.accepted]

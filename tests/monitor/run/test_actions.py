@@ -30,7 +30,13 @@ def write_settings(folder: Path, gate: str, hook: str, **output: object) -> Path
         {"name": "gate", "uri": gate, "rules": [{"address": "line/$camera", "payload": "$id", "window": 60}]},
         {"name": "hook", "uri": hook, "token_file": str(folder / "token"), "rules": [{"verdicts": ["defect"]}]},
     ]
-    given = {"actions": actions, "outbox": str(folder / "outbox"), "verdicts": str(folder / "v.jsonl"), **output}
+    given = {
+        "actions": actions,
+        "action_deadline": 600,
+        "outbox": str(folder / "outbox"),
+        "verdicts": str(folder / "v.jsonl"),
+        **output,
+    }
     path = folder / "andon.yaml"
     path.write_text(yaml.safe_dump({"output": given, "server": {"enabled": False}}))
     return path
