@@ -24,6 +24,7 @@ from andon_trainer.network.conv_dense import Autoencoder
 from andon_trainer.network.mask import FrameMask
 from andon_trainer.network.registration import fit_registration
 from andon_trainer.scoring.detector import Detector
+from onnxscript.optimizer import optimize
 from torch.export import ExportedProgram
 
 from tests.fixtures.detectors import detector_of
@@ -107,6 +108,12 @@ def test_every_output_of_the_graph_is_torchs(detector: Detector, graph: onnx.Mod
         hidden = np.broadcast_to(prepared.masked.masked[:, 0].numpy() > 0, good.shape[:3])
         outputs, again = (session.run(None, {"frames": shown}) for shown in (good, with_other_content(good, hidden)))
         assert all(np.array_equal(a, b) for a, b in zip(outputs, again, strict=True))
+
+
+def test_more_rules_would_not_make_the_graph_smaller(detector: Detector, graph: onnx.ModelProto) -> None:
+    """All rules take seconds on a registered detector's graph, which has the most operators."""
+    if detector.registration:
+        assert len(optimize(graph).graph.node) == len(graph.graph.node)
 
 
 def test_the_reconstruction_comes_from_the_latent_vector_alone(detector: Detector, graph: onnx.ModelProto) -> None:

@@ -25,6 +25,7 @@ from torch.onnx import OnnxExporterError, ONNXProgram
 from andon_trainer.augmentation.corruption import corrupt
 from andon_trainer.augmentation.variation import to_float, to_levels
 from andon_trainer.errors import ExportError
+from andon_trainer.export.optimisation import optimise
 from andon_trainer.export.tracing import dynamic_shapes, replace_operators, trace
 
 OPSET = 20
@@ -88,8 +89,10 @@ def translate(program: ExportedProgram, inputs: tuple[str, ...], outputs: tuple[
         opset_version=OPSET,
         dynamo=True,
         verbose=False,
+        optimize=False,
     )
     assert exported is not None  # as only the old exporter returns None
+    optimise(exported.model)
     return exported
 
 
