@@ -1,6 +1,7 @@
 """Digital outputs of this machine, by the kernel's GPIO character device (libgpiod)."""
 
 import os
+from typing import Any
 from urllib.parse import urlsplit
 
 import gpiod
@@ -36,7 +37,7 @@ class GpioLink:
         """Take the lines; nobody else may use them then."""
         self.close()
         output = gpiod.LineSettings(direction=Direction.OUTPUT, output_value=Value.INACTIVE)
-        lines: dict[int, gpiod.LineSettings] = dict.fromkeys(self._outputs, output)
+        lines: dict[Any, Any] = dict.fromkeys(self._outputs, output)  # as gpiod declares it
         if self._input is not None:
             lines[self._input] = gpiod.LineSettings(direction=Direction.INPUT)
         try:
