@@ -5,7 +5,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -25,6 +24,8 @@ from andon_trainer.data.input import choose_input
 from andon_trainer.evaluation import evaluate
 from andon_trainer.fitting import fit
 from andon_trainer.options import FitOptions
+
+from tests.fixtures.image_networks import own_network
 
 
 @pytest.fixture(scope="module")
@@ -137,8 +138,9 @@ def part_images(folder: Path, count: int) -> None:
 
 
 def test_a_fit_reads_each_file_once_and_decodes_it_once_at_each_size(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    encoder = own_network(tmp_path_factory.mktemp("encoder") / "own.onnx")
     part_images(tmp_path / "train/good", 12)
     part_images(tmp_path / "test/good", 3)
     part_images(tmp_path / "test/dent", 2)
@@ -157,7 +159,9 @@ def test_a_fit_reads_each_file_once_and_decodes_it_once_at_each_size(
     monkeypatch.setattr(imaging, "load", counted)
     monkeypatch.delattr(cv2, "imread")  # opens files without Python's knowledge
     with counting_opened_files(tmp_path) as opened:
-        result = fit(tmp_path, FitOptions(iterations=2, batch=2, size="small", device="cpu", threads=1))
+        options = FitOptions(iterations=2, batch=2, size="small", encoder=str(encoder), device="cpu", threads=1)
+        result = fit(tmp_path, options)
+    assert result.model.card.architecture["encoder"] == "own.onnx"
     assert opened == dict.fromkeys((path for path in tmp_path.rglob("*.png")), 1)
     assert result.model.card.input.width == 160
     assert {width for _, width in decoded} == {128, 160}, "the size of textures is tried first"
@@ -180,16 +184,3 @@ def test_colour_is_learned_as_colour(tmp_path: Path) -> None:
     spec = choose_input(samples, side=64)
     assert spec.channels == 3
     assert load_image(samples[1].path, spec)[0, 0].tolist() == [200, 0, 0]
-
-
-def test_a_model_with_an_encoder_is_one_file_that_scores_as_torch_does(sample_folder: Path, tmp_path: Path) -> None:
-    options = FitOptions(
-        iterations=2, batch=2, side=64, size="small", networks=1, encoder="built-in", device="cpu", threads=1
-    )
-    result = fit(replace(open_dataset(sample_folder), test=()), options)
-    assert result.model.card.architecture["encoder"] == "built-in"
-    assert result.parity < 1e-4
-    path = tmp_path / "part.onnx"
-    path.write_bytes(result.content)
-    again = Model.load(path, provider="cpu")  # scores the golden frames
-    np.testing.assert_allclose(again.score(result.held_out), result.model.score(result.held_out), rtol=1e-5)

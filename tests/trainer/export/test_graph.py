@@ -21,6 +21,7 @@ from andon_trainer.export.graph import (
 )
 from andon_trainer.export.metadata import serialise, set_metadata
 from andon_trainer.network.conv_dense import Autoencoder
+from andon_trainer.network.encoder import load_encoder
 from andon_trainer.network.mask import FrameMask
 from andon_trainer.network.registration import fit_registration
 from andon_trainer.scoring.detector import Detector
@@ -28,6 +29,7 @@ from onnxscript.optimizer import optimize
 from torch.export import ExportedProgram
 
 from tests.fixtures.detectors import detector_of
+from tests.fixtures.image_networks import own_network
 from tests.fixtures.images import label_mask, plates, with_other_content
 
 RNG = np.random.default_rng(0)
@@ -49,12 +51,12 @@ def frames_for(detector: Detector, count: int) -> np.ndarray:
     params=[
         "grey without memory",
         "colour with memory, masked",
-        "registered, masked",
+        "registered, masked, encoder",
         "pooled, masked",
-        "two networks",
+        "two networks, encoder",
     ],
 )
-def detector(request: pytest.FixtureRequest) -> Detector:
+def detector(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Detector:
     channels = 3 if request.param == "colour with memory, masked" else 1
     torch.manual_seed(0)
     if request.param == "pooled, masked":
@@ -63,16 +65,17 @@ def detector(request: pytest.FixtureRequest) -> Detector:
         mask = FrameMask.fit(good, label_mask(64, 128))
         return detector_of(network, good, frames(12, width=128), texture=True, mask=mask)
     network = Autoencoder(Architecture(64, 96, channels)).eval()
-    if request.param == "two networks":
+    encoder = load_encoder(str(own_network(tmp_path_factory.mktemp("encoder") / "own.onnx")))
+    if request.param == "two networks, encoder":
         other = Autoencoder(network.arch).eval()
-        return detector_of([network, other], frames(40), frames(12), texture=False)
-    if request.param == "registered, masked":
+        return detector_of([network, other], frames(40), frames(12), texture=False, encoder=encoder)
+    if request.param == "registered, masked, encoder":
         good, masked = plates(40, times=2), label_mask(128, 192)
         registration = fit_registration(good, 0, masked)
         assert registration is not None
         mask = FrameMask.fit(registration.apply_to(good), masked)
         network = Autoencoder(Architecture(128, 192, channels)).eval()
-        return detector_of(network, good, good[:12], texture=False, registration=registration, mask=mask)
+        return detector_of(network, good, good[:12], False, registration, encoder, mask)
     if request.param == "colour with memory, masked":
         good = frames(110, channels)
         mask = FrameMask.fit(good, label_mask(64, 96))

@@ -12,33 +12,12 @@ from andon_monitor.errors import UsageError
 from andon_monitor.model.runtime import onnxruntime
 from andon_trainer.network.encoder import BUILT_IN, ENCODER, STRIDES, area_weights, frame_size, load_encoder, resize
 from andon_trainer.network.feature_autoencoder import FeatureAutoencoder
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
+
+from tests.fixtures.image_networks import own_network
 
 RNG = np.random.default_rng(0)
 SHA256 = "d884694370827ac3ebd22b296709745c9a71ae642f2526ced22bbad7e7d3e442"  # docs/developer/encoder.md names it, too
-
-
-def own_network(path: Path, operation: str = "Relu", strides: int = 4, channels: int = 3) -> Path:
-    """An ONNX file of an image network: `strides` convolutions that each halve the image, then a dense layer."""
-    nodes, weights, x = [], [], "images"
-    for i in range(strides):
-        inputs = channels if i == 0 else 4
-        kernel = RNG.normal(size=(4, inputs, 3, 3)).astype(np.float32)
-        weights.append(numpy_helper.from_array(kernel, f"kernel{i}"))
-        nodes.append(helper.make_node("Conv", [x, f"kernel{i}"], [f"conv{i}"], strides=[2, 2], pads=[1, 1, 1, 1]))
-        nodes.append(helper.make_node(operation, [f"conv{i}"], [f"out{i}"]))
-        x = f"out{i}"
-    weights.append(numpy_helper.from_array(RNG.normal(size=(4, 2)).astype(np.float32), "dense"))
-    nodes += [
-        helper.make_node("GlobalAveragePool", [x], ["pooled"]),
-        helper.make_node("Flatten", ["pooled"], ["flat"]),
-        helper.make_node("Gemm", ["flat", "dense"], ["answer"]),
-    ]
-    images = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["N", channels, 224, 224])
-    answer = helper.make_tensor_value_info("answer", TensorProto.FLOAT, ["N", 2])
-    graph = helper.make_graph(nodes, "own", [images], [answer], weights)
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), str(path))
-    return path
 
 
 def test_the_encoder_is_the_one_that_the_documentation_names() -> None:

@@ -16,6 +16,8 @@ COMPONENTS = 128  # numbers of the code
 MIN_VARIANCE_SHARE = 1e-3  # of the widest direction's variance; narrower ones are noise
 CELLS_PER_FRAME = 100  # drawn for whitening
 MIN_STD = 1e-6
+# Squared, of whitened features, whose variance is 1: a smaller error is rounding, which differs between runtimes.
+MIN_ERROR = 1e-3
 
 
 class FeatureAutoencoder(nn.Module):
@@ -61,4 +63,4 @@ class FeatureAutoencoder(nn.Module):
         rows = white.flatten(1) - self.mean
         missed = rows - rows @ self.components.T @ self.components
         error = missed.reshape(count, -1, height * width).square().mean(dim=1)
-        return (error + MIN_STD).sqrt().reshape(count, 1, height, width)
+        return (error + MIN_ERROR).sqrt().reshape(count, 1, height, width)

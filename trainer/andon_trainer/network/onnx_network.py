@@ -68,9 +68,9 @@ def read_onnx(path: Path) -> ModelProto:
     try:
         return onnx.load_from_string(read_within(path, MAX_FILE_BYTES))
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}") from None
+        raise UsageError(f"{path}: {error.strerror or error}; give an ONNX file, built-in or none") from None
     except DecodeError as error:
-        raise UsageError(f"{path}: not an ONNX file: {error}") from None
+        raise UsageError(f"{path}: not an ONNX file: {error}; give one, built-in or none") from None
 
 
 def needed(nodes: Sequence[NodeProto], outputs: Sequence[str]) -> list[NodeProto]:
