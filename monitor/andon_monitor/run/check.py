@@ -14,6 +14,7 @@ from andon_monitor.inspection.inspector import Inspector
 from andon_monitor.kafka.address import is_kafka
 from andon_monitor.kafka.check import check_kafka
 from andon_monitor.model.file import Model
+from andon_monitor.model.mask import input_mask
 from andon_monitor.parts.verdict import combined_rates, rate_for_each
 from andon_monitor.recipes.library import Library
 from andon_monitor.recipes.table import RecipeTable
@@ -163,8 +164,10 @@ def _describe_file(path: Path, settings: Settings) -> str:
 def _describe(model: Model) -> str:
     calibration, spec = model.card.calibration, model.card.input
     basis = "extrapolated from" if calibration.method == "tail" else "counted on"
+    masked = input_mask(spec)
+    seen = "" if masked is None else f", a mask that leaves {1 - masked.mean():.1%}"
     return (
-        f"{model.card.name} {model.sha256[:12]}, {spec.width} x {spec.height} x {spec.channels}, threshold "
+        f"{model.card.name} {model.sha256[:12]}, {spec.width} x {spec.height} x {spec.channels}{seen}, threshold "
         f"{calibration.threshold:.4g} for {calibration.false_alarm_rate:.2%} false alarms ({basis} "
         f"{calibration.count} good images); self-test passed"
     )
