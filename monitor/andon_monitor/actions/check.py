@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from andon_monitor.actions.links.opening import make_link
 from andon_monitor.actions.rules import compile_rules
-from andon_monitor.common.redaction import show_address
 from andon_monitor.errors import AndonError
 from andon_monitor.settings.actions import TargetSettings
 from andon_monitor.settings.groups import Settings
@@ -29,4 +28,4 @@ def _try(target: TargetSettings) -> str:
         link.close()
     kept = "kept until it has them" if target.remembers else "acts now"
     count = "1 rule" if len(rules) == 1 else f"{len(rules)} rules"
-    return f"{show_address(target.uri)}: {answer}; {count}, {kept}"
+    return f"{target.shown}: {answer}; {count}, {kept}"

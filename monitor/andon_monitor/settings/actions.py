@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, FiniteFloat, model_validator
 
-from andon_monitor.common.redaction import show_address
+from andon_monitor.common.redaction import HIDDEN, show_address
 from andon_monitor.settings.types import Count, Group, Name, Positive, Seconds
 
 # Outcomes that a rule can name: those of frames and of parts, and `late` for a verdict that is not known in time.
@@ -151,9 +151,19 @@ class TargetSettings(Group):
 
     def __repr__(self) -> str:
         """For people: nothing that may be secret."""
-        return f"{self.name} ({show_address(self.uri)})"
+        return f"{self.name} ({self.shown})"
 
     __str__ = __repr__
+
+    @property
+    def shown(self) -> str:
+        """The address as it may be shown: the path of a webhook is often a secret."""
+        shown = show_address(self.uri)
+        if not self.uri.lower().startswith(("http://", "https://")):
+            return shown
+        scheme, _, rest = shown.partition("://")
+        host, slash, path = rest.partition("/")
+        return f"{scheme}://{host}{slash}{HIDDEN if path else ''}"
 
     @property
     def kind(self) -> str:
@@ -168,7 +178,7 @@ class TargetSettings(Group):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         address = urlsplit(self.uri)
-        shown = show_address(self.uri)
+        shown = self.shown
         if address.scheme not in KINDS:
             known = ", ".join(f"{scheme}://" for scheme in KINDS)
             raise ValueError(f"{self.name}: uri {shown}: unknown kind of target; right are {known}")

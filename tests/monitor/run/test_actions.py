@@ -74,7 +74,9 @@ def test_check_tries_targets_and_shows_no_secret(
     broker: Mosquitto, model_path: Path, recording: Path, tmp_path: Path
 ) -> None:
     with WebhookServer() as server:
-        config = write_settings(tmp_path, broker.uri, server.uri + "&key=in-the-address")
+        config = write_settings(
+            tmp_path, broker.uri, server.uri.replace("/andon", "/services/T0K3N") + "&key=in-the-address"
+        )
         arguments = ("check", "--config", config, "--model", model_path, "--source", recording)
         done = andon(*arguments)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -82,7 +84,7 @@ def test_check_tries_targets_and_shows_no_secret(
     said = " ".join(done.stdout.split())
     assert "the broker answers, MQTT 5; 1 rule, acts now" in said
     assert "messages are unsigned; 1 rule, kept until it has them" in said
-    for secret in ("t0p-secret", "in-the-address"):
+    for secret in ("t0p-secret", "in-the-address", "T0K3N"):
         assert secret not in done.stdout + done.stderr
     write_settings(tmp_path, f"mqtt://127.0.0.1:{free_port()}", server.uri)
     done = andon(*arguments)

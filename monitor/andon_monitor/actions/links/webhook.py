@@ -12,7 +12,6 @@ from urllib3.exceptions import HTTPError
 
 from andon_monitor.actions.links.base import LinkError, Message
 from andon_monitor.actions.links.secrets import read_secret, tls_context
-from andon_monitor.common.redaction import show_address
 from andon_monitor.settings.actions import TargetSettings
 
 # Answers that the same message would get again. Others, such as 401 while a token is renewed, may change.
@@ -107,7 +106,7 @@ class WebhookLink:
             answer.release_conn()
 
     def _about(self, what: str) -> str:
-        return f"{show_address(self._settings.uri)}: {what}"
+        return f"{self._settings.shown}: {what}"
 
 
 def sign(secret: str, message_id: str, moment: str, body: bytes) -> str:
