@@ -291,7 +291,7 @@ class OutputSettings(Group):
     act_on: Literal["verdict", "acknowledgement"] = Field(
         default="verdict",
         description="When targets that act now do so: when the verdict is known, or once it is durable. The first is "
-        "faster and needs no broker; after a crash the same frame may act twice, with the same id",
+        "faster and needs no broker; a crash may come between an action and its verdict",
     )
     action_deadline: Positive = Field(
         default=1.0,
