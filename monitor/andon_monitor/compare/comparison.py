@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from statistics import median
 
 from andon_monitor.common.cores import available_cores
-from andon_monitor.compare.frame_labels import label_of
 from andon_monitor.compare.results import (
     FALSE_ALARM_GONE,
     NEW_FALSE_ALARM,
@@ -28,6 +27,7 @@ from andon_monitor.inspection.frames import Frame, Verdict
 from andon_monitor.inspection.inspector import Inspector, Prepared
 from andon_monitor.model.file import Model
 from andon_monitor.model.imaging import Pixels
+from andon_monitor.recording.frame_labels import label_of
 from andon_monitor.recording.places import Place
 from andon_monitor.sinks.summary import GOOD
 from andon_monitor.sources.base import Source

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from andon_monitor.common.files import check_writable, write_whole
 from andon_monitor.compare.comparison import compare
-from andon_monitor.compare.frame_labels import read_labels
 from andon_monitor.compare.junit import to_junit
 from andon_monitor.compare.limits import ComparisonLimits, LimitResult, check_limits
 from andon_monitor.compare.page import render
@@ -23,6 +22,7 @@ from andon_monitor.inspection.inspector import Rules
 from andon_monitor.model.file import Model
 from andon_monitor.model.session import uses_gpu
 from andon_monitor.recipes.library import open_strictly
+from andon_monitor.recording.frame_labels import read_labels
 from andon_monitor.settings.groups import Settings
 from andon_monitor.settings.loading import load_settings
 from andon_monitor.sources.selection import SelectedSource, Selection

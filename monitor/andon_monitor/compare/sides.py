@@ -170,15 +170,15 @@ def open_recorded_side(baseline: str, source: str, override: ThresholdOverride) 
     path = Path(baseline)
     if is_recording(baseline):
         return RecordedSide(f"verdicts in {path.name}", recorded_verdicts(recording_paths(path)), override)
-    return RecordedSide(path.name, read_lines("--baseline", path), override)
+    return RecordedSide(path.name, _read_lines(path), override)
 
 
-def read_lines(option: str, path: Path) -> list[bytes]:
+def _read_lines(path: Path) -> list[bytes]:
     """The lines of a file. Raises UsageError."""
     try:
         return [line for line in path.read_bytes().splitlines() if line.strip()]
     except OSError as error:
-        raise UsageError(f"{option} {path}: cannot be read ({error.strerror})") from None
+        raise UsageError(f"--baseline {path}: cannot be read ({error.strerror})") from None
 
 
 def _judge(score: float, threshold: float) -> Judgement:

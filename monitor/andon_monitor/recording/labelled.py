@@ -10,6 +10,7 @@ from andon_monitor.common.redaction import show_address
 from andon_monitor.errors import UsageError
 from andon_monitor.inspection.frames import Frame, Outcome, parse_time
 from andon_monitor.kafka.any_source import open_any_source
+from andon_monitor.recording.frame_labels import Labels, label_of
 from andon_monitor.recording.places import Place, parse_place, place_of
 from andon_monitor.settings.groups import KafkaSettings
 from andon_monitor.sources.base import Source
@@ -76,16 +77,18 @@ class Verdicts:
 class LabelledSource:
     """The frames of a folder, recording, video or topic from its start to its present end, with their labels.
 
-    `verdicts`: what `read_verdicts` found in all recordings that are read together. A label counts more than a verdict.
+    `verdicts`: what `read_verdicts` found in all recordings that are read together. `labels`: those that a
+    file gives. A label counts more than a verdict, and one of the file more than a recorded one.
     Raises UsageError: no such source, one without an end, one without frames.
     """
 
-    def __init__(self, uri: str, kafka: KafkaSettings, verdicts: Verdicts) -> None:
+    def __init__(self, uri: str, kafka: KafkaSettings, verdicts: Verdicts, labels: Labels | None = None) -> None:
         if uri.lower().startswith(LIVE_SCHEMES):
             raise UsageError(
                 f"{show_address(uri)}: a live source has no end; collect images from it first: andon-monitor collect"
             )
         self._verdicts = verdicts
+        self._labels = labels or {}
         self._source: Source = open_any_source(
             uri, None, kafka, "earliest", until_end=True, give_up_after=GIVE_UP_SECONDS
         )
@@ -107,8 +110,8 @@ class LabelledSource:
     def _labelled(self, frame: Frame) -> LabelledFrame:
         if frame.rejection is not None:
             return LabelledFrame(frame, left_out=DAMAGED)
-        if frame.label is not None:
-            return LabelledFrame(frame, frame.label, "label")
+        if (label := label_of(frame, self._labels)) is not None:
+            return LabelledFrame(frame, label, "label")
         match self._verdicts.of(frame):
             case "good":
                 return LabelledFrame(frame, GOOD, "verdict")

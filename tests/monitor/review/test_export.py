@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from andon_monitor.compare.frame_labels import read_labels
 from andon_monitor.errors import UsageError
 from andon_monitor.formats.evidence_package import unpack
+from andon_monitor.recording.frame_labels import read_labels
 from andon_monitor.review import labels
 from andon_monitor.review.export import export
 from andon_monitor.review.store import Store

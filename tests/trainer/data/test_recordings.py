@@ -230,3 +230,26 @@ def test_a_topic_whose_brokers_do_not_answer_is_given_up(monkeypatch: pytest.Mon
     monkeypatch.setattr(labelled, "GIVE_UP_SECONDS", 0.0)
     with pytest.raises(UsageError, match=r"127\.0\.0\.1:1: no broker there"):
         open_dataset("kafka://127.0.0.1:1/andon.frames")
+
+
+def test_a_file_of_labels_counts_more_than_verdicts_and_recorded_labels(tmp_path: Path) -> None:
+    path = record(tmp_path / "night.mcap", frames(6), OUTCOMES)
+    labels = tmp_path / "labels.jsonl"
+    places = [frame.position.to_dict() for frame in frames(6)]
+    given = [(places[0], "scratch"), (places[2], "good")]
+    labels.write_text("".join(json.dumps({"frame": place, "label": label}) + "\n" for place, label in given))
+    dataset = open_dataset(path, labels=labels)
+    assert [sample.path.stem for sample in dataset.train] == ["000001", "000002", "000004", "000005"]
+    assert [sample.label for sample in dataset.test if sample.label != "good"] == ["scratch"]
+    labels.write_text("{}\n")
+    with pytest.raises(UsageError, match=r"labels\.jsonl line 1: expected"):
+        open_dataset(path, labels=labels)
+
+
+def test_one_long_recording_is_divided_into_blocks_of_time(tmp_path: Path) -> None:
+    short = open_dataset(record(tmp_path / "short.mcap", frames(20)), assume_good=True)
+    assert len({sample.batch for sample in short.train}) == 1
+    dataset = open_dataset(record(tmp_path / "night.mcap", frames(120)), assume_good=True)
+    batches = [sample.batch or "" for sample in dataset.train]
+    assert len(set(batches)) == 10
+    assert [batches.index(batch) for batch in dict.fromkeys(batches)] == list(range(0, 120, 12))

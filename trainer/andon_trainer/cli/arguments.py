@@ -31,6 +31,13 @@ Cameras = Annotated[
     list[str] | None,
     typer.Option("--camera", help="Of recordings and topics, only frames of this camera. Repeatable."),
 ]
+LabelsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--labels",
+        help="Labels of the frames of recordings and topics, one a line, as andon-monitor export writes them.",
+    ),
+]
 Images = Annotated[
     Path, typer.Argument(help="A folder of images with its subfolders, one image, or an array file (npy, npz, IDX).")
 ]
@@ -60,12 +67,14 @@ MaxDecodingBytes = Annotated[
 ]
 
 
-def open_data(data: Sequence[str], assume_good: bool, cameras: Sequence[str] | None) -> "Dataset":
+def open_data(
+    data: Sequence[str], assume_good: bool, cameras: Sequence[str] | None, labels: Path | None = None
+) -> "Dataset":
     """The data set of these sources; prints notes about it. Raises UsageError, SourceError."""
     from andon_trainer.data.dataset import open_dataset
 
     with progress_bar() as progress:
-        dataset = open_dataset(data, assume_good=assume_good, cameras=cameras or (), progress=progress)
+        dataset = open_dataset(data, assume_good=assume_good, cameras=cameras or (), labels=labels, progress=progress)
     note_all(dataset.notes)
     return dataset
 

@@ -9,6 +9,7 @@ from andon_monitor.image_files.decoding import DEFAULT_MAX_BYTES, DEFAULT_MAX_PI
 from andon_trainer.cli.arguments import (
     AssumeGood,
     Cameras,
+    LabelsFile,
     MaxDecodingBytes,
     MaxPixels,
     ModelFile,
@@ -46,6 +47,7 @@ def classify(
     ] = 3,
     assume_good: AssumeGood = False,
     cameras: Cameras = None,
+    labels: LabelsFile = None,
     picture: Picture = None,
     threads: Annotated[int, typer.Option(help="CPU threads to train on; 0 for one per core.")] = 0,
     max_pixels: MaxPixels = DEFAULT_MAX_PIXELS,
@@ -65,7 +67,7 @@ def classify(
     if threads:
         torch.set_num_threads(threads)
     autoencoder = Autoencoder.load(model_file, threads=threads)
-    dataset = open_data(data, assume_good, cameras)
+    dataset = open_data(data, assume_good, cameras, labels)
     with progress_bar() as progress:
         result = classification.classify(autoencoder, dataset, cast("Method", way), draws, progress, limits)
         write_whole(output, result.content)

@@ -12,6 +12,7 @@ from andon_trainer.cli.arguments import (
     AssumeGood,
     Cameras,
     Data,
+    LabelsFile,
     MaxDecodingBytes,
     MaxPixels,
     ModelFile,
@@ -29,6 +30,7 @@ def evaluate(
     report: Report = None,
     assume_good: AssumeGood = False,
     cameras: Cameras = None,
+    labels: LabelsFile = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write all figures to this JSON file.")] = None,
     provider: Annotated[
         str, typer.Option(help="ONNX Runtime execution provider: auto, cpu, cuda or tensorrt.")
@@ -45,7 +47,7 @@ def evaluate(
     from andon_trainer.data.images import ImageCache
 
     model = Model.load(model_file, provider, threads=0)
-    dataset = open_data(data, assume_good, cameras)
+    dataset = open_data(data, assume_good, cameras, labels)
     check_all_writable(report, json_file)
     with progress_bar() as progress:
         figures = evaluation.evaluate(model, dataset, progress, ImageCache(kept_bytes=0, limits=limits))

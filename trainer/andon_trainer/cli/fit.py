@@ -16,6 +16,7 @@ from andon_trainer.cli.arguments import (
     Cameras,
     Data,
     FalseAlarmRate,
+    LabelsFile,
     MaxDecodingBytes,
     MaxPixels,
     Output,
@@ -51,6 +52,7 @@ def fit(
     ] = False,
     assume_good: AssumeGood = False,
     cameras: Cameras = None,
+    labels: LabelsFile = None,
     colour: Annotated[str, typer.Option(help="auto, grey or rgb.", rich_help_panel=INPUT)] = "auto",
     region: Annotated[
         str | None,
@@ -200,7 +202,7 @@ def fit(
         threads=threads,
     )
 
-    dataset = open_data(data, assume_good, cameras)
+    dataset = open_data(data, assume_good, cameras, labels)
     check_all_writable(output, report)
 
     import torch  # noqa: F401  # first: where torch is missing, that is what the error says

@@ -48,6 +48,7 @@ def open_dataset(
     *,
     assume_good: bool = False,
     cameras: Sequence[str] = (),
+    labels: Path | None = None,
     progress: Progress = quiet,
 ) -> Dataset:
     """Find the images of a source, or of several together.
@@ -56,6 +57,7 @@ def open_dataset(
     `data.arrays`; or whatever the monitor reads to an end: a recording, a video, a folder of them, a Kafka topic up to
     now, see `data.recordings`. Folders by day or batch inside train/good, test/* or a kind are read, too.
 
+    `labels`: a file with labels of the frames of recordings and topics, as `andon-monitor export` writes them.
     `assume_good`: what no label, verdict or folder's name tells is good. `cameras`: of recordings and topics only
     frames of these.
 
@@ -74,7 +76,7 @@ def open_dataset(
         else:
             found.append(_open_images(Path(source), assume_good))
     if streams:
-        frames = read_recordings(streams, assume_good, cameras, progress)
+        frames = read_recordings(streams, assume_good, cameras, progress, labels)
         test = (*frames.good, *frames.defects) if frames.defects else ()
         root = Path(_written_out(sources[0])) if len(sources) == 1 else _common_root(streams)
         found.append(Dataset(root, frames.good, test, frames.notes))

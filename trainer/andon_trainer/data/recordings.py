@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from andon_monitor.image_files.decoding import DEFAULT_LIMITS, decode_values, re
 from andon_monitor.image_files.folders import PassedOver
 from andon_monitor.image_files.signatures import suffix_of
 from andon_monitor.kafka.address import is_kafka, parse_address
+from andon_monitor.recording.frame_labels import read_labels
 from andon_monitor.recording.labelled import DAMAGED, UNKNOWN, LabelledFrame, LabelledSource, read_verdicts
 from andon_monitor.settings.groups import KafkaSettings
 from andon_monitor.settings.loading import load_settings
@@ -27,6 +28,7 @@ from andon_trainer.progress import Progress
 OTHER_CAMERA = "of other cameras"
 REPEATED = "the same file as the frame before"
 CAMERAS_NAMED = 5
+TIME_BLOCKS, MIN_FRAMES_FOR_BLOCKS = 10, 100  # of one long recording
 
 
 @dataclass(frozen=True)
@@ -53,25 +55,34 @@ def find_recordings(folder: Path) -> list[str]:
     return sorted(found)
 
 
-def read_recordings(sources: Sequence[str], assume_good: bool, cameras: Sequence[str], progress: Progress) -> Frames:
+def read_recordings(
+    sources: Sequence[str],
+    assume_good: bool,
+    cameras: Sequence[str],
+    progress: Progress,
+    labels_file: Path | None = None,
+) -> Frames:
     """Read recordings, videos and topics to their present end.
 
     A frame is good, or a kind of defect, as its label says, else good as its verdict says, else as `assume_good` says.
-    `cameras`: only frames of these. Raises UsageError (no such source, nothing that says which frames are good) and
-    SourceError.
+    `labels_file`: labels that count more, see `recording.frame_labels`. `cameras`: only frames of these. Raises
+    UsageError (no such source, nothing that says which frames are good) and SourceError.
     """
     config = os.environ.get("ANDON_CONFIG")
     kafka = (
         load_settings({}, Path(config) if config else None).kafka if any(map(is_kafka, sources)) else KafkaSettings()
     )
+    labels = {} if labels_file is None else read_labels(labels_file)
     verdicts = read_verdicts(sources)
     store = FrameStore()
     readings = []
     for source in sources:
         reading = _Reading(source, assume_good, frozenset(cameras), store)
-        reading.read(LabelledSource(source, kafka, verdicts), progress)
+        reading.read(LabelledSource(source, kafka, verdicts, labels), progress)
         readings.append(reading)
     samples = [sample for reading in readings for sample in reading.finish()]
+    if len(readings) == 1:
+        samples = _in_time_blocks(samples)
     if not samples:
         raise UsageError(readings[0].why_none())
     notes = [note for reading in readings for note in reading.notes()]
@@ -84,6 +95,19 @@ def read_recordings(sources: Sequence[str], assume_good: bool, cameras: Sequence
     good = tuple(sample for sample in samples if sample.label == GOOD)
     defects = tuple(sample for sample in samples if sample.label != GOOD)
     return Frames(good, defects, tuple(notes))
+
+
+def _in_time_blocks(samples: list[Sample]) -> list[Sample]:
+    """The frames of one long recording, each in one of TIME_BLOCKS batches, one after the other in time.
+
+    Frames that follow one another are more alike than those of another hour: whole blocks are held out.
+    """
+    if len(samples) < MIN_FRAMES_FOR_BLOCKS:
+        return samples
+    return [
+        replace(sample, batch=f"{sample.batch} block {1 + TIME_BLOCKS * index // len(samples)}")
+        for index, sample in enumerate(samples)
+    ]
 
 
 class _Reading:

@@ -4,10 +4,11 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from andon_monitor.compare.sides import read_lines
 from andon_monitor.errors import UsageError
 from andon_monitor.inspection.frames import Frame
 from andon_monitor.recording.places import Place, parse_place, place_of
+
+Labels = Mapping[Place | str, str]  # by place or file
 
 
 def read_labels(path: Path) -> dict[Place | str, str]:
@@ -16,7 +17,11 @@ def read_labels(path: Path) -> dict[Place | str, str]:
     `file` may name the image instead of `frame`. Raises UsageError.
     """
     labels: dict[Place | str, str] = {}
-    for number, line in enumerate(read_lines("--labels", path), start=1):
+    try:
+        lines = [line for line in path.read_bytes().splitlines() if line.strip()]
+    except OSError as error:
+        raise UsageError(f"--labels {path}: cannot be read ({error.strerror})") from None
+    for number, line in enumerate(lines, start=1):
         try:
             fields = json.loads(line)
             key = fields["file"] if "file" in fields else parse_place(fields["frame"])
@@ -32,6 +37,6 @@ def read_labels(path: Path) -> dict[Place | str, str]:
     return labels
 
 
-def label_of(frame: Frame, labels: Mapping[Place | str, str]) -> str | None:
+def label_of(frame: Frame, labels: Labels) -> str | None:
     """A frame's label: the one given, else the recorded one."""
     return labels.get(place_of(frame.position)) or labels.get(frame.file or "") or frame.label
