@@ -44,6 +44,14 @@ def collect(
             help="Keep what is left out by default: dark, empty, moving, blurred or near-duplicate. Repeatable.",
         ),
     ] = None,
+    trigger: Annotated[
+        str | None,
+        Option(
+            metavar="NAME[=VALUE]",
+            help="Only frames whose header, or field of the part, has this value; without a value the first of each "
+            "new one: trigger=1, id.",
+        ),
+    ] = None,
     camera: Annotated[
         str | None, Option(help="Of a source with several cameras, only this one; of others, the camera's name.")
     ] = None,
@@ -65,6 +73,7 @@ def collect(
     from andon_monitor.collect import collector
     from andon_monitor.collect.image_folder import ImageFolder
     from andon_monitor.collect.selection import Selection, check_reasons
+    from andon_monitor.collect.trigger import parse_trigger
     from andon_monitor.common.units import parse_duration, parse_size
     from andon_monitor.image_files.decoding import DecodingLimits
     from andon_monitor.kafka.any_source import open_any_source
@@ -83,7 +92,9 @@ def collect(
     decoding = DecodingLimits(loaded.inspection.max_pixels, loaded.inspection.max_decoding_bytes)
     first = empty == collector.FIRST
     pictures = [] if empty is None or first else collector.empty_pictures(Path(empty), decoding)
-    selection = Selection(decoding, camera, keep or (), pictures, first)
+    selection = Selection(
+        decoding, camera, keep or (), pictures, first, None if trigger is None else parse_trigger(trigger)
+    )
     opened = open_any_source(
         source, camera, loaded.kafka, parse_start(start), until_end, source=loaded.source, industrial=loaded.camera
     )

@@ -84,7 +84,8 @@ class Collector:
         coverage = "" if share is None else f"; of the next 100 views about {100 * share:.0f} would be new"
         free = f", {describe_size(self._free)} free" if self._free else ""
         return (
-            f"{folder.count} images{parts}, {folder.written} of them now; {selection.frames} frames seen"
+            f"{folder.count} {'image' if folder.count == 1 else 'images'}{parts}, {folder.written} of them now; "
+            f"{selection.frames} {'frame' if selection.frames == 1 else 'frames'} seen"
             f"{_left_out(selection)}{coverage}; {describe_size(folder.size)}{free}"
         )
 
@@ -94,7 +95,7 @@ class Collector:
         if self.stopped:
             return "stopped"
         if folder.count >= limits.count:
-            return f"--count {limits.count} images are there"
+            return "--count 1 image is there" if limits.count == 1 else f"--count {limits.count} images are there"
         if folder.size >= limits.size:
             return f"--size {describe_size(limits.size)} is reached"
         if limits.seconds is not None and time.monotonic() - began >= limits.seconds:

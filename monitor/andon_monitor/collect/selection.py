@@ -5,16 +5,17 @@ from collections.abc import Collection, Sequence
 from statistics import median
 
 from andon_monitor.collect.picture import Picture, Thumbnail, Thumbnails, distance, measure
+from andon_monitor.collect.trigger import Trigger
 from andon_monitor.errors import ImageError, UsageError
 from andon_monitor.image_files.decoding import DecodingLimits
 from andon_monitor.inspection.frames import Frame
 from andon_monitor.sources.folder import GOOD
 
 # Reasons to leave a frame out, in the order in which they are asked for.
-OTHER_CAMERA, DEFECT, DAMAGED, DARK, EMPTY, MOVING, BLURRED, NEAR_DUPLICATE = (
-    "other camera", "defect", "damaged", "dark", "empty", "moving", "blurred", "near-duplicate",
+OTHER_CAMERA, NOT_TRIGGERED, DEFECT, DAMAGED, DARK, EMPTY, MOVING, BLURRED, NEAR_DUPLICATE = (
+    "other camera", "not triggered", "defect", "damaged", "dark", "empty", "moving", "blurred", "near-duplicate",
 )  # fmt: skip
-REASONS = (OTHER_CAMERA, DEFECT, DAMAGED, DARK, EMPTY, MOVING, BLURRED, NEAR_DUPLICATE)
+REASONS = (OTHER_CAMERA, NOT_TRIGGERED, DEFECT, DAMAGED, DARK, EMPTY, MOVING, BLURRED, NEAR_DUPLICATE)
 OPTIONAL = (DARK, EMPTY, MOVING, BLURRED, NEAR_DUPLICATE)  # those that a user can turn off
 
 # Distances of thumbnails in grey levels. The nearest of 120 machined parts under a fixed camera is 3.3 levels away or
@@ -42,6 +43,7 @@ class Selection:
 
     `wanted_camera`: frames of others are left out. `kept_reasons`: of OPTIONAL, those for which nothing is left out.
     `empty`: thumbnails of the empty station; with `first_is_empty` the first frame is one, too.
+    `trigger`: only frames that it takes.
     """
 
     def __init__(
@@ -51,9 +53,11 @@ class Selection:
         kept_reasons: Collection[str] = (),
         empty: Sequence[Thumbnail] = (),
         first_is_empty: bool = False,
+        trigger: Trigger | None = None,
     ) -> None:
         self._limits = limits
         self._wanted_camera = wanted_camera
+        self._trigger = trigger
         self._asked = [reason for reason in OPTIONAL if reason not in kept_reasons]
         self._empty = list(empty)
         self._first_is_empty = first_is_empty
@@ -88,6 +92,8 @@ class Selection:
     def _why_not(self, frame: Frame) -> str | None:
         if self._wanted_camera is not None and frame.camera != self._wanted_camera:
             return OTHER_CAMERA
+        if self._trigger is not None and not self._trigger.takes(frame):
+            return NOT_TRIGGERED
         if frame.label not in (None, GOOD):
             return DEFECT
         if frame.rejection is not None:

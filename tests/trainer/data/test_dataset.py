@@ -69,7 +69,7 @@ def test_folders_next_to_good_images_may_hold_defects_and_are_passed_over(tmp_pa
     save_noise(tmp_path / "scratch/0.png")
     dataset = open_dataset(tmp_path)
     assert len(dataset.train) == 1
-    assert dataset.notes == (f"{tmp_path}: 1 passed over: 1 images in folders next to images ('scratch/0.png')",)
+    assert dataset.notes == (f"{tmp_path}: 1 passed over: 1 in folders next to images ('scratch/0.png')",)
 
 
 def test_a_folder_without_images_says_what_is_in_it(tmp_path: Path) -> None:

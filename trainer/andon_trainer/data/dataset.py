@@ -23,7 +23,7 @@ TRAIN, TEST, MASKS = "train", "test", "ground_truth"
 # With fewer there is nothing to hold out: a tail cannot be fitted to fewer than three scores.
 MIN_IMAGES = 8
 ELSEWHERE = "elsewhere than in train/good and test/*"
-DEEPER = "images in folders next to images"
+DEEPER = "in folders next to images"
 UNLABELLED = "without a label"
 NAMED_EXAMPLES = 3
 
