@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from andon_monitor.common.system import BINARY, NONBLOCKING
 from andon_monitor.common.text import shown
 from andon_monitor.errors import ModelError, UsageError, first_line
 from andon_monitor.model import imaging
@@ -198,7 +199,7 @@ def read_model(path: Path) -> bytes:
     """The content of a model file. Raises UsageError: not there, not a file, or larger than any model."""
     try:
         # Opening a FIFO would wait for its writer.
-        with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+        with os.fdopen(os.open(path, os.O_RDONLY | NONBLOCKING | BINARY), "rb") as file:
             facts = os.fstat(file.fileno())
             if not stat.S_ISREG(facts.st_mode):
                 raise UsageError(f"{path}: cannot be read (not a file)")
