@@ -46,7 +46,7 @@ DEFAULT_METHODS = (*FROM_FEATURES, "andon", f"andon:encoder={BUILT_IN}")
 FEATURE_SIDE, FEATURE_TOP_SHARE = 256, 0.02
 ENCODED_FRAMES = 400  # good ones that are learned from
 BATCH_FRAMES = 8
-# The quick form: half an hour of a core for the default methods.
+# The quick form, for daily work.
 QUICK_SETS = ("magnetic_tile", "casting", "elpv_poly", "metal_nut")  # textures and parts, grey and colour
 QUICK_STEPS, QUICK_FOLDS = 100, 1
 STEPS_BUDGET = 24 * 3600.0  # seconds, which do not end a training of given steps
