@@ -83,9 +83,10 @@ class FrameMask(nn.Module):
 
         `inverse_pose`: [N, 4], of frames as the camera took them, whose parts are not at rest.
         """
-        masked, fill = self.masked, self.fill
+        both = torch.cat([self.masked, self.fill], dim=1)
         if inverse_pose is not None:
-            masked, fill = (warp(x.expand(unit.shape[0], -1, -1, -1), inverse_pose) for x in (masked, fill))
+            both = warp(both.expand(unit.shape[0], -1, -1, -1), inverse_pose)
+        masked, fill = both[:, :1], both[:, 1:]
         mean, spread = self.light(unit, masked)
         return torch.where(masked > 0, fill * spread + mean, unit), MaskedFrames(masked, self)
 
