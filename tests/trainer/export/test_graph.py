@@ -70,12 +70,13 @@ def detector(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         other = Autoencoder(network.arch).eval()
         return detector_of([network, other], frames(40), frames(12), texture=False, encoder=encoder)
     if request.param == "registered, masked, encoder":
-        good, masked = plates(40, times=2), label_mask(128, 192)
+        several, masked = plates(52, times=2), label_mask(128, 192)
+        good, unseen = several[:40], several[40:]
         registration = fit_registration(good, 0, masked)
         assert registration is not None
         mask = FrameMask.fit(registration.apply_to(good), masked)
         network = Autoencoder(Architecture(128, 192, channels)).eval()
-        return detector_of(network, good, good[:12], False, registration, encoder, mask)
+        return detector_of(network, good, unseen, False, registration, encoder, mask)
     if request.param == "colour with memory, masked":
         good = frames(110, channels)
         mask = FrameMask.fit(good, label_mask(64, 96))
