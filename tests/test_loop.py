@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from andon_trainer.sample.render import write_sample
 
 from tests.fixtures.browser import tab
 from tests.fixtures.commands import run_command
@@ -60,7 +61,9 @@ def test_false_alarms_that_were_labelled_do_not_come_again(
     truth = truths(stream)
     # A line whose threshold was set too low.
     loud, quiet = tmp_path / "loud.onnx", tmp_path / "quiet.onnx"
-    set_low = ["calibrate", model_file, sample_folder / "train" / "good", "-o", loud, "--false-alarm-rate", "0.25"]
+    good = tmp_path / "good"  # the images of the fit are refused
+    write_sample(good, seed=5, train=31, test_good=0, test_defects=0, stream=0)
+    set_low = ["calibrate", model_file, good, "-o", loud, "--false-alarm-rate", "0.25"]
     assert run_command("andon-trainer", *set_low).returncode == 0
     before = watch(loud, stream, tmp_path / "before.jsonl", "--evidence", store, "--set", "evidence.burst=100")
     alarms = flagged(before)

@@ -11,6 +11,7 @@ from andon_monitor.common.intervals import INTERVAL, Rate, rate
 from andon_monitor.errors import ModelError, UsageError
 from andon_monitor.model.anomaly_map import enlarge
 from andon_monitor.model.autoencoder import Autoencoder
+from andon_monitor.model.card import EvaluatedImages
 from andon_monitor.model.file import Model
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
@@ -89,6 +90,18 @@ class Evaluation:
             "detection_rate": self.detection.share if self.detection else None,
         }
         return {name: value for name, value in figures.items() if value is not None}
+
+    def tested(self) -> EvaluatedImages | None:
+        """Numbers of images at the threshold, as the model card keeps them; None without any."""
+        good, defects = self.false_alarms, self.detection
+        if good is None and defects is None:
+            return None
+        return EvaluatedImages(
+            good=good.count if good else 0,
+            false_alarms=good.flagged if good else 0,
+            defects=defects.count if defects else 0,
+            found=defects.flagged if defects else 0,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Every figure, the kind of intervals, and the scores of all images, ready for JSON."""

@@ -12,12 +12,14 @@ from andon_monitor.model.mask import input_mask
 from andon_trainer.data.audit import Audit, audit
 from andon_trainer.data.dataset import Dataset, DataSource, good_samples, open_dataset
 from andon_trainer.data.images import ImageCache
+from andon_trainer.data.known_images import image_hashes
 from andon_trainer.data.sample import GOOD
 from andon_trainer.data.splits import together
 from andon_trainer.evaluation import Evaluation, evaluate
 from andon_trainer.export.card import training_record, write_card
 from andon_trainer.export.graph import export_detector
 from andon_trainer.export.metadata import pack
+from andon_trainer.export.probes import probe, stop_impossible_frames
 from andon_trainer.export.unseen import scores_of_unseen
 from andon_trainer.network.encoder import load_encoder
 from andon_trainer.options import FitOptions, TrainingOptions
@@ -87,6 +89,7 @@ def fit(
     progress("calibrating", 0.0)
     unseen = scores_of_unseen(exported.graph, detectors, trained.splits, images.pixels)
     whole = join_trainings(trained.networks)
+    record = training_record(whole, trained.splits, images.fingerprint, training)
     card, parity = write_card(
         exported,
         held_out,
@@ -94,10 +97,17 @@ def fit(
         name=options.name,
         spec=images.spec,
         architecture=detectors[0].to_dict(),
-        training=training_record(whole, trained.splits, images.fingerprint, training),
+        training=record.model_copy(update={"known_images": image_hashes(images.pixels)}),
         false_alarm_rate=options.false_alarm_rate,
         keep_outliers=options.keep_outliers,
     )
+    model = Model.from_bytes(pack(exported.graph, card, exported.golden), options.name, provider="cpu", threads=0)
+
+    # Ask it about what no line may pass, and about made-up defects.
+    progress("asking about made-up defects", 0.0)
+    card = card.model_copy(update={"probes": probe(model, held_out, masked)})
+    if options.false_alarm_rate is None:
+        card = stop_impossible_frames(card)
     model = Model.from_bytes(pack(exported.graph, card, exported.golden), options.name, provider="cpu", threads=0)
 
     # Audit the images, evaluate the model.
@@ -113,7 +123,7 @@ def fit(
     evaluation = None
     if dataset.test:
         evaluation = evaluate(model, dataset.test, progress, files)
-        card = card.model_copy(update={"metrics": evaluation.headline()})
+        card = card.model_copy(update={"metrics": evaluation.headline(), "tested": evaluation.tested()})
 
     content = pack(exported.graph, card, exported.golden)
     finished = Model.from_bytes(content, options.name, provider="cpu")

@@ -57,8 +57,9 @@ TRAINING = {
 class FitOptions:
     """Everything that can be asked of `fit`, under the names of the command line's options.
 
-    `None` leaves the choice to Andon: the architecture chooses `kind`, `loss`, `iterations`, `batch` and
-    `learning_rate`, the images choose `side`, and the budget chooses how many `networks` are trained.
+    `None` leaves the choice to Andon: the number of images chooses `false_alarm_rate`, the architecture chooses `kind`,
+    `loss`, `iterations`, `batch` and `learning_rate`, the images choose `side`, and the budget chooses how many
+    `networks` are trained.
 
     Raises UsageError, which names the option as the command line spells it, its value, and what is right.
 
@@ -66,7 +67,7 @@ class FitOptions:
     """
 
     name: str = "model"  # in verdicts and metrics
-    false_alarm_rate: float = 0.001  # share of good parts that may be flagged
+    false_alarm_rate: float | None = None  # share of good parts that may be flagged; None: the lowest they support
     architecture: str = "conv-dense"  # or dense, for small images
     layers: tuple[int, ...] = (784, 128, 64, 32, 64, 128, 784)  # sizes of the dense architecture's layers
     kind: str | None = None  # of dense autoencoder, one of KINDS; plain by default
@@ -93,7 +94,8 @@ class FitOptions:
     def __post_init__(self) -> None:
         check_name("--name", self.name)
         check_choice("--architecture", self.architecture, ARCHITECTURES)
-        check_range("--false-alarm-rate", self.false_alarm_rate, 1e-9, 0.5)
+        if self.false_alarm_rate is not None:
+            check_range("--false-alarm-rate", self.false_alarm_rate, 1e-9, 0.5)
         if self.side is not None:
             check_range("--side", self.side, 64, 2048)
         check_choice("--size", self.size, tuple(WIDTHS))

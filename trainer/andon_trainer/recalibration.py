@@ -1,7 +1,7 @@
 """A new threshold for a model that exists, from good images or from labels of the line; without torch."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,10 @@ from andon_monitor.model.mask import input_mask
 from numpy.typing import NDArray
 from pydantic import BaseModel, FiniteFloat, TypeAdapter, ValidationError
 
+from andon_trainer.data.audit import far_out
 from andon_trainer.data.dataset import Dataset, DataSource, good_samples, open_dataset
 from andon_trainer.data.images import ImageCache
+from andon_trainer.data.known_images import are_known
 from andon_trainer.data.pictures import check_pictures
 from andon_trainer.export.metadata import with_card
 from andon_trainer.export.reference import measure_reference, spread
@@ -25,6 +27,7 @@ from andon_trainer.options import check_range
 from andon_trainer.progress import Progress, quiet
 
 LINE_FILE = "line.json"
+MIN_NEW_IMAGES = 10  # good images that a model was not fitted on; fewer support no rate
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class CalibrationResult:
     content: bytes
     card: Card
     note: LabelNote | None = None
+    known: int = 0  # images that the model was fitted on: they were left out
 
 
 class LineScores(BaseModel):
@@ -73,19 +77,21 @@ def calibrate(
     good: DataSource | Sequence[DataSource] | Dataset | None = None,
     *,
     labels: str | Path | None = None,
-    false_alarm_rate: float = 0.001,
+    false_alarm_rate: float | None = None,
     progress: Progress = quiet,
     limits: DecodingLimits = DEFAULT_LIMITS,
 ) -> CalibrationResult:
     """Set a new threshold without training, on good images or on the line's own frames and labels; give one of the two.
 
     `good`: images of good parts that the model was not trained on, as `fit` takes them. `labels`: a folder that
-    `andon-monitor export` wrote. `limits`: how large an image may be. The same weights give the same scores; nothing is
-    written.
+    `andon-monitor export` wrote. `limits`: how large an image may be. Without a `false_alarm_rate` it is 1 %, or the
+    lowest that the good images support. Images that the model was fitted on are left out. The same weights give the
+    same scores; nothing is written.
 
     Raises UsageError (arguments, images, labels) and ModelError (the file).
     """
-    check_range("--false-alarm-rate", false_alarm_rate, 1e-9, 0.5)
+    if false_alarm_rate is not None:
+        check_range("--false-alarm-rate", false_alarm_rate, 1e-9, 0.5)
     check_images(good, labels)
     if labels is not None:
         return _calibrate_on_labels(Path(model_file), Path(labels), false_alarm_rate)
@@ -101,19 +107,30 @@ def check_images(good: object | None, labels: object | None) -> None:
 
 
 def _calibrate_on_images(
-    path: Path, dataset: Dataset, false_alarm_rate: float, progress: Progress, limits: DecodingLimits
+    path: Path, dataset: Dataset, false_alarm_rate: float | None, progress: Progress, limits: DecodingLimits
 ) -> CalibrationResult:
     model = Model.load(path, provider="cpu", threads=0)
     samples, files = good_samples(dataset), ImageCache(kept_bytes=0, limits=limits)
     frames = files.frames(samples, model.card.input, progress)
     check_pictures(samples, frames, files)
+    known = are_known(frames, model.card.training.known_images)
+    if files.fingerprint(samples) == model.card.training.fingerprint:
+        known[:] = True
+    if known.any() and (~known).sum() < MIN_NEW_IMAGES:
+        raise UsageError(
+            f"{path}: was fitted on {known.sum()} of these {len(known)} images, which score lower than new ones; give "
+            f"at least {MIN_NEW_IMAGES} good images that were not among them"
+        )
+    frames = frames[~known]
     progress("calibrating", 0.0)
     scores = model.score(frames)
-    reference = measure_reference(scores, frames, input_mask(model.card.input))
-    return _with_threshold(path, model, scores, reference, false_alarm_rate)
+    used = ~far_out(scores)
+    reference = measure_reference(scores[used], frames[used], input_mask(model.card.input))
+    result = _with_threshold(path, model, scores[used], reference, false_alarm_rate, left_out=int((~used).sum()))
+    return replace(result, known=int(known.sum()))
 
 
-def _calibrate_on_labels(path: Path, folder: Path, false_alarm_rate: float) -> CalibrationResult:
+def _calibrate_on_labels(path: Path, folder: Path, false_alarm_rate: float | None) -> CalibrationResult:
     """Set the threshold on frames that passed and on false alarms.
 
     False alarms alone are no sample of good parts: they were chosen for their scores. Together with all frames that
@@ -144,17 +161,24 @@ def _calibrate_on_labels(path: Path, folder: Path, false_alarm_rate: float) -> C
 
 
 def _with_threshold(
-    path: Path, model: Model, scores: NDArray[np.floating], reference: Reference, false_alarm_rate: float
+    path: Path,
+    model: Model,
+    scores: NDArray[np.floating],
+    reference: Reference,
+    false_alarm_rate: float | None,
+    left_out: int = 0,
 ) -> CalibrationResult:
-    """The model with a threshold from scores of good parts, float [N]."""
-    card, new = model.card, calibration.calibrate(scores, false_alarm_rate)
+    """The model with a threshold from scores of good parts, float [N], without `left_out` that are far out."""
+    rate = false_alarm_rate or calibration.supported_rate(len(scores))
+    card, new = model.card, calibration.calibrate(scores, rate)
     changed = card.model_copy(
         update={
             "calibration": new,
             "golden_outcomes": judge(model.score(model.golden_frames), new.threshold),
             "reference": reference,
-            "training": card.training.model_copy(update={"calibration_images": len(scores)}),
+            "training": card.training.model_copy(update={"calibration_images": len(scores), "left_out": left_out}),
             "metrics": {},  # measured at the old threshold, on other images
+            "tested": None,
         }
     )
     return CalibrationResult(with_card(onnx.load_from_string(path.read_bytes()), changed), changed)

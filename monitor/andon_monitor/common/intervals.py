@@ -46,6 +46,21 @@ def sign_test(first: int, second: int) -> float | None:
     return min(1.0, 2 * _at_least(max(first, second), total, 0.5)) if total else None
 
 
+def beta_interval(above: int, count: int, confidence: float) -> tuple[float, float]:
+    """Where the share of parts above a threshold lies that has `above` - 1 of `count` good scores above it.
+
+    A further part is above it in `above` of `count` + 1 cases on average, and over all samples of scores the share has
+    the distribution Beta(above, count + 1 - above) (Vovk, "Conditional validity of inductive conformal predictors",
+    2012). `above` >= 1.
+    """
+    outside = (1 - confidence) / 2
+
+    def quantile(probability: float) -> float:
+        return _solve(lambda share: _at_least(above, count, share) < probability)
+
+    return quantile(outside), quantile(1 - outside)
+
+
 def _at_least(k: int, n: int, share: float) -> float:
     """P(X >= k), X binomial(n, share)."""
     if k <= 0:

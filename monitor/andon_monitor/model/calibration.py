@@ -8,12 +8,22 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from andon_monitor.common.intervals import beta_interval
+
 # Above this shape a generalised Pareto distribution has infinite variance. So large a shape comes from the small number
 # of scores, not from the parts.
 MAX_TAIL_SHAPE = 0.5
-# With fewer good scores than this, their spread is too uncertain to allow for its uncertainty: with nine scores, such a
-# threshold for 1 % found none of a part's defects, and a plain extrapolation found four fifths of them.
+# With fewer good scores than this, medians and spreads of them are too uncertain to call one of them an outlier.
 MIN_CALIBRATION_IMAGES = 20
+# At least this many scores are counted above a conformal threshold: were it one, a single defect among the good images
+# would set the threshold and hide most others.
+MIN_SCORES_ABOVE = 2
+# Of the highest scores, which may be defects, this share is not measured but taken to be at least as high as the next.
+CENSORED_SHARE = 0.01
+# Rates that are chosen from where none is asked for, the lowest that the scores support. 1 % is what most lines can
+# follow up; a lower one costs found defects, so it is only set where somebody asks for it.
+DEFAULT_RATES = (0.01, 0.02, 0.05, 0.1)
+RANGE_CONFIDENCE = 0.8  # of 10 lines with such thresholds, 8 flag a share within `Calibration.range`
 # Calibration scores on the model card; of more scores, an even grid of this many quantiles.
 MAX_SCORES_KEPT = 4096
 MIN_SCORES = 3  # a tail has at least two peaks, and a start below them
@@ -55,9 +65,10 @@ class Tail(BaseModel):
 class Calibration(BaseModel):
     """A threshold, the false-alarm rate that it was set for, and the good scores that it came from.
 
-    `method` is "conformal" where there are enough scores for the rate, else "tail": an extrapolation. A part is a
-    defect if its score is above `threshold`. `count` scores were used; `scores` are sorted. Threshold and tail must be
-    what `calibrate` makes of these scores: a threshold that was moved or damaged is refused.
+    `method` is "conformal" where two scores or more are above the threshold, else "tail": an extrapolation, which is
+    never below the second highest score. A part is a defect if its score is above `threshold`. `count` scores were
+    used; `scores` are sorted. Threshold and tail must be what `calibrate` makes of these scores: a threshold that was
+    moved or damaged is refused.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
@@ -82,7 +93,8 @@ class Calibration(BaseModel):
         slack = CARD_TOLERANCE * (spread + max(abs(self.scores[0]), abs(self.scores[-1])))
         if self.tail is not None:
             _check_tail(self.tail, scores, self.count, slack)
-            lowest = highest = self.tail.quantile(rate)
+            quantile = self.tail.quantile(rate)
+            lowest, highest = (max(quantile, known) for known in _between(scores, self.count, _lowest_rank(self.count)))
             slack = max(slack, CARD_TOLERANCE * abs(highest))
         else:
             lowest, highest = _between(scores, self.count, _rank(self.count, rate))
@@ -92,36 +104,66 @@ class Calibration(BaseModel):
             )
         return self
 
+    @property
+    def is_supported(self) -> bool:
+        """Whether the scores are enough for the rate: it was counted, or can be extrapolated with little loss."""
+        return self.method == "conformal" or self.false_alarm_rate >= supported_rate(self.count)
+
+    @property
+    def range(self) -> tuple[float, float] | None:
+        """The share of good parts that 8 of 10 lines with such a threshold flag; None for a rate too low to tell.
+
+        Exact where the threshold was counted. Where it was extrapolated, the share lies within in 7 to 9 cases of 10.
+        """
+        above = math.floor((self.count + 1) * self.false_alarm_rate + 1e-9)
+        return beta_interval(above, self.count, RANGE_CONFIDENCE) if above else None
+
     def p_value(self, score: float) -> float:
         """The share of good parts expected to score at least `score`, in (0, 1].
 
         Conformal: (1 + #{calibration scores >= score}) / (n + 1), valid for any distribution as long as the parts on
         the line are exchangeable with the calibration parts (Vovk, Gammerman & Shafer 2005). Tail: the fitted survival
         function, if the score lies in the tail. The p-value is at most `false_alarm_rate` exactly if the score is above
-        the threshold.
+        `threshold`; a threshold override for a camera does not change it.
         """
         if self.tail is not None and score >= self.tail.start:
-            return max(self.tail.survival(score), 1e-12)
-        above = len(self.scores) - bisect_left(self.scores, score)
-        p_value = (1 + above * self.count / len(self.scores)) / (self.count + 1)
-        if len(self.scores) == self.count:
-            return p_value
-        # A grid of quantiles rounds, but the p-value must agree with the verdict.
+            p_value = max(self.tail.survival(score), 1e-12)
+        else:
+            above = len(self.scores) - bisect_left(self.scores, score)
+            p_value = (1 + above * self.count / len(self.scores)) / (self.count + 1)
+            if len(self.scores) == self.count and self.tail is None:
+                return p_value
+        # Tails and grids of quantiles round, but the p-value must agree with the verdict.
         rate = self.false_alarm_rate
         return min(p_value, rate) if score > self.threshold else max(p_value, math.nextafter(rate, 1))
 
 
 def needed_for(false_alarm_rate: float) -> int:
-    """Number of good scores that a conformal threshold needs for a rate a: the smallest n, ceil((n+1)(1-a)) <= n."""
-    return math.ceil(1 / false_alarm_rate - 1e-9) - 1
+    """Number of good scores from which on a rate is counted: `MIN_SCORES_ABOVE` of n + 1 parts are above."""
+    return math.ceil(MIN_SCORES_ABOVE / false_alarm_rate - 1e-9) - 1
+
+
+def needed_to_support(rate: float) -> int:
+    """Number of good scores of which one more part at `rate` is above the threshold."""
+    return math.ceil(1 / rate - 1e-9) - 1
+
+
+def supported_rate(count: int) -> float:
+    """The lowest of `DEFAULT_RATES` of which `count` good scores hold an example, or else the highest of them.
+
+    One more part than was scored is above the rate's threshold: up to there an extrapolation keeps the rate, and such a
+    threshold finds four fifths and more of the defects that the best one at that rate finds.
+    """
+    return next((rate for rate in DEFAULT_RATES if count >= needed_to_support(rate)), DEFAULT_RATES[-1])
 
 
 def calibrate(good_scores: ArrayLike, false_alarm_rate: float) -> Calibration:
     """Set the threshold that a share `false_alarm_rate` (a) of good parts will exceed.
 
-    With n >= 1/a - 1 scores: the ceil((n + 1)(1 - a))-th smallest, which a further good part exceeds with probability
-    at most a, for any distribution (split conformal prediction, Papadopoulos et al. 2002). With fewer: the
-    quantile of a generalised Pareto tail, see `fit_tail`.
+    With n >= 2/a - 1 scores: the ceil((n + 1)(1 - a))-th smallest, which a further good part exceeds with probability
+    at most a, for any distribution (split conformal prediction, Papadopoulos et al. 2002). With fewer: the quantile of
+    a generalised Pareto tail, see `fit_tail`, and at least the second highest score, where counting ends. So the
+    threshold never rises with the rate.
 
     `good_scores`: float [n], n >= 3, finite. Raises ValueError otherwise.
     """
@@ -132,8 +174,10 @@ def calibrate(good_scores: ArrayLike, false_alarm_rate: float) -> Calibration:
     kept = scores if n <= MAX_SCORES_KEPT else np.quantile(scores, np.linspace(0, 1, MAX_SCORES_KEPT))
     method = _method(n, false_alarm_rate)
     tail = fit_tail(scores) if method == "tail" else None
+    rank = _lowest_rank(n) if tail else _rank(n, false_alarm_rate)
+    counted = float(scores[rank - 1])
     return Calibration(
-        threshold=tail.quantile(false_alarm_rate) if tail else float(scores[_rank(n, false_alarm_rate) - 1]),
+        threshold=max(tail.quantile(false_alarm_rate), counted) if tail else counted,
         false_alarm_rate=false_alarm_rate,
         method=method,
         count=n,
@@ -146,26 +190,30 @@ def fit_tail(sorted_scores: np.ndarray) -> Tail:
     """Fit a generalised Pareto tail to the largest of `sorted_scores` (float [n], ascending, n >= 3).
 
     Peaks over threshold (Pickands 1975): the largest tenth of the scores, or ten scores if that is more and at most
-    half of them. Fitted by probability-weighted moments (Hosking & Wallis 1987), which beat maximum likelihood on
-    samples this small. The shape is at least 1 / peaks: with an exponential tail whose scale is estimated from so few
-    peaks, a further score has exactly this distribution (Lomax 1954). The plain exponential's quantile for 0.1 %, from
-    60 scores, is exceeded by 0.2 %. With fewer than `MIN_CALIBRATION_IMAGES` scores the shape has no such lower limit,
-    and two to three times the chosen share of good parts may be flagged.
+    half of them. The largest hundredth, one score at least, is censored: it counts as at least as large as the next, so
+    one defect cannot set the threshold alone. The scale is then the total of all peaks over the number r of those
+    that are measured (Epstein & Sobel, "Life testing", 1953), and censored peaks are taken to be one scale above.
+    Shape and scale by probability-weighted moments (Hosking & Wallis 1987). The shape is at least 1 / r: with an
+    exponential tail whose scale is estimated from r peaks, a further score has exactly this distribution (Lomax 1954).
     """
     n = len(sorted_scores)
     peaks = _peaks(n)
+    measured = peaks - _censored(n)
     start = float(sorted_scores[n - peaks - 1])
     excess = sorted_scores[n - peaks :] - start
+    highest = float(excess[measured - 1])
+    scale = float(excess[:measured].sum() + (peaks - measured) * highest) / measured
+    mass, min_shape = _mass(n), min(1 / measured, MAX_TAIL_SHAPE)
+    spread = float(sorted_scores.std()) or 1.0
+    if scale <= 1e-9 * spread:  # ties at the top: the spread of all scores serves as the scale
+        return Tail(start=start, mass=mass, scale=spread, shape=min_shape)
+    excess = np.concatenate([excess[:measured], np.full(peaks - measured, highest + scale)])
     plotting = (np.arange(1, peaks + 1) - 0.35) / peaks
     mean = float(excess.mean())
     weighted = float(((1 - plotting) * excess).mean())
-    spread = float(sorted_scores.std()) or 1.0
-    mass, min_shape = _mass(n), 1 / peaks if n >= MIN_CALIBRATION_IMAGES else 0.0
-    if mean <= 1e-9 * spread:  # ties at the top: the spread of all scores serves as the scale
-        return Tail(start=start, mass=mass, scale=spread, shape=min_shape)
     shape = min(2 - mean / (mean - 2 * weighted), MAX_TAIL_SHAPE) if mean > 2 * weighted else 0.0
     if shape <= min_shape:
-        return Tail(start=start, mass=mass, scale=mean, shape=min_shape)
+        return Tail(start=start, mass=mass, scale=scale, shape=min_shape)
     # The mean of a generalised Pareto excess is scale / (1 - shape): the mean is kept if the shape was clipped.
     return Tail(start=start, mass=mass, scale=mean * (1 - shape), shape=shape)
 
@@ -177,6 +225,11 @@ def _method(count: int, false_alarm_rate: float) -> Literal["conformal", "tail"]
 def _rank(count: int, false_alarm_rate: float) -> int:
     """The conformal threshold's place among `count` sorted scores, from 1."""
     return math.ceil((count + 1) * (1 - false_alarm_rate) - 1e-9)
+
+
+def _lowest_rank(count: int) -> int:
+    """The place from 1 of the score that a threshold from a tail is never below."""
+    return count + 1 - MIN_SCORES_ABOVE
 
 
 def _between(kept: NDArray[np.float64], count: int, rank: int) -> tuple[float, float]:
@@ -203,8 +256,9 @@ def _check_tail(tail: Tail, kept: NDArray[np.float64], count: int, slack: float)
     else:
         lowest, highest = _between(kept, count, count - _peaks(count))
         within = lowest - slack <= tail.start <= highest + slack
-        # No mean excess is larger than the largest; where all scores are the same the scale is 1.
-        largest = float(kept[-1] - kept[0]) or 1.0
+        # No mean excess is larger than the largest, nor is a scale with some of them censored larger than twice that.
+        # Where all scores are the same the scale is 1.
+        largest = 2 * float(kept[-1] - kept[0]) or 1.0
         if within and tail.scale <= largest + slack and abs(tail.mass - _mass(count)) < CARD_TOLERANCE:
             return
     raise ValueError(f"its tail is not that of its {count} scores")
@@ -213,6 +267,11 @@ def _check_tail(tail: Tail, kept: NDArray[np.float64], count: int, slack: float)
 def _peaks(count: int) -> int:
     """How many of the largest of `count` scores a tail is fitted to."""
     return max(math.ceil(0.1 * count), min(10, count // 2), 2)
+
+
+def _censored(count: int) -> int:
+    """How many of the largest of `count` scores are censored; at least one peak is not."""
+    return min(max(int(CENSORED_SHARE * count), 1), _peaks(count) - 1)
 
 
 def _mass(count: int) -> float:

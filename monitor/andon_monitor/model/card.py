@@ -27,6 +27,8 @@ CARD_VERSION = 1
 MAX_CARD_CHARS = 1_000_000  # of JSON: ten times that of a card with all the scores that it may keep
 MAX_GOLDEN_FRAMES = 64
 MAX_KINDS = 1000
+MAX_PROBES, MAX_PROBE_FRAMES = 30, 100
+MAX_KNOWN_IMAGES = 4096  # hashes on a card: 60 kB
 MAX_INPUT_PIXELS = 2**24  # four times 2048 x 2048, the largest input that can be asked for
 MAX_ARCHITECTURE_DEPTH = 3  # lists in lists
 
@@ -63,6 +65,7 @@ def _plain_json(value: Any, depth: int = 0) -> Any:
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS), AfterValidator(_plain)]
 Text = Annotated[str, Field(max_length=200), AfterValidator(_plain)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+ImageHash = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
 Whole = Annotated[int, Field(ge=0, le=10**9)]
 Pixel = Annotated[int, Field(ge=0, le=MAX_SIDE)]
 Positive = Annotated[Finite, Field(ge=0, le=1e12)]
@@ -172,8 +175,9 @@ class Training(_Part):
     `twin_groups` counts groups of near-duplicate images, each on one side of the split; `tested_twins` counts good test
     images with a near-duplicate among the training images. `suspects` counts outliers among the images, and `left_out`
     those of them that were held out but not used for the threshold. `fingerprint` is the sha256 over the sorted sha256
-    of the image files. `seconds` is the duration of training and `ended` the reason for its end. With several
-    `networks`, each was trained without another part of the images, and these held-out parts set the threshold;
+    of the image files. `known_images` are hashes of the images at the model's size, see
+    `andon_trainer.data.known_images`. `seconds` is the duration of training and `ended` the reason for its end. With
+    several `networks`, each was trained without another part of the images, and these held-out parts set the threshold;
     `common_images` of them were held out from every network.
     """
 
@@ -188,6 +192,7 @@ class Training(_Part):
     suspects: Whole = 0
     left_out: Whole = 0
     fingerprint: Sha256
+    known_images: tuple[ImageHash, ...] = Field(default=(), max_length=MAX_KNOWN_IMAGES)
     seed: int = Field(ge=-(2**64), le=2**64)
     iterations: Whole
     seconds: Positive
@@ -217,10 +222,38 @@ class Kinds(_Part):
         return self
 
 
+class Probe(_Part):
+    """Frames whose verdict is known without any label, and their scores: what the model was asked after its fit.
+
+    "impossible" frames are no good parts (a covered camera, a part turned upside down); "made-up" are good parts with a
+    defect drawn on them. See `andon_trainer.export.probes`.
+    """
+
+    kind: Literal["impossible", "made-up"]
+    name: Name
+    scores: tuple[Score, ...] = Field(min_length=1, max_length=MAX_PROBE_FRAMES)
+
+
+class EvaluatedImages(_Part):
+    """What became of labelled test images at the threshold, in images."""
+
+    good: Whole
+    false_alarms: Whole
+    defects: Whole
+    found: Whole
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if self.false_alarms > self.good or self.found > self.defects:
+            raise ValueError("more test images were flagged than there are")
+        return self
+
+
 class Card(_Part):
     """Everything that a person or the monitor needs to know about a model.
 
-    `golden_outcomes` are what the threshold makes of the golden frames; None in files of earlier versions.
+    `golden_outcomes` are what the threshold makes of the golden frames; None in files of earlier versions, which have
+    no `probes` either. `tested` is None where there were no labelled images, or another threshold was set since.
     """
 
     card_version: int
@@ -234,6 +267,8 @@ class Card(_Part):
     kinds: Kinds | None = None
     golden_outcomes: tuple[GoldenOutcome, ...] | None = Field(default=None, max_length=MAX_GOLDEN_FRAMES)
     metrics: dict[Name, Share] = Field(default={}, max_length=100)
+    probes: tuple[Probe, ...] = Field(default=(), max_length=MAX_PROBES)
+    tested: EvaluatedImages | None = None
     milliseconds_per_image: Positive | None = None
     versions: dict[Name, Text] = Field(max_length=100)
     weights_sha256: Sha256

@@ -107,8 +107,7 @@ def apply_threshold(
 def compare_thresholds(frames: Sequence[LabelledScore], card: Card) -> list[ThresholdOutcome]:
     """The thresholds for other false-alarm rates, by the model's calibration, and its own; the highest first.
 
-    A rate that is counted and a lower one that is extrapolated can contradict each other. If a higher rate has the
-    higher threshold, it is left out.
+    A rate whose threshold is no other than its neighbour's is left out.
     """
     calibration, own_rate = card.calibration, card.calibration.false_alarm_rate
     outcomes = [apply_threshold(frames, card.threshold, own_rate, is_current=True)]

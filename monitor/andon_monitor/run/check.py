@@ -14,6 +14,7 @@ from andon_monitor.inspection.inspector import Inspector
 from andon_monitor.kafka.address import is_kafka
 from andon_monitor.kafka.check import check_kafka
 from andon_monitor.model.file import Model
+from andon_monitor.model.fitness import assess
 from andon_monitor.model.mask import input_mask
 from andon_monitor.parts.verdict import combined_rates, rate_for_each
 from andon_monitor.recipes.library import Library
@@ -26,15 +27,17 @@ from andon_monitor.telemetry.metrics import Metrics
 from andon_monitor.telemetry.server import bind
 
 FIRST_FRAME_SECONDS = 5.0
+DAY_SECONDS = 86_400
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was tried, and the result."""
+    """One thing that was tried, and the result. `warning`: it works, but somebody should know."""
 
     what: str
     passed: bool
     detail: str
+    warning: bool = False
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,7 @@ def _check_models(settings: Settings, opened: OpenedModels) -> Iterator[Check]:
     for inspector in inspectors:
         what = "model" if inspector.rules.recipe is None else f"recipe {inspector.rules.recipe}"
         yield Check(what, True, _describe(inspector.model))
+        yield from _check_fitness(inspector, "" if inspector.rules.recipe is None else f" of {inspector.rules.recipe}")
     for number in range(len(table.rules)):
         if (covering := table.covering(number)) is not None:
             name = table.rules[number].recipe.name
@@ -148,6 +152,14 @@ def _check_models(settings: Settings, opened: OpenedModels) -> Iterator[Check]:
     for inspector in inspectors:
         what = "statistics" if inspector.rules.recipe is None else f"statistics of {inspector.rules.recipe}"
         yield _try(what, partial(_describe_charts, settings, inspector))
+
+
+def _check_fitness(inspector: Inspector, of_recipe: str) -> Iterator[Check]:
+    """Whether the model is good enough to run, where its card tells, at each threshold in use."""
+    for camera in ("", *inspector.rules.thresholds):
+        if (fitness := assess(inspector.model.card, inspector.threshold(camera))) is not None:
+            where = f" for camera {camera}" if camera else ""
+            yield Check(f"fitness{of_recipe}{where}", True, str(fitness), warning=fitness.grade != "good enough")
 
 
 def _shadows(settings: Settings) -> Iterator[tuple[str, Path]]:
@@ -177,8 +189,9 @@ def _describe_charts(settings: Settings, inspector: Inspector) -> str:
     cusum = cusum_of(settings.statistics, inspector.false_alarm_rate)
     alarms, delay = cusum.average_run_length(cusum.normal), cusum.average_run_length(cusum.raised)
     return (
-        f"CUSUM: one false alarm in {alarms:,.0f} parts at a defect rate of {cusum.normal:.3g}, a rate of "
-        f"{cusum.raised:.3g} is detected after {delay:,.0f} parts"
+        f"CUSUM: one false alarm in {alarms:,.0f} parts at a defect rate of {cusum.normal:.3g} (at one part a second "
+        f"{DAY_SECONDS / alarms:.2g} a day), a rate of {cusum.raised:.3g} is detected after {delay:,.0f} parts; frames "
+        "that do not say which part they show count as one part each"
     )
 
 

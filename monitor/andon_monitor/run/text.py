@@ -10,7 +10,7 @@ from rich.text import Text
 
 from andon_monitor.common.console import table
 from andon_monitor.common.process import Ending
-from andon_monitor.common.redaction import show_address
+from andon_monitor.common.redaction import one_line, show_address
 from andon_monitor.inspection.inspector import Inspection
 from andon_monitor.settings.groups import Settings
 from andon_monitor.settings.loading import flatten
@@ -165,8 +165,14 @@ def print_recipes(opened: "OpenedModels", settings: Settings, console: Console) 
 def print_checks(checks: "Iterable[Check]", console: Console) -> bool:
     """Print what was checked. Returns whether everything passed."""
     done = list(checks)
-    rows: list[list[object]] = [["ok" if check.passed else "FAILED", check.what, check.detail] for check in done]
+    rows: list[list[object]] = []
+    for check in done:
+        result = "FAILED" if not check.passed else "WARNING" if check.warning else "ok"
+        rows.append([result, check.what, check.detail])
     console.print(table(["", "checked", ""], rows, numbers=False))
+    for check in done:
+        if check.warning:
+            console.print(Text(one_line(f"{check.what}: {check.detail}"), style="bold red"))
     failed = sum(not check.passed for check in done)
     console.print(Text(f"{len(done) - failed} of {len(done)} checks passed"))
     return failed == 0

@@ -541,7 +541,9 @@ class StatisticsSettings(Group):
     )
     drift_frames: Count = Field(default=200, description="Approximate number of recent frames in a drift score")
     drift_limit: Positive = Field(
-        default=1.0, description="Alarm limit of drift scores, in standard deviations of the calibration frames"
+        default=1.0,
+        description="Alarm limit of drift scores, in standard deviations of the calibration frames (of brightness: at "
+        "most a tenth of its mean)",
     )
     repeats_limit: Count = Field(
         default=5, description="Number of identical pictures in a row after which a camera counts as frozen"

@@ -16,6 +16,7 @@ from andon_monitor.model.card import Card
 from andon_monitor.settings.groups import StatisticsSettings
 from andon_monitor.statistics import drift
 from andon_monitor.statistics.cusum import BernoulliCusum
+from andon_monitor.statistics.drift import Movement
 from andon_monitor.telemetry.catalogue import SIGNALS
 from andon_monitor.telemetry.metrics import Metrics
 
@@ -37,6 +38,17 @@ class Chart:
 
     cusum: float = 0.0
     drift: dict[str, float] = field(default_factory=lambda: dict.fromkeys(SIGNALS, 0.0))
+    part: str | None = None  # the latest, where its frames say which it is
+    defective: bool = False  # whether any of its frames is a defect
+    cusum_before: float = 0.0  # the latest part
+    movement: Movement = field(default_factory=Movement)
+
+    def vote(self, cusum: BernoulliCusum, defect: bool, part: str | None) -> None:
+        """Count a frame. Frames of one part in a row are one vote: a part is a defect if any of its frames is."""
+        if part is None or part != self.part:
+            self.part, self.defective, self.cusum_before = part, False, self.cusum
+        self.defective |= defect
+        self.cusum = cusum.step(self.cusum_before, self.defective)
 
 
 @dataclass(frozen=True)
@@ -108,9 +120,11 @@ class ControlCharts:
             key = self._metrics.label(verdict.camera), verdict.model
             chart = self._charts.setdefault(key, Chart())
             if verdict.outcome != "uninspectable":
-                chart.cusum = charted.cusum.step(chart.cusum, verdict.outcome == "defect")
+                part = None if verdict.part is None else verdict.part.id
+                chart.vote(charted.cusum, verdict.outcome == "defect", part)
             values = drift.standardise(inspection, charted.card)
-            chart.drift = drift.step(chart.drift, values, self._settings.drift_frames)
+            weight = chart.movement.weigh(verdict.score, charted.card.reference.score)
+            chart.drift = drift.step(chart.drift, values, self._settings.drift_frames, weight)
             touched.add(key)
         self._show(touched)
         if time.monotonic() - self._saved >= SAVE_SECONDS:

@@ -1,7 +1,7 @@
 """Intervals and the sign test against scipy's."""
 
 import pytest
-from andon_monitor.common.intervals import rate, sign_test
+from andon_monitor.common.intervals import beta_interval, rate, sign_test
 from scipy import stats
 
 
@@ -25,3 +25,9 @@ def test_of_nothing_there_is_no_rate() -> None:
 @pytest.mark.parametrize(("first", "second"), [(0, 1), (5, 5), (1, 9), (12, 3)])
 def test_the_sign_test_is_exact(first: int, second: int) -> None:
     assert sign_test(first, second) == pytest.approx(stats.binomtest(first, first + second).pvalue)
+
+
+@pytest.mark.parametrize(("above", "count"), [(1, 9), (3, 300), (10, 4999)])
+def test_the_share_above_a_threshold_is_beta(above: int, count: int) -> None:
+    expected = stats.beta(above, count + 1 - above).ppf([0.1, 0.9])
+    assert beta_interval(above, count, 0.8) == pytest.approx(tuple(expected), rel=1e-6)

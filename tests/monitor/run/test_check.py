@@ -3,7 +3,7 @@ import socket
 from pathlib import Path
 
 from tests.fixtures.commands import andon, error_of
-from tests.fixtures.small_model import draw, encode, write_recording
+from tests.fixtures.small_model import build_model, draw, encode, write_recording
 
 
 def test_a_port_in_use_is_one_clear_line(model_path: Path, recording: Path) -> None:
@@ -51,3 +51,14 @@ def test_check_shows_no_password() -> None:
     assert done.returncode == 1
     assert "rtsp://127.0.0.1:1/x" in done.stdout
     assert "secret" not in done.stdout + done.stderr
+
+
+def test_a_model_that_is_not_good_enough_is_a_warning_at_each_threshold_in_use(tmp_path: Path, recording: Path) -> None:
+    probes = [{"kind": "made-up", "name": "2 %", "scores": [0.9] * 20}]
+    path = tmp_path / "part.onnx"
+    path.write_bytes(build_model(lambda card: {**card, "probes": probes}))
+    sets = ["--set", "server.port=0", "--set", "inspection.thresholds={left: 0.5}"]
+    done = andon("check", "--model", path, "--source", recording, *sets)
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"WARNING +fitness +NOT GOOD ENOUGH TO RUN: 0 of 20 made-up defects are found", done.stdout)
+    assert re.search(r"ok +fitness for camera left +Good enough to run: 20 of 20", done.stdout)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from andon_monitor.errors import UsageError
 from andon_monitor.inspection.inspector import Inspection, Inspector
+from andon_monitor.inspection.part import Part
 from andon_monitor.model.calibration import calibrate
 from andon_monitor.model.file import Model
 from andon_monitor.settings.groups import StatisticsSettings
@@ -178,3 +179,17 @@ def test_a_model_that_the_settings_do_not_fit_is_not_followed(model: Model) -> N
         charts.follow(Inspector(Model.from_bytes(flags_more, "other.onnx", "cpu")))
     charts.write(inspect(model, [True] * 2))
     assert shown(metrics, "andon_defect_cusum", camera="left") == pytest.approx(2 * 1.0986, abs=0.1)
+
+
+def test_the_frames_of_one_part_are_one_vote(model: Model) -> None:
+    """Parts that are seen in three frames each: the chart is that of one frame each, a defect if any of them is."""
+    thrice, once = open_charts(model), open_charts(model)
+    defects = [False, True, False, False, True, False]
+    for number, defect in enumerate(defects):
+        part = Part(id=f"serial {number}")
+        for one, shown_as in ((thrice, [False, defect, False]), (once, [defect])):
+            for inspection in inspect(model, shown_as):
+                one[0].write([replace(inspection, verdict=replace(inspection.verdict, part=part))])
+    expected = shown(once[1], "andon_defect_cusum", camera="left")
+    assert shown(thrice[1], "andon_defect_cusum", camera="left") == expected
+    assert expected > 0

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from andon_monitor.inspection.inspector import Inspection, Inspector, Rules
@@ -81,3 +83,34 @@ def test_a_frame_without_a_score_leaves_the_score_as_it_is(model: Model) -> None
     after = drift.step(dict.fromkeys(SIGNALS, 0.5), values, FRAMES)
     assert after["score"] == 0.5
     assert after["brightness"] < 0.5
+
+
+def test_a_darker_lamp_is_seen_where_the_brightness_of_good_parts_varies(model: Model) -> None:
+    """As of textures: 15 % less light is half a deviation there, which alone would never reach the limit."""
+    usual = model.card.reference.brightness.model_copy(update={"std": 0.3 * model.card.reference.brightness.mean})
+    card = model.card.model_copy(
+        update={"reference": model.card.reference.model_copy(update={"brightness": usual})}
+    )  # fmt: skip
+    (frame,) = inspect(model, [draw(1)])
+    rng = np.random.default_rng(0)
+    for light, drifts in ((1.0, False), (0.85, True), (0.7, True)):
+        means = dict.fromkeys(SIGNALS, 0.0)
+        for brightness in light * rng.normal(usual.mean, usual.std, 1500):
+            shown = replace(frame, prepared=replace(frame.prepared, brightness=float(brightness)))
+            means = drift.step(means, drift.standardise(shown, card), FRAMES)
+        assert (means["brightness"] < -LIMIT) == drifts, light
+
+
+def test_a_line_that_stands_does_not_drift(model: Model) -> None:
+    """300 pictures of one unusual but good part, each with noise of its own; then parts pass again."""
+    usual, rng = model.card.reference.score, np.random.default_rng(0)
+    moving, movement = drift.Movement(), drift.Movement()
+    weights = [moving.weigh(float(score), usual) for score in rng.normal(usual.mean, usual.std, 1000)]
+    assert np.mean(weights) > 0.98
+    means = {"score": 0.0}
+    for score in usual.mean + usual.std * rng.normal(1.8, 0.1, 300):
+        means = drift.step(means, {"score": 1.8}, FRAMES, movement.weigh(float(score), usual))
+    assert means["score"] < 0.5 * LIMIT
+    for score in usual.mean + usual.std * rng.normal(1.8, 1, 300):
+        means = drift.step(means, {"score": 1.8}, FRAMES, movement.weigh(float(score), usual))
+    assert means["score"] > LIMIT, "that all parts have changed is seen"

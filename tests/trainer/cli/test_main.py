@@ -18,6 +18,7 @@ import pytest
 from andon_monitor.model.file import Model
 from andon_monitor.model.golden import Golden
 from andon_trainer.data.splits import split
+from andon_trainer.sample.render import write_sample
 
 from tests.fixtures.commands import PATIENCE, run_command
 from tests.fixtures.components import skip_or_fail
@@ -53,13 +54,29 @@ def test_fit_evaluate_calibrate_and_card_work_together(sample_folder: Path, mode
     assert 0 <= json.loads(figures.read_text())["image_auroc"] <= 1
     assert report.read_text().startswith("<!doctype html>")
 
-    calibrated = run_command("andon-trainer", "calibrate", model_file, sample_folder / "train/good", "-o", recalibrated)
+    # 40 steps teach little: the table and the sentence say so, and limits end with exit code 1.
+    assert "What other false-alarm rates would do" in evaluated.stdout
+    assert "good enough to run" in evaluated.stdout.lower()
+    limits = ["--min-detection", "1.0", "--max-false-alarms", "1.0"]
+    refused = run_command("andon-trainer", "evaluate", model_file, sample_folder, *limits)
+    found_all = json.loads(figures.read_text())["detection"]["share"] == 1
+    assert refused.returncode == (0 if found_all else 1)
+    assert found_all or "--min-detection: " in refused.stderr
+    assert "--max-false-alarms" not in refused.stderr
+
+    arguments = ["calibrate", model_file, sample_folder / "train/good", "-o", recalibrated]
+    refused = run_command("andon-trainer", *arguments)
+    assert_one_line_of_error(refused, "was fitted on 32 of these 32 images")
+    good = tmp_path / "good"
+    write_sample(good, seed=5, train=31, test_good=0, test_defects=0, stream=0)
+    arguments = ["calibrate", model_file, good, "-o", recalibrated, "--false-alarm-rate", "0.01"]
+    calibrated = run_command("andon-trainer", *arguments)
     assert calibrated.returncode == 0, calibrated.stderr
-    assert "32 images" in calibrated.stdout
+    assert "31 images" in calibrated.stdout
     assert "too few" in calibrated.stderr
 
     shown = run_command("andon-trainer", "card", recalibrated, "--json")
-    assert json.loads(shown.stdout)["calibration"]["count"] == 32
+    assert json.loads(shown.stdout)["calibration"]["count"] == 31
     assert "training.images" in run_command("andon-trainer", "card", recalibrated).stdout
 
 

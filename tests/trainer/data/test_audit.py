@@ -24,9 +24,9 @@ def samples(count: int, folder: str = "good") -> list[Sample]:
     ("scores", "left_out"),
     [
         ([*GOOD_SCORES], []),
-        ([*GOOD_SCORES, 9.0], [60]),  # one defect among the good
-        ([9.0, *GOOD_SCORES, 8.0], [0, 61]),
-        ([9.0, *GOOD_SCORES, 8.0, 9.0, 7.0], []),  # four of 64 are more than 5 %: parts that vary so much
+        ([*GOOD_SCORES, 9.0], [60]),  # one defect among them
+        ([9.0, *GOOD_SCORES, 8.0], []),  # two of 62 are more than 1 %: parts that vary so much
+        ([9.0, *np.tile(GOOD_SCORES, 4), 8.0], [0, 241]),
         ([*GOOD_SCORES[:10], 9.0], []),  # too few to know their spread
         ([*GOOD_SCORES, 1 + 0.2 * 4], []),  # far, not far out
         ([1.0] * 60, []),

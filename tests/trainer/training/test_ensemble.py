@@ -14,7 +14,13 @@ from andon_trainer.fitting import fit
 from andon_trainer.options import FitOptions, TrainingOptions
 from andon_trainer.progress import quiet
 from andon_trainer.training import ensemble as training
-from andon_trainer.training.ensemble import STEPS_PER_NETWORK, networks_within_budget, split_images, train_networks
+from andon_trainer.training.ensemble import (
+    FEW_IMAGES,
+    STEPS_PER_NETWORK,
+    networks_within_budget,
+    split_images,
+    train_networks,
+)
 from andon_trainer.training.resolution import load_training_images
 from andon_trainer.training.schedule import join_trainings
 
@@ -64,19 +70,23 @@ def test_an_interrupted_second_network_leaves_the_first(images: TrainingImages) 
 
 
 @pytest.mark.parametrize(
-    ("iterations", "budget", "seconds", "networks"),
+    ("iterations", "budget", "seconds", "images", "networks"),
     [
-        (9 * STEPS_PER_NETWORK, 600.0, 0.06, 3),
-        (9 * STEPS_PER_NETWORK, 600.0, 0.25, 2),
-        (9 * STEPS_PER_NETWORK, 600.0, 0.6, 1),
-        (9 * STEPS_PER_NETWORK, 600.0, 60.0, 1),
-        (2 * STEPS_PER_NETWORK, 600.0, 0.06, 2),
-        (2 * STEPS_PER_NETWORK - 1, 600.0, 0.06, 1),
+        (9 * STEPS_PER_NETWORK, 600.0, 0.06, FEW_IMAGES, 3),
+        (9 * STEPS_PER_NETWORK, 600.0, 0.25, FEW_IMAGES, 2),
+        (9 * STEPS_PER_NETWORK, 600.0, 0.6, FEW_IMAGES, 1),
+        (9 * STEPS_PER_NETWORK, 600.0, 60.0, FEW_IMAGES, 1),
+        (2 * STEPS_PER_NETWORK, 600.0, 0.06, FEW_IMAGES, 2),
+        (2 * STEPS_PER_NETWORK - 1, 600.0, 0.06, FEW_IMAGES, 1),
+        (9 * STEPS_PER_NETWORK, 600.0, 0.6, FEW_IMAGES - 1, 3),
+        (9 * STEPS_PER_NETWORK, 600.0, 1.0, 45, 2),
+        (9 * STEPS_PER_NETWORK, 600.0, 60.0, 45, 1),
+        (40, 600.0, 0.6, 45, 1),
     ],
 )
 def test_as_many_networks_are_trained_as_the_budget_is_enough_for(
-    iterations: int, budget: float, seconds: float, networks: int, monkeypatch: pytest.MonkeyPatch
+    iterations: int, budget: float, seconds: float, images: int, networks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "seconds_per_step", lambda arch, options: seconds)
     options = TrainingOptions(iterations=iterations, budget=budget)
-    assert networks_within_budget(Architecture(64, 64, 1), options, lambda what, share: None) == networks
+    assert networks_within_budget(Architecture(64, 64, 1), options, quiet, images) == networks

@@ -46,10 +46,11 @@ Output = Annotated[Path, typer.Option("--output", "-o", help="The file to write.
 Report = Annotated[Path | None, typer.Option("--report", help="Also write a report: one self-contained HTML file.")]
 Picture = Annotated[Path | None, typer.Option("--picture", help="Also draw the result to this PNG file.")]
 FalseAlarmRate = Annotated[
-    float,
+    float | None,
     typer.Option(
         "--false-alarm-rate",
-        help="The share of good parts that may be called defects: 0.001 is 1 in 1,000. At most 0.5.",
+        help="The share of good parts that may be called defects: 0.001 is 1 in 1,000. At most 0.5. "
+        "Default: the lowest that the number of good images supports.",
     ),
 ]
 MaxPixels = Annotated[

@@ -32,7 +32,7 @@ def calibrate(
         Path | None,
         typer.Option(help="Instead of images: labels from the review page, a folder written by andon-monitor export."),
     ] = None,
-    false_alarm_rate: FalseAlarmRate = 0.001,
+    false_alarm_rate: FalseAlarmRate = None,
     assume_good: AssumeGood = False,
     cameras: Cameras = None,
     max_pixels: MaxPixels = DEFAULT_MAX_PIXELS,
@@ -40,7 +40,13 @@ def calibrate(
 ) -> None:
     """Set a new threshold without training: on images of good parts, or on the line's own frames and labels."""
     from andon_trainer import recalibration
-    from andon_trainer.report.words import describe_calibration, few_images_note
+    from andon_trainer.report.words import (
+        chosen_rate_note,
+        describe_calibration,
+        few_images_note,
+        left_out_note,
+        number_of,
+    )
 
     good = good or None
     recalibration.check_images(good, labels)
@@ -53,7 +59,13 @@ def calibrate(
         )
     write_whole(output, result.content)
     say(f"{output}: {describe_calibration(result.card.calibration)}")
+    if result.known:
+        note(f"note: {number_of(result.known, 'image')} of the fit were left out; they score lower than new ones")
+    if false_alarm_rate is None:
+        say(chosen_rate_note(result.card.calibration))
     if result.note is not None:
         say(f"{labels}: {result.note}")
+    if (left_out := left_out_note(result.card)) is not None:
+        note(f"note: {left_out}")
     if (few := few_images_note(result.card.calibration)) is not None:
         note(few)

@@ -15,6 +15,7 @@ def card(
 ) -> None:
     """Print a model's card, after its self-test on this machine: known images must give the scores of its training."""
     from andon_monitor.model.file import Model
+    from andon_monitor.model.fitness import assess
     from rich.table import Table
 
     from andon_trainer.report.words import describe_mask
@@ -24,8 +25,13 @@ def card(
         typer.echo(model.card.model_dump_json(indent=2))
         return
     table = Table(title=str(model_file), show_header=False, title_justify="left")
-    fields = model.card.model_dump(mode="json", exclude={"calibration": {"scores"}, "input": {"mask"}})
+    fields = model.card.model_dump(
+        mode="json",
+        exclude={"calibration": {"scores"}, "input": {"mask"}, "training": {"known_images"}, "probes": True},
+    )
     fields["input"]["mask"] = describe_mask(model.card.input)
+    if (fitness := assess(model.card)) is not None:
+        fields["fitness"] = str(fitness)
     for key, value in card_rows(fields):
         table.add_row(key, value)
     table.add_row("file sha256", model.sha256)

@@ -25,6 +25,11 @@ def say(text: str) -> None:
     out.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
+def say_in_red(text: str) -> None:
+    """Print a line on standard output that must not be overlooked."""
+    out.print(text, style="bold red", highlight=False, markup=False, soft_wrap=True)
+
+
 def note(text: str) -> None:
     """Print a line on standard error as it is."""
     err.print(text, highlight=False, markup=False, soft_wrap=True)

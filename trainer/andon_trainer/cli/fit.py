@@ -38,7 +38,7 @@ def fit(
     data: Data,
     output: Output,
     report: Report = None,
-    false_alarm_rate: FalseAlarmRate = 0.001,
+    false_alarm_rate: FalseAlarmRate = None,
     name: Annotated[
         str | None, typer.Option(help="Name of the model in verdicts and metrics. Default: the name of the file.")
     ] = None,
@@ -206,12 +206,15 @@ def fit(
     check_all_writable(output, report)
 
     import torch  # noqa: F401  # first: where torch is missing, that is what the error says
+    from andon_monitor.model.fitness import assess
 
     from andon_trainer import fitting
-    from andon_trainer.cli.tables import evaluation_table
+    from andon_trainer.cli.tables import evaluation_table, print_fitness, rates_table
     from andon_trainer.report.advice import blank_note, data_warnings
     from andon_trainer.report.page import write_report
+    from andon_trainer.report.rates import rate_rows, what_would_help
     from andon_trainer.report.words import (
+        chosen_rate_note,
         describe_calibration,
         describe_levels,
         describe_mask,
@@ -226,6 +229,8 @@ def fit(
         out.print(evaluation_table(fitted.evaluation))
         note_all(fitted.evaluation.notes)
     card = fitted.model.card
+    rows = rate_rows(card, fitted.evaluation)
+    out.print(rates_table(rows))
     if card.input.levels is not None:
         say(describe_levels(card.input))
     if (looks := describe_mask(card.input)) is not None:
@@ -234,9 +239,11 @@ def fit(
         f"{output}: {describe_training(card.training)}, {card.milliseconds_per_image} ms an image; "
         f"{describe_calibration(card.calibration)}"
     )
+    if options.false_alarm_rate is None:
+        say(chosen_rate_note(card.calibration))
     if (few := few_images_note(card.calibration)) is not None:
         note(few)
-    for warning in data_warnings(card.training):
+    for warning in data_warnings(card):
         note(f"note: {warning}")
     if (blank := blank_note(fitted.audit)) is not None:
         note(f"note: {blank}")
@@ -252,6 +259,7 @@ def fit(
             notes=() if blank is None else (blank,),
         )
         say(f"{report}: the report")
+    print_fitness(assess(card), what_would_help(card, rows))
 
 
 def name_outliers(suspects: "Sequence[Outlier]") -> None:

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 
 from andon_monitor.common.intervals import Rate
+from andon_monitor.model.fitness import Fitness
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from andon_trainer.cli.console import out
+from andon_trainer.cli.console import out, say, say_in_red
 from andon_trainer.evaluation import Evaluation
+from andon_trainer.report.rates import RateRow
 
 UNDEFINED = "–"  # where good images, defects or masks are missing
 
@@ -49,6 +51,37 @@ def evaluation_table(evaluation: Evaluation) -> Group:
         "pixel AUROC and AU-PRO: the same question for the place of the defect in the image."
     )
     return Group(ranking, Text(meaning, style="dim"), rates)
+
+
+def rates_table(rows: Sequence[RateRow]) -> Table:
+    """What each false-alarm rate costs and brings."""
+    tested = any(row.found or row.alarms for row in rows)
+    table = Table(title="What other false-alarm rates would do (--false-alarm-rate)", title_justify="left")
+    headings = ["rate", "threshold", *(["good flagged", "defects found"] if tested else []), "made-up defects found"]
+    for i, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if i else "left")
+    for row in rows:
+        name = f"{100 * row.false_alarm_rate:g} %"
+        name += " (present)" if row.is_current else "" if row.is_supported else " (too few images)"
+        counts = [row.alarms, row.found] if tested else []
+        table.add_row(name, f"{row.threshold:.4g}", *(_share(one) for one in (*counts, row.made_up)))
+    return table
+
+
+def print_fitness(fitness: Fitness | None, help_sentence: str | None) -> None:
+    """Say in one sentence whether a model is good enough to run, in red where it is not, and what would help."""
+    if fitness is None:
+        return
+    if fitness.by_size:
+        sizes = "; ".join(f"{name}: {100 * found.share:.0f} %" for name, found in fitness.by_size)
+        say(f"made-up defects found, by size: {sizes}")
+    (say if fitness.grade == "good enough" else say_in_red)(str(fitness))
+    if help_sentence is not None:
+        say(f"What would help most: {help_sentence[0].lower()}{help_sentence[1:]}")
+
+
+def _share(rate: Rate | None) -> str:
+    return UNDEFINED if rate is None else f"{rate.flagged} of {rate.count} ({100 * rate.share:.0f} %)"
 
 
 def _figure(value: float | None) -> str:

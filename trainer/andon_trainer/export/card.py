@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import onnx
 import torch
-from andon_monitor.model.calibration import calibrate
+from andon_monitor.model.calibration import calibrate, supported_rate
 from andon_monitor.model.card import CARD_VERSION, Card, InputSpec, Training
 from andon_monitor.model.file import Model
 from andon_monitor.model.imaging import Pixels
@@ -40,13 +40,14 @@ def write_card(
     spec: InputSpec,
     architecture: dict[str, Any],
     training: Training,
-    false_alarm_rate: float,
+    false_alarm_rate: float | None,
     keep_outliers: bool = False,
 ) -> tuple[Card, float]:
     """Measure a graph with onnxruntime and write its card. Returns the card and the difference to torch's scores.
 
     `held_out`: uint8 [N, H, W, C], good frames; `unseen`: float32 [N], their scores by onnxruntime from networks that
-    had not seen them, where the graph itself does not give these. Outliers among them are left out, see
+    had not seen them, where the graph itself does not give these. Without a `false_alarm_rate` it is the lowest that so
+    many scores support. Outliers among them are left out, see
     `data.audit.far_out`. Raises ExportError where the two runtimes differ.
     """
     reference = exported.reference
@@ -57,7 +58,7 @@ def write_card(
         created_at=datetime.now(UTC).replace(microsecond=0),
         architecture=architecture,
         input=spec,
-        calibration=calibrate(reference, false_alarm_rate),
+        calibration=calibrate(reference, false_alarm_rate or supported_rate(len(reference))),
         reference=measure_reference(reference, compared, masked),
         training=training,
         versions=versions(),
@@ -71,7 +72,7 @@ def write_card(
     used = np.ones(len(scores), np.bool_) if keep_outliers else ~far_out(scores)
     counts = {"calibration_images": int(used.sum()), "left_out": int((~used).sum())}
     measured = {
-        "calibration": calibrate(scores[used], false_alarm_rate),
+        "calibration": calibrate(scores[used], false_alarm_rate or supported_rate(int(used.sum()))),
         "reference": measure_reference(scores[used], held_out[used], masked),
         "training": training.model_copy(update=counts),
         "milliseconds_per_image": milliseconds_per_image(model, held_out),

@@ -25,8 +25,9 @@ def scores_of_unseen(
     `graph` is the whole detector, `alone` the detector of each network, `parts_of_each` the network's split. Of several
     networks, each scores alone the images that only it has not seen (Vovk, "Cross-conformal predictors", 2015). The
     mean of all networks errs less than one. On the images that none of them saw, its scores and those of each network
-    alone are both known, and the scores of the other images are put where the mean's would be: with its average and
-    standard deviation. With too few such images that is not known, and the scores of each alone are slightly too high.
+    alone are both known, and the scores of the other images are moved by the difference of their averages. Their spread
+    is left as it is: the ratio of two standard deviations of 20 to 30 images is off by 5 % and more, and flagged nearly
+    twice the rate. With too few such images nothing is moved, and the scores of each alone are slightly too high.
     """
     scores = np.full(len(images), np.nan, np.float32)
     unseen = common_to(parts_of_each)
@@ -39,7 +40,7 @@ def scores_of_unseen(
         singles.append(scores[unseen])
     if len(unseen) >= MIN_CALIBRATION_IMAGES:
         each, mean = np.concatenate(singles), score_with(graph, images[unseen])
-        scores = mean.mean() + (scores - each.mean()) * mean.std() / max(float(each.std()), 1e-9)
+        scores = scores + (mean.mean() - each.mean())
         scores[unseen] = mean
     return scores
 

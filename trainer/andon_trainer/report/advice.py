@@ -5,7 +5,7 @@ from andon_monitor.model.card import Card, Training
 
 from andon_trainer.data.audit import Audit
 from andon_trainer.evaluation import Evaluation
-from andon_trainer.report.words import number_of, percent
+from andon_trainer.report.words import left_out_note, number_of, percent, range_sentence
 
 # The report warns of a kind of defect where a smaller share than this is found.
 MIN_DETECTION_RATE = 0.5
@@ -16,16 +16,17 @@ def explain_threshold(card: Card) -> str:
     """How the threshold was set and what its false-alarm rate means."""
     calibration = card.calibration
     rate = percent(calibration.false_alarm_rate)
+    within = f" {range_sentence(calibration)}" if calibration.range else ""
     images = f"{number_of(calibration.count, 'good image')} that the network was not trained on"
     if calibration.method == "tail":
         return (
             f"It was estimated from {images}. These are too few to count a false-alarm rate of {rate}, so the trend of "
             f"their highest scores was continued to the score that {rate} of good parts would exceed (generalised "
-            "Pareto tail)."
+            f"Pareto tail).{within}"
         )
     return (
-        f"It was counted on {images}: at most {rate} of good parts are called defects, as long as the line makes "
-        "parts like these (conformal quantile)." + _promise_of_several(card.training)
+        f"It was counted on {images}: on average {rate} of good parts are called defects, as long as the line makes "
+        f"parts like these (conformal quantile).{within}" + _promise_of_several(card.training)
     )
 
 
@@ -57,11 +58,8 @@ def warnings(card: Card, evaluation: Evaluation | None) -> list[str]:
         missed = [kind for kind in evaluation.kinds if kind.detection.share < MIN_DETECTION_RATE]
         if missed:
             names = ", ".join(f"{kind.kind} ({kind.detection.flagged} of {kind.count} found)" for kind in missed)
-            found.append(
-                f"Missed more often than found at this threshold: {names}. A higher --false-alarm-rate lowers the "
-                "threshold."
-            )
-    if calibration.method == "tail":
+            found.append(f"Missed more often than found at this threshold: {names}.")
+    if not calibration.is_supported:
         needed = needed_for(calibration.false_alarm_rate)
         found.append(
             f"Too few images: to count a false-alarm rate of {percent(calibration.false_alarm_rate)} takes {needed:,} "
@@ -69,7 +67,7 @@ def warnings(card: Card, evaluation: Evaluation | None) -> list[str]:
             "highest scores. Take the rate as an estimate, and calibrate again when there are more good images."
         )
     training = card.training
-    found += data_warnings(training)
+    found += data_warnings(card)
     if training.ended == "budget":
         found.append(
             f"Training was cut short by the time budget after {number_of(training.iterations, 'iteration')}; "
@@ -90,19 +88,16 @@ def warnings(card: Card, evaluation: Evaluation | None) -> list[str]:
     return found
 
 
-def data_warnings(training: Training) -> list[str]:
+def data_warnings(card: Card) -> list[str]:
     """What a person should check in the images that the model was fitted on."""
-    found = []
+    found, training = [], card.training
     if training.suspects:
         found.append(
             f"{training.suspects:,} of the good images score far above all others. They may show defects: check them, "
             "remove those that are no good parts, and fit again."
         )
-    if training.left_out:
-        found.append(
-            f"{training.left_out:,} held-out images score so high that they were not used for the threshold. If they "
-            "are good parts, fit again with --keep-outliers; otherwise such parts will be called defects."
-        )
+    if (left_out := left_out_note(card)) is not None:
+        found.append(f"{left_out}; then fit again with --keep-outliers.")
     if training.tested_twins:
         found.append(
             f"{training.tested_twins:,} good test images show the same parts as images in the training folder. "

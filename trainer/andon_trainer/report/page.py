@@ -9,6 +9,7 @@ from andon_monitor.common.html import environment
 from andon_monitor.common.intervals import INTERVAL
 from andon_monitor.model.card import Card
 from andon_monitor.model.file import Model
+from andon_monitor.model.fitness import assess
 from andon_monitor.model.imaging import Pixels
 
 from andon_trainer.data.audit import Audit
@@ -16,6 +17,7 @@ from andon_trainer.evaluation import Evaluation
 from andon_trainer.report import advice, plots, words
 from andon_trainer.report.gallery import colour_bar, gallery, suspect_pictures
 from andon_trainer.report.learned import learned
+from andon_trainer.report.rates import rate_rows, what_would_help
 from andon_trainer.training.schedule import TrainedNetwork
 
 
@@ -58,6 +60,8 @@ def render(
     }
     card = model.card
     scores = np.array(card.calibration.scores)
+    tested = card.model_copy(update={"tested": evaluation.tested()}) if evaluation is not None else card
+    rates = rate_rows(card, evaluation)
     ranked = evaluation is not None and evaluation.image_auroc is not None
     return templates.get_template("report.html.jinja").render(
         card=card,
@@ -65,6 +69,10 @@ def render(
         fitted=fitted,
         evaluation=evaluation,
         warnings=advice.warnings(card, evaluation),
+        fitness=assess(tested),
+        help=what_would_help(tested, rates),
+        rates=rates,
+        impossible=[probe.name for probe in card.probes if probe.kind == "impossible"],
         remarks=advice.remarks(card),
         threshold_explained=advice.explain_threshold(card),
         ending=words.ENDINGS[fitted.ended] if fitted else None,

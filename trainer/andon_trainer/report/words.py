@@ -1,10 +1,17 @@
 """Numbers and states in words: what the commands print and the report shows. No heavy imports."""
 
 from andon_monitor.common.intervals import Rate
-from andon_monitor.model.calibration import MIN_CALIBRATION_IMAGES, Calibration, needed_for
-from andon_monitor.model.card import InputSpec, Training
+from andon_monitor.model.calibration import (
+    DEFAULT_RATES,
+    Calibration,
+    needed_for,
+    needed_to_support,
+    supported_rate,
+)
+from andon_monitor.model.card import Card, InputSpec, Training
 from andon_monitor.model.mask import input_mask
 
+SHIFT_PARTS = 1000  # in sentences about a rate: what many lines make in a shift
 # How a training ended, by the card's `ended`.
 ENDINGS = {
     "iterations": "all planned iterations were done",
@@ -68,7 +75,46 @@ def describe_calibration(calibration: Calibration) -> str:
     """The threshold, its false-alarm rate, and what that rate rests on."""
     return (
         f"threshold {calibration.threshold:.3f} for a false-alarm rate of {percent(calibration.false_alarm_rate)} "
-        f"({basis(calibration)})"
+        f"({basis(calibration)}). {range_sentence(calibration)}".strip()
+    )
+
+
+def range_sentence(calibration: Calibration) -> str:
+    """How far a line may be from the rate; empty where that cannot be told."""
+    if calibration.range is None:
+        return ""
+    low, high = (f"{100 * share:.2g}" for share in calibration.range)
+    return f"Of 10 lines with such a threshold, 8 flag {low} to {high} % of good parts."
+
+
+def chosen_rate_note(calibration: Calibration) -> str:
+    """Which rate was chosen where none was asked for, and what it means on a line."""
+    rate, lowest = calibration.false_alarm_rate, DEFAULT_RATES[0]
+    flagged = f"about {round(SHIFT_PARTS * rate):,} of {SHIFT_PARTS:,} good parts a shift will be called defects"
+    chosen = f"no --false-alarm-rate was given, so {percent(rate)} is used"
+    if rate > supported_rate(calibration.count):
+        return f"{chosen}, the lowest at which frames that cannot be good parts are called defects: {flagged}"
+    if rate == lowest:
+        return f"{chosen}: {flagged}"
+    return (
+        f"{chosen}, the lowest that {number_of(calibration.count, 'good image')} support: {flagged}; "
+        f"{needed_to_support(lowest):,} images support {percent(lowest)}"
+    )
+
+
+def left_out_note(card: Card) -> str | None:
+    """What those left out of the calibration mean for the rate; None where there are none.
+
+    If they are good parts, of all n scores those above the threshold are above it, and one more for the next part.
+    """
+    left_out, calibration = card.training.left_out, card.calibration
+    if not left_out:
+        return None
+    worst = calibration.false_alarm_rate + (left_out + 1) / (calibration.count + left_out + 1)
+    return (
+        f"{number_of(left_out, 'image')} of the good ones score so high that they were not used for the threshold. If "
+        f"they are good parts, up to {percent(worst)} of good parts may be called defects instead of "
+        f"{percent(calibration.false_alarm_rate)}"
     )
 
 
@@ -81,14 +127,13 @@ def basis(calibration: Calibration) -> str:
 
 
 def few_images_note(calibration: Calibration) -> str | None:
-    """What to expect of a threshold that had to be estimated; None where it was counted."""
-    if calibration.method == "conformal":
+    """What a rate costs that is too low for the number of images; None where they support it."""
+    if calibration.is_supported:
         return None
     rate = percent(calibration.false_alarm_rate)
-    text = (
+    supported = percent(supported_rate(calibration.count))
+    return (
         f"note: {number_of(calibration.count, 'good image')} are too few to count a false-alarm rate of {rate}, which "
-        f"takes {needed_for(calibration.false_alarm_rate):,}; the threshold is estimated from their highest scores"
+        f"takes {needed_for(calibration.false_alarm_rate):,}; the threshold is estimated from their highest scores and "
+        f"may miss most defects. So many support {supported}: --false-alarm-rate {supported_rate(calibration.count):g}"
     )
-    if calibration.count < MIN_CALIBRATION_IMAGES:
-        text += ". With so few it is a guess: two or three times as many good parts may be called defects"
-    return text
