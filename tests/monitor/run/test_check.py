@@ -54,7 +54,7 @@ def test_check_shows_no_password() -> None:
 
 
 def test_a_model_that_is_not_good_enough_is_a_warning_at_each_threshold_in_use(tmp_path: Path, recording: Path) -> None:
-    probes = [{"kind": "made-up", "name": "2 %", "scores": [0.9] * 20}]
+    probes = [{"kind": "made-up", "name": "2 %", "scores": [0.7] * 20}]
     path = tmp_path / "part.onnx"
     path.write_bytes(build_model(lambda card: {**card, "probes": probes}))
     sets = ["--set", "server.port=0", "--set", "inspection.thresholds={left: 0.5}"]
