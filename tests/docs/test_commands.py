@@ -63,6 +63,8 @@ NOT_RUN = {
     "python -m tests.benchmarks.capacity": "run by tests/benchmarks/capacity",
     "andon-trainer fit line/": "three more trainings would cost minutes and show no more; the models are there",
     "andon-trainer fit data -o sharper.onnx": "a second training would cost half a minute and show no more",
+    "andon-trainer evaluate part.onnx data --min-detection": "a model of six steps keeps no limit; "
+    "tests/trainer/cli/test_evaluate.py tries limits",
     "andon-monitor check --config andon.yaml": "needs a factory's brokers; test_examples.py reads the file",
     "andon-monitor run --config andon.yaml": "needs a factory's brokers",
 }
