@@ -23,6 +23,7 @@ import typer
 from andon_monitor.cli.main import app as monitor_app
 from andon_monitor.review.store import Store
 from andon_trainer.cli.main import app as trainer_app
+from andon_trainer.sample.render import write_sample
 
 from tests.fixtures import preloaded
 from tests.fixtures.broker import node
@@ -195,7 +196,11 @@ def lay_out(folder: Path, sample: Path, model: Path) -> None:
     for name in ("part.onnx", "new.onnx", "sharper.onnx", "demo/part.onnx", *of_a_line):
         shutil.copy(model, folder / name)
     good = sorted((sample / "train" / "good").iterdir())[:12]
-    for name in ("images/good", "more/good", "noisy"):
+    write_sample(folder / "others", seed=5, train=12, test_good=0, test_defects=0, stream=0)
+    (folder / "more").mkdir()
+    shutil.move(folder / "others" / "train" / "good", folder / "more" / "good")
+    shutil.rmtree(folder / "others")
+    for name in ("images/good", "noisy"):
         (folder / name).mkdir(parents=True)
         for i, path in enumerate(good, 1):
             shutil.copy(path, folder / name / f"{i:04d}{path.suffix}")

@@ -107,7 +107,7 @@ def test_evaluation_and_heatmaps_leave_out_what_is_masked(fitted: FitResult, fol
 def test_calibration_keeps_the_mask(fitted: FitResult, folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "part.onnx"
     path.write_bytes(fitted.content)
-    result = calibrate(path, folder / "train/good", false_alarm_rate=0.1)
+    result = calibrate(path, folder / "test/good", false_alarm_rate=0.1)
     assert result.card.input == fitted.model.card.input
     again = Model.from_bytes(result.content, "part")
     assert np.array_equal(again.score(fitted.held_out), fitted.model.score(fitted.held_out))

@@ -223,6 +223,9 @@ def test_fit_evaluate_and_calibrate_read_a_recording(tmp_path: Path) -> None:
     assert len(figures["images"]) == 25
     assert figures["images"][0]["path"] == str(path / "000000.png")
     done = call("calibrate", model, path, "-o", tmp_path / "again.onnx")
+    assert "was fitted on 24 of these 24 images" in str(done.exception)
+    others = record(tmp_path / "other.mcap", [make_frame(encode(draw(200 + i)), i, label="good") for i in range(24)])
+    done = call("calibrate", model, others, "-o", tmp_path / "again.onnx")
     assert done.exception is None, done.output
 
 
