@@ -83,7 +83,8 @@ def warnings(card: Card, evaluation: Evaluation | None) -> list[str]:
         count = training.images + unseen
         found.append(
             f"{count} images are too few to hold some out twice: the same ones decided when to stop the training and "
-            "where to set the threshold, which makes it a little too low."
+            "where to set the threshold. This makes it a little too low: in simulations of 20 images and more, 5 to "
+            "35 % more good parts were called defects than the rate says."
         )
     return found
 
