@@ -104,10 +104,13 @@ def test_evaluation_and_heatmaps_leave_out_what_is_masked(fitted: FitResult, fol
     assert explained.heatmap.shape == (*frame.shape[:3], 3)
 
 
-def test_calibration_keeps_the_mask(fitted: FitResult, folder: Path, tmp_path: Path) -> None:
+def test_calibration_keeps_the_mask(fitted: FitResult, tmp_path: Path) -> None:
     path = tmp_path / "part.onnx"
     path.write_bytes(fitted.content)
-    result = calibrate(path, folder / "test/good", false_alarm_rate=0.1)
+    (tmp_path / "good").mkdir()
+    for i in range(8):
+        cv2.imwrite(str(tmp_path / "good" / f"{i}.png"), part(400 + i, i))
+    result = calibrate(path, tmp_path / "good", false_alarm_rate=0.1)
     assert result.card.input == fitted.model.card.input
     again = Model.from_bytes(result.content, "part")
     assert np.array_equal(again.score(fitted.held_out), fitted.model.score(fitted.held_out))
