@@ -39,8 +39,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One worker more than cores: in many tests a broker, a browser or a monitor is waited for."""
-    return len(os.sched_getaffinity(0)) + 1
+    """Two workers more than cores: in many tests a broker, a browser, a camera or a monitor is waited for."""
+    return len(os.sched_getaffinity(0)) + 2
 
 
 @pytest.fixture(scope="session")

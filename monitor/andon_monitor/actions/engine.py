@@ -150,9 +150,10 @@ class Engine:
         frames were taken.
         """
         now = self._clock.monotonic()
-        if not self._is_running():
+        running = self._is_running()
+        if not running:
             self._settled_at = now + self._seconds_to_gate
-        alive = not self._closed and now >= self._settled_at and not self._pending.has_overdue
+        alive = running and not self._closed and now >= self._settled_at and not self._pending.has_overdue
         self._alive_gauge.set(alive)
         return alive and (silence <= 0 or now - self._last_frame <= silence)
 

@@ -152,10 +152,11 @@ def test_safe_states_before_the_first_frame_while_it_hangs_and_after_the_end(
     rule = {"address": "safe", "payload": "1", "pulse": 0.02, "safe": "active"}
     running = Running([gate(broker, rule)], action_deadline=0.1)
     try:
+        heard.wait_for("safe", "1", "0")  # from its start until it takes frames
         running.running.clear()
-        heard.wait_for("safe", "1")
+        heard.wait_for("safe", "1", "0", "1")
         running.running.set()
-        heard.wait_for("safe", "1", "0")
+        heard.wait_for("safe", "1", "0", "1", "0")
         running.take()  # and it hangs; the late frame's own pulse does not end the safe state
         heard.wait_for("safe", "1")
         running.wait_counted("gate", "done", 1)

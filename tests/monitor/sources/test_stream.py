@@ -107,11 +107,13 @@ def test_a_stall_and_a_reboot_are_waited_out(
         frames += take(source, lambda _: value("andon_source_up") == 0)
         assert not source.ready
         link.flowing.set()
+        frames += take(source, lambda _: value("andon_source_up") == 1)
         frames += take(source, lambda frames: len(frames) > 3)
-        assert value("andon_source_up") == 1
         camera.stop()
         frames += take(source, lambda _: value("andon_source_up") == 0)
         camera.start()
+        # Frames of before the reboot may still wait.
+        frames += take(source, lambda _: value("andon_source_up") == 1)
         frames += take(source, lambda frames: len(frames) > 3)
         link.cut()
         frames += take(source, lambda _: (value("andon_source_outages_total") or 0) >= 3)
