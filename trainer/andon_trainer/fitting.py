@@ -6,8 +6,7 @@ from threading import Event
 
 import numpy as np
 from andon_monitor.model.file import Model
-from andon_monitor.model.imaging import Pixels
-from andon_monitor.model.mask import input_mask
+from andon_monitor.model.imaging import Pixels, input_mask
 
 from andon_trainer.data.audit import Audit, audit
 from andon_trainer.data.dataset import Dataset, DataSource, good_samples, open_dataset

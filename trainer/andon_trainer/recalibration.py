@@ -12,7 +12,7 @@ from andon_monitor.model import calibration
 from andon_monitor.model.card import Card, Reference
 from andon_monitor.model.file import Model
 from andon_monitor.model.golden import judge
-from andon_monitor.model.mask import input_mask
+from andon_monitor.model.imaging import input_mask
 from numpy.typing import NDArray
 from pydantic import BaseModel, FiniteFloat, TypeAdapter, ValidationError
 

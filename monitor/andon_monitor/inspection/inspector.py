@@ -16,7 +16,7 @@ from andon_monitor.model import imaging
 from andon_monitor.model.calibration import calibrate
 from andon_monitor.model.file import Model
 from andon_monitor.model.golden import GOLDEN_GOOD
-from andon_monitor.model.mask import input_mask
+from andon_monitor.model.imaging import input_mask
 from andon_monitor.settings.groups import Settings
 
 

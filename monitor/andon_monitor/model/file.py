@@ -17,8 +17,7 @@ from andon_monitor.model.card import CARD_KEY, GOLDEN_KEY, Card, GoldenOutcome, 
 from andon_monitor.model.golden import GOLDEN_GOOD, LOAD_TOLERANCE, Golden, judge, wrong_outcome
 from andon_monitor.model.graph_check import MAX_FILE_BYTES, check_graph
 from andon_monitor.model.heatmap import heatmap
-from andon_monitor.model.imaging import Pixels
-from andon_monitor.model.mask import input_mask
+from andon_monitor.model.imaging import Pixels, input_mask
 from andon_monitor.model.session import Session
 from andon_monitor.model.subgraph import extract
 

@@ -3,6 +3,8 @@
 Training, evaluation and the line all call this code, so a file gives the same pixels everywhere.
 """
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 
@@ -11,7 +13,7 @@ from andon_monitor.image_files.decoding import DEFAULT_LIMITS, DecodingLimits, d
 from andon_monitor.image_files.decoding import Pixels as Pixels
 from andon_monitor.image_files.signatures import JPEG
 from andon_monitor.model.card import InputSpec
-from andon_monitor.model.mask import Masked
+from andon_monitor.model.mask import Masked, shrink
 
 # Defaults of settings: a frame darker, or less sharp, than this share of the lowest good frame is not inspected.
 TOO_DARK = 0.2
@@ -79,3 +81,29 @@ def sharpness(frame: Pixels, masked: Masked | None = None) -> float:
         return max(0.0, cv2.norm(edges, cv2.NORM_L2SQR) / size - (cv2.sumElems(edges)[0] / size) ** 2)
     # Mean square minus squared mean: exact sums of integers, ten times as fast as cv2.meanStdDev.
     return max(0.0, cv2.norm(edges, cv2.NORM_L2SQR) / edges.size - (cv2.sumElems(edges)[0] / edges.size) ** 2)
+
+
+@lru_cache(maxsize=64)
+def input_mask(spec: InputSpec) -> Masked | None:
+    """The pixels of a model's input that depend on masked pixels of the frame: bool [H, W], read-only.
+
+    None without a mask. Where parts are registered these are the pixels of a part that lies as good parts do on
+    average.
+    """
+    if spec.mask is None:
+        return None
+    frame_width, frame_height = spec.frame_size or spec.mask.size
+    whole = spec.mask.draw(frame_width, frame_height).view(np.uint8)
+    found = np.zeros((spec.height, spec.width), np.uint8)
+    # JPEG frames are decoded at a part of their size, others are not.
+    for reduction in {1, spec.reduction}:
+        image = shrink(whole, -(-frame_height // reduction), -(-frame_width // reduction))
+        if spec.region is not None:
+            left, top, width, height = (length // reduction for length in spec.region)
+            image = image[top : top + height, left : left + width]
+        found |= shrink(image, spec.height, spec.width)
+    if spec.frame_size is None:
+        found = cv2.dilate(found, np.ones((3, 3), np.uint8)).astype(np.uint8)  # frames of other sizes are rounded apart
+    masked = found.view(np.bool_)
+    masked.flags.writeable = False
+    return masked

@@ -4,9 +4,8 @@ import base64
 import binascii
 import json
 import zlib
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import Annotated, Any, Self
 
 import cv2
 import numpy as np
@@ -17,9 +16,6 @@ from andon_monitor.common.files import read_within
 from andon_monitor.common.text import shown
 from andon_monitor.errors import ImageError, UsageError
 from andon_monitor.image_files.decoding import DecodingLimits, decode_values
-
-if TYPE_CHECKING:
-    from andon_monitor.model.card import InputSpec
 
 MAX_SIDE = 65_535  # pixels of a camera frame
 MAX_FRAME_PIXELS = 2**27  # of a frame with a mask: it is drawn at the frame's size
@@ -192,32 +188,6 @@ def touched_cells(masked: Masked, stride: int) -> Masked:
     height, width = (length // stride for length in masked.shape)
     blocks = masked[: height * stride, : width * stride].reshape(height, stride, width, stride)
     return np.asarray(blocks.any(axis=(1, 3)), np.bool_)
-
-
-@lru_cache(maxsize=64)
-def input_mask(spec: "InputSpec") -> Masked | None:
-    """The pixels of a model's input that depend on masked pixels of the frame: bool [H, W], read-only.
-
-    None without a mask. Where parts are registered these are the pixels of a part that lies as good parts do on
-    average.
-    """
-    if spec.mask is None:
-        return None
-    frame_width, frame_height = spec.frame_size or spec.mask.size
-    whole = spec.mask.draw(frame_width, frame_height).view(np.uint8)
-    found = np.zeros((spec.height, spec.width), np.uint8)
-    # JPEG frames are decoded at a part of their size, others are not.
-    for reduction in {1, spec.reduction}:
-        image = shrink(whole, -(-frame_height // reduction), -(-frame_width // reduction))
-        if spec.region is not None:
-            left, top, width, height = (length // reduction for length in spec.region)
-            image = image[top : top + height, left : left + width]
-        found |= shrink(image, spec.height, spec.width)
-    if spec.frame_size is None:
-        found = cv2.dilate(found, np.ones((3, 3), np.uint8)).astype(np.uint8)  # frames of other sizes are rounded apart
-    masked = found.view(np.bool_)
-    masked.flags.writeable = False
-    return masked
 
 
 def read_mask(path: Path) -> Mask:

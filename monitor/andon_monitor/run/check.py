@@ -15,7 +15,7 @@ from andon_monitor.kafka.address import is_kafka
 from andon_monitor.kafka.check import check_kafka
 from andon_monitor.model.file import Model
 from andon_monitor.model.fitness import assess
-from andon_monitor.model.mask import input_mask
+from andon_monitor.model.imaging import input_mask
 from andon_monitor.parts.verdict import combined_rates, rate_for_each
 from andon_monitor.recipes.library import Library
 from andon_monitor.recipes.table import RecipeTable

@@ -10,8 +10,8 @@ from andon_monitor.errors import ImageError, UsageError
 from andon_monitor.model.anomaly_map import NOT_INSPECTED, enlarge
 from andon_monitor.model.card import InputSpec
 from andon_monitor.model.heatmap import heatmap
-from andon_monitor.model.imaging import brightness, prepare, sharpness
-from andon_monitor.model.mask import MAX_AREAS, Mask, input_mask, pack, read_mask, unpack
+from andon_monitor.model.imaging import brightness, input_mask, prepare, sharpness
+from andon_monitor.model.mask import MAX_AREAS, Mask, pack, read_mask, unpack
 from pydantic import ValidationError
 
 RNG = np.random.default_rng(0)

@@ -9,7 +9,8 @@ import numpy as np
 from andon_monitor.errors import UsageError
 from andon_monitor.image_files.header import Header
 from andon_monitor.model.card import InputSpec
-from andon_monitor.model.mask import MAX_FRAME_PIXELS, Mask, input_mask, touched_cells
+from andon_monitor.model.imaging import input_mask
+from andon_monitor.model.mask import MAX_FRAME_PIXELS, Mask, touched_cells
 
 from andon_trainer.architecture import FEATURE_STRIDE, STRIDE
 from andon_trainer.data.images import ImageCache

@@ -14,8 +14,7 @@ import torch
 from andon_monitor.model.calibration import calibrate, supported_rate
 from andon_monitor.model.card import CARD_VERSION, Card, InputSpec, Training
 from andon_monitor.model.file import Model
-from andon_monitor.model.imaging import Pixels
-from andon_monitor.model.mask import input_mask
+from andon_monitor.model.imaging import Pixels, input_mask
 from andon_monitor.model.runtime import onnxruntime
 from numpy.typing import NDArray
 

@@ -9,7 +9,7 @@ from andon_monitor.model.calibration import (
     supported_rate,
 )
 from andon_monitor.model.card import Card, InputSpec, Training
-from andon_monitor.model.mask import input_mask
+from andon_monitor.model.imaging import input_mask
 
 SHIFT_PARTS = 1000  # in sentences about a rate: what many lines make in a shift
 # How a training ended, by the card's `ended`.

@@ -11,8 +11,7 @@ from threading import Event
 
 import cv2
 import numpy as np
-from andon_monitor.model.imaging import Pixels
-from andon_monitor.model.mask import input_mask
+from andon_monitor.model.imaging import Pixels, input_mask
 from numpy.typing import NDArray
 
 from andon_trainer.architecture import Architecture

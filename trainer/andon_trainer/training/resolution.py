@@ -4,8 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from andon_monitor.model.card import InputSpec
-from andon_monitor.model.imaging import Pixels
-from andon_monitor.model.mask import input_mask
+from andon_monitor.model.imaging import Pixels, input_mask
 from numpy.typing import NDArray
 
 from andon_trainer.architecture import Architecture

@@ -7,8 +7,8 @@ import onnx
 import torch
 from andon_monitor.errors import UsageError
 from andon_monitor.model.autoencoder import Autoencoder
-from andon_monitor.model.imaging import Pixels
-from andon_monitor.model.mask import Masked, input_mask
+from andon_monitor.model.imaging import Pixels, input_mask
+from andon_monitor.model.mask import Masked
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from torch import Tensor, nn

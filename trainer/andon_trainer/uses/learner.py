@@ -16,8 +16,7 @@ import torch
 import torch.nn.functional as F
 from andon_monitor.errors import UsageError
 from andon_monitor.model.autoencoder import Autoencoder
-from andon_monitor.model.imaging import Pixels
-from andon_monitor.model.mask import input_mask
+from andon_monitor.model.imaging import Pixels, input_mask
 from numpy.typing import ArrayLike, NDArray
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
