@@ -30,6 +30,11 @@ Assignments = Annotated[
     list[str] | None,
     Option("--set", metavar="KEY=VALUE", help="Any setting, such as --set inspection.too_dark=0. Repeatable."),
 ]
+# Of every service: its HTTP server and its log, see `service_flags`.
+Port = Annotated[str | None, Option(metavar="N", help="Port of /metrics; 0: any free port.")]
+Serve = Annotated[bool | None, Option("--server/--no-server", help="Serve /metrics, /healthz, /readyz.")]
+LogLevel = Annotated[str | None, Option(help="debug, info (default), warning or error.")]
+LogFormat = Annotated[str | None, Option(help="human (default) or json.")]
 Camera = Annotated[str | None, Option("--camera", help="Camera name for a source that does not give one.")]
 Pending = Annotated[int, Option(min=1, help="Largest number of frames sent but not yet acknowledged.")]
 KafkaTarget = Annotated[str, Option(metavar="URI", help="Topic to write to, kafka://host:port/topic.")]
@@ -42,6 +47,16 @@ Begin = Annotated[
 ]
 End = Annotated[str | None, Option("--until", metavar="TIME", help="Capture time to stop before, in the same format.")]
 Cameras = Annotated[list[str] | None, Option("--camera", help="Only this camera. Repeatable.")]
+
+
+def service_flags(port: str | None, server: bool | None, level: str | None, style: str | None) -> dict[str, Any]:
+    """The options of every service, by dotted key."""
+    return {
+        "server.port": port,
+        "server.enabled": server,
+        "logging.level": level,
+        "logging.format": style,
+    }
 
 
 def load(flags: dict[str, Any], assignments: list[str] | None, config: Path | None) -> "Settings":

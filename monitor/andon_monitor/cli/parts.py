@@ -4,7 +4,16 @@ from typing import Annotated
 
 from typer import Option
 
-from andon_monitor.cli.options import Assignments, ConfigFile, load_and_log
+from andon_monitor.cli.options import (
+    Assignments,
+    ConfigFile,
+    LogFormat,
+    LogLevel,
+    Port,
+    Serve,
+    load_and_log,
+    service_flags,
+)
 
 
 def parts(
@@ -12,10 +21,10 @@ def parts(
     output: Annotated[
         str | None, Option("--parts", metavar="URI", help="Topic for the verdicts of parts, kafka://...")
     ] = None,
-    port: Annotated[str | None, Option(metavar="N", help="Port of /metrics; 0: any free port.")] = None,
-    server: Annotated[bool | None, Option("--server/--no-server", help="Serve /metrics, /healthz, /readyz.")] = None,
-    log_level: Annotated[str | None, Option(help="debug, info (default), warning or error.")] = None,
-    log_format: Annotated[str | None, Option(help="human (default) or json.")] = None,
+    port: Port = None,
+    server: Serve = None,
+    log_level: LogLevel = None,
+    log_format: LogFormat = None,
     config: ConfigFile = None,
     settings: Assignments = None,
 ) -> None:
@@ -27,10 +36,7 @@ def parts(
     flags = {
         "output.verdicts": verdicts,
         "output.parts": output,
-        "server.port": port,
-        "server.enabled": server,
-        "logging.level": log_level,
-        "logging.format": log_format,
+        **service_flags(port, server, log_level, log_format),
     }
     loaded = load_and_log(flags, settings, config)
     from andon_monitor.parts.service import PartService

@@ -7,7 +7,21 @@ from typing import Annotated
 import typer
 from typer import Option
 
-from andon_monitor.cli.options import Assignments, Camera, ConfigFile, ModelFile, SourceUri, Then, load, load_and_log
+from andon_monitor.cli.options import (
+    Assignments,
+    Camera,
+    ConfigFile,
+    LogFormat,
+    LogLevel,
+    ModelFile,
+    Port,
+    Serve,
+    SourceUri,
+    Then,
+    load,
+    load_and_log,
+    service_flags,
+)
 from andon_monitor.errors import SourceError
 
 
@@ -38,10 +52,10 @@ def run(
         str | None, Option(help="Where pictures of defects go: kafka://... or the folder of a review page.")
     ] = None,
     summary: Annotated[Path | None, Option(help="JSON file to write the summary to.")] = None,
-    port: Annotated[str | None, Option(metavar="N", help="Port of /metrics; 0: any free port.")] = None,
-    server: Annotated[bool | None, Option("--server/--no-server", help="Serve /metrics, /healthz, /readyz.")] = None,
-    log_level: Annotated[str | None, Option(help="debug, info (default), warning or error.")] = None,
-    log_format: Annotated[str | None, Option(help="human (default) or json.")] = None,
+    port: Port = None,
+    server: Serve = None,
+    log_level: LogLevel = None,
+    log_format: LogFormat = None,
     settings: Assignments = None,
 ) -> None:
     """Inspect every frame of a source and write a verdict for each.
@@ -63,10 +77,7 @@ def run(
         "output.dead_letters": dead_letters,
         "output.evidence": evidence,
         "output.summary": summary,
-        "server.port": port,
-        "server.enabled": server,
-        "logging.level": log_level,
-        "logging.format": log_format,
+        **service_flags(port, server, log_level, log_format),
     }
     loaded = load_and_log(flags, settings, config)
     from andon_monitor.common.console import console

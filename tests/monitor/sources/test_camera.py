@@ -4,17 +4,15 @@ import logging
 import math
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
 from andon_monitor.errors import UsageError
-from andon_monitor.inspection.frames import Frame
 from andon_monitor.sources import live
-from andon_monitor.sources.base import Source
 from andon_monitor.sources.uri import open_source
 from andon_monitor.telemetry.metrics import Metrics
 
+from tests.fixtures.live_frames import frames_until
 from tests.fixtures.network_camera import SHOWN, MotionJpeg, ReusableServer
 
 
@@ -47,18 +45,6 @@ def value(metrics: Metrics, name: str) -> float:
     return found
 
 
-def poll_until(source: Source, done: Callable[[list[Frame]], bool]) -> list[Frame]:
-    frames: list[Frame] = []
-    end = time.monotonic() + 300
-    while not done(frames):
-        assert time.monotonic() < end
-        some = source.poll(1, 0.05)
-        assert some is not None
-        source.acknowledge(some)
-        frames += some
-    return frames
-
-
 def test_a_camera_is_waited_for_from_the_start_and_each_time_it_goes_away(
     start: Callable[[], ReusableServer], port: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,18 +54,18 @@ def test_a_camera_is_waited_for_from_the_start_and_each_time_it_goes_away(
     address = f"http://user:hidden@127.0.0.1:{port}/v?token=hidden"
     with caplog.at_level(logging.INFO):
         source = open_source(address, "c", wait=True, metrics=metrics)
-        poll_until(source, lambda _: value(metrics, "andon_source_up") == 0)
+        frames_until(source, lambda _: value(metrics, "andon_source_up") == 0)
         assert not source.ready
         server = start()
-        frames = poll_until(source, lambda frames: len(frames) > 2 * SHOWN)
-        frames += poll_until(source, lambda _: value(metrics, "andon_source_up") == 1)
-        frames += poll_until(source, lambda _: value(metrics, "andon_source_outages_total") >= 3)
-        frames += poll_until(source, lambda _: source.ready)
+        frames = frames_until(source, lambda frames: len(frames) > 2 * SHOWN)
+        frames += frames_until(source, lambda _: value(metrics, "andon_source_up") == 1)
+        frames += frames_until(source, lambda _: value(metrics, "andon_source_outages_total") >= 3)
+        frames += frames_until(source, lambda _: source.ready)
         server.shutdown()
         server.server_close()
-        frames += poll_until(source, lambda _: value(metrics, "andon_source_up") == 0)
+        frames += frames_until(source, lambda _: value(metrics, "andon_source_up") == 0)
         start()
-        frames += poll_until(source, lambda frames: len(frames) > 0)
+        frames += frames_until(source, lambda frames: len(frames) > 0)
         source.close()
     assert [frame.position.offset for frame in frames] == list(range(len(frames)))
     assert len({frame.position.cluster for frame in frames}) == 1

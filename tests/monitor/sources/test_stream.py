@@ -4,7 +4,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -16,7 +16,7 @@ from andon_monitor.sources.base import Source
 from andon_monitor.sources.uri import open_source
 from andon_monitor.telemetry.metrics import Metrics
 
-from tests.fixtures.kafka_line import PATIENCE
+from tests.fixtures.live_frames import frames_until
 from tests.fixtures.rtsp_link import RtspLink
 from tests.fixtures.rtsp_server import RtspCamera, read_clock, rtsp_camera
 
@@ -49,18 +49,6 @@ def watching(link: RtspLink, metrics: Metrics | None = None, **settings: object)
         source.close()
 
 
-def take(source: Source, done: Callable[[list[Frame]], bool]) -> list[Frame]:
-    frames: list[Frame] = []
-    end = time.monotonic() + PATIENCE
-    while not done(frames):
-        assert time.monotonic() < end
-        some = source.poll(8, 0.05)
-        assert some is not None
-        source.acknowledge(some)
-        frames += some
-    return frames
-
-
 def check(frames: list[Frame]) -> None:
     """Every picture that is not refused is one moment, that of its capture time."""
     for frame in frames:
@@ -79,16 +67,16 @@ def is_good(frame: Frame) -> bool:
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_lost_packets_make_uninspectable_frames_and_no_smeared_ones(link: RtspLink, transport: str) -> None:
     with watching(link, transport=transport) as source:
-        whole = take(source, lambda frames: any(frame.time_source == "sender_report" for frame in frames))
+        whole = frames_until(source, lambda frames: any(frame.time_source == "sender_report" for frame in frames))
         check(whole)
         assert {frame.time_source for frame in whole[1:]} <= {"stream", "sender_report"}  # FFmpeg's first has no time
         assert all(map(is_good, whole))
         link.loss = 0.2
-        damaged = take(source, lambda frames: sum(not is_good(frame) for frame in frames) >= 10)
+        damaged = frames_until(source, lambda frames: sum(not is_good(frame) for frame in frames) >= 10)
         link.loss = 0.0
         check(damaged)
         assert link.lost > 0
-        healed = take(source, lambda frames: sum(map(is_good, frames[-5:])) == 5)
+        healed = frames_until(source, lambda frames: sum(map(is_good, frames[-5:])) == 5)
         check(healed)
 
 
@@ -102,22 +90,22 @@ def test_a_stall_and_a_reboot_are_waited_out(
         return metrics.registry.get_sample_value(name)
 
     with caplog.at_level(logging.INFO), watching(link, metrics, timeout=2) as source:
-        frames = take(source, lambda frames: len(frames) > 3)
+        frames = frames_until(source, lambda frames: len(frames) > 3)
         link.flowing.clear()
-        frames += take(source, lambda _: value("andon_source_up") == 0)
+        frames += frames_until(source, lambda _: value("andon_source_up") == 0)
         assert not source.ready
         link.flowing.set()
-        frames += take(source, lambda _: value("andon_source_up") == 1)
-        frames += take(source, lambda frames: len(frames) > 3)
+        frames += frames_until(source, lambda _: value("andon_source_up") == 1)
+        frames += frames_until(source, lambda frames: len(frames) > 3)
         camera.stop()
-        frames += take(source, lambda _: value("andon_source_up") == 0)
+        frames += frames_until(source, lambda _: value("andon_source_up") == 0)
         camera.start()
         # Frames of before the reboot may still wait.
-        frames += take(source, lambda _: value("andon_source_up") == 1)
-        frames += take(source, lambda frames: len(frames) > 3)
+        frames += frames_until(source, lambda _: value("andon_source_up") == 1)
+        frames += frames_until(source, lambda frames: len(frames) > 3)
         link.cut()
-        frames += take(source, lambda _: (value("andon_source_outages_total") or 0) >= 3)
-        frames += take(source, lambda frames: len(frames) > 3)
+        frames += frames_until(source, lambda _: (value("andon_source_outages_total") or 0) >= 3)
+        frames += frames_until(source, lambda frames: len(frames) > 3)
     check(frames)
     assert [frame.position.offset for frame in frames] == list(range(len(frames)))
     assert "no answer within 2 s; trying again" in caplog.text
@@ -128,12 +116,12 @@ def test_a_stall_and_a_reboot_are_waited_out(
 
 def test_frames_that_were_held_up_on_their_way_keep_the_time_of_their_capture(link: RtspLink) -> None:
     with watching(link) as source:
-        frames = take(source, lambda frames: any(frame.time_source == "sender_report" for frame in frames))
+        frames = frames_until(source, lambda frames: any(frame.time_source == "sender_report" for frame in frames))
         link.flowing.clear()
         stalled = time.monotonic()
-        take(source, lambda _: time.monotonic() - stalled > 3)
+        frames_until(source, lambda _: time.monotonic() - stalled > 3)
         link.flowing.set()
-        (late,) = take(source, lambda frames: len(frames) == 1)[:1]
+        (late,) = frames_until(source, lambda frames: len(frames) == 1)[:1]
         assert time.time() - late.captured_at > 1
         check([*frames, late])
 
@@ -143,9 +131,9 @@ def test_pictures_of_motion_jpeg_are_taken_as_they_are() -> None:
         link = RtspLink(camera.port)
         try:
             with watching(link) as source:
-                frames = take(source, lambda frames: len(frames) > 3)
+                frames = frames_until(source, lambda frames: len(frames) > 3)
                 link.loss = 0.3
-                frames += take(source, lambda frames: not all(map(is_good, frames)))
+                frames += frames_until(source, lambda frames: not all(map(is_good, frames)))
         finally:
             link.close()
         check(frames)

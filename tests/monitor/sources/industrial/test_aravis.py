@@ -17,14 +17,15 @@ from andon_monitor.sources.industrial.features import apply_settings
 from andon_monitor.sources.uri import open_source
 from andon_monitor.telemetry.metrics import Metrics
 
-from tests.fixtures.industrial_cameras import FakeCamera, poll_until
+from tests.fixtures.industrial_cameras import FakeCamera
+from tests.fixtures.live_frames import frames_until
 
 SMALL = (16, 8, 64, 48)
 
 
 def opened_when_there(settings: CameraSettings, metrics: Metrics | None = None) -> Source:
     source = open_source(FakeCamera.uri, industrial=settings, wait=True, metrics=metrics or Metrics())
-    poll_until(source, lambda _: source.ready)
+    frames_until(source, lambda _: source.ready)
     return source
 
 
@@ -36,9 +37,9 @@ def test_a_camera_is_waited_for_used_by_one_program_and_waited_for_again(
     settings = CameraSettings(region=SMALL, pixel_format="Mono16", exposure=5000, gain=1, frame_rate=50, trigger="off")
     with caplog.at_level(logging.INFO):
         source = open_source(fake.uri, "left", industrial=settings, wait=True, metrics=metrics)
-        poll_until(source, lambda _: "no camera found; trying again" in caplog.text)
+        frames_until(source, lambda _: "no camera found; trying again" in caplog.text)
         fake.on()
-        frames = poll_until(source, lambda frames: len(frames) >= 3)
+        frames = frames_until(source, lambda frames: len(frames) >= 3)
         header = read_header(frames[0].data)
         assert (header.width, header.height, header.levels) == (64, 48, 65535)
         facts = dict(frames[0].headers)
@@ -54,10 +55,10 @@ def test_a_camera_is_waited_for_used_by_one_program_and_waited_for_again(
         assert other.returncode == 2
         assert other.stderr.strip().endswith(f"{fake.uri}: another program uses this camera; stop it")
         fake.off()
-        poll_until(source, lambda _: not source.ready)
+        frames_until(source, lambda _: not source.ready)
         assert metrics.registry.get_sample_value("andon_source_up") == 0
         fake.on()
-        after = poll_until(source, lambda frames: len(frames) >= 2)
+        after = frames_until(source, lambda frames: len(frames) >= 2)
         source.close()
     assert metrics.registry.get_sample_value("andon_source_up") == 1
     assert after[0].position.cluster == frames[0].position.cluster
@@ -69,7 +70,7 @@ def test_lost_packets_are_counted_and_what_they_leave_is_no_picture(fake: FakeCa
     fake.on(lost_per_thousand=300)
     metrics = Metrics()
     source = opened_when_there(CameraSettings(region=(0, 0, 512, 512)), metrics)
-    frames = poll_until(source, lambda frames: len(frames) >= 3)
+    frames = frames_until(source, lambda frames: len(frames) >= 3)
     source.close()
     assert {frame.data for frame in frames} == {b""}
     assert {(frame.rejection.reason, frame.rejection.detail) for frame in frames} == {
@@ -99,7 +100,7 @@ def test_what_the_camera_refuses_is_one_line(fake: FakeCamera) -> None:
         open_source("genicam:X1")
     settings = CameraSettings(region=SMALL, trigger="software", pixel_format="BayerRG8")
     source = open_source("genicam:", industrial=settings)
-    frame = poll_until(source, lambda frames: len(frames) > 0)[0]
+    frame = frames_until(source, lambda frames: len(frames) > 0)[0]
     source.close()
     assert read_header(frame.data).channels == 3
     assert frame.camera == "genicam:"

@@ -12,7 +12,7 @@ from andon_monitor.sources.base import Source
 from andon_monitor.sources.uri import open_source
 
 from tests.fixtures.components import skip_or_fail
-from tests.fixtures.industrial_cameras import poll_until
+from tests.fixtures.live_frames import frames_until
 
 URI = "genicam:1"
 
@@ -41,7 +41,7 @@ def test_images_chunk_data_and_settings(producer: Path) -> None:
         frame_rate=50,
         features=size,
     )
-    frames = poll_until(source, lambda frames: len(frames) >= 3)
+    frames = frames_until(source, lambda frames: len(frames) >= 3)
     source.close()
     assert [frame.rejection for frame in frames] == [None] * len(frames)
     header = read_header(frames[0].data)
@@ -52,7 +52,7 @@ def test_images_chunk_data_and_settings(producer: Path) -> None:
     assert first["genicam_nr_bounces"].isdigit()  # chunk data
     assert frames[0].camera == "1"
     source = opened(producer, "genicam:VikyTL_DEV_red", features={"ChunkModeActive": False})
-    assert read_header(poll_until(source, lambda frames: len(frames) > 0)[0].data).channels == 3  # RGBa8
+    assert read_header(frames_until(source, lambda frames: len(frames) > 0)[0].data).channels == 3  # RGBa8
     source.close()
 
 

@@ -23,7 +23,8 @@ from andon_monitor.sources.live import LiveSource
 from andon_monitor.sources.uri import open_source
 from andon_monitor.telemetry.metrics import Metrics
 
-from tests.fixtures.industrial_cameras import EMULATED, poll_until
+from tests.fixtures.industrial_cameras import EMULATED
+from tests.fixtures.live_frames import frames_until
 
 pytestmark = pytest.mark.usefixtures("pylon")
 SMALL = (0, 0, 64, 48)
@@ -40,7 +41,7 @@ def opened(uri: str = URI, **settings: Any) -> Iterator[Source]:
 
 
 def first(source: Source, count: int = 1) -> list[Frame]:
-    return poll_until(source, lambda frames: len(frames) >= count)
+    return frames_until(source, lambda frames: len(frames) >= count)
 
 
 def test_frames_have_the_cameras_values_and_its_facts() -> None:
@@ -121,7 +122,7 @@ def test_a_camera_that_runs_freely_and_sends_nothing_is_opened_again(
 ) -> None:
     monkeypatch.setattr(source_module, "SILENT_SECONDS", 0.0)
     with opened(features={"TriggerMode": "On", "TriggerSource": "Line1"}) as source:
-        poll_until(source, lambda _: "the camera has sent nothing for 0 s; trying again" in caplog.text)
+        frames_until(source, lambda _: "the camera has sent nothing for 0 s; trying again" in caplog.text)
 
 
 def test_two_cameras_of_one_host_by_their_serial_numbers() -> None:
@@ -164,13 +165,13 @@ def test_images_that_are_not_whole_and_a_camera_that_is_unplugged(
             first(source)
             devices[0].features.set("ForceFailedBufferCount", 2)
             devices[0].features.execute("ForceFailedBuffer")
-            frames = poll_until(source, lambda frames: sum(frame.rejection is not None for frame in frames) == 2)
+            frames = frames_until(source, lambda frames: sum(frame.rejection is not None for frame in frames) == 2)
             damaged = [frame for frame in frames if frame.rejection is not None]
             assert {frame.data for frame in damaged} == {b""}  # no picture of what came
             assert {frame.rejection.reason for frame in damaged} == {"undecodable"}
             assert "did not arrive whole: The buffer was incompletely grabbed" in damaged[0].rejection.detail
             devices[0].features.execute("FirePnPCallback")  # as if it were unplugged
-            poll_until(source, lambda _: not source.ready)
+            frames_until(source, lambda _: not source.ready)
             assert metrics.registry.get_sample_value("andon_source_up") == 0
             assert metrics.registry.get_sample_value("andon_source_outages_total") == 1
             after = first(source)
@@ -197,5 +198,5 @@ def test_a_program_that_finds_no_camera_ends_with_one_line(tmp_path: Path) -> No
 def test_settings_that_a_waiting_monitor_cannot_use_end_it() -> None:
     source = open_source(URI, industrial=CameraSettings(exposure=1e15), wait=True, metrics=Metrics())
     with pytest.raises(UsageError, match=r"camera\.exposure"):
-        poll_until(source, lambda frames: len(frames) > 0)
+        frames_until(source, lambda frames: len(frames) > 0)
     source.close()

@@ -11,7 +11,7 @@ from andon_monitor.sources.industrial.source import IndustrialCamera
 from andon_monitor.sources.live import CameraLost, LiveSource
 from andon_monitor.telemetry.metrics import Metrics
 
-from tests.fixtures.industrial_cameras import poll_until
+from tests.fixtures.live_frames import frames_until
 
 MONO8 = 0x01080001
 
@@ -61,7 +61,7 @@ def play(*grabs: Grab) -> tuple[list[Frame], Metrics]:
     metrics = Metrics()
     camera = IndustrialCamera(Played(list(grabs)), "genicam:1", CameraSettings(), metrics)
     source = LiveSource(lambda: camera, "genicam:1", "left", metrics=metrics, every_picture=16)
-    frames = poll_until(source, lambda frames: len(frames) == len(grabs))
+    frames = frames_until(source, lambda frames: len(frames) == len(grabs))
     source.close()
     return frames, metrics
 
