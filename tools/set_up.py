@@ -38,10 +38,12 @@ def main() -> None:
     remove_other_runtime("onnxruntime" if gpu else "onnxruntime-gpu")
     if gpu:
         install(
-            "programs and tools, with torch and onnxruntime for GPUs", "--editable", ".[trainer,gpu,actions,camera,dev]"
+            "programs and tools, with torch and onnxruntime for GPUs",
+            "--editable",
+            ".[trainer,gpu,actions,msk,camera,dev]",
         )
     else:
-        install("programs and tools", "--editable", ".[trainer-base,cpu,actions,camera,dev]")
+        install("programs and tools", "--editable", ".[trainer-base,cpu,actions,msk,camera,dev]")
         install_torch_for_cpu()
     say(f"done: {size_in_gigabytes(VENV):.1f} GB in {time.monotonic() - started:.0f} s")
 

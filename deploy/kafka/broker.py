@@ -45,6 +45,15 @@ class Security:
     keystore: Path
     users: Mapping[str, str]
     admins: tuple[str, ...]
+    tokens: "Tokens | None" = None
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Which OAUTHBEARER tokens are believed: those signed by a key at the address, for the audience."""
+
+    keys_url: str
+    audience: str
 
 
 def fetch_jars() -> None:
@@ -101,7 +110,9 @@ class Cluster:
         ports = free_ports(3 * nodes)
         archive = [f"-XX:SharedArchiveFile={CLASSES}"] if CLASSES.exists() else []
         self._java = [*JAVA, *archive, "-cp", ":".join(map(str, sorted(LIBS.glob("*.jar"))))]
-        self._node_options = node_options  # of their Java
+        self._node_options = list(node_options)  # of their Java
+        if security is not None and security.tokens is not None:
+            self._node_options += [f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={security.tokens.keys_url}"]
         self.folder = folder
         self.nodes = range(1, nodes + 1)
         self._security = security
@@ -237,6 +248,18 @@ class Cluster:
                 lines[f"listener.name.sasl_ssl.{mechanism}.sasl.jaas.config"] = (
                     "org.apache.kafka.common.security.scram.ScramLoginModule required;"
                 )
+            if self._security.tokens is not None:
+                handler = "org.apache.kafka.common.security.oauthbearer."
+                prefix = "listener.name.sasl_ssl.oauthbearer"
+                lines |= {
+                    "sasl.enabled.mechanisms": f"{lines['sasl.enabled.mechanisms']},OAUTHBEARER",
+                    f"{prefix}.sasl.jaas.config": f"{handler}OAuthBearerLoginModule required;",
+                    f"{prefix}.sasl.server.callback.handler.class": f"{handler}OAuthBearerValidatorCallbackHandler",
+                    # A connection ends with its token unless the client logs in again.
+                    f"{prefix}.connections.max.reauth.ms": 3_600_000,
+                    "sasl.oauthbearer.jwks.endpoint.url": self._security.tokens.keys_url,
+                    "sasl.oauthbearer.expected.audience": self._security.tokens.audience,
+                }
         lines["listeners"] = f"{listeners},CONTROLLER://127.0.0.1:{self._controller[node]}"
         lines["advertised.listeners"] = listeners
         return "".join(f"{key}={value}\n" for key, value in lines.items())

@@ -16,12 +16,14 @@ from kafka.consumer.fetcher import Fetcher
 from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.coordinator.assignors.range import RangePartitionAssignor
+from kafka.net.sasl.oauth import AbstractTokenProvider
 from kafka.record import MemoryRecords
 
 from andon_monitor.formats.decompression import Codec, DamagedError, TooLargeError, decompress
 from andon_monitor.kafka.records import MAX_OFFSETS_OF_DAMAGED_BATCH, Batch, Problem, Record, read_records, unreadable
 
 __all__ = [
+    "AbstractTokenProvider",
     "AsyncConsumerRebalanceListener",
     "CooperativeStickyAssignor",
     "RangePartitionAssignor",

@@ -9,8 +9,10 @@ from typing import Any
 
 from kafka import errors as kafka_errors
 
-from andon_monitor.errors import UsageError
+from andon_monitor.errors import InstallationError, UsageError
 from andon_monitor.kafka.address import Address
+from andon_monitor.kafka.oidc import TokenEndpoint
+from andon_monitor.kafka.tokens import Issuer, tokens_of
 from andon_monitor.settings.groups import KafkaSettings
 
 PROTOCOLS = {
@@ -19,6 +21,8 @@ PROTOCOLS = {
     "sasl_plaintext": "SASL_PLAINTEXT",
     "sasl_ssl": "SASL_SSL",
 }
+# Both log in with a token, by the mechanism OAUTHBEARER of the protocol.
+TOKEN_MECHANISMS = ("OAUTHBEARER", "AWS_MSK_IAM")
 # The longest pause between two attempts to connect: the return of a broker is noticed within this time.
 MAX_RECONNECT_PAUSE_MS = 2_000
 # The client's own policy for offsets out of range would also rule where retention has removed what was not read yet.
@@ -37,7 +41,10 @@ MAX_ERROR_LENGTH = 200  # characters of a client's error that fit into a line
 
 
 def client_options(settings: KafkaSettings, address: Address) -> dict[str, Any]:
-    """Options that consumer, producer and admin client have in common. Raises UsageError for files that do not fit."""
+    """Options that consumer, producer and admin client have in common.
+
+    Raises UsageError for files that do not fit, InstallationError, and TokenError (a KafkaError) without a valid token.
+    """
     options: dict[str, Any] = {
         "bootstrap_servers": list(address.servers),
         "security_protocol": PROTOCOLS[settings.security],
@@ -49,16 +56,48 @@ def client_options(settings: KafkaSettings, address: Address) -> dict[str, Any]:
         options["ssl_context"] = tls_context(settings)
         options["ssl_check_hostname"] = settings.check_hostname
     if uses_sasl(settings):
-        options |= {
-            "sasl_mechanism": settings.sasl_mechanism,
-            "sasl_plain_username": settings.username,
-            "sasl_plain_password": password(settings),
-        }
+        options |= _login(settings)
     return options
 
 
+def _login(settings: KafkaSettings) -> dict[str, Any]:
+    """Options of the login. Where it needs a token, it waits for a valid one. Raises UsageError and TokenError."""
+    if settings.sasl_mechanism in TOKEN_MECHANISMS:
+        tokens = tokens_of(_issuer(settings))
+        tokens.wait()
+        return {"sasl_mechanism": "OAUTHBEARER", "sasl_oauth_token_provider": tokens}
+    return {
+        "sasl_mechanism": settings.sasl_mechanism,
+        "sasl_plain_username": settings.username,
+        "sasl_plain_password": password(settings),
+    }
+
+
+def _issuer(settings: KafkaSettings) -> Issuer:
+    if settings.sasl_mechanism == "AWS_MSK_IAM":
+        try:
+            from andon_monitor.kafka.msk import MskSigner  # its library is an extra
+        except ModuleNotFoundError as error:
+            if error.name is None or not error.name.startswith(("aws_msk", "boto")):
+                raise
+            raise InstallationError(f"{error.name} is not installed; run pip install 'andon[msk]'") from None
+        assert settings.aws_region is not None  # checked by the settings
+        return MskSigner(settings.aws_region, settings.request_timeout)
+    assert settings.oauth_token_url is not None
+    assert settings.oauth_client_id is not None
+    assert settings.oauth_client_secret_file is not None
+    return TokenEndpoint(
+        settings.oauth_token_url,
+        settings.oauth_client_id,
+        settings.oauth_client_secret_file,
+        settings.oauth_scope,
+        settings.oauth_ca_file,
+        settings.request_timeout,
+    )
+
+
 def consumer_options(settings: KafkaSettings, address: Address) -> dict[str, Any]:
-    """Options that all consumers have in common. Raises UsageError, as `client_options`."""
+    """Options that all consumers have in common. Raises as `client_options`."""
     return {
         **client_options(settings, address),
         "enable_auto_commit": False,
@@ -75,7 +114,7 @@ def consumer_options(settings: KafkaSettings, address: Address) -> dict[str, Any
 
 
 def producer_options(settings: KafkaSettings, address: Address) -> dict[str, Any]:
-    """Options that all producers have in common. Raises UsageError, as `client_options`."""
+    """Options that all producers have in common. Raises as `client_options`."""
     return {
         **client_options(settings, address),
         "max_request_size": MAX_REQUEST_BYTES,
@@ -92,7 +131,7 @@ def uses_tls(settings: KafkaSettings) -> bool:
 
 
 def uses_sasl(settings: KafkaSettings) -> bool:
-    """Whether user and password are sent."""
+    """Whether the client logs in, with a password or a token."""
     return settings.security.startswith("sasl")
 
 

@@ -11,6 +11,7 @@ from kafka import errors as kafka_errors
 
 from andon_monitor.kafka.address import Address, host_and_port
 from andon_monitor.kafka.connection import client_options, tls_context, uses_sasl, uses_tls
+from andon_monitor.kafka.tokens import TokenError
 from andon_monitor.settings.groups import KafkaSettings
 
 CONNECT_SECONDS = 3.0
@@ -29,7 +30,10 @@ class Fault:
 
 def diagnose(address: Address, settings: KafkaSettings) -> Fault | None:
     """Try to connect; returns what prevents it, None where it works. Raises UsageError for a wrong setting."""
-    options = client_options(settings, address)
+    try:
+        options = client_options(settings, address)
+    except TokenError as error:
+        return Fault(f"{address}: {error.message}", error.may_pass)
     faults = [_try_server(server, settings) for server in address.servers]
     if all(faults):
         return next((fault for fault in faults if fault and not fault.may_pass), faults[0])
@@ -63,6 +67,18 @@ def _refusal(address: Address, settings: KafkaSettings, text: str) -> Fault | No
 
 
 def _refused(address: Address, settings: KafkaSettings) -> Fault:
+    if settings.sasl_mechanism == "OAUTHBEARER":
+        return Fault(
+            f"{address}: the broker refuses the token of client {settings.oauth_client_id}; wrong kafka.oauth_scope, "
+            "or a token endpoint that the broker does not trust?",
+            False,
+        )
+    if settings.sasl_mechanism == "AWS_MSK_IAM":
+        return Fault(
+            f"{address}: the broker refuses the token; wrong kafka.aws_region, or an AWS identity without the right "
+            "kafka-cluster:Connect?",
+            False,
+        )
     return Fault(
         f"{address}: user {settings.username} refused with {settings.sasl_mechanism}; wrong kafka.username, "
         "password or sasl_mechanism?",

@@ -1,8 +1,10 @@
 """Every setting of the monitor, in groups, with its default and its meaning."""
 
 from ipaddress import ip_network
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, FiniteFloat, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -28,8 +30,35 @@ def _is_network(text: str) -> str:
     return text
 
 
+def _is_token_url(text: str) -> str:
+    """The secret is sent there. The message does not repeat the address, which may have a password."""
+    try:
+        address = urlsplit(text)
+        address.port  # noqa: B018 -- raises where it is no number
+    except ValueError:
+        raise ValueError("should be https://host/path") from None
+    local = address.scheme == "http" and address.hostname in ("localhost", "127.0.0.1", "::1")
+    if not (address.scheme == "https" or local) or not address.hostname:
+        raise ValueError("should be https://host/path; http:// only on this machine, since the secret is sent there")
+    if address.username is not None or address.fragment:
+        raise ValueError("should have no user, password or fragment; give oauth_client_id and oauth_client_secret_file")
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("should have no spaces and only ASCII characters")
+    return text
+
+
 Network = Annotated[str, AfterValidator(_is_network)]
 Connections = Annotated[int, Field(ge=4)]
+
+# Settings of kafka that say who logs in, and of the mechanisms without user name: those they need and may have.
+LOGIN_OF_MECHANISM = {
+    "OAUTHBEARER": (
+        ("oauth_token_url", "oauth_client_id", "oauth_client_secret_file"),
+        ("oauth_scope", "oauth_ca_file"),
+    ),
+    "AWS_MSK_IAM": (("aws_region",), ()),
+}
+LOGIN_SETTINGS = ("username", "password", "password_file", *chain(*chain(*LOGIN_OF_MECHANISM.values())))
 
 
 class ModelSettings(Group):
@@ -449,14 +478,31 @@ class KafkaSettings(Group):
     key_file: Path | None = Field(default=None, description="PEM file of the certificate's key, if in a separate file")
     key_password: SecretStr | None = Field(default=None, description="Password of the key")
     check_hostname: bool = Field(default=True, description="Whether the broker's certificate must match its host name")
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
-        default=None, description="SASL mechanism for user name and password"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"] | None = Field(
+        default=None,
+        description="SASL mechanism: three for user name and password, OAUTHBEARER for tokens of an OpenID Connect "
+        "server, AWS_MSK_IAM for Amazon MSK",
     )
     username: Name | None = Field(default=None, description="User name")
     password: SecretStr | None = Field(
         default=None, description="Password; better given by environment variable or password_file"
     )
     password_file: Path | None = Field(default=None, description="File that holds the password")
+    oauth_token_url: Annotated[Name, AfterValidator(_is_token_url)] | None = Field(
+        default=None, description="Token endpoint for OAUTHBEARER: https://..., on this machine also http://..."
+    )
+    oauth_client_id: Name | None = Field(default=None, description="Client id for the token endpoint")
+    oauth_client_secret_file: Path | None = Field(
+        default=None, description="File that holds the client secret; it is read again for every token"
+    )
+    oauth_scope: Name | None = Field(default=None, description="Scope to ask for, if the token endpoint wants one")
+    oauth_ca_file: Path | None = Field(
+        default=None,
+        description="PEM file of trusted certificate authorities for the token endpoint; default: the system's",
+    )
+    aws_region: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] | None = Field(
+        default=None, description="Region of the cluster for AWS_MSK_IAM, such as eu-central-1"
+    )
     client_id: Name = Field(default="andon-monitor", description="Client name in the broker's logs")
     group_id: Name = Field(default="andon", description="Consumer group; its members share the cameras")
     instance_id: Name | None = Field(
@@ -504,18 +550,8 @@ class KafkaSettings(Group):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        sasl = self.security.startswith("sasl")
         tls = self.security.endswith("ssl")
-        if sasl and self.sasl_mechanism is None:
-            raise ValueError("this security needs sasl_mechanism: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
-        if sasl and self.username is None:
-            raise ValueError("this security needs username")
-        if sasl and self.password is None and self.password_file is None:
-            raise ValueError("this security needs password_file, or password from ANDON_KAFKA_PASSWORD")
-        if self.password is not None and self.password_file is not None:
-            raise ValueError("password and password_file are both given; which one?")
-        if not sasl and (self.sasl_mechanism or self.username or self.password or self.password_file):
-            raise ValueError("a user or mechanism is given, but security has no sasl; right is sasl_ssl")
+        self._check_login()
         if not tls and (self.ca_file or self.certificate_file or self.key_file):
             raise ValueError("files for TLS are given, but security has no ssl; right is ssl or sasl_ssl")
         if self.key_file and not self.certificate_file:
@@ -523,6 +559,30 @@ class KafkaSettings(Group):
         if self.fetch_bytes < self.max_message_bytes:
             raise ValueError("fetch_bytes is smaller than max_message_bytes")
         return self
+
+    def _check_login(self) -> None:
+        """Raise ValueError where the settings of the login are not those of `sasl_mechanism`, all and no others."""
+        given = {name for name in LOGIN_SETTINGS if getattr(self, name) is not None}
+        if not self.security.startswith("sasl"):
+            if given or self.sasl_mechanism:
+                raise ValueError("a user or mechanism is given, but security has no sasl; right is sasl_ssl")
+            return
+        if self.sasl_mechanism is None:
+            raise ValueError(
+                "this security needs sasl_mechanism: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER or AWS_MSK_IAM"
+            )
+        if self.password is not None and self.password_file is not None:
+            raise ValueError("password and password_file are both given; which one?")
+        needed, allowed = LOGIN_OF_MECHANISM.get(self.sasl_mechanism, (("username",), ("password", "password_file")))
+        for name in needed:
+            if name not in given:
+                raise ValueError(f"{self.sasl_mechanism} needs {name}")
+        if "password" in allowed and not given & {"password", "password_file"}:
+            raise ValueError("this security needs password_file, or password from ANDON_KAFKA_PASSWORD")
+        for name in sorted(given - {*needed, *allowed}):
+            raise ValueError(f"{name} is given, but is not for {self.sasl_mechanism}")
+        if self.sasl_mechanism == "AWS_MSK_IAM" and self.security != "sasl_ssl":
+            raise ValueError("AWS_MSK_IAM needs security sasl_ssl")
 
 
 class StatisticsSettings(Group):

@@ -15,6 +15,8 @@ from tests.fixtures.broker import Authority, load_broker, node
 from tests.fixtures.components import skip_or_fail
 from tests.fixtures.kafka_line import Line
 from tests.fixtures.kafka_members import join_group
+from tests.fixtures.keys import make_keys
+from tests.fixtures.token_server import AUDIENCE, TokenServer
 
 USERS = {"line": "line-secret", "guest": "guest-secret"}
 
@@ -41,9 +43,18 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest.fixture(scope="session")
-def cluster(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """One node that this run started, with a listener for TLS and users too."""
-    security = load_broker().Security(authority.keystore, USERS, ("line",))
+def token_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TokenServer]:
+    """A token endpoint with TLS, and its public keys for the broker."""
+    with TokenServer(make_keys(tmp_path_factory.mktemp("token-server"))) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def cluster(authority: Authority, token_server: TokenServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """One node that this run started, with a listener for TLS, users and tokens too."""
+    broker = load_broker()
+    tokens = broker.Tokens(token_server.keys_url, AUDIENCE)
+    security = broker.Security(authority.keystore, USERS, ("line",), tokens)
     yield from node(tmp_path_factory.mktemp("kafka"), security=security)
 
 
