@@ -1,7 +1,6 @@
 """The report: whole, self-contained, safe with hostile names, plain about its limits, and seen by a browser."""
 
 import os
-import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
@@ -28,6 +27,7 @@ from andon_trainer.report.page import write_report
 from andon_trainer.report.words import duration, percent
 from andon_trainer.training.schedule import EvaluationStep, TrainedNetwork
 
+from tests.fixtures.browser import find_browser
 from tests.fixtures.components import skip_or_fail
 from tests.fixtures.small_model import FRAME, SPEC, build_model, draw, encode
 
@@ -427,11 +427,8 @@ def test_a_heatmap_is_strong_where_its_map_is() -> None:
 
 
 def test_a_browser_shows_it_without_a_complaint(report: Path, tmp_path: Path) -> None:
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if browser is None:
-        skip_or_fail("no chromium here to open the report with; tests/components installs it")
     picture = tmp_path / "report.png"
-    command = f"{browser} --headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking"
+    command = f"{find_browser()} --headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking"
     command += f" --disable-component-update --disable-sync --user-data-dir={tmp_path / 'profile'}"
     command += f" --enable-logging=stderr --hide-scrollbars --window-size=1280,5000 --screenshot={picture}"
     done = subprocess.run([*command.split(), report.as_uri()], capture_output=True, text=True, timeout=120, check=False)
