@@ -67,6 +67,8 @@ def _compile(target: TargetSettings, number: int) -> Rule:
     if target.kind == MQTT and any(wildcard in settings.address for wildcard in "+#"):
         raise UsageError(f"{what}: address {settings.address!r}: a topic to write to has no + or #")
     default = "1" if target.kind in OUTPUT_KINDS or settings.pulse is not None or settings.hold else f"${JSON}"
+    if target.sparkplug_group is not None:
+        default = ""  # a device's metrics are the verdict's
     text = default if settings.payload is None else settings.payload
     rule = Rule(
         settings,

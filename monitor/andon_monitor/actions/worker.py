@@ -166,6 +166,7 @@ class Worker:
                 self._link.send(message)
             self._retry_pause = FIRST_RETRY_SECONDS
             self._measures.working()
+        self._link.check()
         self._follow_safe_state()
         while (job := self._next_due()) is not None:
             self._do(job)
@@ -177,7 +178,7 @@ class Worker:
         # What a broker keeps for later readers stays true; all else is worthless after its moment.
         expires = None if self._target.retain else max(0.0, job.expires() - self._now())
         rule, fact = job.rule, job.fact
-        message = Message(rule.address.render(fact), rule.payload.render(fact), fact.id, expires, fact.to_json)
+        message = Message(rule.address.render(fact), rule.payload.render(fact), fact.id, expires, fact)
         try:
             self._link.send(message)
         except LinkError as error:

@@ -31,6 +31,10 @@ OUTPUT_KINDS = (MODBUS, OPC_UA, GPIO)  # they have states, and no messages
 MAX_PULSE_SECONDS = 3600.0
 
 
+# What a name in Sparkplug may not have: separators and wildcards of topics.
+SparkplugName = Annotated[str, Field(pattern=r"^[^+#/\x00-\x1f]{1,100}$")]
+
+
 class RuleSettings(Group):
     """One rule of a target: which verdicts it takes, and what is done then."""
 
@@ -144,6 +148,16 @@ class TargetSettings(Group):
     qos: int = Field(default=1, ge=0, le=2, description="MQTT quality of service")
     retain: bool = Field(default=False, description="Whether an MQTT broker keeps the last message of a topic")
     mqtt_version: Literal["5", "3.1.1"] = Field(default="5", description="Version of MQTT")
+    sparkplug_group: SparkplugName | None = Field(
+        default=None,
+        description="Group of Sparkplug B; with it verdicts are published as metrics of the device that address names",
+    )
+    sparkplug_node: SparkplugName | None = Field(
+        default=None, description="Edge node of Sparkplug B, one for each monitor"
+    )
+    sparkplug_host: SparkplugName | None = Field(
+        default=None, description="Primary host of Sparkplug B: nothing is published while it is offline"
+    )
     serve: bool = Field(
         default=False, description="Whether to be an OPC UA server at uri, which others read, instead of a client"
     )
@@ -208,9 +222,27 @@ class TargetSettings(Group):
             raise ValueError(f"{self.name}: remember is for mqtt and webhook alone: an old command is worse than none")
         if self.remembers and self.kind == MQTT and self.qos == 0:
             raise ValueError(f"{self.name}: remember needs qos 1 or 2, else nobody says that a message has come")
+        self._check_sparkplug()
         for number, rule in enumerate(self.rules, 1):
             self._check_rule(f"{self.name}: rule {number}", rule)
         return self
+
+    def _check_sparkplug(self) -> None:
+        if (self.sparkplug_group is None) != (self.sparkplug_node is None):
+            raise ValueError(f"{self.name}: sparkplug_group and sparkplug_node belong together; one is not given")
+        if self.sparkplug_group is None:
+            if self.sparkplug_host is not None:
+                raise ValueError(f"{self.name}: sparkplug_host needs sparkplug_group and sparkplug_node")
+            return
+        for field in ("qos", "retain", "remember", "acknowledge"):
+            if getattr(self, field) != type(self).model_fields[field].default:
+                raise ValueError(f"{self.name}: {field} is not for Sparkplug, which sets it itself or has none")
+        for number, rule in enumerate(self.rules, 1):
+            if rule.payload is not None or rule.pulse is not None or rule.hold or rule.safe not in (None, "leave"):
+                raise ValueError(
+                    f"{self.name}: rule {number}: payload, pulse, hold and safe are not for Sparkplug: the metrics are "
+                    "those of the verdict"
+                )
 
     def _check_rule(self, what: str, rule: RuleSettings) -> None:
         if (self.kind == WEBHOOK) == bool(rule.address):
@@ -237,6 +269,7 @@ _FIELDS_OF: dict[str, tuple[str, ...]] = {
     "qos": (MQTT,),
     "retain": (MQTT,),
     "mqtt_version": (MQTT,),
+    "sparkplug_group": (MQTT,),
     "unit": (MODBUS,),
     "serve": (OPC_UA,),
     "token_file": (WEBHOOK,),

@@ -1,9 +1,9 @@
 """What a link to a target does."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from andon_monitor.actions.facts import Fact
 from andon_monitor.errors import AndonError
 
 
@@ -19,15 +19,15 @@ class LinkError(AndonError):
 class Message:
     """What is sent: to an address of the target, with the id of the verdict that it follows from.
 
-    `expires_after`: seconds after which nobody should act on it any more, None where it stays true. `verdict` gives the
-    verdict as JSON, for links that show it; None for a state of an output that follows from none.
+    `expires_after`: seconds after which nobody should act on it any more, None where it stays true. `fact`: the
+    verdict, for links that show it; None for a state of an output that follows from none, and from an outbox.
     """
 
     address: str
     payload: str
     id: str
     expires_after: float | None = None
-    verdict: Callable[[], str] | None = None
+    fact: Fact | None = None
 
 
 class Link(Protocol):
@@ -35,6 +35,9 @@ class Link(Protocol):
 
     def open(self) -> None:
         """Connect. Nothing that was sent over an earlier connection is sent again."""
+
+    def check(self) -> None:
+        """Raise where the connection is known to be gone. Called often: nothing is sent to find out."""
 
     def send(self, message: Message) -> None:
         """Return once the target has the message, or has changed its output."""

@@ -45,6 +45,9 @@ class GpioLink:
         except (OSError, ValueError) as error:
             raise LinkError(f"{self._chip}: its lines cannot be used ({first_line(error)})") from None
 
+    def check(self) -> None:
+        """Does nothing: lines that were taken stay ours."""
+
     def send(self, message: Message) -> None:
         """Set a line: 1 or true is active."""
         self._set(int(message.address), message.payload.strip().lower() in ("1", "true"))

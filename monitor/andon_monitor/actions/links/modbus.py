@@ -73,6 +73,11 @@ class ModbusLink:
             raise LinkError(self._about("does not answer"))
         self._client = client
 
+    def check(self) -> None:
+        """Raise where the connection is known to be gone."""
+        if self._client is None or not self._client.connected:
+            raise LinkError(self._about("connection lost"))
+
     def send(self, message: Message) -> None:
         """Write a coil or a register."""
         try:

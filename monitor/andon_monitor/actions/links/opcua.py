@@ -1,6 +1,5 @@
 """OPC UA as a client: writes the nodes of a PLC's or SCADA's server."""
 
-import logging
 from typing import Any
 
 from asyncua import ua
@@ -8,6 +7,7 @@ from asyncua.sync import Client, ThreadLoop
 from asyncua.ua.status_codes import StatusCodes
 from asyncua.ua.uaerrors import UaError, UaStatusCodeError
 
+from andon_monitor.actions.links.asyncua_loop import end
 from andon_monitor.actions.links.base import LinkError, Message
 from andon_monitor.actions.links.secrets import check_pem_names, read_secret
 from andon_monitor.common.redaction import show_address
@@ -20,9 +20,6 @@ INTEGERS = frozenset(
 )
 FLOATS = frozenset((ua.VariantType.Float, ua.VariantType.Double))
 TRUE = frozenset(("1", "true"))
-
-# Its lines about lost connections say nothing that ours do not.
-logging.getLogger("asyncua").setLevel(logging.CRITICAL)
 
 
 def typed(text: str, kind: ua.VariantType) -> Any:
@@ -73,10 +70,13 @@ class OpcUaLink:
                 client.set_password(self._password or "")
             client.connect()
         except Exception as error:  # of the library, of its files, or of the network
-            self._stop_loop()
+            self.close()
             raise LinkError(self._about(f"does not answer ({_words(error)})")) from None
         self._client = client
         self._kinds.clear()
+
+    def check(self) -> None:
+        """Does nothing: what is gone shows with the next request."""
 
     def send(self, message: Message) -> None:
         """Write a node, as the type that it has."""
@@ -104,18 +104,8 @@ class OpcUaLink:
 
     def close(self) -> None:
         """Close the session."""
-        client, self._client = self._client, None
-        if client is not None:
-            try:
-                client.disconnect()
-            except Exception as error:
-                logging.getLogger("andon").debug("actions: %s: %s", self._settings.name, first_line(error))
-        self._stop_loop()
-
-    def _stop_loop(self) -> None:
-        loop, self._loop = self._loop, None
-        if loop is not None:
-            loop.stop()
+        loop, client, self._loop, self._client = self._loop, self._client, None, None
+        end(loop, None if client is None else client.disconnect, self._settings.name)
 
     def _kind(self, address: str) -> ua.VariantType:
         if address not in self._kinds:

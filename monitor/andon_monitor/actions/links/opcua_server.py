@@ -10,8 +10,6 @@
 Of OPC 40100-1 it has the names and meanings of the result's facts: not its state machine, methods, files and events.
 """
 
-import json
-import logging
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,9 +17,12 @@ from typing import Any
 from asyncua import ua
 from asyncua.sync import Server, ThreadLoop
 
+from andon_monitor.actions.facts import Fact
+from andon_monitor.actions.links.asyncua_loop import end
 from andon_monitor.actions.links.base import LinkError, Message
 from andon_monitor.actions.links.secrets import check_pem_names
 from andon_monitor.errors import UsageError, first_line
+from andon_monitor.inspection.part import Part
 from andon_monitor.settings.actions import TargetSettings
 
 NAMESPACE = "urn:andon:monitor"
@@ -30,8 +31,6 @@ COMPLETED = 1  # ResultState: the result is whole
 EVALUATIONS = {"good": 1, "defect": 2}  # ResultEvaluation: 1 OK, 2 not OK, 3 not decidable
 NOT_DECIDABLE = 3
 HEARTBEAT, ACKNOWLEDGE = "Heartbeat", "Acknowledge"
-
-logging.getLogger("asyncua").setLevel(logging.CRITICAL)
 
 
 class OpcUaServerLink:
@@ -67,33 +66,34 @@ class OpcUaServerLink:
             self._build(server)
             server.start()
         except Exception as error:
-            self._stop_loop()
+            self.close()
             raise LinkError(f"{self._settings.uri}: cannot be served ({first_line(error)})") from None
         self._server = server
+
+    def check(self) -> None:
+        """Does nothing: a server has no connection of its own to lose."""
 
     def send(self, message: Message) -> None:
         """Set an output, and the result where the message follows from a verdict."""
         active = message.payload.strip().lower() not in ("0", "false", "")
         self._set(message.address, active, ua.VariantType.Boolean)
-        if message.verdict is not None:
-            self._show(message.verdict())
+        if message.fact is not None:
+            self._show(message.fact)
 
-    def _show(self, verdict: str) -> None:
-        """Show a verdict, as JSON, as the last result."""
-        fields = json.loads(verdict)
-        part = fields.get("part", {})
-        outcome = str(fields["verdict"])
+    def _show(self, fact: Fact) -> None:
+        """Show a verdict as the last result."""
+        part = Part() if fact.part is None else fact.part
         texts = {
-            "ResultId": fields["id"],
-            "PartId": part.get("id", ""),
-            "ProductId": part.get("product", ""),
-            "StationId": part.get("station", fields.get("camera", "")),
-            "Content": verdict,
+            "ResultId": fact.id,
+            "PartId": part.id,
+            "ProductId": part.product,
+            "StationId": part.station or fact.camera,
+            "Content": fact.to_json(),
         }
         for name, text in texts.items():
-            self._set(f"Result/{name}", str(text), ua.VariantType.String)
+            self._set(f"Result/{name}", text or "", ua.VariantType.String)
         self._set("Result/CreationTime", datetime.now(UTC), ua.VariantType.DateTime)
-        self._set("Result/ResultEvaluation", EVALUATIONS.get(outcome, NOT_DECIDABLE), ua.VariantType.Int32)
+        self._set("Result/ResultEvaluation", EVALUATIONS.get(fact.outcome, NOT_DECIDABLE), ua.VariantType.Int32)
         self._set("Result/ResultState", COMPLETED, ua.VariantType.Int32)
 
     def beat(self, address: str, count: int, alive: bool) -> None:
@@ -116,18 +116,8 @@ class OpcUaServerLink:
 
     def close(self) -> None:
         """Stop the server: clients see that the connection is gone."""
-        server, self._server = self._server, None
-        if server is not None:
-            try:
-                server.stop()
-            except Exception as error:
-                logging.getLogger("andon").debug("actions: %s: %s", self._settings.name, first_line(error))
-        self._stop_loop()
-
-    def _stop_loop(self) -> None:
-        loop, self._loop = self._loop, None
-        if loop is not None:
-            loop.stop()
+        loop, server, self._loop, self._server = self._loop, self._server, None, None
+        end(loop, None if server is None else server.stop, self._settings.name)
 
     def _secure(self, server: Server) -> None:
         certificate: Path | None = self._settings.certificate_file

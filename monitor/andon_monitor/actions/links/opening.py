@@ -24,6 +24,7 @@ PROTOCOLS = {
     OPC_UA: Protocol("andon_monitor.actions.links.opcua", "OpcUaLink", "asyncua", "opcua"),
     GPIO: Protocol("andon_monitor.actions.links.gpio", "GpioLink", "gpiod", "gpio"),
 }
+SPARKPLUG = Protocol("andon_monitor.actions.links.sparkplug", "SparkplugLink", "paho", "mqtt")
 OPC_UA_SERVER = Protocol("andon_monitor.actions.links.opcua_server", "OpcUaServerLink", "asyncua", "opcua")
 
 
@@ -32,7 +33,11 @@ def make_link(settings: TargetSettings) -> Link:
 
     Raises InstallationError where it is missing, UsageError for files and addresses that cannot be used.
     """
-    protocol = OPC_UA_SERVER if settings.serve else PROTOCOLS[settings.kind]
+    protocol = PROTOCOLS[settings.kind]
+    if settings.serve:
+        protocol = OPC_UA_SERVER
+    elif settings.sparkplug_group is not None:
+        protocol = SPARKPLUG
     try:
         module = import_module(protocol.module)
     except ModuleNotFoundError as error:

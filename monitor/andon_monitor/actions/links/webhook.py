@@ -39,6 +39,9 @@ class WebhookLink:
     def open(self) -> None:
         """Does nothing: a connection is made with the first message, and used again."""
 
+    def check(self) -> None:
+        """Does nothing: each message has its own connection, or uses an earlier one again."""
+
     def send(self, message: Message) -> None:
         """Post, and wait for the answer."""
         body = message.payload.encode()
