@@ -141,7 +141,8 @@ class TargetSettings(Group):
         default=None, description="File with the secret that signs a webhook's messages (HMAC-SHA256)"
     )
     ca_file: Path | None = Field(
-        default=None, description="PEM file of trusted certificate authorities; default: the system's"
+        default=None, description="PEM file of trusted certificate authorities; default: the system's. OPC UA: the server's own "
+        "certificate; with serve, those of the clients that are let in"
     )
     certificate_file: Path | None = Field(default=None, description="PEM file of the monitor's own certificate")
     key_file: Path | None = Field(default=None, description="PEM file of its key, if in a separate file")
@@ -216,8 +217,12 @@ class TargetSettings(Group):
             raise ValueError(f"{self.name}: key_file without certificate_file")
         if (self.username is None) != (self.password_file is None):
             raise ValueError(f"{self.name}: username and password_file belong together; one is not given")
-        if is_opc_ua and not self.serve and self.username and not self.certificate_file:
+        if is_opc_ua and self.username and not self.certificate_file:
             raise ValueError(f"{self.name}: username needs certificate_file and key_file, which encrypt the password")
+        if is_opc_ua and self.username and not self.serve and not self.ca_file:
+            raise ValueError(f"{self.name}: username needs ca_file, else any server could ask for the password")
+        if is_opc_ua and self.ca_file and not self.certificate_file:
+            raise ValueError(f"{self.name}: ca_file needs certificate_file and key_file")
         if self.remembers and self.kind not in (MQTT, WEBHOOK):
             raise ValueError(f"{self.name}: remember is for mqtt and webhook alone: an old command is worse than none")
         if self.remembers and self.kind == MQTT and self.qos == 0:

@@ -1,7 +1,10 @@
 """Modbus against a real server: pulses, the watchdog's register, what a button acknowledges, a PLC that goes away."""
 
+import ssl
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +14,7 @@ from andon_monitor.errors import UsageError
 from andon_monitor.settings.actions import TargetSettings
 
 from tests.fixtures.actions import acting, make_verdict
+from tests.fixtures.keys import make_keys
 from tests.fixtures.modbus_plc import ACKNOWLEDGE, GATE, HEARTBEAT, STOP, Plc
 
 
@@ -135,3 +139,58 @@ def test_addresses_and_values_that_no_device_takes(rule: dict[str, Any], target:
 def test_values() -> None:
     assert [parse_value("coil", text) for text in ("1", "0", "true", "False")] == [1, 0, 1, 0]
     assert parse_value("register32", "-1") == 2**32 - 1
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_keys(tmp_path_factory.mktemp("keys"))
+
+
+@contextmanager
+def tls_plc(keys: Path, certificate: str = "good.pem") -> Iterator[Plc]:
+    """A PLC that shows this certificate, and wants one of its clients."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(keys / certificate, keys / "good.key")
+    context.load_verify_locations(keys / "good.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
+    plc = Plc(tls=context)
+    plc.start()
+    yield plc
+    plc.stop()
+
+
+def tls_gate(plc: Plc, keys: Path, **target: Any) -> dict[str, Any]:
+    files = {"ca_file": keys / "good.pem", "certificate_file": keys / "good.pem", "key_file": keys / "good.key"}
+    return gate(plc, **files) | target
+
+
+def test_modbus_over_tls_with_a_client_certificate(keys: Path) -> None:
+    with tls_plc(keys) as plc:
+        with acting(tls_gate(plc, keys, heartbeat=f"register:{HEARTBEAT}", heartbeat_interval=0.02)) as running:
+            plc.wait_written(GATE, True, False)
+            plc.wait_beat(2)
+            running.inspect("defect")
+            plc.wait_written(GATE, True, False, True, False)
+        link = ModbusLink(TargetSettings.model_validate(tls_gate(plc, keys)))
+        assert link.probe() == "unit 1 answers, TLS"
+        link.close()
+
+
+@pytest.mark.parametrize(
+    ("shown", "changed", "said"),
+    [
+        ("old.pem", {"ca_file": "old.pem"}, "does not answer (certificate has expired)"),
+        ("good.pem", {"ca_file": "secret.pem"}, "does not answer (self-signed certificate)"),
+        ("good.pem", {"certificate_file": None, "key_file": None}, "does not answer"),
+    ],
+)
+def test_a_wrong_certificate_is_one_line_and_nothing_is_written(
+    keys: Path, shown: str, changed: dict[str, str | None], said: str
+) -> None:
+    files = {name: None if value is None else keys / value for name, value in changed.items()}
+    with tls_plc(keys, shown) as plc:
+        with pytest.raises(LinkError) as caught:
+            ModbusLink(TargetSettings.model_validate(tls_gate(plc, keys, **files))).probe()
+        assert said in str(caught.value)
+        assert "\n" not in str(caught.value)
+        assert plc.changes == []

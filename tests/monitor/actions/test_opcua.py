@@ -1,5 +1,6 @@
 """OPC UA: writing a server's nodes, and being a server that a PLC reads; with and without encryption."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from andon_monitor.errors import UsageError
 from andon_monitor.inspection.part import Part
 from andon_monitor.settings.actions import TargetSettings
 from asyncua import ua
+from asyncua.crypto.permission_rules import User, UserRole
 from asyncua.sync import Client, Server
 from asyncua.ua.uaerrors import UaStatusCodeError
 
@@ -25,11 +27,25 @@ from tests.fixtures.relay import Relay
 GATE, COUNT, BUTTON, READ_ONLY = ("ns=2;s=Gate", "ns=2;s=Count", "ns=2;s=Button", "ns=2;s=Name")
 
 
+USER, PASSWORD = "andon", "the PLC's password"
+
+
+class PlcUsers:
+    """The users of the PLC's server."""
+
+    def get_user(
+        self, iserver: Any, username: Any = None, password: Any = None, certificate: Any = None
+    ) -> User | None:
+        known = (username, password.decode() if isinstance(password, bytes) else password) == (USER, PASSWORD)
+        return User(role=UserRole.User) if known else None
+
+
 class PlcServer:
     """A PLC's server: a gate, a counter for the heartbeat, a button. It keeps every value written to them."""
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: Path | None = None, key: Path | None = None) -> None:
         self.port = free_port()
+        self._files = (certificate, key)
         self.written: dict[str, list[Any]] = {}
         self._changed = threading.Condition()
         self._server: Server | None = None
@@ -41,7 +57,14 @@ class PlcServer:
     def start(self) -> None:
         server = Server()
         server.set_endpoint(self.uri)
-        server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+        certificate, key = self._files
+        if certificate is None:
+            server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+        else:
+            server.load_certificate(str(certificate))
+            server.load_private_key(str(key))
+            server.set_security_policy([ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt])
+            server.aio_obj.iserver.set_user_manager(PlcUsers())
         server.register_namespace("urn:plc")
         nodes = {GATE: False, COUNT: ua.Variant(0, ua.VariantType.UInt16), BUTTON: False, READ_ONLY: "plc"}
         for address, value in nodes.items():
@@ -138,20 +161,105 @@ def test_a_server_that_cannot_be_reached_is_found_again(plc: PlcServer) -> None:
         running.wait_counted("gate", "done", 1)
 
 
-def test_a_plc_reads_our_own_server_and_must_encrypt(tmp_path: Path) -> None:
-    keys = make_keys(tmp_path)
-    (keys / "good.key").rename(keys / "key.pem")
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Certificates with one key, key.pem: good.pem, old.pem (expired); and other.pem with other-key.pem."""
+    folder = make_keys(tmp_path_factory.mktemp("keys"))
+    (folder / "good.key").rename(folder / "key.pem")
+    other = make_keys(tmp_path_factory.mktemp("other"))
+    (other / "good.pem").rename(folder / "other.pem")
+    (other / "good.key").rename(folder / "other-key.pem")
+    (folder / "password").write_text(PASSWORD)
+    (folder / "wrong").write_text("a wrong password")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def secure_plc(keys: Path) -> Iterator[PlcServer]:
+    started = PlcServer(keys / "good.pem", keys / "key.pem")
+    started.start()
+    yield started
+    started.stop()
+
+
+def secure(uri: str, keys: Path, **target: Any) -> dict[str, Any]:
+    """A client with a certificate, a user, and the server's certificate."""
+    files = {"certificate_file": keys / "other.pem", "key_file": keys / "other-key.pem", "ca_file": keys / "good.pem"}
+    return gate(uri, username=USER, password_file=keys / "password", **files) | target
+
+
+def test_a_signed_and_encrypted_session_of_a_user(secure_plc: PlcServer, keys: Path) -> None:
+    link = OpcUaLink(TargetSettings.model_validate(secure(secure_plc.uri, keys)))
+    assert link.probe() == "the server answers, signed and encrypted"
+    link.send(Message(GATE, "1", ""))
+    assert secure_plc.read(GATE) is True
+    link.close()
+    known = OpcUaLink(TargetSettings.model_validate(secure(secure_plc.uri, keys, username=None, password_file=None)))
+    with pytest.raises(LinkError, match="BadUserAccessDenied"):
+        known.open()
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"password_file": "wrong"}, "BadUserAccessDenied"),
+        ({"username": "somebody"}, "BadUserAccessDenied"),
+        ({"ca_file": "other.pem"}, "shows another certificate than ca_file"),
+        ({"certificate_file": "password"}, "certificate_file"),
+    ],
+)
+def test_a_wrong_user_or_certificate_is_one_line_without_a_secret(
+    secure_plc: PlcServer, keys: Path, changed: dict[str, str], said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = {name: keys / value if name.endswith("_file") else value for name, value in changed.items()}
+    caplog.set_level(logging.DEBUG)
+    with pytest.raises((LinkError, UsageError)) as caught:
+        OpcUaLink(TargetSettings.model_validate(secure(secure_plc.uri, keys, timeout=2, **files))).open()
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    for secret in (PASSWORD, "a wrong password", "PRIVATE KEY"):
+        assert secret not in caplog.text + str(caught.value)
+
+
+def test_a_server_whose_certificate_has_expired_gets_no_password(keys: Path) -> None:
+    plc = PlcServer(keys / "old.pem", keys / "key.pem")
+    plc.start()
+    link = OpcUaLink(TargetSettings.model_validate(secure(plc.uri, keys, ca_file=keys / "old.pem")))
+    with pytest.raises(LinkError) as caught:
+        link.open()
+    plc.stop()
+    assert "BadCertificateTimeInvalid" in str(caught.value)
+
+
+def test_a_plc_reads_our_own_server_and_must_be_known(keys: Path) -> None:
     uri = f"opc.tcp://127.0.0.1:{free_port()}"
     rules = [{"address": "Reject", "hold": True, "window": 60.0}]
     target = gate(uri, serve=True, rules=rules, heartbeat="Heartbeat", acknowledge="Acknowledge")
     target |= {"heartbeat_interval": 0.05, "certificate_file": keys / "good.pem", "key_file": keys / "key.pem"}
+    target |= {"ca_file": keys / "other.pem", "username": USER, "password_file": keys / "password"}
     with acting(target) as running:
         running.wait_up("gate")
         with pytest.raises(Exception, match=r"."), Client(uri):  # not encrypted
             pass
-        client = Client(uri)
-        client.set_security_string(f"Basic256Sha256,SignAndEncrypt,{keys / 'good.pem'},{keys / 'key.pem'}")
-        with client:
+
+        def client_of(name: str, user: str | None = USER, password: str = PASSWORD) -> Client:
+            client = Client(uri)
+            key = "other-key.pem" if name == "other.pem" else "key.pem"
+            client.set_security_string(f"Basic256Sha256,SignAndEncrypt,{keys / name},{keys / key}")
+            if user is not None:
+                client.set_user(user)
+                client.set_password(password)
+            return client
+
+        for refused, said in (
+            (client_of("good.pem"), "BadCertificateUntrusted"),
+            (client_of("old.pem"), "BadCertificateTimeInvalid"),
+            (client_of("other.pem", password="a wrong password"), "BadUserAccessDenied"),
+            (client_of("other.pem", user=None), "BadUserAccessDenied|BadIdentityTokenRejected"),
+        ):
+            with pytest.raises(Exception, match=said), refused:
+                pass
+        with client_of("other.pem") as client:
             index = client.get_namespace_index("urn:andon:monitor")
 
             def read(name: str) -> Any:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from andon_monitor.actions.facts import Fact
-from andon_monitor.errors import AndonError
+from andon_monitor.errors import AndonError, first_line
 
 
 class LinkError(AndonError):
@@ -53,3 +53,9 @@ class Link(Protocol):
 
     def close(self) -> None:
         """Close the connection. Never raises."""
+
+
+def words(error: BaseException) -> str:
+    """What a library or the system says about an error, on one line, or its name where it says nothing."""
+    text = getattr(error, "verify_message", None) or getattr(error, "strerror", None)
+    return text or (first_line(error) if str(error).strip() else type(error).__name__)

@@ -2,13 +2,14 @@
 
 import logging
 import re
+import socket
 from typing import Any
 from urllib.parse import urlsplit
 
 from pymodbus import ModbusException
-from pymodbus.client import ModbusTcpClient, ModbusTlsClient
+from pymodbus.client import ModbusTcpClient
 
-from andon_monitor.actions.links.base import LinkError, Message
+from andon_monitor.actions.links.base import LinkError, Message, words
 from andon_monitor.actions.links.secrets import tls_context
 from andon_monitor.common.redaction import show_address
 from andon_monitor.errors import UsageError
@@ -62,15 +63,11 @@ class ModbusLink:
     def open(self) -> None:
         """Connect."""
         self.close()
-        options: dict[str, Any] = {"port": self._port, "timeout": self._settings.timeout, "retries": 0}
-        client: Any = (
-            ModbusTcpClient(self._host, **options)
-            if self._tls is None
-            else ModbusTlsClient(self._host, sslctx=self._tls, **options)
-        )
-        if not client.connect():
-            client.close()
-            raise LinkError(self._about("does not answer"))
+        client: Any = ModbusTcpClient(self._host, port=self._port, timeout=self._settings.timeout, retries=0)
+        try:
+            client.socket = self._dial()
+        except OSError as error:
+            raise LinkError(self._about(f"does not answer ({words(error)})")) from None
         self._client = client
 
     def check(self) -> None:
@@ -124,6 +121,17 @@ class ModbusLink:
         client, self._client = self._client, None
         if client is not None:
             client.close()
+
+    def _dial(self) -> socket.socket:
+        """The socket, with TLS where the address has it: pymodbus' own client for TLS verifies no host name."""
+        plain = socket.create_connection((self._host, self._port), self._settings.timeout)
+        if self._tls is None:
+            return plain
+        try:
+            return self._tls.wrap_socket(plain, server_hostname=self._host)
+        except BaseException:
+            plain.close()
+            raise
 
     def _ask(self, function: str, *arguments: Any, **options: Any) -> Any:
         """One request and its answer. The client would connect again by itself; then outputs would be unknown."""

@@ -13,7 +13,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from andon_monitor.actions.links.base import LinkError
+from andon_monitor.actions.links.base import LinkError, words
 from andon_monitor.actions.links.secrets import read_secret, tls_context
 from andon_monitor.common.redaction import show_address
 from andon_monitor.settings.actions import TargetSettings
@@ -201,9 +201,3 @@ class MqttConnection:
             if client is self._client:
                 self._answers[number] = str(reason) if reason.is_failure else ""
                 self._changed.notify_all()
-
-
-def words(error: BaseException) -> str:
-    """What a library says about an error, or its name."""
-    text = getattr(error, "strerror", None) or getattr(error, "verify_message", None) or str(error)
-    return text or type(error).__name__

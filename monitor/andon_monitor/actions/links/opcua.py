@@ -3,18 +3,20 @@
 from typing import Any
 
 from asyncua import ua
+from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
+from asyncua.crypto.uacrypto import der_from_x509, load_certificate
 from asyncua.sync import Client, ThreadLoop
 from asyncua.ua.status_codes import StatusCodes
 from asyncua.ua.uaerrors import UaError, UaStatusCodeError
 
 from andon_monitor.actions.links.asyncua_loop import end
-from andon_monitor.actions.links.base import LinkError, Message
+from andon_monitor.actions.links.base import LinkError, Message, words
+from andon_monitor.actions.links.opcua_certificates import check_dates
 from andon_monitor.actions.links.secrets import check_pem_names, read_secret
 from andon_monitor.common.redaction import show_address
-from andon_monitor.errors import UsageError, first_line
+from andon_monitor.errors import UsageError
 from andon_monitor.settings.actions import TargetSettings
 
-POLICY, MODE = "Basic256Sha256", "SignAndEncrypt"
 INTEGERS = frozenset(
     getattr(ua.VariantType, name) for name in ("SByte", "Byte", "Int16", "UInt16", "Int32", "UInt32", "Int64", "UInt64")
 )
@@ -37,7 +39,7 @@ class OpcUaLink:
     """A session with a server. A write is done once the server has answered it as good.
 
     With `certificate_file` messages are signed and encrypted (Basic256Sha256); `ca_file` is then the server's own
-    certificate, else the one that it shows is believed.
+    certificate, which must be the one that it shows and in force. Without it, whatever it shows is believed.
     """
 
     def __init__(self, settings: TargetSettings) -> None:
@@ -62,16 +64,24 @@ class OpcUaLink:
             self._loop.start()
             client = Client(settings.uri, settings.timeout, self._loop, settings.timeout)
             if settings.certificate_file is not None:
-                files = [settings.certificate_file, settings.key_file or settings.certificate_file]
-                files += [] if settings.ca_file is None else [settings.ca_file]
-                client.set_security_string(",".join([POLICY, MODE, *map(str, files)]))
+                client.set_security(
+                    SecurityPolicyBasic256Sha256,
+                    settings.certificate_file,
+                    settings.key_file or settings.certificate_file,
+                    server_certificate=None if settings.ca_file is None else str(settings.ca_file),
+                    mode=ua.MessageSecurityMode.SignAndEncrypt,
+                )
+                if settings.ca_file is not None:
+                    client.aio_obj.certificate_validator = check_dates
             if settings.username is not None:
                 client.set_user(settings.username)
                 client.set_password(self._password or "")
             client.connect()
         except Exception as error:  # of the library, of its files, or of the network
+            may_differ = settings.ca_file is not None and isinstance(error, TimeoutError | OSError | UaError)
+            reason = self._certificate_trouble() if may_differ else None
             self.close()
-            raise LinkError(self._about(f"does not answer ({_words(error)})")) from None
+            raise LinkError(self._about(reason or f"does not answer ({words(error)})")) from None
         self._client = client
         self._kinds.clear()
 
@@ -100,12 +110,30 @@ class OpcUaLink:
         for rule in self._settings.rules:
             if "$" not in rule.address:
                 self._kind(rule.address)
-        return "the server answers" + ("" if self._settings.certificate_file is None else ", signed and encrypted")
+        if self._settings.certificate_file is None:
+            return "the server answers"
+        verified = "" if self._settings.ca_file is not None else "; its certificate is not verified (ca_file)"
+        return f"the server answers, signed and encrypted{verified}"
 
     def close(self) -> None:
         """Close the session."""
         loop, client, self._loop, self._client = self._loop, self._client, None, None
         end(loop, None if client is None else client.disconnect, self._settings.name)
+
+    def _certificate_trouble(self) -> str | None:
+        """Whether the server shows another certificate than `ca_file`: it then just ends the connection."""
+        path, loop = self._settings.ca_file, self._loop
+        if path is None or loop is None:
+            return None
+        try:
+            client = Client(self._settings.uri, self._settings.timeout, loop, self._settings.timeout)
+            shown = {endpoint.ServerCertificate for endpoint in client.connect_and_get_server_endpoints()}
+            expected = loop.post(load_certificate(path))
+        except Exception:  # then what went wrong at first is said
+            return None
+        if der_from_x509(expected) in shown:
+            return None
+        return f"shows another certificate than ca_file, {path}"
 
     def _kind(self, address: str) -> ua.VariantType:
         if address not in self._kinds:
@@ -129,9 +157,9 @@ class OpcUaLink:
             return request(self._client)
         except UaStatusCodeError as error:
             lasting = error.code in LASTING
-            raise LinkError(self._about(f"refuses ({_words(error)})"), lasting) from None
+            raise LinkError(self._about(f"refuses ({words(error)})"), lasting) from None
         except (TimeoutError, OSError, ConnectionError, UaError) as error:
-            raise LinkError(self._about(f"does not answer ({_words(error)})")) from None
+            raise LinkError(self._about(f"does not answer ({words(error)})")) from None
 
     def _about(self, what: str) -> str:
         return f"{show_address(self._settings.uri)}: {what}"
@@ -154,7 +182,3 @@ def _parse(settings: TargetSettings, address: str) -> None:
         raise UsageError(
             f"output.actions: {settings.name}: {address[:80]!r} is not an OPC UA node, such as ns=2;s=Gate.Reject"
         ) from None
-
-
-def _words(error: BaseException) -> str:
-    return first_line(error) if str(error).strip() else type(error).__name__

@@ -19,8 +19,9 @@ from asyncua.sync import Server, ThreadLoop
 
 from andon_monitor.actions.facts import Fact
 from andon_monitor.actions.links.asyncua_loop import end
-from andon_monitor.actions.links.base import LinkError, Message
-from andon_monitor.actions.links.secrets import check_pem_names
+from andon_monitor.actions.links.base import LinkError, Message, words
+from andon_monitor.actions.links.opcua_certificates import OneUser, TrustedClients, check_dates
+from andon_monitor.actions.links.secrets import check_pem_names, read_secret
 from andon_monitor.errors import UsageError, first_line
 from andon_monitor.inspection.part import Part
 from andon_monitor.settings.actions import TargetSettings
@@ -36,8 +37,9 @@ HEARTBEAT, ACKNOWLEDGE = "Heartbeat", "Acknowledge"
 class OpcUaServerLink:
     """The server at the target's address. Rules' addresses are names of its outputs, such as `Reject`.
 
-    With `certificate_file` clients must sign and encrypt (Basic256Sha256); without it everybody may read and write
-    `Acknowledge`.
+    With `certificate_file` clients must sign and encrypt (Basic256Sha256); with `ca_file` their certificate, or that of
+    its issuer, must be in that file; with `username` they must know its password. Without all of these everybody may
+    read, and write `Acknowledge`.
     """
 
     def __init__(self, settings: TargetSettings) -> None:
@@ -46,6 +48,15 @@ class OpcUaServerLink:
         self._server: Server | None = None
         self._nodes: dict[str, Any] = {}
         check_pem_names(settings)
+        self._password = read_secret(settings, "password_file")
+        self._clients = None
+        if settings.ca_file is not None:
+            try:
+                self._clients = TrustedClients(settings.ca_file)
+            except (OSError, ValueError) as error:
+                raise UsageError(
+                    f"output.actions: {settings.name}: ca_file: {settings.ca_file}: does not load ({words(error)})"
+                ) from None
         for rule in settings.rules:
             if not rule.address.isidentifier():
                 raise UsageError(
@@ -81,20 +92,20 @@ class OpcUaServerLink:
             self._show(message.fact)
 
     def _show(self, fact: Fact) -> None:
-        """Show a verdict as the last result."""
+        """Show a verdict as the last result. Its id comes last: once that has changed, the rest has as well."""
         part = Part() if fact.part is None else fact.part
+        self._set("Result/ResultEvaluation", EVALUATIONS.get(fact.outcome, NOT_DECIDABLE), ua.VariantType.Int32)
+        self._set("Result/ResultState", COMPLETED, ua.VariantType.Int32)
+        self._set("Result/CreationTime", datetime.now(UTC), ua.VariantType.DateTime)
         texts = {
-            "ResultId": fact.id,
             "PartId": part.id,
             "ProductId": part.product,
             "StationId": part.station or fact.camera,
             "Content": fact.to_json(),
+            "ResultId": fact.id,
         }
         for name, text in texts.items():
             self._set(f"Result/{name}", text or "", ua.VariantType.String)
-        self._set("Result/CreationTime", datetime.now(UTC), ua.VariantType.DateTime)
-        self._set("Result/ResultEvaluation", EVALUATIONS.get(fact.outcome, NOT_DECIDABLE), ua.VariantType.Int32)
-        self._set("Result/ResultState", COMPLETED, ua.VariantType.Int32)
 
     def beat(self, address: str, count: int, alive: bool) -> None:
         """Show whether frames are answered, and count while they are."""
@@ -127,6 +138,10 @@ class OpcUaServerLink:
         server.load_certificate(str(certificate))
         server.load_private_key(str(self._settings.key_file or certificate))
         server.set_security_policy([ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt])
+        server.aio_obj.set_certificate_validator(check_dates if self._clients is None else self._clients.check)
+        if self._settings.username is not None:
+            server.set_security_IDs(["Username"])
+            server.aio_obj.iserver.set_user_manager(OneUser(self._settings.username, self._password or ""))
 
     def _build(self, server: Server) -> None:
         index = server.register_namespace(NAMESPACE)
