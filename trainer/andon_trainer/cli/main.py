@@ -6,6 +6,7 @@ from typing import NoReturn
 import typer
 from andon_monitor.errors import AndonError
 
+from andon_trainer.cli.annotations import export, import_
 from andon_trainer.cli.calibrate import calibrate
 from andon_trainer.cli.card import card
 from andon_trainer.cli.classify import classify
@@ -24,8 +25,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (sample, fit, evaluate, calibrate, card, reduce, denoise, compress, decompress, classify):
+for command in (sample, fit, evaluate, calibrate, card, reduce, denoise, compress, decompress, classify, export):
     app.command()(command)
+app.command("import")(import_)
 
 
 def main() -> None:

@@ -23,7 +23,17 @@ def load_mask(
     size: tuple[int, int] | None = None,
     limits: DecodingLimits = DEFAULT_LIMITS,
 ) -> NDArray[np.bool_]:
-    """A mask as bool [spec.height, spec.width], cropped and resized as its image was: whatever is not 0 is defect.
+    """A mask as bool [spec.height, spec.width], cropped and resized as its image was. Raises as `read_mask`."""
+    mask = read_mask(path, size, limits)
+    with naming(path):
+        whole = np.where(mask, np.uint8(255), np.uint8(0))[:, :, None]
+        return imaging.prepare(whole, spec.model_copy(update={"channels": 1}))[:, :, 0] > 127
+
+
+def read_mask(
+    path: Path, size: tuple[int, int] | None = None, limits: DecodingLimits = DEFAULT_LIMITS
+) -> NDArray[np.bool_]:
+    """A mask as bool [height, width]: whatever is not 0 is defect.
 
     `size`: width and height of the image. Raises UsageError: a mask that cannot be read, has another size, or is
     defect nearly all along its border, which means that good pixels are not 0.
@@ -45,5 +55,4 @@ def load_mask(
         border = np.concatenate((mask[0], mask[-1], mask[:, 0], mask[:, -1]))
         if border.mean() > MAX_DEFECT_BORDER:
             raise ImageError("undecodable", "a mask without 0 along its border; pixels of good parts have to be 0")
-        whole = np.where(mask, np.uint8(255), np.uint8(0))[:, :, None]
-        return imaging.prepare(whole, spec.model_copy(update={"channels": 1}))[:, :, 0] > 127
+        return mask
