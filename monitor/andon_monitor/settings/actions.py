@@ -141,8 +141,9 @@ class TargetSettings(Group):
         default=None, description="File with the secret that signs a webhook's messages (HMAC-SHA256)"
     )
     ca_file: Path | None = Field(
-        default=None, description="PEM file of trusted certificate authorities; default: the system's. OPC UA: the server's own "
-        "certificate; with serve, those of the clients that are let in"
+        default=None,
+        description="PEM file of trusted certificate authorities; default: the system's. OPC UA: the server's own "
+        "certificate; with serve, those of the clients that are let in",
     )
     certificate_file: Path | None = Field(default=None, description="PEM file of the monitor's own certificate")
     key_file: Path | None = Field(default=None, description="PEM file of its key, if in a separate file")
