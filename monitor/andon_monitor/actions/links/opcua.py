@@ -4,10 +4,11 @@ from typing import Any
 
 from asyncua import ua
 from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
-from asyncua.crypto.uacrypto import der_from_x509, load_certificate
+from asyncua.crypto.uacrypto import load_certificate
 from asyncua.sync import Client, ThreadLoop
 from asyncua.ua.status_codes import StatusCodes
 from asyncua.ua.uaerrors import UaError, UaStatusCodeError
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from andon_monitor.actions.links.asyncua_loop import end
 from andon_monitor.actions.links.base import LinkError, Message, words
@@ -131,7 +132,7 @@ class OpcUaLink:
             expected = loop.post(load_certificate(path))
         except Exception:  # then what went wrong at first is said
             return None
-        if der_from_x509(expected) in shown:
+        if expected.public_bytes(Encoding.DER) in shown:
             return None
         return f"shows another certificate than ca_file, {path}"
 
