@@ -346,5 +346,23 @@ def service() -> JSON:
                 lower=0,
                 soft=1,
             ),
+            lines(
+                "Frames of cameras without a verdict",
+                "Frames of the cameras at source.uri, a minute: dropped for newer ones, and those that an industrial "
+                "camera numbered and that never arrived.",
+                [
+                    query(
+                        f"60 * rate(andon_source_dropped_frames_total{{{LINE}}}[$__rate_interval])",
+                        "{{instance}} dropped",
+                    ),
+                    query(
+                        f"60 * rate(andon_source_missing_frames_total{{{LINE}}}[$__rate_interval])",
+                        "{{instance}} missing",
+                    ),
+                ],
+                (8, 8),
+                lower=0,
+                links=runbook("cameraframesdropped"),
+            ),
         ],
     )
