@@ -181,6 +181,11 @@ class SourceSettings(Group):
         description="Seconds without a frame after which a network camera counts as lost and is opened again; more for "
         "one that only sends when it is triggered",
     )
+    ca_file: Path | None = Field(
+        default=None,
+        description="Certificate (PEM) by which a camera at rtsps:// or https:// must prove itself: its own, or its "
+        "authority's; without one its certificate is not checked",
+    )
     then: Annotated[str, Field(pattern=r"^(keep|delete|move:.+)$")] = Field(
         default="keep",
         description="What becomes of an image of a watched folder after its verdict: keep, delete or move:FOLDER; one "

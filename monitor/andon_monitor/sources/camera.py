@@ -14,6 +14,7 @@ from andon_monitor.telemetry.metrics import Metrics
 
 DEVICE = "camera:"
 STREAMS = ("rtsp", "rtsps", "http", "https")
+ENCRYPTED = ("rtsps://", "https://")
 
 
 class DeviceCamera:
@@ -57,10 +58,21 @@ def open_camera(
         raise UsageError(f"{name}: not a number of a camera; right is camera:0")
     if not uri.startswith(DEVICE):
         check_installed()
+        check_authority(uri, settings)
 
     def open_one() -> Camera:
         if uri.startswith(DEVICE):
             return DeviceCamera(int(number))
-        return StreamCamera(uri, settings.transport, settings.timeout)
+        return StreamCamera(uri, settings.transport, settings.timeout, settings.ca_file)
 
     return LiveSource(open_one, name, camera or name, wait=wait, metrics=metrics, in_hand=in_hand)
+
+
+def check_authority(uri: str, settings: SourceSettings) -> None:
+    """Raise UsageError where `source.ca_file` is not there, or the address is not encrypted."""
+    if settings.ca_file is None:
+        return
+    if not uri.lower().startswith(ENCRYPTED):
+        raise UsageError(f"{show_address(uri)}: source.ca_file is only for rtsps:// and https://")
+    if not settings.ca_file.is_file():
+        raise UsageError(f"source.ca_file {settings.ca_file}: no such file")

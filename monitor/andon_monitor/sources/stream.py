@@ -8,6 +8,7 @@ import logging
 import struct
 import time
 from collections import deque
+from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
@@ -33,6 +34,8 @@ PROBED_BYTES, PROBED_MICROSECONDS = 1_000_000, 1_000_000  # before the first pic
 # What FFmpeg logs of packets that never came. It marks neither packets nor pictures: a picture that is built on a lost
 # one is a mixture of two moments without a sign of it. A test with lost packets holds this text to what is logged.
 LOST_PACKETS = "RTP: missed"
+# What FFmpeg logs where a certificate is not of `source.ca_file`; a test holds it to that, too.
+UNPROVEN = "failed verification"
 # Only these may a stream lead to; no playlist of a camera opens files of this machine.
 PROTOCOLS = "rtsp,rtsps,rtp,rtcp,udp,tcp,tls,http,https,httpproxy,crypto"
 RECENT_REPORTS, MIN_REPORTS = 15, 3  # packets
@@ -40,12 +43,13 @@ SIDE_DATA = "prft"  # producer reference time: of sender reports, in microsecond
 
 LOST = "packets of the stream were lost; pictures cannot be inspected until its next key frame"
 DAMAGED = "the picture is damaged in the stream"
+NOT_OF_AUTHORITY = "its certificate is not one that source.ca_file proves"
 
 
 class StreamCamera:
     """A stream that is open; see `live.Camera`. Raises CameraLost."""
 
-    def __init__(self, uri: str, transport: Transport, timeout: float) -> None:
+    def __init__(self, uri: str, transport: Transport, timeout: float, ca_file: Path | None = None) -> None:
         _quiet()
         self._timeout = timeout
         self._capture: Any = av.logging.Capture(local=True)  # what FFmpeg says on this thread
@@ -62,6 +66,8 @@ class StreamCamera:
                 "reorder_queue_size": str(REORDERED_PACKETS),
                 "max_delay": str(MAX_REORDERING_MICROSECONDS),
             }
+        if ca_file is not None:
+            options |= {"tls_verify": "1", "ca_file": str(ca_file)}
         self._container: Any = None
         try:
             self._container = _open(uri, options, timeout)
@@ -74,8 +80,9 @@ class StreamCamera:
             self._is_jpeg = stream.codec_context.name == "mjpeg"
             self._packets = self._container.demux(stream)
         except av.error.FFmpegError as error:
+            is_unproven = any(UNPROVEN in message for _, _, message in self._said)
             self.close()
-            raise CameraLost(_why(error, OPEN_SECONDS)) from None
+            raise CameraLost(NOT_OF_AUTHORITY if is_unproven else _why(error, OPEN_SECONDS)) from None
         except CameraLost:
             self.close()
             raise

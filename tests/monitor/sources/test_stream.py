@@ -5,7 +5,8 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
 from andon_monitor.errors import UsageError
@@ -16,6 +17,7 @@ from andon_monitor.sources.base import Source
 from andon_monitor.sources.uri import open_source
 from andon_monitor.telemetry.metrics import Metrics
 
+from tests.fixtures.keys import make_keys
 from tests.fixtures.live_frames import frames_until
 from tests.fixtures.rtsp_link import RtspLink
 from tests.fixtures.rtsp_server import RtspCamera, read_clock, rtsp_camera
@@ -138,6 +140,41 @@ def test_pictures_of_motion_jpeg_are_taken_as_they_are() -> None:
             link.close()
         check(frames)
         assert all(frame.data.startswith(b"\xff\xd8\xff") for frame in frames if is_good(frame))
+
+
+def test_an_encrypted_stream_in_h265_with_a_login_is_read_and_no_password_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    keys = make_keys(tmp_path)
+    both, authority = tmp_path / "camera.pem", keys / "good.pem"
+    both.write_text(authority.read_text() + (keys / "good.key").read_text())
+    with (
+        caplog.at_level(logging.DEBUG),
+        rtsp_camera("h265", 10, None, "--tls", str(both), "--digest", "u:hidden") as camera,
+    ):
+        address = f"127.0.0.1:{camera.port}/live"
+
+        def frames(password: str, authority: Path | None, scheme: str = "rtsps") -> list[Frame]:
+            settings = SourceSettings(timeout=60, ca_file=authority)
+            with closing(open_source(f"{scheme}://u:{password}@{address}", "c", settings=settings)) as source:
+                return frames_until(source, lambda frames: len(frames) > 3)
+
+        check(frames("hidden", None))
+        taken = frames("hidden", authority)
+        check(taken)
+        assert all(map(is_good, taken))
+        for password, file, scheme, message in (
+            ("hidden!", None, "rtsps", "the camera refuses this user or password"),
+            ("hidden", keys / "secret.pem", "rtsps", "its certificate is not one that source.ca_file proves"),
+            ("hidden", authority, "rtsp", "source.ca_file is only for rtsps:// and https://"),
+        ):
+            with pytest.raises(UsageError) as raised:
+                frames(password, file, scheme)
+            assert str(raised.value) == f"{scheme}://{address}: {message}"
+        with pytest.raises(UsageError, match=r"source\.ca_file .*none\.pem: no such file"):
+            frames("hidden", tmp_path / "none.pem")
+    said = capfd.readouterr()
+    assert "hidden" not in caplog.text + said.out + said.err
 
 
 @pytest.mark.parametrize(
