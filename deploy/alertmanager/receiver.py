@@ -1,4 +1,4 @@
-"""An example of who receives alerts: prints each as one line, as a lamp, a pager or a chat would show it.
+"""An example of who receives alerts, and verdicts by webhook: prints each as one line, as a pager or a chat would.
 
     python deploy/alertmanager/receiver.py [--address 127.0.0.1] [--port 9095]
 
@@ -25,9 +25,9 @@ class Receiver(BaseHTTPRequestHandler):
             if length > MAX_BYTES:
                 self.send_error(413)
                 return
-            lines = [_line(alert) for alert in json.loads(self.rfile.read(length))["alerts"]]
+            lines = _lines(json.loads(self.rfile.read(length)))
         except (ValueError, KeyError, TypeError, AttributeError):
-            self.send_error(400, "not a message of Alertmanager")
+            self.send_error(400, "neither alerts nor a verdict")
             return
         # In one piece: each message has a thread of its own, and print writes the end of a line by itself.
         sys.stdout.write("".join(f"{self.path.strip('/')}: {line}\n" for line in lines))
@@ -42,6 +42,12 @@ class Receiver(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Requests are not news."""
+
+
+def _lines(message: dict[str, Any]) -> list[str]:
+    if "verdict" in message:  # of a webhook of output.actions
+        return [f"{message['verdict']} | {message['id']}"]
+    return [_line(alert) for alert in message["alerts"]]
 
 
 def _line(alert: dict[str, Any]) -> str:

@@ -1,6 +1,6 @@
 # The monitor alone, without torch: docker build -f deploy/docker/monitor.Dockerfile -t andon-monitor .
 # --build-arg EXTRAS=gpu: for an NVIDIA GPU, with the CUDA libraries that onnxruntime needs. EXTRAS=cpu,camera: for network
-# cameras, too.
+# cameras, too. EXTRAS=cpu,actions: acts on verdicts (output.actions, bridge).
 FROM python:3.13.9-slim-trixie AS build
 ARG EXTRAS=cpu
 WORKDIR /src

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
+from andon_monitor.actions.bridge import topic_of
+from andon_monitor.actions.rules import compile_rules
 from andon_monitor.settings.loading import load_settings
 from andon_monitor.telemetry.metrics import Metrics
 
@@ -141,6 +143,20 @@ def test_the_compose_file_holds_no_secret_and_names_files_that_are_there() -> No
 def test_compose_accepts_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRAFANA_PASSWORD", "any")
     run("docker-compose", "--file", ROOT / "docker-compose.yml", "config", "--quiet")
+
+
+def test_the_bridge_finds_its_settings_and_keeps_its_outbox_in_a_volume() -> None:
+    bridge = COMPOSE["services"]["bridge"]
+    assert bridge["profiles"] == ["bridge"]
+    assert bridge["build"]["args"] == {"EXTRAS": "cpu,actions"}
+    for file in ("bridge.yaml", "kubernetes/bridge/bridge.yaml"):
+        settings = load_settings({"source.uri": "kafka://kafka:9092/andon.verdicts"}, DEPLOY / file)
+        assert topic_of(settings).topic == "andon.verdicts"
+        assert settings.output.outbox is not None
+        assert "bridge:" + str(settings.output.outbox.parent) in bridge["volumes"]
+        assert all(compile_rules(target) for target in settings.output.actions)
+    lines = script(DEPLOY / "alertmanager" / "receiver.py")["_lines"]
+    assert lines({"verdict": "defect", "id": "a1"}) == ["defect | a1"]
 
 
 def test_each_monitor_has_a_name_and_charts_that_outlive_its_container() -> None:

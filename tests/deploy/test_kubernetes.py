@@ -34,7 +34,7 @@ def test_rules_for_kubernetes_are_the_rules() -> None:
     assert [rule for group in groups for rule in group["rules"] if "alert" in rule] == ALERTS
 
 
-@pytest.mark.parametrize("folder", ["base", "parts", "scaling"])
+@pytest.mark.parametrize("folder", ["base", "parts", "scaling", "bridge"])
 def test_kubernetes_manifests_are_valid(folder: str) -> None:
     """Those of Kubernetes itself against its schema; kinds of operators have none here."""
     import kubernetes_validate
@@ -49,9 +49,9 @@ def test_kubernetes_manifests_are_valid(folder: str) -> None:
 
 
 def test_pods_have_no_more_rights_than_they_need() -> None:
-    everything = manifests("parts")  # has all of the base
+    everything = manifests("parts") + manifests("bridge")  # each has all of the base
     found = {one["metadata"]["name"]: one for one in everything if one["kind"] in ("StatefulSet", "Deployment")}
-    assert set(found) == {"monitor", "parts", "review"}
+    assert set(found) == {"monitor", "parts", "review", "bridge"}
     for workload in found.values():
         pod = workload["spec"]["template"]["spec"]
         assert pod["automountServiceAccountToken"] is False
