@@ -23,6 +23,7 @@ from tests.fixtures.deploy import ALERTS, DEPLOY, run, script
 
 ROOT = DEPLOY.parent
 PROMETHEUS = DEPLOY / "prometheus"
+RULE_TESTS = sorted((PROMETHEUS / "tests").iterdir())
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 
 
@@ -39,11 +40,11 @@ def test_the_files_for_one_machine_are_those_of_the_containers() -> None:
 
 
 def test_alerts_fire_when_they_should_and_not_else() -> None:
-    run("promtool", "test", "rules", PROMETHEUS / "tests" / "alerts.yml")
+    run("promtool", "test", "rules", *RULE_TESTS)
 
 
 def test_every_alert_is_tested_firing_and_not_firing() -> None:
-    tests = yaml.safe_load((PROMETHEUS / "tests" / "alerts.yml").read_text())["tests"]
+    tests = [test for file in RULE_TESTS for test in yaml.safe_load(file.read_text())["tests"]]
     checks = [check for test in tests for check in test["alert_rule_test"]]
     firing = {check["alertname"] for check in checks if check["exp_alerts"]}
     silent = {check["alertname"] for check in checks if not check["exp_alerts"]}
