@@ -5,6 +5,9 @@ READY := .venv/.ready
 # GPU libraries are installed where there is an NVIDIA GPU (auto), always (make GPU=1 ...) or never (make GPU=0 ...).
 GPU ?= auto
 
+# Python keeps what it compiled, whatever the environment says: each of the workers would compile all tests otherwise.
+export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: demo kafka faults fuzz soak station bench bench-peers bench-clients bench-quality bench-folds test coverage wheel check docs format clean
 
 # The main job on one machine, with nothing but Python: train on rendered parts, then watch a recorded stream of a line
