@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import subprocess
 import sys
 import threading
 from functools import partial
@@ -115,8 +116,9 @@ def test_dashboards_explain_themselves_and_fill_their_rows(name: str) -> None:
     assert anchored <= known
 
 
-def test_the_dockerfile_passes_its_linter() -> None:
-    run(Path(sys.executable).parent / "hadolint", DEPLOY / "docker" / "monitor.Dockerfile")
+@pytest.mark.parametrize("name", ["monitor", "trainer"])
+def test_the_dockerfiles_pass_their_linter(name: str) -> None:
+    run(Path(sys.executable).parent / "hadolint", DEPLOY / "docker" / f"{name}.Dockerfile")
 
 
 @pytest.mark.parametrize("name", COMPOSE["services"])
@@ -137,13 +139,58 @@ def test_the_compose_file_holds_no_secret_and_names_files_that_are_there() -> No
     assert re.findall(r"(?i)(?:password|secret|token)[^\n:]*: (?!\$\{)(\S+)", text) == []
     for service in COMPOSE["services"].values():
         for volume in service.get("volumes", []):
-            source = volume.split(":")[0]
-            assert source in COMPOSE["volumes"] or source == "./demo" or (ROOT / source).exists(), source
+            source = volume.replace("${ANDON_DATA:-data}", "data").split(":")[0]
+            assert source in COMPOSE["volumes"] or (ROOT / source).exists(), source
 
 
 def test_compose_accepts_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRAFANA_PASSWORD", "any")
     run("docker-compose", "--file", ROOT / "docker-compose.yml", "config", "--quiet")
+
+
+def test_compose_needs_nothing_but_itself_and_takes_a_folder_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sample is made before anything reads it, by a service that ends; everybody else may only read."""
+    monkeypatch.setenv("GRAFANA_PASSWORD", "any")
+    sample = COMPOSE["services"]["sample"]
+    assert sample["restart"] == "no"
+    readers = 0
+    for name, service in COMPOSE["services"].items():
+        if any(volume.endswith("/data:ro") for volume in service.get("volumes", [])):
+            readers += 1
+            assert service["depends_on"]["sample"] == {"condition": "service_completed_successfully"}, name
+    assert readers == 4
+
+    def source() -> str:
+        said = yaml.safe_load(run("docker-compose", "--file", ROOT / "docker-compose.yml", "config"))
+        (volume,) = said["services"]["sample"]["volumes"]
+        return volume.split(":")[0] if isinstance(volume, str) else volume["source"]  # as versions 1 and 2 write it
+
+    assert source() == "data"
+    monkeypatch.setenv("ANDON_DATA", "./demo")
+    assert source() == str(ROOT / "demo")
+
+
+def test_the_sample_is_made_once(tmp_path: Path) -> None:
+    """The script of the service itself, with a trainer that notes what it is asked for."""
+    trainer = tmp_path / "andon-trainer"
+    trainer.write_text('#!/bin/sh\necho "$@" >>calls\ncase $1 in sample) mkdir part;; fit) touch part.onnx;; esac\n')
+    trainer.chmod(0o755)
+    (tmp_path / "part").mkdir()  # left by an interrupted start
+    (script_,) = COMPOSE["services"]["sample"]["command"]
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    for _ in range(2):
+        here = script_.replace("/data", str(tmp_path))
+        subprocess.run(["/bin/sh", "-euc", here], cwd=tmp_path, env=environment, check=True)
+    calls = [line.split()[0] for line in (tmp_path / "calls").read_text().splitlines()]
+    assert calls == ["sample", "fit"]
+
+
+def test_kafka_is_reached_from_this_machine_as_from_containers() -> None:
+    kafka = COMPOSE["services"]["kafka"]
+    listeners = dict(one.split("://") for one in kafka["environment"]["KAFKA_LISTENERS"].split(","))
+    advertised = dict(one.split("://") for one in kafka["environment"]["KAFKA_ADVERTISED_LISTENERS"].split(","))
+    assert kafka["ports"] == [f"127.0.0.1:{advertised['HOST'].rpartition(':')[2]}{listeners['HOST']}"]
+    assert advertised == {"PLAINTEXT": "kafka:9092", "HOST": "localhost:9092"}
 
 
 def test_the_bridge_finds_its_settings_and_keeps_its_outbox_in_a_volume() -> None:
