@@ -35,9 +35,7 @@ RATE = 50.0  # frames a second
 ROUNDS = 3  # of the second table, in turn
 MODBUS = "from tests.fixtures.modbus_plc import Plc; p = Plc(); p.start(); print(p.uri, flush=True); input()"
 WEBHOOK = "from tests.fixtures.webhook_server import WebhookServer as W; w = W(); print(w.uri, flush=True); input()"
-OPC_UA = (
-    "from tests.monitor.actions import test_opcua as t; p = t.PlcServer(); p.start(); print(p.uri, flush=True); input()"
-)
+OPC_UA = "from tests.fixtures.opcua_plc import PlcServer as P; p = P(); p.start(); print(p.uri, flush=True); input()"
 
 
 class Frames:

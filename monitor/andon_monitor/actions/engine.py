@@ -9,12 +9,11 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
 
 from andon_monitor.actions.clock import Clock
 from andon_monitor.actions.courier import Courier
 from andon_monitor.actions.encoder import Encoder
-from andon_monitor.actions.facts import Fact, fact_of, late_fact
+from andon_monitor.actions.facts import Fact, fact_of, late_fact, made_late
 from andon_monitor.actions.links.base import Link, Message
 from andon_monitor.actions.links.opening import make_link
 from andon_monitor.actions.measuring import TargetMeasures
@@ -192,7 +191,7 @@ class Engine:
             self._skip(fact)
             return
         if self._clock.monotonic() > captured + self._deadline:
-            fact = replace(fact, outcome="late")
+            fact = made_late(fact)
         if fact.encoder is not None:
             self._encoder(fact.camera).observe(captured, fact.encoder)
         self._decide(fact, captured)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from andon_monitor.common.times import rfc3339
@@ -10,6 +10,7 @@ from andon_monitor.inspection.frames import NO_SHA256, Frame, Verdict, parse_tim
 from andon_monitor.inspection.part import Part, read_part
 
 Box = tuple[float, float, float, float]  # left, top, width, height, in pixels
+MAX_TEXT = 200  # characters of a text of a verdict in a topic; no contract has longer ones
 MAX_REGIONS_READ = 100  # of one verdict in a topic; the monitor writes fewer
 
 
@@ -82,6 +83,16 @@ def late_fact(frame: Frame) -> Fact:
     return Fact(identity, "late", frame.camera, frame.captured_at, lambda: text, part=frame.part)
 
 
+def made_late(fact: Fact) -> Fact:
+    """A verdict that came too late: whoever reads its JSON must not find it good there."""
+    return replace(fact, outcome="late", to_json=lambda: _late_json(fact))
+
+
+def _late_json(fact: Fact) -> str:
+    fields = json.loads(fact.to_json())
+    return json.dumps(fields | {"verdict": "late", "late_verdict": fields["verdict"]}, ensure_ascii=False)
+
+
 def parse_fact(value: bytes) -> Fact:
     """The fact of a verdict in a topic, of a frame or of a part. Raises ValueError for what is none."""
     try:
@@ -116,13 +127,13 @@ def parse_fact(value: bytes) -> Fact:
 
 
 def _text(name: str, value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{name} {ascii(value)[:40]} is not a text")
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT:
+        raise ValueError(f"{name} {ascii(value)[:40]} is not a text of at most {MAX_TEXT} characters")
     return value
 
 
 def _optional(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+    return value[:MAX_TEXT] if isinstance(value, str) else None
 
 
 def _number(value: object) -> float | None:

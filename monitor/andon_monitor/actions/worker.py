@@ -15,7 +15,8 @@ from andon_monitor.actions.rules import Rule
 from andon_monitor.errors import first_line
 from andon_monitor.settings.actions import TargetSettings
 
-FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.05, 2.0
+# A line makes parts meanwhile: a target that is back must not wait long for its first command.
+FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.05, 0.5
 MAX_TICK_SECONDS = 0.1  # between two looks at whether frames are answered, and at what is acknowledged
 MAX_UNPLACED_SECONDS = 60.0  # an action that waits for an encoder whose speed is not known
 MAX_DRAIN_SECONDS = 10.0  # at the end, for the actions of parts on their way to the gate

@@ -1,7 +1,6 @@
 """OPC UA: writing a server's nodes, and being a server that a PLC reads; with and without encryption."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,86 +12,15 @@ from andon_monitor.actions.links.opcua import OpcUaLink
 from andon_monitor.errors import UsageError
 from andon_monitor.inspection.part import Part
 from andon_monitor.settings.actions import TargetSettings
-from asyncua import ua
-from asyncua.crypto.permission_rules import User, UserRole
-from asyncua.sync import Client, Server
+from asyncua.sync import Client
 from asyncua.ua.uaerrors import UaStatusCodeError
 
 from tests.fixtures.actions import acting
 from tests.fixtures.kafka_line import PATIENCE
 from tests.fixtures.keys import make_keys
 from tests.fixtures.mosquitto import free_port
+from tests.fixtures.opcua_plc import BUTTON, COUNT, GATE, PASSWORD, READ_ONLY, USER, PlcServer
 from tests.fixtures.relay import Relay
-
-GATE, COUNT, BUTTON, READ_ONLY = ("ns=2;s=Gate", "ns=2;s=Count", "ns=2;s=Button", "ns=2;s=Name")
-
-
-USER, PASSWORD = "andon", "the PLC's password"
-
-
-class PlcUsers:
-    """The users of the PLC's server."""
-
-    def get_user(
-        self, iserver: Any, username: Any = None, password: Any = None, certificate: Any = None
-    ) -> User | None:
-        known = (username, password.decode() if isinstance(password, bytes) else password) == (USER, PASSWORD)
-        return User(role=UserRole.User) if known else None
-
-
-class PlcServer:
-    """A PLC's server: a gate, a counter for the heartbeat, a button. It keeps every value written to them."""
-
-    def __init__(self, certificate: Path | None = None, key: Path | None = None) -> None:
-        self.port = free_port()
-        self._files = (certificate, key)
-        self.written: dict[str, list[Any]] = {}
-        self._changed = threading.Condition()
-        self._server: Server | None = None
-
-    @property
-    def uri(self) -> str:
-        return f"opc.tcp://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        server = Server()
-        server.set_endpoint(self.uri)
-        certificate, key = self._files
-        if certificate is None:
-            server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
-        else:
-            server.load_certificate(str(certificate))
-            server.load_private_key(str(key))
-            server.set_security_policy([ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt])
-            server.aio_obj.iserver.set_user_manager(PlcUsers())
-        server.register_namespace("urn:plc")
-        nodes = {GATE: False, COUNT: ua.Variant(0, ua.VariantType.UInt16), BUTTON: False, READ_ONLY: "plc"}
-        for address, value in nodes.items():
-            node = server.nodes.objects.add_variable(ua.NodeId.from_string(address), address[7:], value)
-            if address != READ_ONLY:
-                node.set_writable()
-        server.start()
-        self._server = server
-        subscription = server.create_subscription(5, self)
-        subscription.subscribe_data_change([server.get_node(address) for address in (GATE, COUNT)])
-
-    def datachange_notification(self, node: Any, value: Any, data: Any) -> None:
-        with self._changed:
-            self.written.setdefault(node.nodeid.to_string(), []).append(value)
-            self._changed.notify_all()
-
-    def write(self, address: str, value: Any) -> None:
-        assert self._server is not None
-        self._server.get_node(address).write_value(value)
-
-    def read(self, address: str) -> Any:
-        assert self._server is not None
-        return self._server.get_node(address).read_value()
-
-    def stop(self) -> None:
-        if self._server is not None:
-            self._server.stop()
-            self._server = None
 
 
 def wait(condition: Callable[[], Any]) -> None:

@@ -1,5 +1,6 @@
 """Targets that remember: what they owe is on disk until it has come, through failures, stalls and a kill."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -39,7 +40,10 @@ def keep(running: Running, *numbers: int) -> list[str]:
     return [verdict.id for verdict in verdicts]
 
 
-def test_a_message_is_signed_and_has_the_verdicts_id(tmp_path: Path) -> None:
+def test_a_message_is_signed_has_the_verdicts_id_and_leaves_no_secret_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
     (tmp_path / "secret").write_text("hush\n")
     (tmp_path / "token").write_text("t0ken")
     files = {"secret_file": str(tmp_path / "secret"), "token_file": str(tmp_path / "token")}
@@ -51,6 +55,8 @@ def test_a_message_is_signed_and_has_the_verdicts_id(tmp_path: Path) -> None:
     assert headers["webhook-signature"] == sign("hush", identity, headers["webhook-timestamp"], received.body)
     assert headers["authorization"] == "Bearer t0ken"
     assert headers["content-type"] == "application/json"
+    for secret in ("/andon", "hush", "t0ken", headers["webhook-signature"]):
+        assert secret not in caplog.text
 
 
 def test_a_signature_is_that_of_standard_webhooks() -> None:

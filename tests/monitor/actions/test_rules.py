@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from andon_monitor.actions.encoder import Encoder
-from andon_monitor.actions.facts import fact_of, late_fact, parse_fact
+from andon_monitor.actions.facts import fact_of, late_fact, made_late, parse_fact
 from andon_monitor.actions.rules import Rule, compile_rules
 from andon_monitor.errors import UsageError
 from andon_monitor.inspection.part import Part
@@ -147,6 +147,21 @@ def test_the_fact_of_a_verdict_is_that_of_its_json() -> None:
     assert late.outcome == "late"
     assert late.id != verdict.id
     assert json.loads(late.to_json())["part"] == {"id": "p", "product": "cover", "encoder": 12}
+
+
+def test_a_verdict_that_comes_too_late_is_not_good_in_its_json() -> None:
+    late = made_late(fact_of(make_verdict(live_frame(3), "good")))
+    assert late.outcome == "late"
+    fields = json.loads(late.to_json())
+    assert (fields["verdict"], fields["late_verdict"]) == ("late", "good")
+
+
+@pytest.mark.parametrize("field", ["id", "camera"])
+def test_texts_of_a_verdict_in_a_topic_are_bounded(field: str) -> None:
+    fields = json.loads(make_verdict(live_frame(3), reason="x" * 5000, kind="scratch").to_json())
+    assert len(parse_fact(json.dumps(fields).encode()).reason or "") == 200
+    with pytest.raises(ValueError, match="is not a text of at most 200 characters"):
+        parse_fact(json.dumps(fields | {field: "x" * 201}).encode())
 
 
 @pytest.mark.parametrize("value", [b"", b"\xff", b"[]", b"{}", b'{"verdict": "fine"}', b"[" * 5000])

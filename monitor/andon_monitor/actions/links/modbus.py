@@ -61,7 +61,7 @@ class ModbusLink:
         _check(settings)
 
     def open(self) -> None:
-        """Connect."""
+        """Connect, and wait for an answer: a device that hangs would do later what is sent to it now."""
         self.close()
         client: Any = ModbusTcpClient(self._host, port=self._port, timeout=self._settings.timeout, retries=0)
         try:
@@ -69,6 +69,12 @@ class ModbusLink:
         except OSError as error:
             raise LinkError(self._about(f"does not answer ({words(error)})")) from None
         self._client = client
+        try:
+            self._read_first()
+        except LinkError as error:
+            if not error.lasting:
+                raise
+            # It refuses to have this read, which is an answer, too.
 
     def check(self) -> None:
         """Raise where the connection is known to be gone."""
@@ -109,11 +115,7 @@ class ModbusLink:
     def probe(self) -> str:
         """Connect and read the first coil or register of the rules."""
         self.open()
-        constant = [rule.address for rule in self._settings.rules if "$" not in rule.address]
-        for address in constant[:1]:
-            kind, number = parse_address(address)
-            read = "read_coils" if kind == "coil" else "read_holding_registers"
-            self._ask(read, number, count=1, device_id=self._settings.unit)
+        self._read_first()
         return f"unit {self._settings.unit} answers" + ("" if self._tls is None else ", TLS")
 
     def close(self) -> None:
@@ -121,6 +123,13 @@ class ModbusLink:
         client, self._client = self._client, None
         if client is not None:
             client.close()
+
+    def _read_first(self) -> None:
+        """Read the first coil or register that the rules name."""
+        constant = [rule.address for rule in self._settings.rules if "$" not in rule.address]
+        kind, number = parse_address(constant[0] if constant else "register:0")
+        read = "read_coils" if kind == "coil" else "read_holding_registers"
+        self._ask(read, number, count=1, device_id=self._settings.unit)
 
     def _dial(self) -> socket.socket:
         """The socket, with TLS where the address has it: pymodbus' own client for TLS verifies no host name."""

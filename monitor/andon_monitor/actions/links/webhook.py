@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import logging
 import time
 from typing import Any
 
@@ -13,6 +14,9 @@ from urllib3.exceptions import HTTPError
 from andon_monitor.actions.links.base import LinkError, Message
 from andon_monitor.actions.links.secrets import read_secret, tls_context
 from andon_monitor.settings.actions import TargetSettings
+
+# At the level of debugging it logs whole addresses, whose path is often a secret.
+logging.getLogger("urllib3").setLevel(logging.CRITICAL)
 
 # Answers that the same message would get again. Others, such as 401 while a token is renewed, may change.
 LASTING = frozenset((400, 405, 406, 410, 413, 415, 422))
