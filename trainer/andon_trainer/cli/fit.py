@@ -210,7 +210,7 @@ def fit(
 
     from andon_trainer import fitting
     from andon_trainer.cli.tables import evaluation_table, print_fitness, rates_table
-    from andon_trainer.report.advice import blank_note, data_warnings
+    from andon_trainer.report.advice import blank_note, data_warnings, one_network_note
     from andon_trainer.report.page import write_report
     from andon_trainer.report.rates import rate_rows, what_would_help
     from andon_trainer.report.words import (
@@ -243,6 +243,8 @@ def fit(
         say(chosen_rate_note(card.calibration))
     if (few := few_images_note(card.calibration)) is not None:
         note(few)
+    if (one_network := one_network_note(card)) is not None:
+        note(f"note: {one_network}")
     for warning in data_warnings(card):
         note(f"note: {warning}")
     if (blank := blank_note(fitted.audit)) is not None:

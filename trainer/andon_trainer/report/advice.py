@@ -1,11 +1,15 @@
 """What the report says about the threshold, and what it warns of."""
 
-from andon_monitor.model.calibration import needed_for
+import math
+
+from andon_monitor.model.calibration import DEFAULT_RATES, needed_for, needed_to_support, supported_rate
 from andon_monitor.model.card import Card, Training
 
 from andon_trainer.data.audit import Audit
 from andon_trainer.evaluation import Evaluation
+from andon_trainer.fitting import MAX_RESERVED_SECONDS
 from andon_trainer.report.words import left_out_note, number_of, percent, range_sentence
+from andon_trainer.training.ensemble import MAX_NETWORKS, STEPS_PER_NETWORK_OF_FEW
 
 # The report warns of a kind of defect where a smaller share than this is found.
 MIN_DETECTION_RATE = 0.5
@@ -68,6 +72,8 @@ def warnings(card: Card, evaluation: Evaluation | None) -> list[str]:
         )
     training = card.training
     found += data_warnings(card)
+    if (one_network := one_network_note(card)) is not None:
+        found.append(one_network)
     if training.ended == "budget":
         found.append(
             f"Training was cut short by the time budget after {number_of(training.iterations, 'iteration')}; "
@@ -105,6 +111,23 @@ def data_warnings(card: Card) -> list[str]:
             "The figures measured on them are better than they would be on new parts."
         )
     return found
+
+
+def one_network_note(card: Card) -> str | None:
+    """How more of the images would set the threshold; None where they would not support a lower rate."""
+    training, held_out = card.training, card.calibration.count
+    total = training.images + held_out
+    if training.networks > 1 or card.architecture.get("name") != "conv-dense":
+        return None
+    if held_out >= needed_to_support(DEFAULT_RATES[0]) or supported_rate(total) == supported_rate(held_out):
+        return None
+    steps = MAX_NETWORKS * STEPS_PER_NETWORK_OF_FEW
+    seconds = steps * training.seconds / max(training.iterations, 1) + MAX_RESERVED_SECONDS
+    return (
+        f"Time was enough for one network, so only {held_out:,} of {number_of(total, 'image')} set the threshold. With "
+        f"--networks {MAX_NETWORKS} all of them do, and they support a rate of {percent(supported_rate(total))}: it "
+        f"takes about --budget {math.ceil(seconds / 60)}m on this machine."
+    )
 
 
 def blank_note(audit: Audit) -> str | None:

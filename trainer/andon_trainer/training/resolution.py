@@ -24,7 +24,7 @@ from andon_trainer.training.timing import seconds_per_step
 # patches are learned. Twice the resolution means a quarter as many patches in the same time, each seen through a window
 # half as wide. Texture features need no learning, so they are computed at twice the resolution.
 PART_SIDES = (384, 256)
-MIN_STEPS_AT_LARGEST = 300  # training steps in which registered parts are learned at 384 x 384
+MIN_STEPS_AT_LARGEST = 300  # training steps of a network in which registered parts are learned at 384 x 384
 TEXTURE_SIDE = 128
 TEXTURE_POOLING = 2
 
@@ -41,9 +41,10 @@ def load_training_images(
         )
 
     def steps_within_budget(spec: InputSpec) -> float:
+        """Of each of the networks that were asked for."""
         progress("timing a training step", 0.0)
         seconds = seconds_per_step(options.conv_dense(spec), training)
-        return min(training.iterations, training.budget / seconds)
+        return min(training.iterations, training.budget / seconds) / (options.networks or 1)
 
     if options.is_dense or options.side is not None:
         spec, pooling = input_of(options.side or PART_SIDES[-1]), 1
