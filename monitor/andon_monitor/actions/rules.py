@@ -4,10 +4,13 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from andon_monitor.actions.facts import Fact
-from andon_monitor.actions.templates import JSON, Escape, TextTemplate, payload_template, topic_level
+from andon_monitor.actions.templates import JSON, Escape, TextTemplate, node_name, payload_template, topic_level
 from andon_monitor.errors import UsageError
 from andon_monitor.recipes.patterns import matches
-from andon_monitor.settings.actions import MQTT, OUTPUT_KINDS, RuleSettings, TargetSettings
+from andon_monitor.settings.actions import MQTT, OPC_UA, OUTPUT_KINDS, RuleSettings, TargetSettings
+
+# What a value may not have within an address of each kind of target.
+ESCAPES: dict[str, Escape] = {MQTT: topic_level, OPC_UA: node_name}
 
 
 @dataclass(slots=True)
@@ -63,7 +66,7 @@ def compile_rules(target: TargetSettings) -> list[Rule]:
 def _compile(target: TargetSettings, number: int) -> Rule:
     settings = target.rules[number]
     what = f"output.actions: {target.name}: rule {number + 1}"
-    escape: Escape = topic_level if target.kind == MQTT else str
+    escape: Escape = ESCAPES.get(target.kind, str)
     if target.kind == MQTT and any(wildcard in settings.address for wildcard in "+#"):
         raise UsageError(f"{what}: address {settings.address!r}: a topic to write to has no + or #")
     default = "1" if target.kind in OUTPUT_KINDS or settings.pulse is not None or settings.hold else f"${JSON}"

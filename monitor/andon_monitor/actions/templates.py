@@ -42,12 +42,18 @@ REJECT_AT = "reject_at"  # the encoder's position at which to act: that of the f
 
 Escape = Callable[[str], str]
 
-_TOPIC_FORBIDDEN = re.compile(r"[+#/\x00-\x1f\x7f]")
+_TOPIC_FORBIDDEN = re.compile(r"[$+#/\x00-\x1f\x7f]")
+_NODE_FORBIDDEN = re.compile(r"[;=\"'.\[\]\x00-\x1f\x7f]")
 
 
 def topic_level(text: str) -> str:
-    """A value as one level of an MQTT topic: wildcards and separators would make another topic of it."""
+    """A value as one level of an MQTT topic: wildcards, separators and $ would make another topic of it."""
     return _TOPIC_FORBIDDEN.sub("_", text) or "_"
+
+
+def node_name(text: str) -> str:
+    """A value as one name of an OPC UA node: separators and quotes would make another node of it."""
+    return _NODE_FORBIDDEN.sub("_", text)
 
 
 def within_json(text: str) -> str:

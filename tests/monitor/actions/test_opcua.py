@@ -72,7 +72,12 @@ def test_what_a_server_refuses_is_said(plc: PlcServer) -> None:
         with pytest.raises(LinkError, match=said) as caught:
             link.send(Message(address, payload, ""))
         assert caught.value.lasting
+    for count in (2, 3):
+        link.beat(GATE, count, True)  # a Boolean toggles
+        assert plc.read(GATE) is bool(count % 2)
     link.close()
+    with pytest.raises(LinkError, match="refuses"):
+        OpcUaLink(TargetSettings.model_validate(gate(plc.uri, heartbeat="ns=2;s=Absent"))).probe()
     with pytest.raises(UsageError, match="is not an OPC UA node"):
         OpcUaLink(TargetSettings.model_validate(gate(plc.uri, rules=[{"address": "Gate"}])))
 

@@ -149,6 +149,16 @@ def test_the_fact_of_a_verdict_is_that_of_its_json() -> None:
     assert json.loads(late.to_json())["part"] == {"id": "p", "product": "cover", "encoder": 12}
 
 
+def test_a_value_makes_no_other_address() -> None:
+    part = Part(id='x"."Stop";i=5', station="$SYS/+")
+    (rule,) = rules(
+        "opc.tcp://plc", {"address": 'ns=3;s="Andon"."$part"', "hold": True, "safe": "leave"}, acknowledge="i=1"
+    )
+    assert rule.address.render(fact(part=part)) == 'ns=3;s="Andon"."x___Stop__i_5"'
+    (rule,) = rules("mqtt://broker", {"address": "$station/reject"})
+    assert rule.address.render(fact(part=part)) == "_SYS__/reject"
+
+
 def test_a_verdict_that_comes_too_late_is_not_good_in_its_json() -> None:
     late = made_late(fact_of(make_verdict(live_frame(3), "good")))
     assert late.outcome == "late"

@@ -22,6 +22,8 @@ INTEGERS = frozenset(
     getattr(ua.VariantType, name) for name in ("SByte", "Byte", "Int16", "UInt16", "Int32", "UInt32", "Int64", "UInt64")
 )
 FLOATS = frozenset((ua.VariantType.Float, ua.VariantType.Double))
+# How far a heartbeat counts in a node of these types; a Boolean toggles.
+COUNTS = {ua.VariantType.Boolean: 2, ua.VariantType.SByte: 2**7, ua.VariantType.Byte: 2**8}
 TRUE = frozenset(("1", "true"))
 
 
@@ -96,7 +98,7 @@ class OpcUaLink:
     def beat(self, address: str, count: int, alive: bool) -> None:
         """Write the count into its node; while frames are not answered, nothing is written."""
         if alive:
-            self._write(address, str(count % 2**15))
+            self._write(address, str(count % COUNTS.get(self._kind(address), 2**15)))
 
     def acknowledged(self, address: str) -> bool:
         """Whether the node is true or not 0; then it is set back."""
@@ -106,11 +108,12 @@ class OpcUaLink:
         return True
 
     def probe(self) -> str:
-        """Connect and read the type of every node that the rules name."""
+        """Connect and read the type of every node that the settings name."""
         self.open()
-        for rule in self._settings.rules:
-            if "$" not in rule.address:
-                self._kind(rule.address)
+        settings = self._settings
+        for address in (*(rule.address for rule in settings.rules), settings.heartbeat, settings.acknowledge):
+            if address is not None and "$" not in address:
+                self._kind(address)
         if self._settings.certificate_file is None:
             return "the server answers"
         verified = "" if self._settings.ca_file is not None else "; its certificate is not verified (ca_file)"
