@@ -197,6 +197,9 @@ def test_a_broker_with_tls_a_user_and_a_restart_has_every_message(
         running.wait_up("mes", False)
         broker.start()
         running.wait_counted("mes", "done", 10)
+    with acting(target | {"name": "other", "ca_file": str(keys / "secret.pem")}, outbox=tmp_path / "outbox") as running:
+        running.wait_up("other", False)
+    assert "self-signed certificate" in caplog.text or "certificate verify failed" in caplog.text
     (tmp_path / "password").write_text("wrong")
     with acting(target, outbox=tmp_path / "outbox") as running:
         keep(running, 11)
