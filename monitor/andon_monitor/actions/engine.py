@@ -22,6 +22,7 @@ from andon_monitor.actions.pending import Pending
 from andon_monitor.actions.rules import Rule, compile_rules
 from andon_monitor.actions.worker import Job, Worker
 from andon_monitor.common.process import Ending
+from andon_monitor.errors import OutputError
 from andon_monitor.inspection.frames import Frame, Verdict
 from andon_monitor.inspection.inspector import Inspection
 from andon_monitor.settings.actions import TargetSettings
@@ -37,9 +38,15 @@ class ActingTarget:
     """A target that acts now, with its rules."""
 
     def __init__(
-        self, target: TargetSettings, link: Link, metrics: Metrics, is_alive: Callable[[float], bool], clock: Clock
+        self,
+        target: TargetSettings,
+        link: Link,
+        metrics: Metrics,
+        is_alive: Callable[[float], bool],
+        clock: Clock,
+        of: str | None,
     ) -> None:
-        self.rules = compile_rules(target)
+        self.rules = compile_rules(target, of)
         self.measures = TargetMeasures(target.name, metrics)
         self.worker = Worker(target, self.rules, link, self.measures, lambda: is_alive(target.silence), clock)
 
@@ -58,17 +65,19 @@ class ActingTarget:
 class RememberingTarget:
     """A target whose messages are kept on disk until it has them."""
 
-    def __init__(self, target: TargetSettings, link: Link, settings: OutputSettings, metrics: Metrics) -> None:
+    def __init__(
+        self, target: TargetSettings, link: Link, settings: OutputSettings, metrics: Metrics, of: str | None
+    ) -> None:
         assert settings.outbox is not None  # by its settings
-        self._rules = compile_rules(target)
-        self._measures = TargetMeasures(target.name, metrics)
+        self._rules = compile_rules(target, of)
+        self.measures = TargetMeasures(target.name, metrics)
         self._outbox = Outbox(settings.outbox, target.name, settings.outbox_messages)
-        self.courier = Courier(target, self._outbox, link, self._measures)
+        self.courier = Courier(target, self._outbox, link, self.measures)
 
     def keep(self, facts: Sequence[Fact]) -> None:
         """Keep what the rules want sent; it is on disk when this returns. Raises OutputError."""
         messages = [message for fact in facts for rule in self._rules if (message := _message(rule, fact)) is not None]
-        self._measures.count("dropped", self._outbox.put(messages))
+        self.measures.count("dropped", self._outbox.put(messages))
 
 
 def _message(rule: Rule, fact: Fact) -> Message | None:
@@ -78,7 +87,8 @@ def _message(rule: Rule, fact: Fact) -> Message | None:
 class Engine:
     """The actions of one service. `is_running`: whether it takes frames, or verdicts.
 
-    `live`: frames are captured now; frames captured before the start are then not acted on. `start` begins. Raises
+    `live`: frames are captured now; frames captured before the start are then not acted on. `of`: whether rules that do
+    not say are about frames or parts, None for both. `start` begins. Raises
     UsageError for rules, files and addresses that cannot be used, InstallationError where a library is missing.
     """
 
@@ -90,6 +100,7 @@ class Engine:
         is_running: Callable[[], bool],
         clock: Clock | None = None,
         open_link: Callable[[TargetSettings], Link] = make_link,
+        of: str | None = None,
     ) -> None:
         self._clock = clock or Clock()
         self._is_running = is_running
@@ -104,6 +115,7 @@ class Engine:
         self._settled_at = self._last_frame + self._seconds_to_gate
         self._encoders: dict[str, Encoder] = {}
         self._guard = threading.Lock()  # rules remember the last verdicts
+        self._keep_guard = threading.Lock()  # as those of targets that remember, which wait for the disk
         self._closed = False
         self._acting: list[ActingTarget] = []
         self._remembering: list[RememberingTarget] = []
@@ -111,9 +123,9 @@ class Engine:
             for target in settings.actions:
                 link = open_link(target)
                 if target.remembers:
-                    self._remembering.append(RememberingTarget(target, link, settings, metrics))
+                    self._remembering.append(RememberingTarget(target, link, settings, metrics, of))
                 else:
-                    self._acting.append(ActingTarget(target, link, metrics, self.is_alive, self._clock))
+                    self._acting.append(ActingTarget(target, link, metrics, self.is_alive, self._clock, of))
                 log.info("actions: %s, %s", target, "remembers" if target.remembers else "acts now")
         except BaseException:
             self.close()
@@ -198,8 +210,19 @@ class Engine:
 
     def keep(self, facts: Sequence[Fact]) -> None:
         """Keep the messages of targets that remember; they are on disk when this returns. Raises OutputError."""
-        for target in self._remembering:
-            target.keep(facts)
+        with self._keep_guard:
+            for target in self._remembering:
+                target.keep(facts)
+
+    def act_on_part(self, fact: Fact) -> None:
+        """Act on the verdict of a part that this service joined. Never raises: what is not kept is counted."""
+        self.decide_fact(fact)
+        try:
+            self.keep([fact])
+        except OutputError as error:
+            log.error("actions: a part's messages are not kept: %s", error)
+            for target in self._remembering:
+                target.measures.count("failed")
 
     def close(self) -> None:
         """Finish the actions on their way, put outputs into their safe state, end the connections. Never raises."""

@@ -18,7 +18,8 @@ MAX_REGIONS_READ = 100  # of one verdict in a topic; the monitor writes fewer
 class Fact:
     """A verdict as actions see it. `outcome` is one of `ACTION_OUTCOMES`; `boxes` are None where it has no regions.
 
-    `captured_at` is in seconds since 1970. `to_json` gives the verdict as one line of JSON.
+    `captured_at` is in seconds since 1970; of a part, that of its last view. `to_json` gives the verdict as one line of
+    JSON.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Fact:
     recipe: str | None = None
     model: str | None = None
     boxes: tuple[Box, ...] | None = None
+    is_part: bool = False
 
     @property
     def product(self) -> str:
@@ -123,6 +125,7 @@ def parse_fact(value: bytes) -> Fact:
         recipe=_optional(fields.get("recipe")),
         model=_optional(model.get("alias") if isinstance(model, dict) else None),
         boxes=_boxes(fields.get("regions")),
+        is_part="views" in fields,
     )
 
 

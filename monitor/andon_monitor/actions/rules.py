@@ -22,6 +22,7 @@ class Rule:
     payload: TextTemplate
     idle: TextTemplate
     safe: str  # active, idle or leave
+    of: str | None = None  # frames, parts, None for both
     _last: deque[bool] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -30,6 +31,8 @@ class Rule:
     def fires(self, fact: Fact) -> bool:
         """Whether the rule acts on a verdict. Verdicts of other cameras and products do not count at all."""
         settings = self.settings
+        if self.of is not None and (self.of == "parts") is not fact.is_part:
+            return False
         if not (matches(settings.camera, fact.camera) and matches(settings.product, fact.product)):
             return False
         fits = self._fits(fact)
@@ -58,12 +61,12 @@ class Rule:
         return self.settings.pulse is not None or self.settings.hold
 
 
-def compile_rules(target: TargetSettings) -> list[Rule]:
-    """The rules of a target, with their templates checked. Raises UsageError."""
-    return [_compile(target, number) for number in range(len(target.rules))]
+def compile_rules(target: TargetSettings, of: str | None = None) -> list[Rule]:
+    """The rules of a target, with their templates checked; `of` where a rule does not say. Raises UsageError."""
+    return [_compile(target, number, of) for number in range(len(target.rules))]
 
 
-def _compile(target: TargetSettings, number: int) -> Rule:
+def _compile(target: TargetSettings, number: int, of: str | None) -> Rule:
     settings = target.rules[number]
     what = f"output.actions: {target.name}: rule {number + 1}"
     escape: Escape = ESCAPES.get(target.kind, str)
@@ -79,6 +82,7 @@ def _compile(target: TargetSettings, number: int) -> Rule:
         payload_template(text, f"{what}: payload", settings.after_counts),
         payload_template(settings.idle, f"{what}: idle", settings.after_counts),
         target.safe_state(settings),
+        settings.of or of,
     )
     if rule.safe != "leave" and rule.address.constant is None:
         raise UsageError(

@@ -19,6 +19,7 @@ from andon_monitor.telemetry.metrics import Metrics
 log = logging.getLogger("andon")
 
 Show = Callable[[Sequence[bytes]], Sequence[str]]
+Act = Callable[[bytes], None]
 
 
 class PartsSink:
@@ -26,17 +27,25 @@ class PartsSink:
 
     Of a recording, whose cameras may follow each other, all parts stay open to its end; on a live source the time-out
     is that of the newest frame. `counts`: parts by verdict. `show` gets the verdicts as JSON, for the review page, and
-    returns what it refuses; where it fails, the run goes on. Raises UsageError, OutputError as `JsonLines`.
+    returns what it refuses; where it fails, the run goes on. `act` gets each verdict as JSON once it is in the file.
+    Raises UsageError, OutputError as `JsonLines`.
     """
 
     def __init__(
-        self, path: Path, settings: PartsSettings, metrics: Metrics, live: bool, show: Show | None = None
+        self,
+        path: Path,
+        settings: PartsSettings,
+        metrics: Metrics,
+        live: bool,
+        show: Show | None = None,
+        act: Act | None = None,
     ) -> None:
         self._file = JsonLines(path, append=live)
         self._joiner = Joiner(Rules.from_settings(settings))
         self._measures = PartMeasures(metrics, settings)
         self._live = live
         self._show = show
+        self._act = act
         self._frames = 0
         self.counts: Counter[str] = Counter()
 
@@ -80,6 +89,9 @@ class PartsSink:
         if verdicts:
             lines = [verdict.to_json() for verdict in verdicts]
             self._file.add(lines)
+            if self._act is not None:
+                for line in lines:
+                    self._act(line.encode())
             self._show_to_people(lines)
         for verdict in verdicts:
             self._measures.part(verdict)

@@ -5,10 +5,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from andon_monitor.actions.engine import ActOnAcknowledgement, Engine, Remember
+from andon_monitor.actions.facts import parse_fact
 from andon_monitor.common.process import Ending
 from andon_monitor.common.redaction import show_address
 from andon_monitor.errors import UsageError
@@ -152,14 +154,19 @@ def open_sinks(
             sink.close(ending)
 
 
-def open_parts(settings: Settings, metrics: Metrics, live: bool) -> PartsSink | None:
-    """What joins the views of parts, None where a run does not. Raises UsageError."""
+def open_parts(settings: Settings, metrics: Metrics, live: bool, engine: Engine | None = None) -> PartsSink | None:
+    """What joins the views of parts and has `engine` act on them, None where a run does not. Raises UsageError."""
     target = settings.output.parts
     if target is None or is_kafka(target):  # then `andon-monitor parts` does
         return None
     evidence = settings.output.evidence
     show = None if evidence is None or is_kafka(evidence) else Store(Path(evidence), settings.review).add_parts
-    return PartsSink(Path(target), settings.parts, metrics, live, show)
+    act = None if engine is None else partial(_act_on_part, engine)
+    return PartsSink(Path(target), settings.parts, metrics, live, show, act)
+
+
+def _act_on_part(engine: Engine, verdict: bytes) -> None:
+    engine.act_on_part(parse_fact(verdict))
 
 
 def check_parts(settings: Settings) -> None:
@@ -217,7 +224,14 @@ def open_actions(
             f"output.actions: {output.actions[0].name}: the source is a recording, and machines act on live frames "
             "alone; to try it out all the same, give output.act_on_recordings: true"
         )
-    engine = Engine(output, metrics, live, is_running)
+    joins_parts = output.parts is not None and not is_kafka(output.parts)
+    for target in output.actions:
+        if not joins_parts and any(rule.of == "parts" for rule in target.rules):
+            raise UsageError(
+                f"output.actions: {target.name}: of: parts needs output.parts, a .jsonl file; parts that are joined in "
+                "Kafka are acted on by andon-monitor bridge"
+            )
+    engine = Engine(output, metrics, live, is_running, of="frames")
     try:
         engine.start()
         yield engine

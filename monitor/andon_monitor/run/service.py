@@ -81,8 +81,8 @@ class Service:
                 Guarded("frozen", frozen, metrics),
                 Guarded("summary", summary, metrics),
             ]
-            parts = open_parts(settings, metrics, source.live)
             engine = stack.enter_context(open_actions(settings, metrics, source.live, partial(self._answers, kafka)))
+            parts = open_parts(settings, metrics, source.live, engine)
             followers = [*action_sinks(engine, settings, metrics), *([] if parts is None else [parts])]
             sinks = stack.enter_context(
                 open_sinks(settings, kafka, metrics, source.live, followers, observers, lambda: self._stopped)

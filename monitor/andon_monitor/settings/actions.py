@@ -42,6 +42,10 @@ class RuleSettings(Group):
         default=NOT_GOOD,
         description="Verdicts that it takes. late: not known within output.action_deadline; incomplete: of a part",
     )
+    of: Literal["frames", "parts"] | None = Field(
+        default=None,
+        description="Whether it takes verdicts of frames or of whole parts. Default: frames in run, both in bridge",
+    )
     camera: Name = Field(default="*", description="Pattern of the cameras that it takes")
     product: str = Field(default="*", description="Pattern of the products; a verdict without one has an empty text")
     kind: str = Field(default="*", description="Pattern of the kinds of defects, where the model tells kinds apart")

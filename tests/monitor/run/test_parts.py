@@ -8,6 +8,7 @@ from andon_monitor.review.store import Store
 
 from tests.fixtures.commands import andon, error_of, run_monitor
 from tests.fixtures.small_model import draw, encode
+from tests.fixtures.webhook_server import WebhookServer
 
 VIEWS = "parts.views={cover: [top, left]}"
 
@@ -56,8 +57,28 @@ def test_a_folder_has_a_verdict_for_each_part_and_its_summary_counts_them(model_
     assert "10 parts: 7 good, 1 defect, 2 incomplete" in done.stderr
     assert Store(tmp_path / "store").parts.count() == {"good": 7, "defect": 1, "incomplete": 2}
     first = (tmp_path / "p.jsonl").read_bytes()
-    assert run_monitor(model_path, line, "--verdicts", tmp_path / "v.jsonl", "--threads", "1", *options).returncode == 0
+    rules = [{"of": "parts", "verdicts": ["defect", "incomplete"]}, {"verdicts": ["uninspectable"]}]
+    with WebhookServer() as server:
+        actions = [
+            {"name": "mes", "uri": server.uri, "rules": [rule | {"payload": "$part $verdict"} for rule in rules]}
+        ]
+        output = {"actions": actions, "act_on_recordings": True, "outbox": str(tmp_path / "outbox")}
+        (tmp_path / "actions.yaml").write_text(json.dumps({"output": output}))
+        options += ("--config", tmp_path / "actions.yaml", "--threads", "1")
+        done = run_monitor(model_path, line, "--verdicts", tmp_path / "v.jsonl", *options)
+        assert done.returncode == 0, done.stderr
+        accepted = sorted(one.body.decode() for one in server.wait_accepted(5))
     assert (tmp_path / "p.jsonl").read_bytes() == first
+    assert accepted[:2] == ["part 3 defect", "part 5 incomplete"]
+    assert accepted[2:] == ["part 7 incomplete", *["part 7 uninspectable"] * 2]
+
+
+def test_a_rule_on_parts_needs_a_run_that_joins_them(model_path: Path, tmp_path: Path) -> None:
+    rule = {"of": "parts", "address": "a"}
+    output = {"actions": [{"name": "lamp", "uri": "mqtt://127.0.0.1:1", "rules": [rule]}], "act_on_recordings": True}
+    (tmp_path / "actions.yaml").write_text(json.dumps({"output": output}))
+    done = run_monitor(model_path, write_line(tmp_path / "line"), "--config", tmp_path / "actions.yaml")
+    assert "lamp: of: parts needs output.parts, a .jsonl file" in error_of(done)
 
 
 def test_settings_of_parts_that_cannot_work_are_one_line(model_path: Path, tmp_path: Path) -> None:
