@@ -64,10 +64,10 @@ def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def model_file(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model fitted to the small sample by the command line: a real one, though trained for seconds only."""
+    """A model fitted to the small sample by the command line: a real one, though small and trained for seconds only."""
 
     def fit(path: Path) -> None:
-        quick = ("--iterations", "40", "--side", "96", "--threads", "1")
+        quick = ("--iterations", "40", "--side", "96", "--encoder", "none", "--threads", "1")
         done = run_command("andon-trainer", "fit", sample_folder, "-o", path, *quick)
         assert done.returncode == 0, done.stderr
 

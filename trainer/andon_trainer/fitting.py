@@ -20,7 +20,7 @@ from andon_trainer.export.graph import export_detector
 from andon_trainer.export.metadata import pack
 from andon_trainer.export.probes import probe, stop_impossible_frames
 from andon_trainer.export.unseen import scores_of_unseen
-from andon_trainer.network.encoder import load_encoder
+from andon_trainer.network.encoder import BUILT_IN, load_encoder
 from andon_trainer.options import FitOptions, TrainingOptions
 from andon_trainer.progress import Progress, quiet
 from andon_trainer.scoring.assembly import combine, remember_good_parts, scale_to_good_parts
@@ -67,7 +67,7 @@ def fit(
     """
     options = options or FitOptions()
     dataset = data if isinstance(data, Dataset) else open_dataset(data)
-    encoder = None if options.is_dense else load_encoder(options.encoder)
+    encoder = None if options.is_dense else load_encoder(options.encoder or BUILT_IN)
     samples, files = good_samples(dataset), ImageCache(limits=options.limits)
     training = prepare_training(options, progress)
 

@@ -57,9 +57,9 @@ TRAINING = {
 class FitOptions:
     """Everything that can be asked of `fit`, under the names of the command line's options.
 
-    `None` leaves the choice to Andon: the number of images chooses `false_alarm_rate`, the architecture chooses `kind`,
-    `loss`, `iterations`, `batch` and `learning_rate`, the images choose `side`, and the budget chooses how many
-    `networks` are trained.
+    `None` leaves the choice to Andon: the number of images chooses `false_alarm_rate`, the architecture chooses
+    `encoder`, `kind`, `loss`, `iterations`, `batch` and `learning_rate`, the images choose `side`, and the budget
+    chooses how many `networks` are trained.
 
     Raises UsageError, which names the option as the command line spells it, its value, and what is right.
 
@@ -79,7 +79,7 @@ class FitOptions:
     seed: int = 0
     side: int | None = None  # frames are scaled to an area of about side x side pixels
     size: str = "base"  # of the conv-dense network, one of WIDTHS
-    encoder: str = "none"  # an image network whose features are rebuilt, too: built-in, or the path of an ONNX file
+    encoder: str | None = None  # whose features are rebuilt, too: built-in (default), none, or the path of an ONNX file
     networks: int | None = None  # each trained without another part of the images, then averaged
     colour: str = "auto"  # or grey, rgb
     region: tuple[int, int, int, int] | None = None  # of interest: left, top, width, height in pixels
@@ -111,7 +111,7 @@ class FitOptions:
             check_range("--networks", self.networks, 1, 5)
             if self.is_dense:
                 raise UsageError(f"--networks {self.networks}: only with --architecture conv-dense; dense is one")
-        if self.is_dense and self.encoder != "none":
+        if self.is_dense and self.encoder not in (None, "none"):
             raise UsageError(f"--encoder {self.encoder}: only with --architecture conv-dense; dense has none")
         training = self.training
         check_range("--iterations", training.iterations, 1, 10_000_000)

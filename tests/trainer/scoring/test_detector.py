@@ -123,6 +123,25 @@ def test_with_an_encoder_scores_keep_their_scale_and_unusual_features_raise_them
     assert (np.abs(columns - 7.5) < 5).all()
 
 
+@pytest.mark.parametrize(("texture", "excused"), [(True, True), (False, False)])
+def test_roughness_excuses_textures_only(network: Autoencoder, texture: bool, excused: bool) -> None:
+    """The rougher half of these good frames differs more everywhere; a part as rough may be worn."""
+    rng = np.random.default_rng(0)
+    contrasts = rng.uniform(2, 20, 60)
+    smooth = rng.normal(0, 40, (60, 8, 8, 1)).repeat(8, axis=1).repeat(8, axis=2)
+    grain = rng.normal(0, 1, (60, 64, 64, 1)) * contrasts[:, None, None, None]
+    held_out = (128 + smooth + grain).clip(0, 255).astype(np.uint8)
+    member = member_of(network, held_out[:20], held_out[20:], texture)
+    slopes = torch.stack([each.slopes for each in member.expectations])
+    assert bool((slopes != 0).any()) == excused
+
+
+def test_with_an_encoder_the_network_s_own_features_are_not_remembered(network: Autoencoder) -> None:
+    member = member_of(network, frames(100), frames(8), texture=True, encoder=load_encoder(BUILT_IN))
+    assert member.memory is None
+    assert len(member.scales) == 3, "head, texture features, encoder features"
+
+
 def test_maps_count_alike_whatever_their_units(network: Autoencoder) -> None:
     held_out, unseen = frames(12), torch.from_numpy(frames(5))
     member = member_of(network, frames(110), held_out, texture=True)

@@ -130,14 +130,14 @@ def fit(
         ),
     ] = "base",
     encoder: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="Image network whose features of good parts are rebuilt as well: none (default), built-in, or an ONNX "
+            help="Image network whose features of good parts are rebuilt as well: built-in (default), none, or an ONNX "
             "file with one input [N, 3, H, W]. Only with --architecture conv-dense.",
             metavar="FILE",
             rich_help_panel=NETWORK,
         ),
-    ] = "none",
+    ] = None,
     networks: Annotated[
         int | None,
         typer.Option(

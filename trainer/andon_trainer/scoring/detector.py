@@ -2,12 +2,13 @@
 
 Up to four anomaly maps make the score. The error head's logits say where the frame differs from its reconstruction in
 a way that corruption taught. The second map depends on the parts. Of aligned parts it is the plain difference to the
-linear reconstruction, in standard deviations of each place; of others, with enough images, it is the distance to a
-patch memory of the features of good parts (Roth et al., "PatchCore", CVPR 2022, here on the autoencoder's own
-features). The third is the distance to another such memory, of texture features. The fourth is what a dense autoencoder
-leaves of the features of an encoder that was trained on photographs. Each map is put on the scale of good parts that
-the weights never saw and that are as rough. The anomaly map of the model is their weighted sum, so that several maps
-that are slightly unusual count as much as one that is very unusual. The score is the mean of its largest cells.
+linear reconstruction, in standard deviations of each place; of others, without an encoder and with enough images, it is
+the distance to a patch memory of the features of good parts (Roth et al., "PatchCore", CVPR 2022, here on the
+autoencoder's own features). The third is the distance to another such memory, of texture features. The fourth is what a
+dense autoencoder leaves of the features of an encoder that was trained on photographs. Each map is put on the scale of
+good parts that the weights never saw; of textures, of those that are as rough. The anomaly map of the model is their
+weighted sum, so that several maps that are slightly unusual count as much as one that is very unusual. The score is the
+mean of its largest cells.
 
 Where there is time for several networks, each is trained without another part of the images, and their maps are
 averaged: a network misjudges good parts of a sort that it was not shown, but the others were.
@@ -155,7 +156,8 @@ class Member(nn.Module):
 
     def judge(self, frames: PreparedFrames, output: Output) -> Tensor:
         """How many standard deviations of good parts the frames are from them at each place: [N, 1, h/4, w/4]."""
-        relative = self.relative(self.anomaly_maps(frames, output), self.surface(roughness(frames.x)))
+        rough = self.surface(roughness(frames.x)) if self.is_texture else None
+        relative = self.relative(self.anomaly_maps(frames, output), rough)
         return self.scale.deviations(self.sum(relative))
 
     def anomaly_maps(self, frames: PreparedFrames, output: Output) -> list[AnomalyMap]:
@@ -179,8 +181,16 @@ class Member(nn.Module):
             return maps
         return [each._replace(hidden=frames.masked.cells(each.cells)) for each in maps]
 
-    def relative(self, maps: list[AnomalyMap], rough: Tensor) -> list[AnomalyMap]:
-        """The maps as multiples of those of good parts as rough: `rough` [N, SCALES] in deviations."""
+    @property
+    def is_texture(self) -> bool:
+        """Whether the parts are a texture, whose maps follow its roughness.
+
+        Of parts that look alike, each place has a roughness of its own; what is rougher may be worn or dirty.
+        """
+        return self.grain.texture
+
+    def relative(self, maps: list[AnomalyMap], rough: Tensor | None) -> list[AnomalyMap]:
+        """The maps as multiples of those of good parts, as rough ones where `rough` [N, SCALES] in deviations says."""
         pairs = zip(self.expectations, maps, strict=True)
         return [each._replace(cells=expectation.relative(each.cells, rough)) for expectation, each in pairs]
 
@@ -201,9 +211,11 @@ class Member(nn.Module):
     @torch.no_grad()
     def standardise(self, batches: list[PreparedFrames]) -> None:
         """Put maps and their sum on the scale of good frames, some in each batch, that the weights never saw."""
-        rough = torch.cat([roughness(frames.x) for frames in batches])
-        self.surface = Surface.of(rough)
-        rough = self.surface(rough)
+        rough = None
+        if self.is_texture:
+            measured = torch.cat([roughness(frames.x) for frames in batches])
+            self.surface = Surface.of(measured)
+            rough = self.surface(measured)
         answers = [self.anomaly_maps(frames, self.network(frames.x)) for frames in batches]
         maps = [joined(same) for same in zip(*answers, strict=True)]
         self.expectations = [Expectation.of(each.median(), each.top(), rough) for each in maps]
@@ -340,7 +352,8 @@ def remember(
         return PatchMemory.fit(torch.cat(features), seed, torch.cat(inspected) if inspected else None)
 
     many = len(training_frames) >= MIN_MEMORY_IMAGES
-    memory = memory_of(lambda frames: network(frames.x).features, True) if network.linear is None and many else None
+    own_features = network.linear is None and encoder is None and many
+    memory = memory_of(lambda frames: network(frames.x).features, True) if own_features else None
     features, texture_memory = TextureFeatures(texture, pooling), None
     if texture or many:
         texture_memory = memory_of(lambda frames: features(frames.frame, frames.masked), False)

@@ -82,13 +82,16 @@ class Expectation:
     highest: float = math.inf  # no more is expected of any part
 
     @classmethod
-    def of(cls, background: Tensor, tops: Tensor, rough: Tensor) -> "Expectation":
+    def of(cls, background: Tensor, tops: Tensor, rough: Tensor | None) -> "Expectation":
         """Of good frames: the median cell of each [N], its top mean [N], its roughness in deviations [N, `SCALES`].
 
-        The slopes come from a ridge regression whose errors are cut off (Huber, "Robust Statistics", 1981, chapter 7).
+        The slopes come from a ridge regression whose errors are cut off (Huber, "Robust Statistics", 1981, chapter 7);
+        without roughness they are 0.
         """
         usual = background.median()
         above = tops - usual
+        if rough is None:
+            rough = torch.zeros(len(tops), SCALES)
         mean, slopes = above.median(), torch.zeros(SCALES)
         penalty = RIDGE_PENALTY * torch.eye(SCALES)
         for _ in range(REGRESSION_PASSES):
@@ -105,8 +108,13 @@ class Expectation:
         """The smallest spread of relative maps at which the rounding of their cells changes no score visibly."""
         return MIN_SPREAD_SHARE * abs(self.background) / self.mean
 
-    def relative(self, cells: Tensor, rough: Tensor) -> Tensor:
-        """Cells [N, 1, h, w] above the background, as multiples of the top of good parts that are as rough."""
+    def relative(self, cells: Tensor, rough: Tensor | None) -> Tensor:
+        """Cells [N, 1, h, w] above the background, as multiples of the top of good parts that are as rough.
+
+        Without `rough` they are multiples of the top of the average good part.
+        """
+        if rough is None:
+            return (cells - self.background) / self.mean
         expected = (self.mean + rough @ self.slopes).clamp(MIN_EXPECTED_SHARE * self.mean, self.highest)
         return (cells - self.background) / expected.reshape(-1, 1, 1, 1)
 
