@@ -25,6 +25,7 @@ from andon_trainer.network.encoder import load_encoder
 from andon_trainer.network.mask import FrameMask
 from andon_trainer.network.registration import fit_registration
 from andon_trainer.scoring.detector import Detector
+from onnx import TensorProto
 from onnxscript.optimizer import optimize
 from torch.export import ExportedProgram
 
@@ -115,9 +116,14 @@ def test_every_output_of_the_graph_is_torchs(detector: Detector, graph: onnx.Mod
 
 
 def test_more_rules_would_not_make_the_graph_smaller(detector: Detector, graph: onnx.ModelProto) -> None:
-    """All rules take seconds on a registered detector's graph, which has the most operators."""
+    """All rules take seconds on a registered detector's graph, which has the most operators.
+
+    They would store weights of half precision in single precision again.
+    """
     if detector.registration:
-        assert len(optimize(graph).graph.node) == len(graph.graph.node)
+        halves = {tensor.name for tensor in graph.graph.initializer if tensor.data_type == TensorProto.FLOAT16}
+        operators = [node for node in graph.graph.node if not halves.intersection(node.input)]
+        assert len(optimize(graph).graph.node) >= len(operators)
 
 
 def test_the_reconstruction_comes_from_the_latent_vector_alone(detector: Detector, graph: onnx.ModelProto) -> None:
