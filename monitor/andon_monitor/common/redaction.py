@@ -45,4 +45,10 @@ def hide_addresses(text: str) -> str:
     """A message with every address in it as `show_address` shows it; for what libraries say."""
     if "://" not in text:
         return text
-    return _ADDRESS_IN_TEXT.sub(lambda found: show_address(found.group()), text)
+    return _ADDRESS_IN_TEXT.sub(_show_within_text, text)
+
+
+def _show_within_text(found: re.Match[str]) -> str:
+    """An address in a sentence, whose punctuation is not part of it."""
+    address = found.group().rstrip(":,;)")
+    return show_address(address) + found.group()[len(address) :]

@@ -43,3 +43,9 @@ def test_an_address_is_shown_without_user_password_query_and_fragment(address: s
 def test_addresses_in_what_a_library_says_are_hidden() -> None:
     said = "cannot open 'rtsp://u:p@h/x?k=p' (rtsp://h/y), see https://docs.example/page#part"
     assert hide_addresses(said) == "cannot open 'rtsp://h/x' (rtsp://h/y), see https://docs.example/page"
+
+
+def test_punctuation_behind_an_address_hides_no_host() -> None:
+    assert hide_addresses("mqtt://broker:1883: does not answer") == "mqtt://broker:1883: does not answer"
+    assert hide_addresses("(mqtt://u:p@broker, rtsp://u:p#p)") == "(mqtt://broker, rtsp://***)"
+    assert hide_addresses("rtsp://u:secret: no answer") == "rtsp://***: no answer"
