@@ -48,6 +48,7 @@ NOT_RUN = {
     "GRAFANA_PASSWORD=... docker compose": "needs Docker; tests/deploy runs the same services as processes",
     "docker build": "needs Docker; tests/deploy lints the file",
     "kubectl": "needs a cluster; tests/deploy validates the manifests",
+    "helm install": "needs a cluster; tests/deploy/test_helm.py renders the chart",
     "install ": "writes into /etc; tests/deploy checks the unit and its drop-ins",
     "systemctl": "needs a machine with systemd and root",
     "journalctl": "needs a machine with systemd",

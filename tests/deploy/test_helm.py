@@ -1,0 +1,230 @@
+"""The Helm chart: what it renders is valid, and says the same as the files it is made from."""
+
+import json
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from andon_monitor.kafka.topics import RETENTION_MS, STATE_CONFIGS, plan
+from andon_monitor.settings.groups import KafkaSettings
+from andon_monitor.settings.loading import load_settings
+
+from tests.fixtures.deploy import DEPLOY, program, run
+
+CHART = DEPLOY / "helm" / "andon"
+KUBERNETES = ("--kube-version", "1.34.0")  # a helm that Go built takes itself for an old one
+SCHEMAS = Path(kubernetes_validate.__file__).parent / "kubernetes-json-schema" / "v1.37.0-local-strict"
+# Kinds of operators, whose schemas are not at hand without a cluster.
+OF_OPERATORS = {"ServiceMonitor", "PrometheusRule", "ScaledObject", "KafkaTopic", "KafkaUser"}
+BUSY = {
+    "kafka": {
+        "servers": "k1:9093,k2:9093",
+        "settings": {
+            "security": "sasl_ssl",
+            "ca_file": "/kafka/ca.crt",
+            "sasl_mechanism": "OAUTHBEARER",
+            "oauth_token_url": "https://login.example/token",
+            "oauth_client_id": "line",
+            "oauth_client_secret_file": "/kafka/client-secret",
+        },
+        "filesSecret": "kafka-files",
+        "filesConfigMap": "kafka-ca",
+    },
+    "image": {"digest": "sha256:" + "0" * 64},
+    "imagePullSecrets": [{"name": "registry"}],
+    "lines": {
+        "press": {
+            "recipes": [{"product": "plate", "model": "/models/plate.onnx"}, {"model": "/models/cover.onnx"}],
+            "settings": {"parts": {"views": {"plate": ["top", "bottom"]}}, "inspection": {"takt": 2}},
+            "scaling": {"enabled": True, "maxReplicas": 4, "authentication": "kafka"},
+            "parts": {"enabled": True},
+            "review": {"hosts": ["review.example"], "storageClass": "fast"},
+            "nodeSelector": {"gpu": "none"},
+        },
+        "paint": {"model": "paint.onnx", "replicas": 1, "review": {"enabled": False}, "topics": {"frames": "cameras"}},
+    },
+    "strimzi": {"enabled": True, "cluster": "factory", "namespace": "kafka"},
+}
+
+
+@cache
+def rendered(values: str = "{}") -> list[Any]:
+    """What would be applied with these values, JSON."""
+    text = run(
+        program("helm"), "template", "hall-1", CHART, *KUBERNETES, "--namespace", "andon", "--values", "-", stdin=values
+    )
+    return [one for one in yaml.safe_load_all(text) if one]
+
+
+def of_kind(kind: str, values: str = "{}") -> dict[str, Any]:
+    return {one["metadata"]["name"]: one for one in rendered(values) if one["kind"] == kind}
+
+
+FACTORY = (DEPLOY / "helm" / "factory.yaml").read_text()
+BOTH = pytest.mark.parametrize("values", ["{}", json.dumps(BUSY)], ids=["default", "busy"])
+ALL = pytest.mark.parametrize("values", ["{}", json.dumps(BUSY), FACTORY], ids=["default", "busy", "factory"])
+
+
+def test_helm_has_nothing_against_the_chart() -> None:
+    assert "0 chart(s) failed" in run(program("helm"), "lint", "--strict", CHART)
+
+
+@pytest.fixture(scope="module")
+def schemas(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Schemas of Kubernetes, which come with a Python package, so that they refer to each other as files."""
+    folder = tmp_path_factory.mktemp("schemas")
+    kinds = {(one["kind"], one["apiVersion"]) for one in rendered("{}") if one["kind"] not in OF_OPERATORS}
+    files = [f"{kind}-{version.replace('.k8s.io', '').replace('/', '-')}.json".lower() for kind, version in kinds]
+    for name in ("_definitions.json", *files):
+        schema = json.loads((SCHEMAS / name).read_text().replace('"/api/_definitions.json#', '"_definitions.json#'))
+        for key in ("$id", "$schema"):  # they would be fetched
+            schema.pop(key, None)
+        (folder / name).write_text(json.dumps(schema))
+    return folder
+
+
+@ALL
+def test_what_is_rendered_is_valid(values: str, schemas: Path) -> None:
+    text = "---\n".join(json.dumps(one) + "\n" for one in rendered(values))
+    kinds = ",".join(sorted(OF_OPERATORS))
+    location = f"{schemas}/{{{{.ResourceKind}}}}{{{{.KindSuffix}}}}.json"
+    command = (program("kubeconform"), "-strict", "-summary", "-skip", kinds, "-schema-location", location)
+    said = run(*command, "-", stdin=text)
+    assert "Errors: 0" in said
+    spoilt = text.replace('"containerPort"', '"containerPorts"', 1)
+    done = subprocess.run([*command, "-"], input=spoilt, capture_output=True, text=True, check=False, timeout=300)
+    assert "containerPorts" in done.stdout
+
+
+@ALL
+def test_the_programs_take_the_settings(values: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if values == FACTORY:
+        monkeypatch.setenv("ANDON_KAFKA_PASSWORD", "from the secret")
+    for name, config in of_kind("ConfigMap", values).items():
+        if "andon.yaml" not in config["data"]:
+            continue
+        (tmp_path / "andon.yaml").write_text(config["data"]["andon.yaml"])
+        settings = load_settings({}, tmp_path / "andon.yaml")
+        line = name.removeprefix("hall-1-").removesuffix("-settings")
+        assert settings.kafka.group_id == f"andon-{line}"
+        assert settings.output.verdicts.endswith(f"/{line}.verdicts")
+        frames = "cameras" if line == "paint" and values != FACTORY else f"{line}.frames"
+        assert str(settings.source.uri).endswith(f"/{frames}")
+
+
+@BOTH
+def test_pods_have_no_more_rights_than_they_need_and_every_volume_they_mount(values: str) -> None:
+    workloads = of_kind("StatefulSet", values) | of_kind("Deployment", values)
+    configs, claims = of_kind("ConfigMap", values), of_kind("PersistentVolumeClaim", values)
+    for workload in workloads.values():
+        pod = workload["spec"]["template"]["spec"]
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["securityContext"]["runAsNonRoot"]
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        mounted = {volume["name"] for volume in pod["volumes"]}
+        mounted |= {claim["metadata"]["name"] for claim in workload["spec"].get("volumeClaimTemplates", [])}
+        (container,) = pod["containers"]
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert {mount["name"] for mount in container["volumeMounts"]} == mounted
+        for volume in pod["volumes"]:
+            if volume["name"] == "config":
+                assert volume["configMap"]["name"] in configs
+            if volume["name"] == "store":
+                assert volume["persistentVolumeClaim"]["claimName"] in claims
+
+
+@BOTH
+def test_whatever_chooses_pods_chooses_those_it_means(values: str) -> None:
+    workloads = of_kind("StatefulSet", values) | of_kind("Deployment", values)
+    pods = {name: one["spec"]["template"]["metadata"]["labels"] for name, one in workloads.items()}
+    for kind in ("Service", "PodDisruptionBudget", "StatefulSet", "Deployment", "NetworkPolicy"):
+        for name, one in of_kind(kind, values).items():
+            selector = one["spec"].get("podSelector") or one["spec"]["selector"]
+            wanted = selector.get("matchLabels", selector).items()
+            assert [pod for pod, has in pods.items() if wanted <= has.items()] == [name], kind
+    services = {name: one["metadata"]["labels"] for name, one in of_kind("Service", values).items()}
+    for name, one in of_kind("ServiceMonitor", values).items():
+        wanted = one["spec"]["selector"]["matchLabels"].items()
+        assert [service for service, has in services.items() if wanted <= has.items()] == [name]
+    for name, one in of_kind("ScaledObject", values).items():
+        assert one["spec"]["scaleTargetRef"]["name"] == name
+        assert "replicas" not in workloads[name]["spec"]
+    assert set(of_kind("NetworkPolicy", values)) == set(workloads)
+
+
+def test_several_lines_share_nothing_but_what_is_meant() -> None:
+    values = json.dumps(BUSY)
+    jobs = [
+        one["spec"]["endpoints"][0]["relabelings"][0]["replacement"]
+        for one in of_kind("ServiceMonitor", values).values()
+    ]
+    assert sorted(set(jobs)) == ["andon-paint", "andon-press"]
+    assert set(of_kind("StatefulSet", values)) == {"hall-1-press-monitor", "hall-1-press-parts", "hall-1-paint-monitor"}
+    assert set(of_kind("Deployment", values)) == {"hall-1-press-review"}
+
+
+def test_rules_and_dashboards_are_those_of_their_sources() -> None:
+    (rule,) = of_kind("PrometheusRule").values()
+    written = [
+        group
+        for path in sorted((DEPLOY / "prometheus" / "rules").glob("*.yml"))
+        for group in yaml.safe_load(path.read_text())["groups"]
+    ]
+    assert rule["spec"]["groups"] == written
+    boards = {
+        name: content
+        for config in of_kind("ConfigMap").values()
+        if config["metadata"]["labels"].get("grafana_dashboard") == "1"
+        for name, content in config["data"].items()
+    }
+    sources = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
+    assert {name: json.loads(text) for name, text in boards.items()} == {
+        path.name: json.loads(path.read_text()) for path in sources
+    }
+
+
+def test_topics_for_strimzi_are_those_of_the_command() -> None:
+    values = json.dumps(BUSY)
+    made = {one["spec"]["topicName"]: one["spec"] for one in of_kind("KafkaTopic", values).values()}
+    names = [f"press.{what}" for what in ("frames", "verdicts", "dead-letters", "defects", "labels", "parts")]
+    frames, verdicts, letters, *others = names
+    wanted = {topic.name: topic for topic in plan(frames, verdicts, letters, 8, KafkaSettings(), *others)}
+    assert set(wanted) == {name for name in made if name.startswith("press.")}
+    for name, topic in wanted.items():
+        config = made[name]["config"]
+        assert made[name]["partitions"] == topic.partitions
+        assert config["max.message.bytes"] == topic.max_message_bytes
+        assert config["retention.ms"] == RETENTION_MS[topic.purpose] == topic.retention_ms
+        assert config["retention.bytes"] == topic.retention_bytes
+        expected = STATE_CONFIGS if topic.purpose == "state" else {"cleanup.policy": "delete"}
+        assert {key: str(config[key]) for key in expected} == expected
+    (user,) = of_kind("KafkaUser", values).values()
+    rights = {acl["resource"]["name"]: set(acl["operations"]) for acl in user["spec"]["authorization"]["acls"]
+              if acl["resource"]["type"] == "topic"}  # fmt: skip
+    assert set(rights) == set(made)
+    assert "Write" not in rights["press.frames"]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"lines": {"Line_1": {}}}, "Line_1"),
+        ({"lines": {"a": {"replica": 2}}}, "replica"),
+        ({"kafka": {"servers": "kafka"}}, "servers"),
+        ({"kafka": {"settings": {"password": "hunter2"}}}, "settings"),
+    ],
+)
+def test_wrong_values_are_refused(values: dict[str, Any], message: str) -> None:
+    command = [program("helm"), "template", "x", CHART, *KUBERNETES, "--values", "-"]
+    done = subprocess.run(command, input=json.dumps(values), capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "hunter2" not in done.stderr
