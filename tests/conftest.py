@@ -67,7 +67,8 @@ def model_file(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
     """A model fitted to the small sample by the command line: a real one, though small and trained for seconds only."""
 
     def fit(path: Path) -> None:
-        quick = ("--iterations", "40", "--side", "96", "--encoder", "none", "--threads", "1")
+        steps = ("--iterations", "24", "--batch", "8")
+        quick = (*steps, "--side", "96", "--encoder", "none", "--threads", "1")
         done = run_command("andon-trainer", "fit", sample_folder, "-o", path, *quick)
         assert done.returncode == 0, done.stderr
 

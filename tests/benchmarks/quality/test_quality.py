@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,12 @@ from tests.benchmarks.quality.disturbances import DISTURBANCES, disturb
 from tests.benchmarks.quality.methods import find_method
 from tests.benchmarks.quality.sets import draw
 from tests.benchmarks.quality.tables import Spread, pooled, shared_tests
+from tests.fixtures import preloaded
+from tests.fixtures.commands import PATIENCE
 
 
 def bench(*arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tests.benchmarks.quality", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = preloaded.run("andon_trainer", *arguments, module="tests.benchmarks.quality", timeout=PATIENCE)
     assert done.returncode == code, done.stderr
     return done
 

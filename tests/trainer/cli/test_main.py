@@ -22,6 +22,7 @@ from andon_trainer.sample.render import write_sample
 
 from tests.fixtures.commands import PATIENCE, run_command
 from tests.fixtures.components import skip_or_fail
+from tests.fixtures.preloaded import Process
 
 FIT = ("andon-trainer", "fit")
 QUICK = ("--iterations", "3", "--side", "64", "--batch", "4", "--threads", "1")
@@ -54,7 +55,7 @@ def test_fit_evaluate_calibrate_and_card_work_together(sample_folder: Path, mode
     assert 0 <= json.loads(figures.read_text())["image_auroc"] <= 1
     assert report.read_text().startswith("<!doctype html>")
 
-    # 40 steps teach little: the table and the sentence say so, and limits end with exit code 1.
+    # So few steps teach little: the table and the sentence say so, and limits end with exit code 1.
     assert "What other false-alarm rates would do" in evaluated.stdout
     assert "good enough to run" in evaluated.stdout.lower()
     limits = ["--min-detection", "1.0", "--max-false-alarms", "1.0"]
@@ -252,12 +253,10 @@ class Terminal:
         self.environment = os.environ | {"TERM": "xterm", "COLUMNS": "200"}
         self.written = ""
 
-    def start(self, *arguments: str | Path) -> "subprocess.Popen[bytes]":
-        """Start `andon-trainer` itself: a preloaded one has decided that it has no terminal."""
-        program = Path(sys.executable).parent / "andon-trainer"
-        with os.fdopen(self._program, "wb", buffering=0) as file:
-            command = [program, *map(str, arguments)]
-            return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=file, env=self.environment)
+    def start(self, *arguments: str | Path) -> Process:
+        """Start `andon-trainer`."""
+        with os.fdopen(self._program, "wb", buffering=0) as file, Path(os.devnull).open("wb") as nothing:
+            return Process("andon_trainer", arguments, nothing, file, env=self.environment)
 
     def read_until(self, text: str | None = None) -> None:
         """Read until the program has written this, or to its end."""

@@ -28,9 +28,8 @@ def test_what_one_network_says_is_put_where_the_mean_of_all_would_be() -> None:
     assert len(common) + sum(map(len, apart)) == 240
     together = torch_scores(detector, images[common])
     np.testing.assert_allclose(found[common], together, rtol=1e-4)
-    each = [torch_scores(one, images) for one in alone]
-    singles = np.concatenate([scores[common] for scores in each])
+    singles = np.concatenate([torch_scores(one, images[common]) for one in alone])
     assert together.std() < 0.9 * singles.std()
-    for scores, own in zip(each, apart, strict=True):
-        expected = scores[own] + together.mean() - singles.mean()
+    for one, own in zip(alone, apart, strict=True):
+        expected = torch_scores(one, images[own]) + together.mean() - singles.mean()
         np.testing.assert_allclose(found[own], expected, rtol=1e-4)

@@ -82,6 +82,7 @@ def test_the_last_look_that_went_well_is_kept(images: np.ndarray, monkeypatch: p
     """Whole loss and that of rebuilding at each look: either may be within 2 % of its lowest."""
     losses = iter([(2.0, 0.5), (1.0, 0.6), (1.1, 0.51), (1.015, 0.6), (1.5, 0.505), (1.6, 0.52), (1.5, 0.6)])
     monkeypatch.setattr(schedule, "EVALUATIONS", 7)
+    monkeypatch.setattr(schedule, "STEPS_APART", 1)
     monkeypatch.setattr(loop, "validation_losses", lambda network, batches: next(losses))
     trained = train_network(images, SPLIT, ARCH, TrainingOptions(iterations=14, batch=4))
     (kept,) = trained.kept

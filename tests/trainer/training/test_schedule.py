@@ -45,9 +45,15 @@ def test_steps_are_counted_and_end_with_the_iterations() -> None:
 
 def test_evaluations_are_spread_over_the_training_and_the_last_step_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schedule, "EVALUATIONS", 4)
+    taken = Schedule(TrainingOptions(iterations=24))
+    evaluated = [evaluate(taken, step).iteration for step in taken if taken.evaluation_is_due(step)]
+    assert evaluated == [7, 13, 19, 24]
+
+
+def test_evaluations_of_a_short_training_are_some_steps_apart() -> None:
     taken = Schedule(TrainingOptions(iterations=12))
     evaluated = [evaluate(taken, step).iteration for step in taken if taken.evaluation_is_due(step)]
-    assert evaluated == [4, 7, 10, 12]
+    assert evaluated == [2, 6, 10, 12]
 
 
 def test_time_that_is_over_ends_a_training() -> None:

@@ -18,6 +18,7 @@ WARM_UP_START = 0.05  # share of the learning rate that the first step has
 # Share of the budget by which the iterations may be late before time decides about the learning rate.
 BUDGET_SLACK_SHARE = 0.05
 EVALUATIONS = 16  # on the validation images, over the whole training
+STEPS_APART = 4  # at least: an evaluation takes as long as one or two steps, and a short training has few of them
 
 Ended = Literal["iterations", "early", "budget", "interrupted"]
 # Of several networks, the card names the last of these: it explains best why there were not more steps.
@@ -94,8 +95,15 @@ class Schedule:
             yield Step(iteration, seconds, done, self.options.learning_rate * learning_rate_share(done))
 
     def evaluation_is_due(self, step: Step) -> bool:
-        """Whether to evaluate after this step: `EVALUATIONS` times, evenly spread, and after the last step."""
-        return step.done * EVALUATIONS >= len(self.evaluations) + 1 or step.iteration == self.options.iterations
+        """Whether to evaluate after this step: `EVALUATIONS` times, evenly spread, and after the last step.
+
+        Fewer times where steps are few: evaluations are `STEPS_APART`.
+        """
+        if step.iteration == self.options.iterations:
+            return True
+        if self.evaluations and step.iteration - self.evaluations[-1].iteration < STEPS_APART:
+            return False
+        return step.done * EVALUATIONS >= len(self.evaluations) + 1
 
     def add_evaluation(self, step: Step, training: float, validation: float, reconstruction: float) -> EvaluationStep:
         """Record the losses after a step. Raises FittingError where one is not finite."""
