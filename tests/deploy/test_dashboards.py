@@ -1,5 +1,6 @@
 """The dashboards of lines that are healthy, half dead and dead: every tile and cell, as Grafana shows it."""
 
+import functools
 import re
 import time
 from collections.abc import Iterator
@@ -12,26 +13,25 @@ from tests.fixtures.dashboards import NAMES, load
 from tests.fixtures.deploy import run
 from tests.fixtures.grafana import JSON, Tile, Viewer, configured, interpolate, words
 from tests.fixtures.kafka_line import PATIENCE
-from tests.fixtures.made_lines import make, watched
+from tests.fixtures.made_lines import MadeLine, make, watched
 from tests.fixtures.prometheus import Prometheus, wait_until
 
-LINES = {
-    line.job: line
-    for line in (
-        *(make(health, count) for health in ("healthy", "half", "dead") for count in (3, 40)),
-        make("gone", 3),
-        make("dying", 3, takt=0),
-    )
-}
 BOARDS = {name: load(name) for name in NAMES}
 UNKNOWN_LINE = "andon-never"
 GREEN, RED, GREY = {"green", "dark-green"}, {"red", "dark-red"}, {"#6e6e6e"}
 WORDS_OF_HEALTH = {"GOOD", "UP", "yes"}
 
 
+@functools.cache
+def made_lines() -> dict[str, MadeLine]:
+    """By job: the histories of lines in every state; they take half a second to make."""
+    several = [make(health, count) for health in ("healthy", "half", "dead") for count in (3, 40)]
+    return {line.job: line for line in (*several, make("gone", 3), make("dying", 3, takt=0))}
+
+
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    with watched(tmp_path_factory.mktemp("made"), [*LINES.values()]) as prometheus:
+    with watched(tmp_path_factory.mktemp("made"), [*made_lines().values()]) as prometheus:
         yield prometheus
 
 
@@ -65,7 +65,7 @@ def wait_until_new(prometheus: Prometheus, series: str, condition: str, since: f
 @pytest.mark.parametrize("count", [3, 40])
 @pytest.mark.parametrize("name", ["line", "wall", "wall-1440"])
 def test_a_healthy_line_is_green_and_complete(prometheus: Prometheus, name: str, count: int) -> None:
-    line = LINES[f"andon-healthy-{count}"]
+    line = made_lines()[f"andon-healthy-{count}"]
     cameras = tiles(prometheus, line.job, name, "Cameras")
     assert [*cameras] == [*line.cameras]
     assert {(tile.text, tile.color) for tile in cameras.values()} == {("GOOD", "dark-green")}
@@ -83,7 +83,7 @@ def test_a_healthy_line_is_green_and_complete(prometheus: Prometheus, name: str,
 @pytest.mark.parametrize("count", [3, 40])
 @pytest.mark.parametrize("name", ["line", "wall", "wall-1440"])
 def test_losses_of_a_half_dead_line_are_red(prometheus: Prometheus, name: str, count: int) -> None:
-    line = LINES[f"andon-half-{count}"]
+    line = made_lines()[f"andon-half-{count}"]
     cameras = tiles(prometheus, line.job, name, "Cameras")
     assert [(tile.text, tile.color) for tile in cameras.values()][:3] == [
         ("OFFLINE", "dark-red"),
@@ -104,7 +104,7 @@ def test_on_a_dead_line_nothing_is_green_and_nothing_says_good(prometheus: Prome
     nothing_is_green(prometheus, job)
     for name in ("line", "wall", "wall-1440"):
         cameras = tiles(prometheus, job, name, "Cameras")
-        assert [*cameras] == [*LINES[job].cameras]
+        assert [*cameras] == [*made_lines()[job].cameras]
         assert {(tile.text, tile.color) for tile in cameras.values()} == {("NO MONITOR", "dark-red")}
         for title, there in (("Monitors", "running"), ("Cameras sending", "sending")):
             found = tiles(prometheus, job, name, title)
@@ -123,7 +123,7 @@ def test_a_line_that_nothing_is_known_of_is_grey(prometheus: Prometheus) -> None
 
 
 def test_a_line_that_has_just_died_says_so_at_once(prometheus: Prometheus) -> None:
-    line = LINES["andon-dying-3"]
+    line = made_lines()["andon-dying-3"]
     latency = tiles(prometheus, line.job, "service", "Latency of the takt")["share"]
     assert (latency.text, {latency.color}) == ("NO TAKT SET", GREY)
     assert {tile.text for tile in tiles(prometheus, line.job, "wall", "Cameras").values()} == {"GOOD"}
@@ -141,9 +141,9 @@ def test_all_lines_are_those_of_andon_and_each_camera_says_its_line(prometheus: 
     viewer = Viewer(prometheus, time.time())
     cameras = [tile.name for tile in viewer.tiles(*panel("wall", "Cameras"))]
     assert len({*cameras}) == len(cameras)
-    assert {*cameras} == {f"{job} {camera}" for job, line in LINES.items() for camera in line.cameras}
+    assert {*cameras} == {f"{job} {camera}" for job, line in made_lines().items() for camera in line.cameras}
     known = {line.text for row in viewer.rows(*panel("service", "Replicas")) for line in [row["Line"]]}
-    assert known == {*LINES}  # Prometheus has a job of others, too
+    assert known == {*made_lines()}  # Prometheus has a job of others, too
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_a_dead_replica_is_a_red_row_above_the_others(prometheus: Prometheus, jo
 def test_the_table_of_last_defects_has_all_columns_and_the_newest_first(prometheus: Prometheus) -> None:
     for job in ("andon-healthy-3", "andon-half-3", "andon-dead-3"):
         rows = see(prometheus, job).rows(*panel("line", "Last defects"))
-        assert {row["Camera"].text for row in rows} == {*LINES[job].cameras}
+        assert {row["Camera"].text for row in rows} == {*made_lines()[job].cameras}
         assert all([*row] == ["Camera", "Now", "Last defect", "Defects", "Frames", "Line"] for row in rows)
     first, *others = see(prometheus, "andon-half-3").rows(*panel("line", "Last defects"))
     assert first["Camera"].text == "station-03"
