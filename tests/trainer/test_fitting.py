@@ -37,7 +37,7 @@ def test_the_card_says_where_the_weights_came_from(model: Model) -> None:
     training = model.card.training
     assert training.images + training.calibration_images == 32
     assert training.validation_is_calibration
-    assert training.iterations == 40
+    assert training.iterations == 24
     assert training.ended == "iterations"
     assert model.card.architecture["name"] == "conv-dense"
     assert model.card.versions["torch"].startswith("2.13.0")
