@@ -1,5 +1,6 @@
 """Fixtures of all tests: a browser, a small sample part and a model fitted to it. Which tests share a worker."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,17 @@ def pytest_configure(config: pytest.Config) -> None:
     """Workers share what takes seconds to import."""
     if getattr(config.option, "numprocesses", None) and "PYTEST_XDIST_WORKER" not in os.environ:
         preloaded.share()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Modules and tests stay: garbage is not looked for among them, neither while they are loaded nor later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
