@@ -8,7 +8,8 @@ GPU ?= auto
 # Python keeps what it compiled, whatever the environment says: each of the workers would compile all tests otherwise.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: demo kafka faults fuzz soak station bench bench-peers bench-clients bench-quality bench-folds helm test coverage wheel check docs format clean
+.PHONY: demo kafka faults fuzz soak station bench bench-peers bench-clients bench-quality bench-folds helm test coverage wheel \
+    release try-release check docs lock audit format clean
 
 # The main job on one machine, with nothing but Python: train on rendered parts, then watch a recorded stream of a line
 # that changes from one product to the other.
@@ -49,6 +50,10 @@ coverage: $(READY)
 wheel: $(READY)
 	$(BIN)/python -m build --outdir build/dist
 
+# Everything that a release consists of, in dist/. Less or more of it: make release RELEASE="--image monitor --architecture arm64"
+release: $(READY)
+	$(BIN)/python deploy/release/release.py $(RELEASE)
+
 # Two thousand faults against a real Kafka, in both delivery modes, and the account of every frame: a quarter of an hour.
 faults: $(READY)
 	$(BIN)/python -W ignore -m tests.monitor.kafka.faults
@@ -83,7 +88,7 @@ bench-peers: $(READY)
 # Kafka's two clients for Python, alone: ten minutes.
 bench-clients: $(READY)
 	tests/components
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python tools/locked.py bench --into .venv
 	$(BIN)/python -W ignore -m tests.benchmarks.clients
 
 # Every method on every set, for hours; what is done is kept in bench-quality/ and not done again. Less of it:
@@ -115,13 +120,23 @@ docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 	@echo "Open build/site/index.html; with its search: python3 -m http.server --directory build/site"
 
+# Versions and hashes of every package, for every extra, system and version of Python, in constraints.txt. Those that are
+# there stay; newer ones: make lock UPGRADE=--upgrade, or UPGRADE="--upgrade-package numpy".
+lock: $(READY)
+	$(BIN)/uv pip compile --universal --python-version=3.11.5 --generate-hashes --no-emit-index-url --all-extras \
+	    --output-file=constraints.txt --quiet $(UPGRADE) pyproject.toml
+
+# Known vulnerabilities of the locked packages.
+audit: $(READY)
+	$(BIN)/pip-audit --disable-pip --require-hashes --requirement constraints.txt
+
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv demo build *.egg-info
+	rm -rf .venv demo dist build *.egg-info
 
-$(READY): pyproject.toml constraints.txt torch-cpu.txt
+$(READY): pyproject.toml constraints.txt torch-cpu.txt tools/set_up.py tools/locked.py
 	$(PYTHON) tools/set_up.py --gpu $(GPU)
 	touch $(READY)

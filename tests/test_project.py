@@ -1,15 +1,22 @@
 """The project's own files agree with each other: versions, requirements, workflows, changelog."""
 
+import os
 import re
+import subprocess
+import sys
 import tomllib
+import venv
+import zipfile
 from importlib.metadata import requires
 from pathlib import Path
 
-import andon_monitor
 import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from tests.fixtures.deploy import script
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -17,11 +24,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 NOT_LOADED = {"triton", "cuda-bindings", "cuda-toolkit"}
 
 
-def pins(name: str) -> dict[str, str]:
-    """Package to version, of a file of requirements; without a version: an empty one."""
-    lines = [line for line in (ROOT / name).read_text().splitlines() if line and not line.startswith("#")]
-    parsed = [Requirement(line) for line in lines]
-    return {canonicalize_name(item.name): str(item.specifier).removeprefix("==") for item in parsed}
+def locked() -> dict[str, str]:
+    """Package to version in the lock."""
+    return dict(re.findall(r"^([a-z0-9.-]+)==([^ ;]+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
 
 
 def requirements() -> list[Requirement]:
@@ -31,7 +36,7 @@ def requirements() -> list[Requirement]:
 
 
 def test_what_pyproject_names_is_pinned_within_its_range() -> None:
-    pinned = pins("constraints.txt")
+    pinned = locked()
     for item in requirements():
         if item.name != "types-PyYAML":
             assert item.specifier, f"{item.name} has no range"
@@ -42,18 +47,56 @@ def test_what_pyproject_names_is_pinned_within_its_range() -> None:
 @pytest.mark.parametrize("name", ["kafka-python", "mcap"])
 def test_packages_whose_private_parts_are_used_are_limited_to_a_minor_version(name: str) -> None:
     (found,) = (item for item in requirements() if item.name == name)
-    major, minor = pins("constraints.txt")[name].split(".")[:2]
+    major, minor = locked()[name].split(".")[:2]
     assert not found.specifier.contains(f"{major}.{int(minor) + 1}.0")
 
 
-def test_torch_for_a_cpu_is_the_torch_that_is_pinned_with_what_it_loads() -> None:
-    given = pins("torch-cpu.txt")
-    assert given["torch"] == pins("constraints.txt")["torch"]
+def test_every_locked_package_has_hashes_and_no_file_names_an_index() -> None:
+    text = (ROOT / "constraints.txt").read_text()
+    blocks = re.split(r"^(?=[a-z0-9.-]+==)", text, flags=re.MULTILINE)[1:]
+    assert len(blocks) == len(locked())
+    assert [block.split()[0] for block in blocks if "--hash=sha256:" not in block] == []
+    assert "://" not in text
+
+
+def test_requirements_of_extras_are_pinned_with_their_markers() -> None:
+    lines = script(ROOT / "tools" / "locked.py")["requirements_of"](["cuda", "actions"])
+    assert f"onnxruntime-gpu[cuda,cudnn]=={locked()['onnxruntime-gpu']}" in lines
+    assert [line for line in lines if line.startswith("gpiod==") and "sys_platform == 'linux'" in line]
+    assert f"numpy=={locked()['numpy']}" in lines
+    assert not [line for line in lines if line.startswith(("andon", "torch", "pytest"))]
+
+
+def test_a_file_that_is_not_the_locked_one_is_not_installed(tmp_path: Path) -> None:
+    """A package of the right name and version, with other content, from an index that somebody else controls."""
+    page = tmp_path / "index" / "mdurl" / "index.html"
+    page.parent.mkdir(parents=True)
+    wheel = page.with_name("mdurl-0.1.2-py3-none-any.whl")
+    page.write_text(f'<a href="{wheel.name}">{wheel.name}</a>')
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("mdurl/__init__.py", "raise SystemExit('not the one')")
+        archive.writestr("mdurl-0.1.2.dist-info/METADATA", "Metadata-Version: 2.1\nName: mdurl\nVersion: 0.1.2\n")
+        archive.writestr("mdurl-0.1.2.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\n")
+        archive.writestr("mdurl-0.1.2.dist-info/RECORD", "")
+    venv.create(tmp_path / "venv", with_pip=False)
+    command = [sys.executable, ROOT / "tools" / "locked.py", "--only", "mdurl", "--into", tmp_path / "venv"]
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # uv of this environment
+    only_this = {"UV_DEFAULT_INDEX": page.parents[1].as_uri(), "UV_CACHE_DIR": str(tmp_path / "cache")}
+    done = subprocess.run(command, env=os.environ | only_this | {"PATH": path}, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "Hash mismatch" in done.stdout
+    assert not list((tmp_path / "venv").rglob("mdurl"))
+
+
+def test_torch_for_a_cpu_is_the_locked_torch_with_what_it_loads() -> None:
+    given = [line for line in (ROOT / "torch-cpu.txt").read_text().splitlines() if not line.startswith("#")]
+    names = {canonicalize_name(Requirement(line).name) for line in given}
+    assert names <= set(locked())
     for item in map(Requirement, requires("torch") or []):
         name = canonicalize_name(item.name)
         if (item.marker is None or item.marker.evaluate()) and name not in NOT_LOADED:
-            assert name in given, f"torch needs {name}"
-            assert not given[name] or item.specifier.contains(given[name]), f"torch needs {item}"
+            assert name in names, f"torch needs {name}"
+            assert item.specifier.contains(locked()[name]), f"torch needs {item}"
 
 
 def test_workflows_run_the_versions_of_python_that_the_package_names() -> None:
@@ -73,7 +116,8 @@ def test_workflows_run_targets_of_the_makefile(path: Path) -> None:
         assert set(re.findall(r"[a-z]+", re.sub(r"\$\{\{.*?&& '(\w+)' \|\| '(\w+)' \}\}", r"\1 \2", line))) <= targets
 
 
-def test_the_changelog_has_the_version() -> None:
+def test_the_changelog_begins_with_what_is_unreleased() -> None:
     headings = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert headings[0] == "Unreleased"
-    assert andon_monitor.__version__ in headings
+    versions = headings[1:]
+    assert versions == sorted(versions, key=Version, reverse=True)

@@ -1,21 +1,52 @@
-# The trainer, with torch for a machine without a GPU: docker build -f deploy/docker/trainer.Dockerfile -t andon-trainer .
-FROM python:3.13.9-slim-trixie AS build
+# The trainer, with the monitor, for machines without a GPU:
+# docker build -f deploy/docker/trainer.Dockerfile -t andon-trainer .
+#
+# UV_INDEX: an index with CPU builds of torch, which make the image much smaller. The other arguments are the monitor's.
+ARG BASE=debian:trixie-slim@sha256:d7e12182ce18b85b93007c1dedf31f2d29e01ccf3182cc4017c709b6259bc132
+
+FROM ${BASE} AS build
+# No versions: whatever Debian's security team has published last.
+# hadolint ignore=DL3008
+RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
+    binutils ca-certificates python3-venv
+COPY deploy/docker/root.sh /
+RUN sh /root.sh /root-of-image python3.13
+
 WORKDIR /src
-COPY pyproject.toml hatch_build.py constraints.txt torch-cpu.txt README.md LICENSE NOTICE ./
+# Certificates of an index, where they are not Debian's: a file in the container.
+ARG SSL_CERT_FILE UV_INDEX
+ENV PATH=/opt/tools/bin:$PATH UV_NO_CACHE=1
+COPY pyproject.toml constraints.txt torch-cpu.txt ./
+COPY tools/locked.py tools/
+RUN python3 -m venv /opt/tools && python3 tools/locked.py --uv --into /opt/tools \
+    && python3 tools/locked.py --only hatchling hatch-vcs --into /opt/tools
+RUN python3 -m venv --without-pip /opt/andon \
+    && python3 tools/locked.py trainer-base,cpu --torch cpu --into /opt/andon
+COPY hatch_build.py README.md LICENSE NOTICE ./
 COPY monitor monitor
 COPY trainer trainer
-# As tools/set_up.py does where pip finds no CPU build of torch: without the GPU libraries that it can do without.
-RUN python -m venv /opt/andon \
-    && /opt/andon/bin/pip install --no-cache-dir --constraint constraints.txt ".[trainer-base,cpu]" \
-    && /opt/andon/bin/pip install --no-cache-dir --no-deps --requirement torch-cpu.txt \
-    && /opt/andon/bin/pip uninstall --yes pip
+ARG VERSION
+RUN export ${VERSION:+SETUPTOOLS_SCM_PRETEND_VERSION_FOR_ANDON=$VERSION} \
+    && uv build --wheel --no-build-isolation --python /opt/tools/bin/python --out-dir /tmp/wheel \
+    && uv pip install --python /opt/andon/bin/python --no-deps --compile-bytecode /tmp/wheel/*.whl
 
-FROM python:3.13.9-slim-trixie
+FROM scratch
+COPY --from=build /root-of-image /
 COPY --from=build /opt/andon /opt/andon
+USER 10001:10001
+# Matplotlib keeps a cache of fonts.
+ENV PATH=/opt/andon/bin:/usr/bin LANG=C.UTF-8 MPLCONFIGDIR=/tmp/matplotlib
 # A volume mounted over /data is the user's, as the folder is.
-RUN useradd --system --uid 10001 andon && install -d -o andon /data
-USER 10001
 WORKDIR /data
-ENV PATH=/opt/andon/bin:$PATH MPLCONFIGDIR=/tmp/matplotlib
-ENTRYPOINT ["andon-trainer"]
+ENTRYPOINT ["/opt/andon/bin/andon-trainer"]
 CMD ["--help"]
+# A command that ends has no health.
+HEALTHCHECK NONE
+ARG VERSION REVISION CREATED SOURCE
+LABEL org.opencontainers.image.title="Andon trainer" \
+    org.opencontainers.image.description="Fits a model to images of good parts, on a CPU" \
+    org.opencontainers.image.licenses="Apache-2.0" \
+    org.opencontainers.image.version="$VERSION" \
+    org.opencontainers.image.revision="$REVISION" \
+    org.opencontainers.image.created="$CREATED" \
+    org.opencontainers.image.source="$SOURCE"

@@ -18,8 +18,6 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-
 # A line's data is confidential: onnxruntime sends telemetry from version 1.29 on, unless this is set before it loads.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
@@ -38,6 +36,8 @@ if TYPE_CHECKING:
     from andon_monitor.model.calibration import Calibration
     from andon_monitor.model.card import Card, InputSpec
     from andon_monitor.model.file import Explanation
+
+    __version__: str
 
 __all__ = [
     "AndonError",
@@ -71,7 +71,11 @@ _MODULES = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_MODULES.get(name, 'errors')}"), name)
+    if name == "__version__":
+        # That of the git tag from which the package was built.
+        value: Any = import_module("importlib.metadata").version("andon")
+    else:
+        value = getattr(import_module(f"{__name__}.{_MODULES.get(name, 'errors')}"), name)
     globals()[name] = value
     return value
 

@@ -16,12 +16,14 @@ import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from andon_monitor import __version__  # first of all imports: it disables telemetry of onnxruntime
+import andon_monitor  # first of all imports: it disables telemetry of onnxruntime
 
 # Without a GPU, set-up leaves out triton (torch-cpu.txt); torch would warn of that on every start.
 logging.getLogger("torch.utils.flop_counter").setLevel(logging.ERROR)
 
 if TYPE_CHECKING:
+    from andon_monitor import __version__
+
     from andon_trainer.data.dataset import Dataset, open_dataset
     from andon_trainer.data.sample import Sample
     from andon_trainer.errors import ExportError, FittingError
@@ -72,6 +74,8 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return andon_monitor.__version__
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
