@@ -54,6 +54,10 @@ wheel: $(READY)
 release: $(READY)
 	$(BIN)/python deploy/release/release.py $(RELEASE)
 
+# Install the artefacts in dist/ in new environments and do the main job; another Python: make try-release TRY="--python python3.12"
+try-release:
+	$(BIN)/python deploy/release/try_out.py dist $(TRY)
+
 # Two thousand faults against a real Kafka, in both delivery modes, and the account of every frame: a quarter of an hour.
 faults: $(READY)
 	$(BIN)/python -W ignore -m tests.monitor.kafka.faults

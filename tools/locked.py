@@ -38,12 +38,8 @@ def main() -> None:
     if arguments.uv:
         install_uv(arguments.into)
         return
-    wanted = (
-        pinned(arguments.only)
-        if arguments.only
-        else requirements_of(name for names in arguments.extras for name in names.split(","))
-    )
-    install(arguments.into, wanted)
+    extras = ",".join(arguments.extras).split(",") if arguments.extras else []
+    install(arguments.into, pinned(arguments.only) if arguments.only else requirements_of(extras))
     if arguments.torch:
         install_torch_for_cpu(arguments.into)
 

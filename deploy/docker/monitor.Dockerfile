@@ -26,7 +26,7 @@ COPY hatch_build.py README.md LICENSE NOTICE ./
 COPY monitor monitor
 COPY trainer trainer
 ARG VERSION
-RUN export ${VERSION:+SETUPTOOLS_SCM_PRETEND_VERSION_FOR_ANDON=$VERSION} \
+RUN export ${VERSION:+SETUPTOOLS_SCM_PRETEND_VERSION=$VERSION} \
     && uv build --wheel --no-build-isolation --python /opt/tools/bin/python --out-dir /tmp/wheel \
     && uv pip install --python /opt/andon/bin/python --no-deps /tmp/wheel/*.whl \
     && rm -r /opt/andon/bin/andon-trainer /opt/andon/lib/python3.13/site-packages/andon_trainer

@@ -1,9 +1,10 @@
 #!/bin/sh
 # Make the file system of an image in a folder, of Debian's packages: Python and the libraries that it needs, and no
-# package manager, no compiler, no pip. sh root.sh /root-of-image python3.13
+# package manager, no compiler, no pip. sh root.sh /root-of-image python3.13 PACKAGE...
 set -eu
 root=$1
 python=$2
+shift 2
 
 mkdir -p /packages "$root/var/lib/dpkg/status.d"
 cd /packages
@@ -12,7 +13,7 @@ apt-get download --quiet base-files
 dpkg-deb --extract base-files_*.deb "$root"
 apt-get download --quiet dash libblas3 libbz2-1.0 libc6 libexpat1 libffi8 libgcc-s1 libgfortran5 liblapack3 liblzma5 \
     "lib$python-minimal" "lib$python-stdlib" libsqlite3-0 libssl3t64 libstdc++6 libuuid1 libzstd1 media-types netbase \
-    "$python-minimal" zlib1g
+    "$python-minimal" zlib1g "$@"
 for package in *.deb; do
     dpkg-deb --extract "$package" "$root"
     # Where scanners look for the packages of an image without a package manager.

@@ -10,7 +10,8 @@ FROM ${BASE} AS build
 RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
     binutils ca-certificates python3-venv
 COPY deploy/docker/root.sh /
-RUN sh /root.sh /root-of-image python3.13
+# Commands of the shell, for scripts that run several commands of the trainer.
+RUN sh /root.sh /root-of-image python3.13 coreutils libacl1 libattr1 libpcre2-8-0 libselinux1
 
 WORKDIR /src
 # Certificates of an index, where they are not Debian's: a file in the container.
@@ -26,7 +27,7 @@ COPY hatch_build.py README.md LICENSE NOTICE ./
 COPY monitor monitor
 COPY trainer trainer
 ARG VERSION
-RUN export ${VERSION:+SETUPTOOLS_SCM_PRETEND_VERSION_FOR_ANDON=$VERSION} \
+RUN export ${VERSION:+SETUPTOOLS_SCM_PRETEND_VERSION=$VERSION} \
     && uv build --wheel --no-build-isolation --python /opt/tools/bin/python --out-dir /tmp/wheel \
     && uv pip install --python /opt/andon/bin/python --no-deps --compile-bytecode /tmp/wheel/*.whl
 
