@@ -216,7 +216,7 @@ def test_each_monitor_has_a_name_and_charts_that_outlive_its_container() -> None
         assert f"{name}:{folder}" in service["volumes"]
         assert name in COMPOSE["volumes"]
         assert service["networks"]["default"]["aliases"] == ["monitor"]  # as Prometheus looks for them
-    assert f"install -d -o andon {folder}" in (DEPLOY / "docker" / "monitor.Dockerfile").read_text()
+    assert f'install -d -o 10001 -g 10001 "$root{folder}"' in (DEPLOY / "docker" / "root.sh").read_text()
 
 
 def test_compose_accepts_its_file_with_a_camera_and_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,7 +227,7 @@ def test_compose_accepts_its_file_with_a_camera_and_a_gpu(monkeypatch: pytest.Mo
     for name in ("monitor-1", "monitor-2"):
         monitor = said["services"][name]
         assert monitor["deploy"]["resources"]["reservations"]["devices"][0]["capabilities"] == ["gpu"]
-        assert monitor["build"]["args"] == {"EXTRAS": "gpu"}
+        assert monitor["build"]["args"] == {"EXTRAS": "cuda"}
         assert monitor["cap_drop"] == ["ALL"]
         assert monitor["read_only"]
 
