@@ -360,7 +360,7 @@ def service() -> JSON:
                         "{{instance}} missing",
                     ),
                 ],
-                (8, 8),
+                (24, 8),
                 lower=0,
                 links=runbook("cameraframesdropped"),
             ),
