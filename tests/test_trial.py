@@ -12,7 +12,7 @@ from tests.benchmarks.trial import EMPTY_FRAMES, FRAME_RATE, FRAMES_OF_PART, GOO
 
 @pytest.mark.parametrize("first", [0, 4, 37])
 def test_parts_are_told_apart_wherever_in_the_film_the_monitor_begins_and_whatever_it_drops(first: int) -> None:
-    kinds = [GOOD, GOOD, "crack", GOOD, "dent"] * 4
+    kinds = [GOOD, GOOD, "crack", GOOD, "dent"] * 8
     film, chance = Film(Path(), tuple(kinds)), random.Random(first)
     timed = []
     for number in range(film.frames + 15):
@@ -27,7 +27,7 @@ def test_parts_are_told_apart_wherever_in_the_film_the_monitor_begins_and_whatev
     assert found.flagged is not None
     assert found.flagged.flagged == 0
     assert found.found is not None
-    assert found.found.count >= 6
+    assert found.found.count >= 12
     assert 0.3 < found.found.share < 0.7
     assert found.flagged.count + found.found.count + found.unseen == len(kinds)
 

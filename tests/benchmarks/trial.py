@@ -35,7 +35,10 @@ from tests.fixtures.rtsp_server import rtsp_camera
 GOOD = "good"
 FRAME_RATE = 10  # a second
 FRAMES_OF_PART = 3
-EMPTY_FRAMES = 10  # of the station without a part, before the first one
+# Of the station without a part, before the first one: more than there are of defects in a row, so that nothing else is
+# called a defect for so long.
+EMPTY_FRAMES = 30
+MIN_EMPTY_FRAMES = 10  # that are inspected, to tell where the film begins
 NUMBER = (214, 284)  # left end and baseline of the stamped number, in pixels
 NUMBER_SHIFT = 2  # pixels by which it is stamped elsewhere
 MASK = {"size": [IMAGE_SIZE, IMAGE_SIZE], "ignore": [[[198, 250], [308, 250], [308, 302], [198, 302]]]}
@@ -137,18 +140,22 @@ def span(timed: Sequence[tuple[float, dict[str, Any]]]) -> float:
 
 
 def outcome(film: Film, timed: Sequence[tuple[float, dict[str, Any]]]) -> Outcome | None:
-    """What the verdicts say of the parts: the empty station, which scores above all parts, says where the film begins.
+    """What the verdicts say of the parts: the empty station, which is no good part, says where the film begins.
 
     None where too few of its frames were inspected to tell.
     """
     numbers = np.array([round((moment - timed[0][0]) * FRAME_RATE) for moment, _ in timed])
     scores = np.array([verdict.get("score", np.nan) for _, verdict in timed])
+    refused = np.array([verdict["verdict"] != "good" for _, verdict in timed])
     ranks = np.unique(np.nan_to_num(scores, nan=np.inf), return_inverse=True)[1]
-    best = []
+    best = np.full(film.frames, -np.inf)
     for start in range(film.frames):
         empty = (numbers + start) % film.frames < EMPTY_FRAMES
-        best.append(ranks[empty].sum() - ranks[~empty].mean() * empty.sum() if empty.any() else -np.inf)
-    starts = np.flatnonzero(np.array(best) == max(best))
+        if empty.sum() >= MIN_EMPTY_FRAMES and refused[empty].all():
+            best[start] = ranks[empty].sum() - ranks[~empty].mean() * empty.sum()
+    if np.isinf(best.max()):
+        return None
+    starts = np.flatnonzero(best == best.max())
     if np.ptp(starts) >= FRAMES_OF_PART:
         return None
     places = (numbers + int(np.median(starts))) % film.frames - EMPTY_FRAMES
