@@ -53,7 +53,9 @@ def test_a_new_model_is_swapped_in_a_bad_one_refused_and_the_old_one_brought_bac
             sent += len(IMAGES)
 
     camera = threading.Thread(target=send)
-    with line.monitor("model.watch=0.1", "model.load_timeout=8", port=port) as monitor:
+    # A machine that stalls for a while must not cost the monitor its partitions.
+    settings = ("model.watch=0.1", "model.load_timeout=8", "kafka.session_timeout=30")
+    with line.monitor(*settings, port=port) as monitor:
         camera.start()
         try:
             line.read_verdicts(16)

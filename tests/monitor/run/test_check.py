@@ -47,10 +47,10 @@ def test_check_names_everything_that_would_not_work(model_path: Path, tmp_path: 
 
 
 def test_check_shows_no_password() -> None:
-    done = andon("check", "--source", "rtsp://user:secret@127.0.0.1:1/x")
+    done = andon("check", "--source", "rtsp://user:hunter2@127.0.0.1:1/x")
     assert done.returncode == 1
     assert "rtsp://127.0.0.1:1/x" in done.stdout
-    assert "secret" not in done.stdout + done.stderr
+    assert "hunter2" not in done.stdout + done.stderr
 
 
 def test_a_model_that_is_not_good_enough_is_a_warning_at_each_threshold_in_use(tmp_path: Path, recording: Path) -> None:
