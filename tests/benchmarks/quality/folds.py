@@ -94,7 +94,9 @@ class CrossValidated:
         rng = np.random.default_rng(seed)
         good, defects = (
             rng.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), BOOTSTRAP_DRAWS)[:, groups]
-            for groups, counts in ((g, np.bincount(g)) for g in (self.groups, self.defect_groups))
+            for groups, counts in (
+                np.unique(g, return_inverse=True, return_counts=True)[1:] for g in (self.groups, self.defect_groups)
+            )
         )
         total = good.sum(axis=1) * defects.sum(axis=1)
         return np.einsum("bg,gd,bd->b", good, self.above, defects, optimize=True) / total

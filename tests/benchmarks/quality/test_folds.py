@@ -53,6 +53,11 @@ def test_of_few_groups_the_interval_is_wide() -> None:
     assert few == (0.0, 1.0)
 
 
+def test_groups_that_other_folds_hold_out_do_not_count() -> None:
+    good = [0.0, 1.0, 3.0, 1.5]
+    assert scored(good, [3, 5, 9, 90]).interval == scored(good, [0, 1, 2, 3]).interval
+
+
 def test_the_gain_on_a_method_is_of_the_same_draws() -> None:
     one, other = scored([0, 1, 3, 1.5], [0, 1, 2, 3]), scored([0, 1, 1.5, 1.5], [0, 1, 2, 3])
     assert one.gain_on(one) == (0, 0)
