@@ -8,7 +8,7 @@ GPU ?= auto
 # Python keeps what it compiled, whatever the environment says: each of the workers would compile all tests otherwise.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: demo kafka faults fuzz soak station bench bench-peers bench-clients bench-quality bench-folds helm test coverage wheel \
+.PHONY: demo kafka faults fuzz soak station bench bench-peers bench-clients bench-quality bench-folds test coverage wheel \
     release try-release check docs lock audit format clean
 
 # The main job on one machine, with nothing but Python: train on rendered parts, then watch a recorded stream of a line
@@ -104,11 +104,6 @@ bench-quality: $(READY)
 # The quick yardstick: cross-validation over whole groups. Less of it: BENCH="--only 1 --budget 1m ../shared/data/casting"
 bench-folds: $(READY)
 	$(BIN)/python -m tests.benchmarks.quality.cross_validation $(BENCH)
-
-# Helm and the checker of its manifests, for the tests of the chart: needs Go; some minutes, once for a machine.
-helm:
-	GOBIN=$${XDG_CACHE_HOME:-$$HOME/.cache}/andon/bin go install helm.sh/helm/v3/cmd/helm@v3.19.0
-	GOBIN=$${XDG_CACHE_HOME:-$$HOME/.cache}/andon/bin go install github.com/yannh/kubeconform/cmd/kubeconform@v0.7.0
 
 check: $(READY)
 	$(BIN)/ruff check .
