@@ -11,7 +11,7 @@ import pytest
 import yaml
 from andon_monitor.review.users import line
 
-from tests.fixtures.deploy import ALERTS, DEPLOY, run, script
+from tests.fixtures.deploy import ALERTS, DEPLOY, check_rights, run, script
 from tests.fixtures.small_model import build_model
 
 BASE = DEPLOY / "kubernetes" / "base"
@@ -53,21 +53,10 @@ def test_pods_have_no_more_rights_than_they_need() -> None:
     found = {one["metadata"]["name"]: one for one in everything if one["kind"] in ("StatefulSet", "Deployment")}
     assert set(found) == {"monitor", "parts", "review", "bridge"}
     for workload in found.values():
-        pod = workload["spec"]["template"]["spec"]
-        assert pod["automountServiceAccountToken"] is False
-        assert pod["securityContext"]["runAsNonRoot"]
-        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        mounted = {volume["name"] for volume in pod["volumes"]}
-        mounted |= {claim["metadata"]["name"] for claim in workload["spec"].get("volumeClaimTemplates", [])}
-        for container in pod["containers"]:
-            assert container["securityContext"] == {
-                "allowPrivilegeEscalation": False,
-                "readOnlyRootFilesystem": True,
-                "capabilities": {"drop": ["ALL"]},
-            }
+        check_rights(workload)
+        for container in workload["spec"]["template"]["spec"]["containers"]:
             assert {"startupProbe", "livenessProbe", "readinessProbe"} <= set(container)
             assert container["resources"]["limits"]["memory"]
-            assert {mount["name"] for mount in container["volumeMounts"]} == mounted
 
 
 def test_whatever_chooses_pods_chooses_those_it_means() -> None:

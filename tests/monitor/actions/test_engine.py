@@ -13,7 +13,7 @@ from andon_monitor.inspection.part import Part
 
 from tests.fixtures.actions import Running, acting, live_frame, make_verdict
 from tests.fixtures.kafka_line import PATIENCE
-from tests.fixtures.mosquitto import Mosquitto, Subscriber
+from tests.fixtures.mosquitto import Mosquitto, Subscriber, running_broker
 
 GATE = "line/gate"
 STATUS = "line/monitor"
@@ -22,19 +22,15 @@ STATUS = "line/monitor"
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
     """A broker for tests that do not end it."""
-    started = Mosquitto(tmp_path_factory.mktemp("mosquitto"))
-    started.start()
-    yield started
-    started.kill()
+    with running_broker(tmp_path_factory.mktemp("mosquitto")) as started:
+        yield started
 
 
 @pytest.fixture
 def own_broker(tmp_path: Path) -> Iterator[Mosquitto]:
     """A broker that may be killed and frozen."""
-    started = Mosquitto(tmp_path)
-    started.start()
-    yield started
-    started.kill()
+    with running_broker(tmp_path) as started:
+        yield started
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from andon_monitor.settings.actions import TargetSettings
 from paho.mqtt.client import MQTTMessage
 
 from tests.fixtures.actions import acting, fact
-from tests.fixtures.mosquitto import Mosquitto, Subscriber
+from tests.fixtures.mosquitto import Mosquitto, Subscriber, running_broker
 from tests.fixtures.relay import Relay
 from tests.fixtures.sparkplug import Read, read_payload, rebirth_command
 
@@ -31,10 +31,8 @@ PUBLISHED = bytes.fromhex(
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
-    started = Mosquitto(tmp_path_factory.mktemp("mosquitto"))
-    started.start()
-    yield started
-    started.kill()
+    with running_broker(tmp_path_factory.mktemp("mosquitto")) as started:
+        yield started
 
 
 class Host:

@@ -11,16 +11,14 @@ from andon_monitor.run.service import Service
 from andon_monitor.settings.loading import load_settings
 
 from tests.fixtures.commands import andon, error_of
-from tests.fixtures.mosquitto import Mosquitto, Subscriber, free_port
+from tests.fixtures.mosquitto import Mosquitto, Subscriber, free_port, running_broker
 from tests.fixtures.webhook_server import WebhookServer
 
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
-    started = Mosquitto(tmp_path_factory.mktemp("mosquitto"))
-    started.start()
-    yield started
-    started.kill()
+    with running_broker(tmp_path_factory.mktemp("mosquitto")) as started:
+        yield started
 
 
 def write_settings(folder: Path, gate: str, hook: str, **output: object) -> Path:
