@@ -13,7 +13,7 @@ from tests.fixtures.dashboards import NAMES, load
 from tests.fixtures.deploy import run
 from tests.fixtures.grafana import JSON, Tile, Viewer, configured, interpolate, words
 from tests.fixtures.kafka_line import PATIENCE
-from tests.fixtures.made_lines import MadeLine, make, watched
+from tests.fixtures.made_lines import MadeLine, Watch, make, watched
 from tests.fixtures.prometheus import Prometheus, wait_until
 
 BOARDS = {name: load(name) for name in NAMES}
@@ -30,13 +30,13 @@ def made_lines() -> dict[str, MadeLine]:
 
 
 @pytest.fixture(scope="module")
-def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    with watched(tmp_path_factory.mktemp("made"), [*made_lines().values()]) as prometheus:
-        yield prometheus
+def watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
+    with watched(tmp_path_factory.mktemp("made"), [*made_lines().values()]) as watch:
+        yield watch
 
 
-def see(prometheus: Prometheus, job: str) -> Viewer:
-    return Viewer(prometheus, time.time(), {"line": job})
+def see(watch: Watch, job: str) -> Viewer:
+    return Viewer(watch.prometheus, watch.settled, {"line": job})
 
 
 def panel(name: str, title: str) -> tuple[JSON, JSON]:
@@ -45,13 +45,13 @@ def panel(name: str, title: str) -> tuple[JSON, JSON]:
     return board, found
 
 
-def tiles(prometheus: Prometheus, job: str, name: str, title: str) -> dict[str, Tile]:
-    return {tile.name: tile for tile in see(prometheus, job).tiles(*panel(name, title))}
+def tiles(watch: Watch, job: str, name: str, title: str) -> dict[str, Tile]:
+    return {tile.name: tile for tile in see(watch, job).tiles(*panel(name, title))}
 
 
-def nothing_is_green(prometheus: Prometheus, job: str) -> None:
+def nothing_is_green(watch: Watch, job: str) -> None:
     for name, board in BOARDS.items():
-        for title, tile in words(see(prometheus, job), board):
+        for title, tile in words(see(watch, job), board):
             assert tile.color not in GREEN, (name, title, tile)
             assert tile.text not in WORDS_OF_HEALTH, (name, title, tile)
 
@@ -64,27 +64,27 @@ def wait_until_new(prometheus: Prometheus, series: str, condition: str, since: f
 
 @pytest.mark.parametrize("count", [3, 40])
 @pytest.mark.parametrize("name", ["line", "wall", "wall-1440"])
-def test_a_healthy_line_is_green_and_complete(prometheus: Prometheus, name: str, count: int) -> None:
+def test_a_healthy_line_is_green_and_complete(watch: Watch, name: str, count: int) -> None:
     line = made_lines()[f"andon-healthy-{count}"]
-    cameras = tiles(prometheus, line.job, name, "Cameras")
+    cameras = tiles(watch, line.job, name, "Cameras")
     assert [*cameras] == [*line.cameras]
     assert {(tile.text, tile.color) for tile in cameras.values()} == {("GOOD", "dark-green")}
-    monitors = tiles(prometheus, line.job, name, "Monitors")
+    monitors = tiles(watch, line.job, name, "Monitors")
     assert {key: tile.text for key, tile in monitors.items()} == {"running": "2", "missing": "0"}
     assert monitors["missing"].color in GREEN
-    assert tiles(prometheus, line.job, name, "Cameras sending")["sending"].text == str(count)
-    alerts = tiles(prometheus, line.job, name, "Alerts")["firing"]
-    assert (alerts.text, alerts.color) == ("0", "dark-green"), prometheus.active()
-    rate = tiles(prometheus, line.job, name, "Verdicts a minute")["verdicts"]
+    assert tiles(watch, line.job, name, "Cameras sending")["sending"].text == str(count)
+    alerts = tiles(watch, line.job, name, "Alerts")["firing"]
+    assert (alerts.text, alerts.color) == ("0", "dark-green"), watch.prometheus.active()
+    rate = tiles(watch, line.job, name, "Verdicts a minute")["verdicts"]
     assert 30 * count < float(rate.text) < 70 * count  # 60, less what Prometheus loses at the ends of its window
     assert rate.color not in GREEN
 
 
 @pytest.mark.parametrize("count", [3, 40])
 @pytest.mark.parametrize("name", ["line", "wall", "wall-1440"])
-def test_losses_of_a_half_dead_line_are_red(prometheus: Prometheus, name: str, count: int) -> None:
+def test_losses_of_a_half_dead_line_are_red(watch: Watch, name: str, count: int) -> None:
     line = made_lines()[f"andon-half-{count}"]
-    cameras = tiles(prometheus, line.job, name, "Cameras")
+    cameras = tiles(watch, line.job, name, "Cameras")
     assert [(tile.text, tile.color) for tile in cameras.values()][:3] == [
         ("OFFLINE", "dark-red"),
         ("FROZEN", "dark-orange"),
@@ -92,41 +92,42 @@ def test_losses_of_a_half_dead_line_are_red(prometheus: Prometheus, name: str, c
     ]
     assert {(tile.text, tile.color) for tile in [*cameras.values()][3:]} <= {("GOOD", "dark-green")}
     for title, there, number in (("Monitors", "running", 1), ("Cameras sending", "sending", count - 1)):
-        found = tiles(prometheus, line.job, name, title)
+        found = tiles(watch, line.job, name, title)
         assert (found["missing"].text, found["missing"].color) == ("1", "dark-red")
         assert found[there].text == str(number)
         assert found[there].color not in GREEN
-    assert tiles(prometheus, line.job, name, "Alerts")["firing"].color in RED
+    assert tiles(watch, line.job, name, "Alerts")["firing"].color in RED
 
 
 @pytest.mark.parametrize("job", ["andon-dead-3", "andon-dead-40", "andon-gone-3"])
-def test_on_a_dead_line_nothing_is_green_and_nothing_says_good(prometheus: Prometheus, job: str) -> None:
-    nothing_is_green(prometheus, job)
+def test_on_a_dead_line_nothing_is_green_and_nothing_says_good(watch: Watch, job: str) -> None:
+    nothing_is_green(watch, job)
     for name in ("line", "wall", "wall-1440"):
-        cameras = tiles(prometheus, job, name, "Cameras")
+        cameras = tiles(watch, job, name, "Cameras")
         assert [*cameras] == [*made_lines()[job].cameras]
         assert {(tile.text, tile.color) for tile in cameras.values()} == {("NO MONITOR", "dark-red")}
         for title, there in (("Monitors", "running"), ("Cameras sending", "sending")):
-            found = tiles(prometheus, job, name, title)
+            found = tiles(watch, job, name, title)
             assert (found[there].text, found[there].color) == ("0", "dark-red")
             assert found["missing"].color in RED
-        assert tiles(prometheus, job, name, "Alerts")["firing"].color in RED
-        (rate,) = tiles(prometheus, job, name, "Verdicts a minute").values()
+        assert tiles(watch, job, name, "Alerts")["firing"].color in RED
+        (rate,) = tiles(watch, job, name, "Verdicts a minute").values()
         assert (rate.text, {rate.color}) == ("NO DATA", GREY)
 
 
-def test_a_line_that_nothing_is_known_of_is_grey(prometheus: Prometheus) -> None:
-    nothing_is_green(prometheus, UNKNOWN_LINE)
+def test_a_line_that_nothing_is_known_of_is_grey(watch: Watch) -> None:
+    nothing_is_green(watch, UNKNOWN_LINE)
     for name, board in BOARDS.items():
-        for title, tile in words(see(prometheus, UNKNOWN_LINE), board):
+        for title, tile in words(see(watch, UNKNOWN_LINE), board):
             assert title == "As of" or (tile.text, {tile.color}) == ("NO DATA", GREY), (name, title, tile)
 
 
-def test_a_line_that_has_just_died_says_so_at_once(prometheus: Prometheus) -> None:
+def test_a_line_that_has_just_died_says_so_at_once(watch: Watch) -> None:
+    prometheus = watch.prometheus
     line = made_lines()["andon-dying-3"]
-    latency = tiles(prometheus, line.job, "service", "Latency of the takt")["share"]
+    latency = tiles(watch, line.job, "service", "Latency of the takt")["share"]
     assert (latency.text, {latency.color}) == ("NO TAKT SET", GREY)
-    assert {tile.text for tile in tiles(prometheus, line.job, "wall", "Cameras").values()} == {"GOOD"}
+    assert {tile.text for tile in tiles(watch, line.job, "wall", "Cameras").values()} == {"GOOD"}
     for replica in line.replicas:
         replica.dying.set()
     since = time.time()
@@ -134,11 +135,11 @@ def test_a_line_that_has_just_died_says_so_at_once(prometheus: Prometheus) -> No
     since = time.time()
     wait_until_new(prometheus, f'camera:andon_state:code{{job="{line.job}"}}', "== 1000", since, len(line.cameras))
     wait_until_new(prometheus, f'ALERTS{{alertname="NoMonitor", job="{line.job}"}}', "== 1", since, 1)
-    nothing_is_green(prometheus, line.job)
+    nothing_is_green(Watch(prometheus, time.time()), line.job)
 
 
-def test_all_lines_are_those_of_andon_and_each_camera_says_its_line(prometheus: Prometheus) -> None:
-    viewer = Viewer(prometheus, time.time())
+def test_all_lines_are_those_of_andon_and_each_camera_says_its_line(watch: Watch) -> None:
+    viewer = Viewer(watch.prometheus, watch.settled)
     cameras = [tile.name for tile in viewer.tiles(*panel("wall", "Cameras"))]
     assert len({*cameras}) == len(cameras)
     assert {*cameras} == {f"{job} {camera}" for job, line in made_lines().items() for camera in line.cameras}
@@ -155,12 +156,12 @@ def test_all_lines_are_those_of_andon_and_each_camera_says_its_line(prometheus: 
         ("andon-gone-3", {"m1:9464": "GONE", "m2:9464": "GONE", "p1:9464": "GONE"}),
     ],
 )
-def test_a_dead_replica_is_a_red_row_above_the_others(prometheus: Prometheus, job: str, states: dict[str, str]) -> None:
+def test_a_dead_replica_is_a_red_row_above_the_others(watch: Watch, job: str, states: dict[str, str]) -> None:
     for title, columns in (
         ("Replicas", "Replica State Ready Kafka Partitions Model_files_in_use Up_for Line"),
         ("What runs where", "Replica State Andon ONNX_Runtime Provider Instead_of_another_one Line"),
     ):
-        rows = see(prometheus, job).rows(*panel("service", title))
+        rows = see(watch, job).rows(*panel("service", title))
         assert {row["Replica"].text: row["State"].text for row in rows} == states
         shown = [row["State"].text for row in rows]
         assert shown == sorted(shown, key="GONE DOWN UP".find)
@@ -169,47 +170,47 @@ def test_a_dead_replica_is_a_red_row_above_the_others(prometheus: Prometheus, jo
             assert all((cell.color in RED) == (row["State"].text != "UP") for cell in row.values()), row
 
 
-def test_the_table_of_last_defects_has_all_columns_and_the_newest_first(prometheus: Prometheus) -> None:
+def test_the_table_of_last_defects_has_all_columns_and_the_newest_first(watch: Watch) -> None:
     for job in ("andon-healthy-3", "andon-half-3", "andon-dead-3"):
-        rows = see(prometheus, job).rows(*panel("line", "Last defects"))
+        rows = see(watch, job).rows(*panel("line", "Last defects"))
         assert {row["Camera"].text for row in rows} == {*made_lines()[job].cameras}
         assert all([*row] == ["Camera", "Now", "Last defect", "Defects", "Frames", "Line"] for row in rows)
-    first, *others = see(prometheus, "andon-half-3").rows(*panel("line", "Last defects"))
+    first, *others = see(watch, "andon-half-3").rows(*panel("line", "Last defects"))
     assert first["Camera"].text == "station-03"
     assert "ago" in first["Last defect"].text
     assert {row["Last defect"].text for row in others} == {"none"}
     assert re.fullmatch(r"\d,\d{3}", first["Frames"].text)
 
 
-def test_lamps_tell_what_is_not_used_from_what_is_not_known(prometheus: Prometheus) -> None:
-    (camera,) = tiles(prometheus, "andon-healthy-3", "service", "Network cameras").values()
+def test_lamps_tell_what_is_not_used_from_what_is_not_known(watch: Watch) -> None:
+    (camera,) = tiles(watch, "andon-healthy-3", "service", "Network cameras").values()
     assert (camera.text, {camera.color}) == ("NOT USED", GREY)
-    (brokers,) = tiles(prometheus, "andon-healthy-3", "service", "Brokers").values()
+    (brokers,) = tiles(watch, "andon-healthy-3", "service", "Brokers").values()
     assert (brokers.text, brokers.color) == ("UP", "dark-green")
-    (waiting,) = tiles(prometheus, "andon-healthy-3", "service", "Frames that wait").values()
+    (waiting,) = tiles(watch, "andon-healthy-3", "service", "Frames that wait").values()
     assert waiting.text == "6 frames"
 
 
-def test_a_limit_that_is_not_set_is_not_drawn(prometheus: Prometheus) -> None:
+def test_a_limit_that_is_not_set_is_not_drawn(watch: Watch) -> None:
     for job, drawn in (("andon-healthy-3", True), ("andon-dying-3", False)):
-        answers = see(prometheus, job).ask(*panel("service", "Latency from capture to verdict"))
+        answers = see(watch, job).ask(*panel("service", "Latency from capture to verdict"))
         assert any(one.name == "takt (limit)" for answer in answers for one in answer) == drawn
 
 
-def test_panels_without_data_say_why(prometheus: Prometheus) -> None:
+def test_panels_without_data_say_why(watch: Watch) -> None:
     for title, reason in (
         ("Kinds of defects", "classify"),
         ("Flagged by one of model and shadow", "shadow.path"),
         ("Scores of the shadow against its threshold", "shadow.path"),
     ):
-        assert reason in (see(prometheus, "andon-healthy-3").message(*panel("quality", title)) or "")
+        assert reason in (see(watch, "andon-healthy-3").message(*panel("quality", title)) or "")
     for board in BOARDS.values():
         for found in board["panels"]:
-            message = see(prometheus, UNKNOWN_LINE).message(board, found)
+            message = see(watch, UNKNOWN_LINE).message(board, found)
             assert message is None or message == "NO DATA" or message.endswith("."), (found["title"], message)
 
 
-def test_annotations_name_only_labels_that_are_there(prometheus: Prometheus) -> None:
+def test_annotations_name_only_labels_that_are_there(watch: Watch) -> None:
     for name, board in BOARDS.items():
         for annotation in board["annotations"]["list"]:
             target = {
@@ -218,7 +219,7 @@ def test_annotations_name_only_labels_that_are_there(prometheus: Prometheus) -> 
                 "legendFormat": annotation["textFormat"],
                 "instant": True,
             }
-            found = Viewer(prometheus, time.time()).ask(board, {"targets": [target]})[0]
+            found = Viewer(watch.prometheus, watch.settled).ask(board, {"targets": [target]})[0]
             assert found or annotation["name"] != "Alerts", name
             for one in found:
                 labels = re.findall(r"{{(\w+)}}", annotation["titleFormat"] + annotation["textFormat"])
