@@ -46,6 +46,7 @@ class Visitor:
 
     name: str
     may_label: bool
+    may_change: bool = False  # models
 
 
 class Access:
@@ -76,7 +77,8 @@ class Access:
             name = ANYBODY
         if not name or len(name) > MAX_NAME_LENGTH or not name.isprintable():
             return None
-        return Visitor(name, not settings.labellers or name in settings.labellers)
+        may_change = name in settings.changers
+        return Visitor(name, may_change or not settings.labellers or name in settings.labellers, may_change)
 
     def is_encrypted(self, request: Request) -> bool:
         """Whether the visitor's browser speaks TLS, with us or with a proxy of ours that says so."""

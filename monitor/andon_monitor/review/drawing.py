@@ -1,6 +1,6 @@
 """Curves and histograms as numbers for the SVG in templates; its attributes are allowed by the security policy."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,8 @@ import numpy as np
 CURVE_WIDTH, CURVE_HEIGHT = 300, 130  # SVG units
 MAX_RATIO = 2.0  # score / threshold at the top of a curve; higher ones are drawn there too
 BINS = 48
+PLOT_WIDTH, LAYER_HEIGHT, NAME_HEIGHT = 600, 60, 20  # SVG units
+MAX_CHOICES = 500  # cameras in a list to choose from
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +24,50 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
-class Histogram:
-    """Bars (x, y, width, height), the threshold's x, and ticks (x, text)."""
+class Layer:
+    """A histogram among others. `bars` (x, y, width, height); `top` is the y of its name; `total` counts scores."""
 
+    name: str
+    total: int
+    top: float
+    base: float
     bars: tuple[tuple[float, float, float, float], ...]
-    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """Histograms under each other on one axis, with the x of the present and of another threshold."""
+
+    layers: tuple[Layer, ...]
+    present: float
+    other: float
     ticks: tuple[tuple[float, str], ...]
-    width: int = 600
-    height: int = 160
+    height: float
+    width: int = PLOT_WIDTH
+
+
+def layers(
+    series: Mapping[str, Sequence[int]], edges: tuple[float, float, int], present: float, other: float
+) -> Layers:
+    """Histograms with the same bins, `edges` being from, to and number; heights are square roots."""
+    low, high, bins = edges
+
+    def place(value: float) -> float:
+        return round(PLOT_WIDTH * min(max((value - low) / (high - low), 0.0), 1.0), 2)
+
+    step, drawn = PLOT_WIDTH / bins, []
+    for i, (name, counts) in enumerate(series.items()):
+        top = i * (LAYER_HEIGHT + NAME_HEIGHT)
+        base = top + NAME_HEIGHT + LAYER_HEIGHT
+        tallest = max(counts, default=0) ** 0.5 or 1.0
+        bars = tuple(
+            (round(k * step, 2), round(base - tall, 2), round(step - 1, 2), round(tall, 2))
+            for k, count in enumerate(counts)
+            if count and (tall := LAYER_HEIGHT * count**0.5 / tallest)
+        )
+        drawn.append(Layer(name, sum(counts), top, base, bars))
+    ticks = tuple((place(value), f"{value:.3g}") for value in np.linspace(low, high, 7)[1:-1])
+    return Layers(tuple(drawn), place(present), place(other), ticks, len(drawn) * (LAYER_HEIGHT + NAME_HEIGHT))
 
 
 def curve(ratios: Sequence[float | None], slots: int) -> Curve:
@@ -45,26 +83,6 @@ def curve(ratios: Sequence[float | None], slots: int) -> Curve:
         if ratio > 1:
             dots.append((x, y))
     return Curve(tuple(" ".join(line) for line in lines if line), tuple(dots), _height(1.0))
-
-
-def histogram(scores: Sequence[float], threshold: float) -> Histogram:
-    """Calibration scores and the threshold; heights are square roots, so that rare scores stay visible."""
-    low, high = min(scores), max(max(scores), threshold)
-    margin = 0.04 * (high - low) or 1.0
-    counts, edges = np.histogram(scores, BINS, (low - margin, high + margin))
-    size = Histogram((), 0.0, ())
-    step = size.width / BINS
-    tallest = float(counts.max()) ** 0.5 or 1.0
-    bars = []
-    for i, count in enumerate(counts):
-        tall = size.height * float(count) ** 0.5 / tallest
-        bars.append((round(i * step, 2), round(size.height - tall, 2), round(step - 1, 2), round(tall, 2)))
-
-    def place(value: float) -> float:
-        return round(size.width * (value - edges[0]) / (edges[-1] - edges[0]), 2)
-
-    ticks = tuple((place(value), f"{value:.2f}") for value in np.linspace(edges[0], edges[-1], 7)[1:-1])
-    return Histogram(tuple(bars), place(threshold), ticks)
 
 
 def _height(ratio: float) -> float:

@@ -1,4 +1,4 @@
-"""What labels tell: how many alarms were right, week by week, and what another threshold would have done."""
+"""What labels tell: how many alarms were right, week by week, and what a threshold does to labelled frames."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from andon_monitor.common.intervals import Rate, rate
 from andon_monitor.errors import ModelError
 from andon_monitor.formats.evidence_package import Kind
-from andon_monitor.model.calibration import calibrate
 from andon_monitor.model.card import Card, parse_card
 from andon_monitor.review.store import Store
 from andon_monitor.review.store.rows import FrameQuery, Label, LabelledScore, StoredFrame
@@ -17,8 +16,6 @@ WEEKS_SHOWN = 12
 MODELS_SHOWN = 20
 EXAMPLES_SHOWN = 6  # frames of each kind
 DAY_SECONDS = 86_400
-# Of good parts; the table has a threshold for each.
-FALSE_ALARM_RATES = (0.0001, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
 KIND_TITLES: dict[Kind, str] = {
     "good": "Good",
     "borderline": "Just under the threshold",
@@ -44,18 +41,13 @@ class Week:
 
 @dataclass(frozen=True, slots=True)
 class ThresholdOutcome:
-    """What a threshold would do to the labelled frames of a model.
-
-    `false_alarm_rate`: the rate it is set for, None for a threshold that a visitor typed.
-    """
+    """What a threshold would do to the labelled frames of a model."""
 
     threshold: float
-    false_alarm_rate: float | None
     defects_found: int
     defects_missed: int
     false_alarms: int
     good_passed: int
-    is_current: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,34 +83,13 @@ def count_weeks(store: Store) -> list[Week]:
     ]
 
 
-def apply_threshold(
-    frames: Sequence[LabelledScore], threshold: float, false_alarm_rate: float | None = None, is_current: bool = False
-) -> ThresholdOutcome:
+def apply_threshold(frames: Sequence[LabelledScore], threshold: float) -> ThresholdOutcome:
     """What a threshold does to frames that are labelled as a defect or not; see `FrameTable.decided_scores`."""
     defects = [frame.score for frame in frames if frame.label == "confirmed"]
     good = [frame.score for frame in frames if frame.label != "confirmed"]
     found = sum(score > threshold for score in defects)
     alarms = sum(score > threshold for score in good)
-    return ThresholdOutcome(
-        threshold, false_alarm_rate, found, len(defects) - found, alarms, len(good) - alarms, is_current
-    )
-
-
-def compare_thresholds(frames: Sequence[LabelledScore], card: Card) -> list[ThresholdOutcome]:
-    """The thresholds for other false-alarm rates, by the model's calibration, and its own; the highest first.
-
-    A rate whose threshold is no other than its neighbour's is left out.
-    """
-    calibration, own_rate = card.calibration, card.calibration.false_alarm_rate
-    outcomes = [apply_threshold(frames, card.threshold, own_rate, is_current=True)]
-    others = [(share, calibrate(calibration.scores, share).threshold) for share in FALSE_ALARM_RATES]
-    for share, threshold in reversed(others):
-        if share < own_rate and threshold > outcomes[0].threshold:
-            outcomes.insert(0, apply_threshold(frames, threshold, share))
-    for share, threshold in others:
-        if share > own_rate and threshold < outcomes[-1].threshold:
-            outcomes.append(apply_threshold(frames, threshold, share))
-    return outcomes
+    return ThresholdOutcome(threshold, found, len(defects) - found, alarms, len(good) - alarms)
 
 
 def known_models(store: Store) -> list[KnownModel]:

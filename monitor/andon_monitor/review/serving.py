@@ -9,11 +9,11 @@ from pathlib import Path
 
 from andon_monitor.common.process import stopped_by_signals
 from andon_monitor.common.redaction import show_address
-from andon_monitor.errors import AndonError, UsageError
+from andon_monitor.errors import UsageError
 from andon_monitor.kafka.address import is_kafka, parse_address
-from andon_monitor.model.file import read_card
 from andon_monitor.recipes.table import RecipeTable
 from andon_monitor.review.app import Review
+from andon_monitor.review.models.line_models import LineFile, LineModels, try_notice
 from andon_monitor.review.publishing import Publisher
 from andon_monitor.review.store import Store, must_exist
 from andon_monitor.review.topic_reader import TopicReader
@@ -21,8 +21,6 @@ from andon_monitor.review.worker import Worker, close_all
 from andon_monitor.settings.groups import ReviewSettings, Settings
 from andon_monitor.telemetry.connections import ConnectionLimits
 from andon_monitor.telemetry.server import Server
-
-MODEL_INTERVAL_SECONDS = 5.0  # between two checks whether the model's file was replaced
 
 log = logging.getLogger("andon")
 
@@ -35,19 +33,14 @@ def serve(settings: Settings) -> None:
     with ExitStack() as stack:
         stack.enter_context(stopped_by_signals(stopped.set))
         store = Store(folder, review)
-        for path, alias in _models(settings):
-            try:
-                _add_model(path, alias, store)
-            except AndonError as error:
-                if not settings.recipes:
-                    raise
-                log.warning("the page shows nothing of this model: %s", error)
-        pages = Review(store, review, settings.source.silence)
+        models = LineModels(store, _models(settings), review, settings.model.load_limits)
+        try_notice(models, strict=not settings.recipes)
+        pages = Review(store, review, settings.source.silence, models)
         limits = ConnectionLimits(review.connections, review.request_timeout)
         server = Server(pages.app(), review.address, review.port, limits=limits)
         stack.callback(server.close)
         stack.callback(pages.close)
-        workers = [*_workers(settings, store)]
+        workers = [*_workers(settings, store, models)]
         stack.callback(close_all, workers)
         for worker in workers:
             worker.start()
@@ -83,7 +76,7 @@ def _check(review: ReviewSettings) -> Path:
     return review.store
 
 
-def _workers(settings: Settings, store: Store) -> Iterator[Worker]:
+def _workers(settings: Settings, store: Store, models: LineModels) -> Iterator[Worker]:
     review, kafka = settings.review, settings.kafka
     if review.defects is not None:
         yield Worker("reading defects", TopicReader(store, "defects", review.defects, kafka).follow)
@@ -91,39 +84,16 @@ def _workers(settings: Settings, store: Store) -> Iterator[Worker]:
         yield Worker("reading verdicts", TopicReader(store, "verdicts", review.verdicts, kafka).follow)
     if review.parts is not None:
         yield Worker("reading parts", TopicReader(store, "parts", review.parts, kafka).follow)
-    for path, alias in _models(settings):
-        what = "the model" if alias is None else f"model {alias}"
-        yield Worker(f"reading {what}", partial(follow_model, path, alias, store))
+    for file in models.files:
+        yield Worker(f"reading model {file.name}", partial(models.follow, file))
     if review.labels is not None:
         yield Worker("publishing labels", Publisher(store, review.labels, kafka).follow)
 
 
-def _models(settings: Settings) -> list[tuple[Path, str | None]]:
-    """The model files of the settings with the names of their models, each file once."""
+def _models(settings: Settings) -> list[LineFile]:
+    """The model files of the settings, each once."""
     if settings.recipes:
         recipes = RecipeTable.from_settings(settings).recipes
-        return list({recipe.path: (recipe.path, recipe.name) for recipe in reversed(recipes)}.values())
-    return [] if settings.model.path is None else [(settings.model.path, settings.model.alias)]
-
-
-def follow_model(path: Path, alias: str | None, store: Store, closed: threading.Event) -> None:
-    """Show the new card when the model's file is replaced. Raises ModelError."""
-    seen = _modified_ns(path)
-    while not closed.wait(MODEL_INTERVAL_SECONDS):
-        now = _modified_ns(path)
-        if now not in (0, seen):
-            _add_model(path, alias, store)
-            seen = now
-
-
-def _modified_ns(path: Path) -> int:
-    """0 for a file that is not there."""
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0
-
-
-def _add_model(path: Path, alias: str | None, store: Store) -> None:
-    card, sha256 = read_card(path)
-    store.models.add(sha256, alias or card.name, card)
+        return list({r.path: LineFile(r.name or r.path.stem, r.path) for r in reversed(recipes)}.values())
+    path = settings.model.path
+    return [] if path is None else [LineFile(settings.model.alias or path.stem, path)]

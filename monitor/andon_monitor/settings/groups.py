@@ -440,6 +440,14 @@ class ReviewSettings(Group):
     labellers: tuple[Name, ...] = Field(
         default=(), description="Users who may label; default: everyone who may see the page"
     )
+    changers: tuple[Name, ...] = Field(
+        default=(),
+        description="Users who may change models on the page, which writes their files; anybody: whoever sees a page "
+        "without sign-in; default: nobody",
+    )
+    four_eyes: bool = Field(
+        default=False, description="Whether a second one of the changers has to agree before a model is changed"
+    )
     connections: Connections = Field(
         default=256, description="Largest number of open connections; the oldest idle one makes room for a new one"
     )
@@ -459,6 +467,11 @@ class ReviewSettings(Group):
             raise ValueError("users_file and user_header are both given; which one?")
         if self.labellers and self.users_file is None and self.user_header is None:
             raise ValueError("labellers are given, but nobody says who a visitor is; give users_file or user_header")
+        signs_in = self.users_file is not None or self.user_header is not None
+        if not signs_in and self.changers not in ((), ("anybody",)):
+            raise ValueError("changers are given, but nobody says who a visitor is; give users_file or user_header")
+        if self.four_eyes and (not signs_in or len(set(self.changers)) < 2):
+            raise ValueError("four_eyes needs users who sign in, and two changers at least")
         return self
 
 

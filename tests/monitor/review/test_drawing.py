@@ -1,6 +1,6 @@
 """Curves and histograms stay within their SVG, whatever the scores."""
 
-from andon_monitor.review.drawing import CURVE_HEIGHT, CURVE_WIDTH, curve, histogram
+from andon_monitor.review.drawing import CURVE_HEIGHT, CURVE_WIDTH, curve, layers
 
 
 def test_a_curve_ends_at_the_right_has_gaps_and_marks_defects() -> None:
@@ -12,9 +12,13 @@ def test_a_curve_ends_at_the_right_has_gaps_and_marks_defects() -> None:
     assert curve([], 60).lines == ()
 
 
-def test_a_histogram_has_a_bar_for_each_bin_and_the_threshold_inside() -> None:
-    for scores in ([1.0, 1.1, 1.1, 1.3], [1.0, 1.0]):
-        drawn = histogram(scores, 1.5)
-        assert 0 < drawn.threshold < drawn.width
-        assert max(height for *_, height in drawn.bars) == drawn.height
-        assert all(0 <= x <= drawn.width and y >= 0 for x, y, _, _ in drawn.bars)
+def test_histograms_on_one_axis_stay_inside_and_under_each_other() -> None:
+    drawn = layers({"good": [1, 0, 9], "defect": [0, 0, 0]}, (1.0, 2.5, 3), 1.5, 99.0)
+    good, defect = drawn.layers
+    assert (good.total, defect.total, defect.bars) == (10, 0, ())
+    assert [round(height) for *_, height in good.bars] == [20, 60]  # square roots of 1 and 9
+    assert all(0 <= x <= drawn.width and good.top <= y <= good.base for x, y, _, _ in good.bars)
+    assert good.base == defect.top
+    assert drawn.present == drawn.width / 3
+    assert drawn.other == drawn.width
+    assert all(0 < x < drawn.width for x, _ in drawn.ticks)

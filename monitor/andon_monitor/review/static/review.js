@@ -77,6 +77,40 @@ if (slider && heat) {
   show();
 }
 
+// Model: the threshold's slider sends the form and shows what came back, one request at a time.
+const rate = $("#rate");
+if (rate) {
+  const rates = rate.dataset.rates.split(" ").map(Number), form = rate.form;
+  const nearest = (value) => rates.reduce((best, r, i) => Math.abs(Math.log(r / value)) < Math.abs(Math.log(rates[best] / value)) ? i : best, 0);
+  rate.value = nearest(Number(rate.dataset.now));
+  $("#rate-label").hidden = false;
+  let busy = false, more = false;
+  const tryRate = async () => {
+    if (busy) { more = true; return; }
+    [busy, more] = [true, false];
+    try {
+      const address = `${location.pathname}?${new URLSearchParams(new FormData(form))}`;
+      const answer = await fetch(address, { headers: { accept: "text/html" } });
+      if (!answer.ok) return;
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const fresh = page.getElementById("trial"), why = $("#trial [name=why]")?.value;
+      showTimes(fresh);
+      $("#trial").replaceWith(document.adoptNode(fresh));
+      if (why && $("#trial [name=why]")) $("#trial [name=why]").value = why;
+      history.replaceState(null, "", address);
+    } catch { /* the server is away */ } finally {
+      busy = false;
+      if (more) tryRate();
+    }
+  };
+  rate.addEventListener("input", () => {
+    form.elements.unit.value = "percent";
+    form.elements.value.value = Number((100 * rates[rate.value]).toPrecision(3));
+    rate.setAttribute("aria-valuetext", `${form.elements.value.value} % of good parts`);
+    tryRate();
+  });
+}
+
 // Keys: the ones that a page marks with data-key, and arrows between tiles.
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea")) return;

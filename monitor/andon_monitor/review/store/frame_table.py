@@ -92,10 +92,25 @@ class FrameTable:
         )
         return self._database.rows(AlarmCount, f"FROM ({query}) ORDER BY day DESC")
 
-    def decided_scores(self, sha256: str) -> list[LabelledScore]:
-        """Scores of a model's frames that people called a defect, a false alarm or good."""
-        where, values = _conditions(FrameQuery(sha256=sha256, labels=("confirmed", "false alarm")))
+    def decided_scores(self, sha256: str, *others: str, camera: str | None = None) -> list[LabelledScore]:
+        """Scores of frames of some models that people called a defect, a false alarm or good."""
+        models = (sha256, *others)
+        where, values = _conditions(FrameQuery(models=models, camera=camera, labels=("confirmed", "false alarm")))
         return self._database.rows(LabelledScore, f"FROM labelled_frames WHERE {where}", values)
+
+    def changed_by(
+        self, threshold: float, query: FrameQuery, limit: int
+    ) -> tuple[list[StoredFrame], list[StoredFrame]]:
+        """The newest frames that only another threshold flags, and those that it no longer flags."""
+        where, values = _conditions(query)
+        order = "ORDER BY captured_at DESC, number DESC LIMIT ?"
+        found = [
+            self._database.rows(
+                StoredFrame, f"FROM labelled_frames WHERE {where} AND {changed} {order}", [*values, threshold, limit]
+            )
+            for changed in ("verdict != 'defect' AND score > ?", "verdict = 'defect' AND score <= ?")
+        ]
+        return found[0], found[1]
 
     def ids_with_package(self) -> set[str]:
         """Ids of the frames whose files should be there."""
@@ -156,6 +171,8 @@ def _conditions(query: FrameQuery) -> tuple[str, list[object]]:
     ):
         if value is not None:
             conditions.append((condition, [value]))
+    if query.models:
+        conditions.append((f"sha256 IN ({', '.join('?' * len(query.models))})", [*query.models]))
     if query.labels:
         conditions.append((f"({' OR '.join('label IS ?' for _ in query.labels)})", [*query.labels]))
     if query.with_picture:

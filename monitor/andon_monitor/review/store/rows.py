@@ -165,6 +165,65 @@ class StoredModel:
     sha256: str
     alias: str
     card: str
+    seen_at: float | None = None
+
+
+# What happened to a change, and what kind of change it is.
+Step = Literal["applied", "proposed", "rejected", "found"]
+Action = Literal["threshold", "roll back", "undo", "refit", "replaced outside"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One entry of the history of model files.
+
+    `found`: the file was replaced by somebody else, `who` is "". `file` is the name of the model file's recipe or
+    alias; `old` and `new` are the sha256 of its content, `old` None for a file that had not been seen before. `about`:
+    the proposal that was applied or rejected, or the change that was undone.
+    """
+
+    number: int
+    at: float
+    who: str
+    step: Step
+    action: Action
+    file: str
+    old: str | None
+    new: str
+    why: str
+    about: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUse:
+    """The model of a camera's newest verdict, and the threshold that it used."""
+
+    camera: str
+    sha256: str
+    threshold: float
+    captured_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What is known of some models' verdicts: capture times of the first and the last, how many, the highest score."""
+
+    first: float
+    last: float
+    frames: int
+    highest: float
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdEffect:
+    """What another threshold does to a camera's verdicts; counts of frames that were inspected."""
+
+    camera: str
+    frames: int
+    flagged: int  # as the verdicts say
+    would_flag: int
+    added: int  # flagged only by the other threshold
+    removed: int  # flagged only as the verdicts say
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,4 +253,5 @@ class FrameQuery:
     labels: Sequence[Label | None] = ()
     defect_kind: str | None = None
     sha256: str | None = None
+    models: Sequence[str] = ()  # sha256 of any of these
     with_picture: bool = False

@@ -84,8 +84,27 @@ _FIFTH = (
     "CREATE INDEX parts_by_verdict ON parts (verdict)",
     "CREATE INDEX parts_by_part ON parts (part_id)",
 )
+# Version 6: the history of model files. Rows are only added; `about` is the number of the step that this one answers.
+_SIXTH = (
+    """CREATE TABLE changes (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, who TEXT NOT NULL, step TEXT NOT NULL,
+        action TEXT NOT NULL, file TEXT NOT NULL, old TEXT, new TEXT NOT NULL, why TEXT NOT NULL, about INTEGER
+    )""",
+    "CREATE INDEX changes_by_file ON changes (file, number)",
+    """CREATE TRIGGER changes_stay BEFORE DELETE ON changes
+        BEGIN SELECT raise(ABORT, 'the history of changes only grows'); END""",
+    """CREATE TRIGGER changes_hold BEFORE UPDATE ON changes
+        BEGIN SELECT raise(ABORT, 'the history of changes only grows'); END""",
+)
 Migrations = Sequence[Sequence[str]]
-MIGRATIONS: Migrations = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)  # the n-th leads from version n - 1 to version n
+MIGRATIONS: Migrations = (
+    _FIRST,
+    _SECOND,
+    _THIRD,
+    _FOURTH,
+    _FIFTH,
+    _SIXTH,
+)  # the n-th leads from version n - 1 to version n
 
 
 def migrate(connection: sqlite3.Connection, migrations: Migrations = MIGRATIONS) -> None:

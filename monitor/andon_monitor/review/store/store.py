@@ -3,6 +3,7 @@
     review.sqlite
     frames/3f/3f0c...zip      evidence as it was sent, see `andon_monitor.formats.evidence_package`
     frames/3f/3f0c...jpg      thumbnail
+    models/5ab1...onnx        model files that were in use or proposed, where the page may change models
 
 Several processes may use one store: `run` writes what `review` shows. A frame that comes twice is kept once.
 """
@@ -18,9 +19,11 @@ from andon_monitor.errors import EvidenceError, UsageError
 from andon_monitor.formats.evidence_package import Evidence, VerdictRecord, read_verdict, unpack
 from andon_monitor.formats.part_record import PartRecord, read_part_record
 from andon_monitor.review.pictures import thumbnail
+from andon_monitor.review.store.change_table import ChangeTable
 from andon_monitor.review.store.database import Database
 from andon_monitor.review.store.frame_table import FrameTable, insert_frame
 from andon_monitor.review.store.label_table import LabelTable
+from andon_monitor.review.store.model_files import ModelFiles
 from andon_monitor.review.store.model_table import ModelTable
 from andon_monitor.review.store.package_files import PACKAGE, THUMBNAIL, PackageFiles
 from andon_monitor.review.store.part_table import PartTable, insert_parts
@@ -69,6 +72,8 @@ class Store:
         self.labels = LabelTable(self._database)
         self.parts = PartTable(self._database)
         self.models = ModelTable(self._database)
+        self.changes = ChangeTable(self._database)
+        self.model_files = ModelFiles(folder / "models")
         self.progress = ProgressTable(self._database)
         self.retention = Retention(folder, self._database, self._files, limits or ReviewSettings())
         self._files.remove_orphans(self.frames.ids_with_package())
@@ -140,8 +145,8 @@ class Store:
         return self._files.read(frame_id, THUMBNAIL) if self.frames.has(frame_id) else None
 
     def revision(self) -> tuple[int, ...]:
-        """Numbers that change when a frame, a verdict, a label or a part is added."""
-        tables = ("frames", "verdicts", "labels", "parts")
+        """Numbers that change when a frame, a verdict, a label, a part or a change of a model is added."""
+        tables = ("frames", "verdicts", "labels", "parts", "changes")
         return tuple(self._database.values(f"SELECT max(number) FROM {table}")[0] or 0 for table in tables)
 
     def _write_files(self, evidence: Evidence, package: bytes, pending: int) -> bool:

@@ -5,7 +5,14 @@ from collections.abc import Sequence
 
 from andon_monitor.formats.evidence_package import VerdictRecord
 from andon_monitor.review.store.database import Database
-from andon_monitor.review.store.rows import LabelledScore, StoredVerdict, within_present
+from andon_monitor.review.store.rows import (
+    LabelledScore,
+    ModelUse,
+    Span,
+    StoredVerdict,
+    ThresholdEffect,
+    within_present,
+)
 
 
 class VerdictTable:
@@ -45,6 +52,61 @@ class VerdictTable:
             "WHERE verdicts.sha256 = ? AND verdicts.score IS NOT NULL) ORDER BY score",
             (sha256,),
         )
+
+    def uses(self) -> list[ModelUse]:
+        """The model that each camera's newest verdict is of, by camera."""
+        return self._database.rows(
+            ModelUse,
+            "FROM verdicts WHERE number IN (SELECT max(number) FROM verdicts WHERE score IS NOT NULL GROUP BY camera) "
+            "ORDER BY camera",
+        )
+
+    def span(self, models: Sequence[str], camera: str | None = None) -> Span | None:
+        """The extent of the verdicts of frames that some models inspected; None for none."""
+        where, values = _of_models(models, camera, None)
+        found = self._database.connection.execute(
+            f"SELECT min(captured_at), max(captured_at), count(*), max(score) FROM verdicts WHERE {where}", values
+        ).fetchone()
+        return Span(*found) if found[2] else None
+
+    def effects(
+        self, models: Sequence[str], threshold: float, since: float, camera: str | None = None
+    ) -> list[ThresholdEffect]:
+        """What another threshold does to the verdicts of some models since a time, by camera."""
+        where, values = _of_models(models, camera, since)
+        query = (
+            "SELECT camera, count(*) AS frames, sum(verdict = 'defect') AS flagged, sum(score > ?) AS would_flag, "
+            "sum(score > ? AND verdict != 'defect') AS added, sum(score <= ? AND verdict = 'defect') AS removed "
+            f"FROM verdicts WHERE {where} GROUP BY camera"
+        )
+        thresholds = [threshold] * 3
+        return self._database.rows(ThresholdEffect, f"FROM ({query}) ORDER BY camera", [*thresholds, *values])
+
+    def counts(
+        self, models: Sequence[str], edges: tuple[float, float, int], since: float, camera: str | None = None
+    ) -> list[int]:
+        """A histogram of scores since a time: from, to and number of bins; the first and last take what lies beyond."""
+        low, high, bins = edges
+        where, values = _of_models(models, camera, since)
+        found = self._database.connection.execute(
+            "SELECT min(max(CAST((score - ?) * ? AS INTEGER), 0), ?) AS bin, count(*) "
+            f"FROM verdicts WHERE {where} GROUP BY bin",
+            [low, bins / (high - low), bins - 1, *values],
+        )
+        counts = [0] * bins
+        for place, count in found:
+            counts[place] = count
+        return counts
+
+
+def _of_models(models: Sequence[str], camera: str | None, since: float | None) -> tuple[str, list[object]]:
+    """The WHERE clause for inspected frames, and its values."""
+    where = f"sha256 IN ({', '.join('?' * len(models))}) AND score IS NOT NULL"
+    values: list[object] = [*models]
+    for condition, value in (("camera = ?", camera), ("captured_at >= ?", since)):
+        if value is not None:
+            where, values = f"{where} AND {condition}", [*values, value]
+    return where, values
 
 
 def insert_verdicts(connection: sqlite3.Connection, verdicts: Sequence[VerdictRecord], now: float) -> None:

@@ -1,0 +1,97 @@
+"""What all pages share: who asks, the store, templates, forms that change something, and their answers."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+
+from andon_monitor.common import html
+from andon_monitor.common.times import rfc3339
+from andon_monitor.errors import AndonError, OutputError, UsageError
+from andon_monitor.review import card_words
+from andon_monitor.review.access import CSRF_COOKIE, Access, Visitor, form_token, read_form
+from andon_monitor.review.filters import to_minute
+from andon_monitor.review.news import News
+from andon_monitor.review.store import Store
+from andon_monitor.review.store.rows import LABELS
+from andon_monitor.settings.groups import ReviewSettings
+
+Page = Callable[[Request, Visitor], Response]
+Change = Callable[[Request, dict[str, str], Visitor], str]  # returns the path of the page to show next
+Endpoint = Callable[[Request], Awaitable[Response]]
+Right = Literal["label", "change"]
+REFUSALS: dict[Right, str] = {
+    "label": "may view frames, not label them",
+    "change": "may not change models (review.changers)",
+}
+
+
+class Site:
+    """The pages' common parts."""
+
+    def __init__(self, store: Store, settings: ReviewSettings) -> None:
+        self.store = store
+        self.settings = settings
+        self.access = Access(settings)
+        self.news = News(store)
+        self._templates = html.environment("andon_monitor.review", "templates")
+        self._templates.globals.update(prefix=settings.prefix, LABELS=LABELS)
+        self._templates.globals.update(ENDINGS=card_words.ENDINGS, THRESHOLD_METHODS=card_words.THRESHOLD_METHODS)
+        self._templates.filters.update(rfc3339=rfc3339, minute=to_minute)
+
+    def page(self, page: Page) -> Endpoint:
+        """The endpoint of a page, in a thread, for visitors who may see it."""
+
+        def fill(request: Request, visitor: Visitor) -> Response:
+            request.state.revision = self.news.revision()  # before the page is filled: later changes are news
+            return page(request, visitor)
+
+        async def answer(request: Request) -> Response:
+            visitor = await self.access.visitor(request)
+            return self.unauthorized() if visitor is None else await run_in_threadpool(fill, request, visitor)
+
+        return answer
+
+    def change(self, change: Change, right: Right) -> Endpoint:
+        """The endpoint of a form that changes something; the answer leads to the page that `change` returns."""
+
+        def refuse(request: Request, visitor: Visitor, status: int, message: str) -> Response:
+            request.state.revision = self.news.revision()
+            return self.render(request, visitor, "message.html.jinja", status=status, message=message)
+
+        async def answer(request: Request) -> Response:
+            visitor = await self.access.visitor(request)
+            if visitor is None:
+                return self.unauthorized()
+            if not (visitor.may_label if right == "label" else visitor.may_change):
+                return PlainTextResponse(f"{visitor.name} {REFUSALS[right]}\n", status_code=403)
+            fields = await read_form(request)
+            if fields is None:
+                return PlainTextResponse("not a form of this page; load the page again\n", status_code=403)
+            try:
+                path = await run_in_threadpool(change, request, fields, visitor)
+            except AndonError as error:
+                status = 400 if isinstance(error, UsageError) else 503 if isinstance(error, OutputError) else 422
+                return await run_in_threadpool(refuse, request, visitor, status, str(error))
+            return RedirectResponse(f"{self.settings.prefix}{path}", status_code=303)
+
+        return answer
+
+    def unauthorized(self) -> Response:
+        """The answer to a visitor who has to sign in."""
+        return PlainTextResponse("please sign in\n", status_code=401, headers=self.access.challenge)
+
+    def render(self, request: Request, visitor: Visitor, name: str, status: int = 200, **values: Any) -> Response:
+        """A page from a template."""
+        token = form_token(request)
+        values |= {"visitor": visitor, "token": token, "revision": request.state.revision}
+        values["with_parts"] = self.store.parts.any()
+        content = self._templates.get_template(name).render(values)
+        response = HTMLResponse(content, status)
+        if CSRF_COOKIE not in request.cookies:
+            path = self.settings.prefix or "/"
+            secure = self.access.is_encrypted(request)
+            response.set_cookie(CSRF_COOKIE, token, path=path, httponly=True, samesite="strict", secure=secure)
+        return response
