@@ -10,6 +10,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from andon_monitor.review.sessions import SESSION_COOKIE, Sessions
 from andon_monitor.review.users import MAX_NAME_LENGTH, Users
 from andon_monitor.settings.groups import ReviewSettings
 from andon_monitor.telemetry.server import peer_of
@@ -17,6 +18,7 @@ from andon_monitor.telemetry.server import peer_of
 ANYBODY = "anybody"  # the name of visitors if nobody has to sign in
 CSRF_COOKIE, CSRF_FIELD = "andon-form", "token"
 MAX_FORM_BYTES = 4096
+HOUR_SECONDS = 3600.0
 MAX_ADDRESS_LENGTH = 64  # characters
 # Only what this server sends as a file: no scripts, styles or images from elsewhere or inside a page.
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -47,6 +49,7 @@ class Visitor:
     name: str
     may_label: bool
     may_change: bool = False  # models
+    has_session: bool = False  # and can sign out
 
 
 class Access:
@@ -55,6 +58,7 @@ class Access:
     def __init__(self, settings: ReviewSettings) -> None:
         self._settings = settings
         self._users = None if settings.users_file is None else Users(settings.users_file)
+        self.sessions = None if self._users is None else Sessions(HOUR_SECONDS * settings.session_hours)
         self._proxies = [ipaddress.ip_network(text, strict=False) for text in settings.proxies]
 
     @property
@@ -66,8 +70,12 @@ class Access:
     async def visitor(self, request: Request) -> Visitor | None:
         """Who sends a request, None if they have to sign in first. Raises TooManyGuesses."""
         settings = self._settings
-        if self._users is not None:
-            name = await self._users.name(request.headers.get("authorization", ""), self._address(request))
+        has_session = False
+        if self._users is not None and self.sessions is not None:
+            name = self.sessions.name(request.cookies.get(SESSION_COOKIE, ""))
+            has_session = name is not None
+            if name is None:
+                name = await self._users.name(request.headers.get("authorization", ""), self._address(request))
         elif settings.user_header is not None:
             # Anybody can send this header, so only a proxy's is believed, and only where it is the only one: a proxy
             # that adds its own after a visitor's leaves both.
@@ -78,7 +86,13 @@ class Access:
         if not name or len(name) > MAX_NAME_LENGTH or not name.isprintable():
             return None
         may_change = name in settings.changers
-        return Visitor(name, may_change or not settings.labellers or name in settings.labellers, may_change)
+        return Visitor(
+            name, may_change or not settings.labellers or name in settings.labellers, may_change, has_session
+        )
+
+    async def knows(self, name: str, password: str, request: Request) -> bool:
+        """Whether name and password are those of a user. Raises TooManyGuesses."""
+        return self._users is not None and await self._users.knows(name, password, self._address(request))
 
     def is_encrypted(self, request: Request) -> bool:
         """Whether the visitor's browser speaks TLS, with us or with a proxy of ours that says so."""

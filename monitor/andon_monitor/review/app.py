@@ -18,6 +18,7 @@ from andon_monitor.formats.evidence_package import Kind, unpack
 from andon_monitor.review import drawing, labels, live
 from andon_monitor.review.access import SafeHeaders, Visitor
 from andon_monitor.review.filters import MAX_LENGTH, Filters
+from andon_monitor.review.login import LoginPages
 from andon_monitor.review.models.line_models import LineModels
 from andon_monitor.review.models.pages import ModelPages
 from andon_monitor.review.pictures import PICTURES, draw
@@ -73,6 +74,7 @@ class Review:
             Route("/frames/{id}/label", change(self._add_label, "label"), methods=["POST"]),
             Route("/frames/{id}/undo", change(self._undo, "label"), methods=["POST"]),
             *self._model_pages.routes(),
+            *LoginPages(self._site).routes(),
             Route("/events", self._events),
             Route(PROBE, _healthz),
             Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
@@ -190,7 +192,7 @@ class Review:
 
     async def _events(self, request: Request) -> Response:
         if await self._site.access.visitor(request) is None:
-            return self._site.unauthorized()
+            return self._site.unauthorized(request)
         return self._site.news.respond(request)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
+from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -50,7 +51,7 @@ class Site:
 
         async def answer(request: Request) -> Response:
             visitor = await self.access.visitor(request)
-            return self.unauthorized() if visitor is None else await run_in_threadpool(fill, request, visitor)
+            return self.unauthorized(request) if visitor is None else await run_in_threadpool(fill, request, visitor)
 
         return answer
 
@@ -64,7 +65,7 @@ class Site:
         async def answer(request: Request) -> Response:
             visitor = await self.access.visitor(request)
             if visitor is None:
-                return self.unauthorized()
+                return self.unauthorized(request)
             if not (visitor.may_label if right == "label" else visitor.may_change):
                 return PlainTextResponse(f"{visitor.name} {REFUSALS[right]}\n", status_code=403)
             fields = await read_form(request)
@@ -79,17 +80,26 @@ class Site:
 
         return answer
 
-    def unauthorized(self) -> Response:
-        """The answer to a visitor who has to sign in."""
+    def unauthorized(self, request: Request) -> Response:
+        """The answer to a visitor who has to sign in: a browser is led to the form, a script is told the scheme."""
+        from_browser = CSRF_COOKIE in request.cookies or "text/html" in request.headers.get("accept", "")
+        if self.access.sessions is not None and from_browser and "authorization" not in request.headers:
+            if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+                path = request.url.path.removeprefix(self.settings.prefix)
+                then = quote(f"{path}?{request.url.query}" if request.url.query else path, safe="")
+                return RedirectResponse(f"{self.settings.prefix}/login?next={then}", status_code=303)
+            return PlainTextResponse("please sign in again\n", status_code=401)  # no dialogue of the browser's own
         return PlainTextResponse("please sign in\n", status_code=401, headers=self.access.challenge)
 
     def render(self, request: Request, visitor: Visitor, name: str, status: int = 200, **values: Any) -> Response:
         """A page from a template."""
+        values |= {"visitor": visitor, "revision": request.state.revision, "with_parts": self.store.parts.any()}
+        return self.bare(request, name, status, **values)
+
+    def bare(self, request: Request, name: str, status: int = 200, **values: Any) -> Response:
+        """A page from a template that shows nothing of the line."""
         token = form_token(request)
-        values |= {"visitor": visitor, "token": token, "revision": request.state.revision}
-        values["with_parts"] = self.store.parts.any()
-        content = self._templates.get_template(name).render(values)
-        response = HTMLResponse(content, status)
+        response = HTMLResponse(self._templates.get_template(name).render(values | {"token": token}), status)
         if CSRF_COOKIE not in request.cookies:
             path = self.settings.prefix or "/"
             secure = self.access.is_encrypted(request)

@@ -70,28 +70,34 @@ class Users:
         if header in self._names:
             return self._names[header]
         given = read_basic(authorization)
-        if given is None:
-            return None
-        name, password = given
+        return None if given is None else await self._name(*given, header, address)
+
+    async def knows(self, name: str, password: str, address: str) -> bool:
+        """Whether name and password are a user's; as `name`."""
+        content = b"\0".join([name.encode(errors="surrogateescape"), password.encode(errors="surrogateescape")])
+        return await self._name(name, password, hmac.digest(self._secret, content, "sha512"), address) is not None
+
+    async def _name(self, name: str, password: str, key: bytes, address: str) -> str | None:
+        """`key` stands for name and password while they are being looked at."""
         at_home = (name, address) in self._at_home
         wait = self._by_address.wait_seconds([address])
         if not at_home:
             wait = max(wait, self._by_name.wait_seconds([name]))
         if wait > 0:
             raise TooManyGuesses(429, wait)
-        asked = self._asked.get(header)
+        asked = self._asked.get(key)
         if asked is None:  # else the same name and password are being looked at: a page's pictures come all at once
             if len(self._asked) >= MAX_WAITING:
                 raise TooManyGuesses(503, RETRY_SECONDS)
-            asked = asyncio.ensure_future(self._check(name, password, header, address))
-            self._asked[header] = asked
-            asked.add_done_callback(lambda _: self._asked.pop(header, None))
+            asked = asyncio.ensure_future(self._check(name, password, key, address))
+            self._asked[key] = asked
+            asked.add_done_callback(lambda _: self._asked.pop(key, None))
         return await asyncio.shield(asked)
 
-    async def _check(self, name: str, password: str, header: bytes, address: str) -> str | None:
-        salt, key = self._keys.get(name, self._unknown)  # an unknown name takes as long as a known one
+    async def _check(self, name: str, password: str, key: bytes, address: str) -> str | None:
+        salt, right = self._keys.get(name, self._unknown)  # an unknown name takes as long as a known one
         derived = await asyncio.get_running_loop().run_in_executor(self._hashing, _derive, password, salt)
-        if not hmac.compare_digest(derived, key) or name not in self._keys:
+        if not hmac.compare_digest(derived, right) or name not in self._keys:
             self._by_address.fail([address])
             self._by_name.fail([name])
             return None
@@ -101,7 +107,7 @@ class Users:
         if len(self._at_home) > MAX_CACHED:
             self._at_home.popitem(last=False)
         if len(self._names) < MAX_CACHED:
-            self._names[header] = name
+            self._names[key] = name
         return name
 
 

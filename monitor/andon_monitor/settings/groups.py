@@ -428,7 +428,7 @@ class ReviewSettings(Group):
         default=("localhost", "127.0.0.1"), description="Host names by which browsers open the page; *: any"
     )
     users_file: Path | None = Field(
-        default=None, description="File of users with lines from andon-monitor user; turns basic authentication on"
+        default=None, description="File of users with lines from andon-monitor user; turns the sign-in on"
     )
     user_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")] | None = Field(
         default=None, description="HTTP header in which a reverse proxy passes the user's name"
@@ -436,6 +436,9 @@ class ReviewSettings(Group):
     proxies: tuple[Network, ...] = Field(
         default=("127.0.0.1", "::1"),
         description="Addresses or networks of proxies, whose user_header is trusted; the TCP connection's own count",
+    )
+    session_hours: Positive = Field(
+        default=12.0, description="Hours after which a user of users_file has to sign in again"
     )
     labellers: tuple[Name, ...] = Field(
         default=(), description="Users who may label; default: everyone who may see the page"
