@@ -51,7 +51,7 @@ def test_the_rate_of_a_threshold_gives_that_threshold_or_the_next_higher(count: 
     for rate in (0.2, 0.05, 0.011, 0.001):
         threshold = calibrate(calibration.scores, rate).threshold
         found = rate_of(calibration, threshold)
-        assert calibrate(calibration.scores, found).threshold == pytest.approx(threshold, rel=2e-4)
+        assert calibrate(calibration.scores, found).threshold == pytest.approx(threshold, rel=3e-3)
     with pytest.raises(UsageError, match="scores give"):
         rate_of(calibration, 1e9)
     with pytest.raises(UsageError, match="scores give"):
