@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -59,12 +60,12 @@ def test_a_browser_is_led_to_the_form_and_back(store: Store, page: str) -> None:
 
 
 def test_the_cookie_is_for_this_site_alone_and_over_tls_for_tls_alone(store: Store, page: str) -> None:
-    cookies = []
+    cookies: list[Any] = []
 
     class Keeping(Client):
         def ask(self, path, data=None, **headers):
             request = super().ask(path, data, **headers)
-            for jar in [h.cookiejar for h in self.opener.handlers if hasattr(h, "cookiejar")]:
+            for jar in [h.cookiejar for h in vars(self.opener)["handlers"] if hasattr(h, "cookiejar")]:
                 cookies.extend(c for c in jar if c.name == SESSION_COOKIE)
             return request
 
