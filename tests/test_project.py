@@ -44,6 +44,12 @@ def test_what_pyproject_names_is_pinned_within_its_range() -> None:
         assert item.specifier.contains(version), f"{item}: constraints.txt has {version}"
 
 
+def test_no_file_has_marks_of_a_conflict() -> None:
+    command = ["git", "grep", "-lI", "-e", "^<<<<<<< ", "-e", "^>>>>>>> "]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout) == (1, ""), found.stderr
+
+
 @pytest.mark.parametrize("name", ["kafka-python", "mcap"])
 def test_packages_whose_private_parts_are_used_are_limited_to_a_minor_version(name: str) -> None:
     (found,) = (item for item in requirements() if item.name == name)

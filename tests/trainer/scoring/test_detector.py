@@ -107,7 +107,7 @@ def test_with_an_encoder_scores_keep_their_scale_and_unusual_features_raise_them
             grey[:, 20:44, 30:34] = 200
         return grey.clip(0, 255).astype(np.uint8)
 
-    encoder, held_out = load_encoder(BUILT_IN), parts(12)
+    encoder, held_out = load_encoder(BUILT_IN), parts(24)
     detector = detector_of(network, parts(20), held_out, texture=False, encoder=encoder)
     (member,) = detector.members
     assert len(member.scales) == 2, "head, features"
@@ -115,7 +115,7 @@ def test_with_an_encoder_scores_keep_their_scale_and_unusual_features_raise_them
         scores = detector(torch.from_numpy(held_out))[0].numpy()
         prepared = detector.prepare(torch.from_numpy(parts(2, bar=True)))
         *_, error = member.anomaly_maps(prepared, network(prepared.x))
-    assert scores.mean() == pytest.approx(1, abs=0.02)
+    assert scores.mean() == pytest.approx(1, abs=0.05)
     assert scores.std(ddof=1) == pytest.approx(SCORE_PER_DEVIATION, rel=0.2)
     assert error.cells.shape == (2, 1, 16, 16)
     rows, columns = np.unravel_index(error.cells.flatten(1).argmax(dim=1).numpy(), (16, 16))

@@ -14,7 +14,7 @@ from torch import nn
 
 from andon_trainer.data.splits import Split, common_to
 from andon_trainer.export.metadata import serialise
-from andon_trainer.scoring.detector import batched
+from andon_trainer.network.tensors import batched
 
 
 def scores_of_unseen(

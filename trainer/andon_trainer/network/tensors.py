@@ -1,6 +1,9 @@
 """Frames as tensors: the few functions that the network, its training and its scoring share."""
 
+from collections.abc import Iterator
+
 import numpy as np
+import torch
 import torch.nn.functional as F
 from andon_monitor.model.imaging import Pixels
 from torch import Tensor
@@ -10,6 +13,7 @@ from torch import Tensor
 VARIANCE_FLOOR = 1e-3
 TOP_SHARE = 0.001  # of a map, whose mean decides about a frame: about the area of a small defect
 MIN_TOP_CELLS = 4
+BATCH_FRAMES = 16
 
 
 def normalise(frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -44,6 +48,12 @@ def pool(x: Tensor, times: int) -> Tensor:
 def to_unit(frames: Tensor) -> Tensor:
     """uint8 [N, H, W, C] to float32 [N, C, H, W] in 0..1."""
     return frames.permute(0, 3, 1, 2).float() / 255
+
+
+def batched(frames: Pixels) -> Iterator[Tensor]:
+    """Frames uint8 [N, H, W, C], a batch at a time."""
+    for i in range(0, len(frames), BATCH_FRAMES):
+        yield torch.from_numpy(frames[i : i + BATCH_FRAMES])
 
 
 def evenly(frames: Pixels, count: int) -> Pixels:

@@ -14,7 +14,7 @@ Where there is time for several networks, each is trained without another part o
 averaged: a network misjudges good parts of a sort that it was not shown, but the others were.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -28,7 +28,8 @@ from andon_trainer.network.encoder import NONE, Encoder
 from andon_trainer.network.feature_autoencoder import FeatureAutoencoder
 from andon_trainer.network.mask import FrameMask, HiddenCells, MaskedFrames
 from andon_trainer.network.registration import Registration, inverse, warp
-from andon_trainer.network.tensors import TOP_SHARE, evenly, normalise, pool, to_unit, top_mean, upsample
+from andon_trainer.network.tensors import TOP_SHARE, batched, evenly, normalise, pool, to_unit, top_mean, upsample
+from andon_trainer.scoring.encoding import rebuild_features
 from andon_trainer.scoring.patch_memory import PatchMemory
 from andon_trainer.scoring.scale import MIN_STD, Expectation, Scale, Surface, roughness
 from andon_trainer.scoring.texture import TextureFeatures
@@ -37,7 +38,6 @@ from andon_trainer.scoring.texture import TextureFeatures
 # positive and their ratio to the threshold (about 1.6 to 2) fits one histogram for all models.
 SCORE_PER_DEVIATION = 0.2
 MAX_MEMORY_CELLS = 2**20  # of the training frames whose features are held at once: 280 MB
-MAX_ENCODED_FRAMES = 400  # training frames whose encoded features are rebuilt: 20 ms each, 70 MB for 100
 # With fewer images of good parts a memory has holes: whatever no training image happened to show counts as a defect.
 # Only texture features of textures, which are alike all over, are remembered of any number of images.
 MIN_MEMORY_IMAGES = 100
@@ -51,7 +51,6 @@ SHARED_WEIGHT = 0.5
 MIN_SUM_STD = 0.1  # of the sum of maps, in deviations of each; with less, several flat maps have left rounding errors
 # Places that are further below the worst place of an average good part are not raised, see `sum_of_tops`.
 RAISED_DEVIATIONS = 8.0
-BATCH_FRAMES = 16
 
 
 class AnomalyMap(NamedTuple):
@@ -313,12 +312,6 @@ class Detector(nn.Module):
         return first.network.arch.to_dict() | patches | {"registered": self.registration is not None} | encoder
 
 
-def batched(frames: Pixels) -> Iterator[Tensor]:
-    """Frames uint8 [N, H, W, C], a batch at a time."""
-    for i in range(0, len(frames), BATCH_FRAMES):
-        yield torch.from_numpy(frames[i : i + BATCH_FRAMES])
-
-
 @torch.no_grad()
 def remember(
     network: Autoencoder,
@@ -357,11 +350,6 @@ def remember(
     features, texture_memory = TextureFeatures(texture, pooling), None
     if texture or many:
         texture_memory = memory_of(lambda frames: features(frames.frame, frames.masked), False)
-    rebuild = None
-    if encoder is not None:
-        encoded = [
-            cast(Tensor, prepare_frames(batch, registration, pooling, encoder, mask).features)
-            for batch in batched(evenly(training_frames, MAX_ENCODED_FRAMES))
-        ]
-        rebuild = FeatureAutoencoder.fit(torch.cat(encoded), seed)
+    how = training_frames, texture, seed, registration, mask
+    rebuild = None if encoder is None else rebuild_features(encoder, *how)
     return Member(network, memory, features, texture_memory, rebuild).eval()
