@@ -65,15 +65,10 @@ def write(name: str, kind: ComponentType, version: str, components: Iterable[Com
 
 
 def files_of(archive: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of files in an OCI archive, from the lowest layer up."""
+    """Names and contents of files in the archive of an image, from the lowest layer up."""
     with tarfile.open(archive) as outer:
-
-        def blob(digest: str) -> bytes:
-            return read(outer, f"blobs/{digest.replace(':', '/')}")
-
-        manifest = json.loads(blob(json.loads(read(outer, "index.json"))["manifests"][0]["digest"]))
-        for layer in manifest["layers"]:
-            file = outer.extractfile(f"blobs/{layer['digest'].replace(':', '/')}")
+        for layer in json.loads(read(outer, "manifest.json"))[0]["Layers"]:
+            file = outer.extractfile(layer)
             assert file is not None
             with tarfile.open(fileobj=file, mode="r|*") as inner:  # in one pass: layers take gigabytes
                 for member in inner:

@@ -1,4 +1,4 @@
-"""Images of monitor and trainer, by buildah, as OCI archives."""
+"""Images of monitor and trainer, by buildah, as archives that `docker load` and `podman load` read."""
 
 import os
 import platform
@@ -27,7 +27,10 @@ def base() -> str:
 
 
 def build(name: str, architecture: str, version: str, source: dict[str, str], folder: Path) -> Path:
-    """Build an image and write it into a folder. Returns the archive. Raises CalledProcessError."""
+    """Build an image and write it into a folder. Returns the archive. Raises CalledProcessError.
+
+    In Docker's format, which has a health check; OCI's has none.
+    """
     tag = f"andon-{name}:{version.replace('+', '-')}"  # a tag may not have a plus
     arguments = {
         "BASE": base(),
@@ -36,11 +39,17 @@ def build(name: str, architecture: str, version: str, source: dict[str, str], fo
         "CREATED": datetime.now(UTC).isoformat(timespec="seconds"),
         "SOURCE": source["repository"],
     }
-    command = ["buildah", "build", "--layers", "--platform", f"linux/{architecture}", "--tag", f"localhost/{tag}"]
+    command = ["buildah", "build", "--layers", "--format", "docker", "--platform", f"linux/{architecture}"]
+    command += ["--tag", f"localhost/{tag}"]
     command += [option for item in arguments.items() for option in ("--build-arg", "=".join(item))]
     command += shlex.split(os.environ.get("IMAGE_OPTIONS", ""))
     dockerfile = DOCKERFILES / f"{name}.Dockerfile"
     subprocess.run([*command, "--file", dockerfile, ROOT], check=True, stdout=subprocess.DEVNULL)
-    archive = folder / f"andon-{name}-{version}-linux-{architecture}.oci.tar"
-    subprocess.run(["buildah", "push", "--quiet", f"localhost/{tag}", f"oci-archive:{archive}:{tag}"], check=True)
+    archive = folder / f"andon-{name}-{version}-linux-{architecture}.tar"
+    subprocess.run(["buildah", "push", "--quiet", f"localhost/{tag}", f"docker-archive:{archive}:{tag}"], check=True)
     return archive
+
+
+def compress(archive: Path) -> None:
+    """Compress an archive in its place, without its time."""
+    subprocess.run(["gzip", "--no-name", archive], check=True)

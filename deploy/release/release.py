@@ -1,6 +1,6 @@
 """Make everything that a release consists of in dist/: `make release`, from the commit that is checked out.
 
-Wheel, source archive, images of monitor and trainer as OCI archives, lists of what is in them (SBOM), the version's
+Wheel, source archive, images of monitor and trainer, lists of what is in them (SBOM), the version's
 section of the changelog, a statement of where they come from (provenance), checksums. dist/ appears once all of it is
 there; after an error the earlier one remains.
 
@@ -61,9 +61,8 @@ def make(folder: Path, names: list[str], architectures: list[str]) -> None:
     for name in names:
         for architecture in architectures:
             archive = images.build(name, architecture, version, source, folder)
-            bill_of_materials.of_image(
-                archive, version, archive.with_name(archive.name.replace(".oci.tar", ".cdx.json"))
-            )
+            bill_of_materials.of_image(archive, version, archive.with_name(f"{archive.name[:-4]}.cdx.json"))
+            images.compress(archive)
     notes = statements.section_of((ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), version)
     (folder / "CHANGES.md").write_text(notes, encoding="utf-8")
     statements.write_provenance(folder, ROOT, source, version, images.base(), started)
