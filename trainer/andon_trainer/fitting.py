@@ -117,7 +117,8 @@ def fit(
         scores[seen] = model.score(images.pixels[seen])
     tested = [sample for sample in dataset.test if sample.label == GOOD]
     tested_pixels = files.frames(tested, images.spec)
-    audited = audit(samples, images.pixels, parts, scores, tested, tested_pixels, trained.poses, masked)
+    rate = card.calibration.false_alarm_rate
+    audited = audit(samples, images.pixels, parts, scores, tested, tested_pixels, trained.poses, masked, rate)
     card = card.model_copy(update={"training": card.training.model_copy(update=audited.counts())})
     evaluation = None
     if dataset.test:

@@ -44,10 +44,18 @@ def test_folders_by_day_inside_good_are_read(tmp_path: Path) -> None:
     dataset = open_dataset(tmp_path)
     assert len(dataset.train) == 3
     assert [(sample.label, sample.mask) for sample in dataset.test] == [("dent", mask)]
+    assert [sample.batch for sample in dataset.train] == [".", "monday", "tuesday/late"]
     assert dataset.notes == ()
     for i in range(8):
         save_noise(tmp_path / f"only/good/monday/{i}.png")
-    assert len(good_samples(open_dataset(tmp_path / "only"))) == 8
+    only = good_samples(open_dataset(tmp_path / "only"))
+    assert [sample.batch for sample in only] == ["monday"] * 8
+
+
+def test_images_of_one_folder_are_no_batches(tmp_path: Path) -> None:
+    save_noise(tmp_path / "train/good/0.png")
+    save_noise(tmp_path / "train/good/1.png")
+    assert [sample.batch for sample in open_dataset(tmp_path).train] == [None, None]
 
 
 def test_what_is_passed_over_is_said(tmp_path: Path) -> None:

@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 from andon_monitor.model.calibration import calibrate
-from andon_trainer.report.advice import one_network_note, warnings
+from andon_trainer.data.audit import Audit, Measured
+from andon_trainer.data.batches import Batch, Batches
+from andon_trainer.report.advice import batches_note, one_network_note, warnings
 
 from tests.fixtures.small_model import draw, make_card
 
 GOOD = np.stack([draw(i) for i in range(4)])[..., None]
+TWO = Batch("day/a", 60, 1.0, 0), Batch("a/night/b", 40, 1.2, 10)
 
 
 @pytest.mark.parametrize(
@@ -37,3 +40,24 @@ def test_where_one_network_leaves_few_images_for_the_threshold_the_remedy_is_nam
         assert one_network_note(card.model_copy(update={"architecture": {"name": "dense"}})) is None
     else:
         assert note is None
+
+
+@pytest.mark.parametrize(
+    ("batches", "ordered", "said"),
+    [
+        (None, False, None),
+        (None, True, "Put each batch into a subfolder of its own"),
+        (Batches(TWO, whole=False), False, "There are 2 batches. Whole ones are held out only of 5 and more"),
+        (
+            Batches((*TWO, *(Batch(f"c{i}", 50, 1.0, 1) for i in range(3))), whole=True),
+            False,
+            "allows for 5 batches: whole ones were held out. A threshold set by the others flags most of night/b: 10 "
+            "of 40 images. Of 10 new batches, 8 flag 25 % at most.",
+        ),
+    ],
+)
+def test_what_batches_say_of_the_rate_on_a_new_one(batches: Batches | None, ordered: bool, said: str | None) -> None:
+    measured = Measured(np.zeros(0), ())
+    audit = Audit((), (), 0, (), measured, measured, None, None, batches, ordered, 0, ())
+    note = batches_note(audit, make_card(GOOD))
+    assert note is None if said is None else said in (note or "")

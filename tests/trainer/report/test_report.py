@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from andon_monitor.model.heatmap import heatmap
 from andon_monitor.model.imaging import Pixels, load
 from andon_trainer.architecture import Architecture
 from andon_trainer.data.audit import Audit, audit
+from andon_trainer.data.batches import Batch, Batches
 from andon_trainer.data.dataset import open_dataset
 from andon_trainer.data.images import load_images
 from andon_trainer.data.near_duplicates import group_near_duplicates
@@ -129,7 +131,9 @@ def audited(model: Model, folder: Path, tmp_path_factory: pytest.TempPathFactory
     poses = np.tile(np.float32([1, 0, 0, 0]), (len(frames), 1))
     poses[:, 1:] += np.random.default_rng(0).normal(0, 0.01, (len(frames), 3)).astype(np.float32)
     poses[4, 2] = 0.2  # far from the others
-    return audit(samples, frames, parts, model.score(frames), tested, load_images(tested, SPEC), poses)
+    found = audit(samples, frames, parts, model.score(frames), tested, load_images(tested, SPEC), poses)
+    nights = tuple(Batch(f"good/{HOSTILE_KIND}{i}", 20, 1.0, i) for i in range(5))
+    return replace(found, batches=Batches(nights, whole=True))
 
 
 @pytest.fixture(scope="module")
@@ -229,6 +233,8 @@ def test_it_shows_the_training_images(report: Path) -> None:
     assert "4 images in 2 groups show the same part or nearly so; 2 images are copies of others" in page.text
     assert "None of the 7 good test images shows the same part as a training image" in page.text
     assert "1 far from the others: " + HOSTILE_FILE in page.text
+    assert f"flags most of good/{HOSTILE_KIND}4: 4 of 20 images. Of 10 new batches, 8 flag 20 % at most." in page.text
+    assert "4 (20 %)" in page.text
 
 
 def test_the_same_model_gives_the_same_report(

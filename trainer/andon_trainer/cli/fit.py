@@ -210,7 +210,7 @@ def fit(
 
     from andon_trainer import fitting
     from andon_trainer.cli.tables import evaluation_table, print_fitness, rates_table
-    from andon_trainer.report.advice import blank_note, data_warnings, one_network_note
+    from andon_trainer.report.advice import batches_note, blank_note, data_warnings, one_network_note
     from andon_trainer.report.page import write_report
     from andon_trainer.report.rates import rate_rows, what_would_help
     from andon_trainer.report.words import (
@@ -247,6 +247,8 @@ def fit(
         note(f"note: {one_network}")
     for warning in data_warnings(card):
         note(f"note: {warning}")
+    if (batches := batches_note(fitted.audit, card)) is not None:
+        note(f"note: {batches}")
     if (blank := blank_note(fitted.audit)) is not None:
         note(f"note: {blank}")
     name_outliers(fitted.audit.suspects)

@@ -1,4 +1,4 @@
-"""The images of good parts: near-duplicates, images that may show defects, exposure, sharpness, how the parts lie.
+"""The images of good parts: near-duplicates, batches, possible defects, exposure, sharpness, how the parts lie.
 
 All of it is for a person to check. Nothing is left out, except held-out images that would spoil the threshold, see
 `far_out`.
@@ -10,15 +10,16 @@ from typing import Literal
 
 import numpy as np
 from andon_monitor.model import imaging
-from andon_monitor.model.calibration import MIN_CALIBRATION_IMAGES
+from andon_monitor.model.calibration import DEFAULT_RATES, MIN_CALIBRATION_IMAGES
 from andon_monitor.model.imaging import Pixels
 from andon_monitor.model.mask import Masked
 from numpy.typing import ArrayLike, NDArray
 
+from andon_trainer.data.batches import Batches, compare_batches, follow_order
 from andon_trainer.data.near_duplicates import near_duplicates_between
 from andon_trainer.data.pictures import is_blank
 from andon_trainer.data.sample import Sample
-from andon_trainer.data.splits import Split
+from andon_trainer.data.splits import Split, whole_batches
 
 # Robust deviations from which on an image is named as an outlier. With normal scores it would be one good part in three
 # million; with real ones it is a few, which a person can check.
@@ -65,6 +66,8 @@ class Audit:
     sharpness: Measured  # squared grey levels
     shift: Measured | None  # share of the frame's longer side; None where parts are not registered
     turn: Measured | None  # degrees, counter-clockwise; the same
+    batches: Batches | None  # of the held-out images; None where there are not two
+    ordered: bool  # no batches are given, and scores of held-out images follow their order as those of batches do
     tested: int  # good test images
     tested_near_duplicates: tuple[Sample, ...]  # those with a near-duplicate in the training folder
 
@@ -82,10 +85,11 @@ def audit(
     tested_images: Pixels,
     poses: NDArray[np.float32] | None = None,
     masked: Masked | None = None,
+    false_alarm_rate: float = DEFAULT_RATES[0],
 ) -> Audit:
     """Check the images of good parts, uint8 [N, H, W, C], their poses [N, 4], and the good test images.
 
-    `masked`: bool [H, W], pixels that the model does not look at.
+    `masked`: bool [H, W], pixels that the model does not look at. `false_alarm_rate`: at which batches are compared.
 
     `scores`: float [N], of the finished model. Held-out images set the scale for all. Images that were learned from
     score lower: a defect among them is far above good parts where parts are aligned, but hardly where they are a
@@ -111,6 +115,10 @@ def audit(
         far, turned = np.hypot(poses[:, 2], poses[:, 3]) / 2, -np.degrees(np.arctan2(poses[:, 1], poses[:, 0]))
         shift = measured(far, robust_deviations(far, far))
         turn = measured(turned, robust_deviations(turned, turned))
+    held_out = parts.calibration
+    names = [samples[i].batch for i in held_out]
+    whole = whole_batches(parts.groups, [sample.batch for sample in samples]) is not parts.groups
+    batches = compare_batches(names, scores[held_out], whole, false_alarm_rate)
     return Audit(
         near_duplicates=samples_by_group(samples, parts.groups),
         blank=tuple(sample for sample, image in zip(samples, images, strict=True) if is_blank(image)),
@@ -120,6 +128,8 @@ def audit(
         sharpness=measured(sharpness, robust_deviations(ratio, ratio)),
         shift=shift,
         turn=turn,
+        batches=batches,
+        ordered=batches is None and follow_order(scores[held_out], parts.groups[held_out]),
         tested=len(tested),
         tested_near_duplicates=near_duplicates_between(images, tested, tested_images, masked=masked),
     )

@@ -55,7 +55,8 @@ def open_dataset(
 
     A source is a folder in MVTec AD layout (train/good, test/*, ground_truth/*) or of good images; an array file, see
     `data.arrays`; or whatever the monitor reads to an end: a recording, a video, a folder of them, a Kafka topic up to
-    now, see `data.recordings`. Folders by day or batch inside train/good, test/* or a kind are read, too.
+    now, see `data.recordings`. Folders by day or batch inside train/good, test/* or a kind are read, too;
+    those of good images are batches, see `data.splits.whole_batches`.
 
     `labels`: a file with labels of the frames of recordings and topics, as `andon-monitor export` writes them.
     `assume_good`: what no label, verdict or folder's name tells is good. `cameras`: of recordings and topics only
@@ -146,7 +147,8 @@ def _folder_dataset(root: Path, assume_good: bool) -> Dataset:
     if facts is not None:
         return _listed_dataset(root, found, facts, assume_good, passed_over)
     if assume_good and GOOD not in folders:
-        return Dataset(root, tuple(Sample(path, GOOD) for path in found), (), _notes(root, passed_over))
+        samples = in_batches([Sample(path, GOOD) for path in found], root)
+        return Dataset(root, samples, (), _notes(root, passed_over))
     if any(path.parent == root for path in found):
         good = [path for path in found if path.parent == root]
         for path in found:
@@ -155,8 +157,15 @@ def _folder_dataset(root: Path, assume_good: bool) -> Dataset:
         return Dataset(root, tuple(Sample(path, GOOD) for path in good), (), _notes(root, passed_over))
     # A folder for each kind: good images may be learned from, all can be evaluated.
     by_kind = [Sample(path, path.relative_to(root).parts[0]) for path in found]
-    train = tuple(sample for sample in by_kind if sample.label == GOOD)
+    train = in_batches([sample for sample in by_kind if sample.label == GOOD], root / GOOD)
     return Dataset(root, train, tuple(by_kind), _notes(root, passed_over))
+
+
+def in_batches(samples: Sequence[Sample], folder: Path) -> tuple[Sample, ...]:
+    """Images of one folder. If it has subfolders, these are batches, and so are the images outside of them."""
+    if all(sample.path.parent == folder for sample in samples):
+        return tuple(samples)
+    return tuple(replace(sample, batch=str(sample.path.parent.relative_to(folder))) for sample in samples)
 
 
 def _listed_dataset(
@@ -173,7 +182,7 @@ def _listed_dataset(
         if label is None:
             passed_over.add(UNLABELLED, os.path.relpath(path, root))
         else:
-            samples.append(Sample(path, label, part=known.part, batch=str(path.parent)))
+            samples.append(Sample(path, label, part=known.part, batch=known.batch or str(path.parent)))
     train = tuple(sample for sample in samples if sample.label == GOOD)
     test = tuple(samples) if len(train) < len(samples) else ()
     return Dataset(root, train, test, _notes(root, passed_over))
@@ -197,15 +206,16 @@ def _mvtec_dataset(root: Path, passed_over: PassedOver) -> Dataset:
         raise UsageError(
             f"{root}: no images in {TRAIN}/{GOOD} nor in {TEST}/*{_but(passed_over)}; known formats: {_formats()}"
         )
+    learned = in_batches(train, root / TRAIN / GOOD)
     if not masks:
-        return Dataset(root, tuple(train), tuple(test), _notes(root, passed_over))
+        return Dataset(root, learned, tuple(test), _notes(root, passed_over))
     mask_of: dict[Path, Path] = {}
     for kind in sorted({sample.label for sample in test}):
         images = [sample.path for sample in test if sample.label == kind]
         own = [mask for mask in masks if mask.relative_to(root).parts[1] == kind]
         mask_of |= match_masks(images, root / TEST / kind, own, root / MASKS / kind)
     masked = tuple(replace(sample, mask=mask_of.get(sample.path)) for sample in test)
-    return Dataset(root, tuple(train), masked, (*_notes(root, passed_over), *_mask_notes(root, masked, masks)))
+    return Dataset(root, learned, masked, (*_notes(root, passed_over), *_mask_notes(root, masked, masks)))
 
 
 def _notes(root: Path, passed_over: PassedOver) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What the manifest of a folder says of its images: label and part. `andon-monitor collect` writes such a folder."""
+"""What a folder's manifest says of its images: label, part and batch. `andon-monitor collect` writes such a folder."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +11,11 @@ from andon_monitor.sources.folder import read_manifest
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The label of an image, None where the manifest has none, and which part it shows."""
+    """The label of an image, which part it shows and its batch; None where the manifest has none."""
 
     label: str | None = None
     part: str | None = None
+    batch: str | None = None
 
 
 def manifest_facts(root: Path) -> dict[Path, Facts] | None:
@@ -32,5 +33,8 @@ def manifest_facts(root: Path) -> dict[Path, Facts] | None:
             raise UsageError(f"{place}: label {label!r:.60} is not a name")
         part, _ = read_part(fields.get("part"))
         known = None if part is None or part.id is None else f"{part.product or ''}/{part.id}"
-        facts[root / fields["file"]] = Facts(label, known)
+        batch = fields.get("batch")
+        if batch is not None and (not isinstance(batch, str) or not batch):
+            raise UsageError(f"{place}: batch {batch!r:.60} is not a name")
+        facts[root / fields["file"]] = Facts(label, known, batch)
     return facts

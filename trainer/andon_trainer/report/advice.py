@@ -1,11 +1,14 @@
 """What the report says about the threshold, and what it warns of."""
 
 import math
+from pathlib import Path
 
 from andon_monitor.model.calibration import DEFAULT_RATES, needed_for, needed_to_support, supported_rate
 from andon_monitor.model.card import Card, Training
 
 from andon_trainer.data.audit import Audit
+from andon_trainer.data.batches import Batch
+from andon_trainer.data.splits import MIN_BATCHES
 from andon_trainer.evaluation import Evaluation
 from andon_trainer.fitting import MAX_RESERVED_SECONDS
 from andon_trainer.report.words import left_out_note, number_of, percent, range_sentence
@@ -128,6 +131,38 @@ def one_network_note(card: Card) -> str | None:
         f"--networks {MAX_NETWORKS} all of them do, and they support a rate of {percent(supported_rate(total))}: it "
         f"takes about --budget {math.ceil(seconds / 60)}m on this machine."
     )
+
+
+def batches_note(audit: Audit, card: Card) -> str | None:
+    """What batches of the images say of the rate on a new one; None where there are none to be seen."""
+    rate = percent(card.calibration.false_alarm_rate)
+    if audit.ordered:
+        return (
+            "The scores of held-out images follow the order of the images, as they do where days, materials or cameras "
+            f"differ. Put each batch into a subfolder of its own: the threshold then allows for a new one. Now {rate} "
+            "holds for batches that were learned from."
+        )
+    batches = audit.batches
+    if batches is None:
+        return None
+    count = f"{len(batches.each):,} batches"
+    if not batches.whole:
+        return (
+            f"There are {count}. Whole ones are held out only of {MIN_BATCHES} and more, none of them larger than a "
+            f"third of the images. Of a new batch more than {rate} may be flagged: set the threshold again on its "
+            "first parts (andon-trainer calibrate)."
+        )
+    worst = max(batches.each, key=lambda batch: batch.share)
+    limit = "" if batches.limit is None else f" Of 10 new batches, 8 flag {percent(batches.limit)} at most."
+    return (
+        f"The threshold allows for {count}: whole ones were held out. A threshold set by the others flags most of "
+        f"{batch_name(worst)}: {worst.flagged} of {number_of(worst.images, 'image')}.{limit}"
+    )
+
+
+def batch_name(batch: Batch) -> str:
+    """The last two parts of a batch's folder."""
+    return "/".join(Path(batch.name).parts[-2:])
 
 
 def blank_note(audit: Audit) -> str | None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from andon_monitor.model.card import InputSpec
+from andon_monitor.model.card import Card, InputSpec
 from andon_monitor.model.heatmap import data_uri
 from markupsafe import Markup
 
@@ -11,10 +11,12 @@ from andon_trainer.data.audit import Audit, Measured
 from andon_trainer.data.images import ALREADY_DECODED, load_image
 from andon_trainer.data.sample import Sample
 from andon_trainer.report import plots
+from andon_trainer.report.advice import batch_name, batches_note
 
 GROUPS_SHOWN = 6  # of images of the same part
 IMAGES_SHOWN = 4  # of each group
 OUTLIERS_NAMED = 8  # of each quantity
+BATCHES_SHOWN = 30
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,17 @@ class Quantity:
 
 
 @dataclass(frozen=True)
+class BatchRow:
+    """A batch of good parts, as `data.batches.Batch` has it."""
+
+    name: str
+    images: int
+    median: float
+    flagged: int
+    share: float
+
+
+@dataclass(frozen=True)
 class Learned:
     """The content of the section, without the pictures of suspects, which are like those of the gallery."""
 
@@ -48,10 +61,15 @@ class Learned:
     tested: int
     tested_same_part: tuple[str, ...]
     quantities: tuple[Quantity, ...]
+    batches: tuple[BatchRow, ...]  # those of which most is flagged, at most `BATCHES_SHOWN`
+    all_batches: int
+    batches_note: str | None
 
 
-def learned(audit: Audit, spec: InputSpec) -> Learned:
+def learned(audit: Audit, card: Card) -> Learned:
     """Gather the content of the section. Raises UsageError where an image cannot be read any more."""
+    spec = card.input
+    by_share = sorted(audit.batches.each if audit.batches else (), key=lambda batch: -batch.share)
     quantities = [
         _quantity("Exposure", "Mean grey level, in per cent of white.", "brightness", audit.brightness, 100),
         _quantity("Sharpness", "Variance of the Laplacian, in squared grey levels.", "sharpness", audit.sharpness, 1),
@@ -69,6 +87,12 @@ def learned(audit: Audit, spec: InputSpec) -> Learned:
         tested=audit.tested,
         tested_same_part=tuple(sample.path.name for sample in audit.tested_near_duplicates),
         quantities=tuple(quantities),
+        batches=tuple(
+            BatchRow(batch_name(batch), batch.images, batch.median, batch.flagged, batch.share)
+            for batch in sorted(by_share[:BATCHES_SHOWN], key=lambda batch: batch.name)
+        ),
+        all_batches=len(by_share),
+        batches_note=batches_note(audit, card),
     )
 
 

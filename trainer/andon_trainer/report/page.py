@@ -81,7 +81,7 @@ def render(
         learning_curve=plots.learning_curve(fitted) if fitted else None,
         roc=plots.roc(evaluation) if evaluation and ranked else None,
         precision_recall=plots.precision_recall(evaluation) if evaluation and ranked else None,
-        learned=learned(audit, card.input) if audit else None,
+        learned=learned(audit, card) if audit else None,
         suspects=suspect_pictures(model, audit) if audit else (),
         groups=list(gallery(model, fitted, evaluation, good_frames)),
         colour_bar=colour_bar(),
