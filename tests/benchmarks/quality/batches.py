@@ -2,8 +2,8 @@
 
 A third of a set's batches is kept aside, half a dozen times at random. Of the others, each third is scored by what was
 fitted to the other two; these scores set the threshold and the limit that `fit` prints. The batches kept aside are then
-scored by what was fitted to all others. To be quick, the score is that of the encoder's features alone, without a trained
-network: rates and limits are those of the whole model's method, the found share is not the whole model's.
+scored by what was fitted to all others. To be quick, the score is that of the encoder's features alone, without a
+trained network: rates and limits are those of the whole model's method, the found share is not the whole model's.
 """
 
 import argparse
