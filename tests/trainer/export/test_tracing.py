@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from andon_monitor.model.session import Session
+from andon_monitor.model.runtime import onnxruntime
 from andon_trainer.export.graph import to_onnx
-from andon_trainer.export.metadata import serialise
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
@@ -36,8 +35,27 @@ class ChangedInPlace(Replaced):
         return rows.mean(dim=2)
 
 
-@pytest.mark.parametrize(("network", "tracings"), [(Replaced(), 0), (ChangedInPlace(), 1)])
-def test_what_cannot_be_replaced_is_traced_again_by_the_exporter(
+class Counting(Replaced):
+    """Shapes and numbers that come from the batch size."""
+
+    def forward(self, frames: Tensor) -> Tensor:
+        count, height, width, channels = frames.shape
+        rows = frames.reshape(count * height, width * channels).float()
+        places = torch.arange(count * width).reshape(count, 1, width).expand(count, height, width)
+        return rows.reshape(count, height, -1).sum(dim=2) + places.float().mean(dim=2)
+
+
+class Divided(Replaced):
+    """A number of the batch size among tensors, which no shape has."""
+
+    def forward(self, frames: Tensor) -> Tensor:
+        return frames.float().mean(dim=(2, 3)) / frames.shape[0]
+
+
+@pytest.mark.parametrize(
+    ("network", "tracings"), [(Replaced(), 0), (Counting(), 0), (Divided(), 1), (ChangedInPlace(), 1)]
+)
+def test_a_graph_is_of_any_batch_size_and_what_cannot_be_replaced_is_traced_again(
     network: nn.Module, tracings: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original, traced = ExportedProgram.run_decompositions, []
@@ -48,8 +66,10 @@ def test_what_cannot_be_replaced_is_traced_again_by_the_exporter(
 
     monkeypatch.setattr(ExportedProgram, "run_decompositions", count)
     frames = np.random.default_rng(0).integers(0, 256, (3, 4, 5, 2), dtype=np.uint8)
-    model = Session(serialise(to_onnx(network, frames.shape[1:], ("score",))), "a network", "cpu", threads=1)
+    graph = to_onnx(network, frames.shape[1:], ("score",))
     assert len(traced) == tracings
+    assert graph.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "N"
     with torch.no_grad():
         expected = network(torch.from_numpy(frames)).numpy()
-    np.testing.assert_allclose(model.run(["score"], frames)[0], expected, rtol=1e-5)
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    np.testing.assert_allclose(session.run(["score"], {"frames": frames})[0], expected, rtol=1e-5)

@@ -25,8 +25,9 @@ from torch.onnx import OnnxExporterError, ONNXProgram
 from andon_trainer.augmentation.corruption import corrupt
 from andon_trainer.augmentation.variation import to_float, to_levels
 from andon_trainer.errors import ExportError
+from andon_trainer.export.batch_size import BatchSizeError, check_batch_size, name_batch_size
 from andon_trainer.export.optimisation import optimise
-from andon_trainer.export.tracing import dynamic_shapes, replace_operators, trace
+from andon_trainer.export.tracing import replace_operators, trace, trace_symbolically
 
 OPSET = 20
 GOLDEN_CORRUPTED_FRAMES = 2
@@ -62,18 +63,17 @@ def to_onnx(
 
     `inputs`: names as the network calls them, each uint8 [N, H, W, C] with N dynamic. `outputs`: names.
     """
-    # Two frames, because the exporter treats a size of one as a constant, and one tensor for each input, because it
-    # treats the same tensor as the same input.
-    examples = {name: torch.zeros(2, *shape, dtype=torch.uint8) for name in inputs}
+    shapes = dict.fromkeys(inputs, shape)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), quick_tracing(network):
         warnings.simplefilter("ignore")  # about the exporter's own internals; a user can do nothing about them
-        program = trace(network.eval(), examples)
+        program = trace(network.eval(), shapes)
         replace_operators(program)
         try:
             exported = translate(program, inputs, outputs)
-        except OnnxExporterError:  # another version of torch may trace to other operators: all of it by the exporter
-            exported = translate(trace(network, examples), inputs, outputs)
+        except (OnnxExporterError, BatchSizeError):
+            # Another version of torch may trace to other operators: all of it by the exporter.
+            exported = translate(trace_symbolically(network, shapes), inputs, outputs)
     buffer = io.BytesIO()
     onnx.save(exported.model_proto, buffer)
     return onnx.load_from_string(buffer.getvalue())
@@ -85,14 +85,15 @@ def translate(program: ExportedProgram, inputs: tuple[str, ...], outputs: tuple[
         program,
         input_names=list(inputs),
         output_names=list(outputs),
-        dynamic_shapes=dynamic_shapes(inputs),  # whose names are kept
         opset_version=OPSET,
         dynamo=True,
         verbose=False,
         optimize=False,
     )
     assert exported is not None  # as only the old exporter returns None
+    name_batch_size(exported.model)
     optimise(exported.model)
+    check_batch_size(exported.model)
     return exported
 
 

@@ -5,27 +5,36 @@ export, and our networks have few such operators, each of which means the same a
 """
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.export import Dim, ExportedProgram
 from torch.fx import Graph, Node
 from torch.fx.node import Argument
 
+from andon_trainer.export.batch_size import NAME, TRACED_SIZE, free_batch_size
+
 aten = torch.ops.aten
 
 
-def trace(network: nn.Module, examples: dict[str, Tensor]) -> ExportedProgram:
-    """The program of a network, from an example of each input [N, ...]; N is dynamic, and at least two here."""
-    shapes = dynamic_shapes(tuple(examples))
-    return torch.export.export(network, tuple(examples.values()), dynamic_shapes=shapes, strict=False)
+def trace(network: nn.Module, shapes: Mapping[str, Sequence[int]]) -> ExportedProgram:
+    """The program of a network for batches of any size, from the shape [...] of each input uint8 [N, ...]."""
+    with FakeTensorMode():  # tensors that have a shape and take no memory
+        examples = tuple(torch.empty(TRACED_SIZE, *shape, dtype=torch.uint8) for shape in shapes.values())
+    program = torch.export.export(network, examples, strict=False)
+    free_batch_size(program)
+    return program
 
 
-def dynamic_shapes(inputs: tuple[str, ...]) -> dict[str, dict[int, Dim]]:
-    """The first axis of each input is dynamic, and of one size."""
-    count = Dim("N")
-    return {name: {0: count} for name in inputs}
+def trace_symbolically(network: nn.Module, shapes: Mapping[str, Sequence[int]]) -> ExportedProgram:
+    """The same by torch's own means, in twice the time; the exporter can trace the program again."""
+    # Two frames, because the exporter treats a size of one as a constant, and one tensor for each input, because it
+    # treats the same tensor as the same input.
+    examples = tuple(torch.zeros(2, *shape, dtype=torch.uint8) for shape in shapes.values())
+    axes = {name: {0: Dim(NAME)} for name in shapes}
+    return torch.export.export(network, examples, dynamic_shapes=axes, strict=False)
 
 
 def replace_operators(program: ExportedProgram) -> None:
