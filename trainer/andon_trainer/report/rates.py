@@ -7,15 +7,13 @@ import numpy as np
 from andon_monitor.common.intervals import Rate, rate
 from andon_monitor.model.calibration import calibrate
 from andon_monitor.model.card import Card
-from andon_monitor.model.fitness import ENOUGH_FOUND, MIN_FOUND, assess
+from andon_monitor.model.fitness import ENOUGH_FOUND, MIN_FOUND, MIN_ITERATIONS, assess, is_hardly_trained
 
 from andon_trainer.data.sample import GOOD
 from andon_trainer.evaluation import Evaluation
 from andon_trainer.report.words import number_of, percent
 
 RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
-# With fewer steps a network has hardly learned anything: on magnetic tiles it was as good as ever from 700 on.
-MIN_ITERATIONS = 300
 MIN_SIZE_GAIN = 0.3  # more of the largest made-up defects found than of the smallest, from which on pixels would help
 
 
@@ -75,11 +73,13 @@ def what_would_help(card: Card, rows: Sequence[RateRow]) -> str | None:
     if fitness is None or fitness.grade == "good enough":
         return None
     training = card.training
-    if training.ended in ("budget", "interrupted") and training.iterations < MIN_ITERATIONS * training.networks:
+    if training.ended in ("budget", "interrupted") and is_hardly_trained(training):
         return (
             f"The network was hardly trained ({number_of(training.iterations, 'step')}; {MIN_ITERATIONS} and more are "
             "usual): fit again with a longer --budget."
         )
+    if fitness.grade == "unknown":
+        return None
     good = [row for row in rows if (known := row.best_known) and known.share >= ENOUGH_FOUND and not row.passing]
     if good:
         best = good[0]
