@@ -78,8 +78,7 @@ CASES = {
 def case(request: pytest.FixtureRequest) -> Case:
     with pytest.MonkeyPatch.context() as patch:  # small memories of few images, which are as exact as large ones
         patch.setattr(scoring_detector, "MIN_MEMORY_IMAGES", 20)
-        patch.setattr(patch_memory, "MIN_PATCHES", 100)
-        patch.setattr(patch_memory, "MAX_PATCHES", 100)
+        patch.setattr(patch_memory, "CLUSTERS", 100)
         return CASES[request.param]()
 
 

@@ -1,7 +1,7 @@
 """The patch memory: distances to what good parts' features look like."""
 
 import torch
-from andon_trainer.scoring.patch_memory import PatchMemory, farthest_points
+from andon_trainer.scoring.patch_memory import PatchMemory, cluster_means
 
 
 def test_memory_distance_is_the_distance_to_the_nearest_patch_after_whitening() -> None:
@@ -10,34 +10,27 @@ def test_memory_distance_is_the_distance_to_the_nearest_patch_after_whitening() 
     ).reshape(1, 4, 1, 1)
     memory = PatchMemory.fit(features, seed=0)
     query = torch.randn(1, 4, 8, 8) * 3
-    white = memory.whiten(query).permute(0, 2, 3, 1).reshape(-1, 4)
-    patches = memory.compare.weight / -2
+    white = memory.whiten(query)[:, :-1].permute(0, 2, 3, 1).reshape(-1, 4)
+    patches = memory.compare.weight[:, :-1] / -2
     expected = (torch.cdist(white, patches).min(dim=1).values ** 2 + 1).sqrt().reshape(1, 1, 8, 8)
     expected = torch.nn.functional.conv2d(
         torch.nn.functional.pad(expected, (1, 1, 1, 1), mode="replicate"), memory.blur
     )
     assert torch.allclose(memory(query), expected, atol=1e-4)
-    flat = memory.whiten(features).permute(1, 0, 2, 3).flatten(1)
+    flat = memory.whiten(features)[:, :-1].permute(1, 0, 2, 3).flatten(1)
     assert torch.allclose(torch.cov(flat), torch.eye(4), atol=0.02)
 
 
-def test_farthest_points_spread_out() -> None:
-    cluster = torch.randn(500, 2) * 0.01
-    outliers = torch.tensor([[5.0, 0.0], [0.0, 5.0], [-5.0, 0.0]])
-    chosen = farthest_points(torch.cat([cluster, outliers]), 4)
-    assert {tuple(point.tolist()) for point in outliers} <= {tuple(point.tolist()) for point in chosen}
-
-
-def test_the_farthest_points_are_those_of_one_choice_after_the_other() -> None:
+def test_means_are_those_of_the_clusters() -> None:
     generator = torch.Generator().manual_seed(0)
-    points = torch.randn(3000, 6, generator=generator) * torch.randn(3000, 1, generator=generator).exp()
-    distances = torch.cdist(points.double(), points.double())
-    expected, nearest = [0], distances[0]
-    while len(expected) < 700:
-        expected.append(int(nearest.argmax()))
-        nearest = torch.minimum(nearest, distances[expected[-1]])
-    assert torch.equal(farthest_points(points, 700), points[expected])
+    centres = torch.tensor([[0.0, 0.0], [50.0, 0.0], [0.0, 50.0]])
+    points = centres.repeat(200, 1) + torch.randn(600, 2, generator=generator)
+    means = cluster_means(points, 3)
+    expected = torch.stack([points[i::3].mean(dim=0) for i in range(3)])
+    assert torch.allclose(means, expected, atol=1e-4)
 
 
-def test_of_points_that_are_all_the_same_as_many_are_chosen() -> None:
-    assert torch.equal(farthest_points(torch.ones(20, 3), 5), torch.ones(5, 3))
+def test_few_points_are_all_kept_and_equal_ones_are_no_trouble() -> None:
+    few = torch.randn(5, 3)
+    assert torch.equal(cluster_means(few, 8), few)
+    assert torch.equal(cluster_means(torch.ones(20, 3), 5), torch.ones(5, 3))

@@ -37,15 +37,20 @@ class TextureFeatures(nn.Module):
     def forward(self, x: Tensor, masked: MaskedFrames | None = None) -> Tensor:
         """Normalised frames float [N, C, H, W] to [N, F, h, w] of cells: F is 8 * scales + C, twice that for
         textures. Cells that are `masked` do not count in a frame's mean."""
-        grey = x.mean(dim=1, keepdim=True)
+        scaled = x.mean(dim=1, keepdim=True)
+        # The size of an answer is the sum of what is above zero of it and of its negative, which onnxruntime computes
+        # as a part of the convolution, and pools in the same layout of memory.
+        both = torch.cat([self.filters, -self.filters])
         answers = []
         for i in range(self.scales):
             size = 2**i
-            scaled = F.avg_pool2d(grey, size) if i else grey
-            answer = F.conv2d(F.pad(scaled, (1, 1, 1, 1), mode="reflect"), self.filters).abs()
+            if i:
+                scaled = F.avg_pool2d(scaled, 2)
+            answer = F.relu(F.conv2d(F.pad(scaled, (1, 1, 1, 1), mode="reflect"), both))
             if size < self.cell:
                 answer = F.avg_pool2d(answer, self.cell // size)
-            answers.append((answer + FAINT_STEP).log())
+            above, below = torch.split(answer, [len(self.filters)] * 2, dim=1)
+            answers.append((above + below + FAINT_STEP).log())
         strength, brightness = torch.cat(answers, dim=1), F.avg_pool2d(x, self.cell)
         seen = None if masked is None else (~masked.cells(strength).hidden).float()
         if not self.texture:
