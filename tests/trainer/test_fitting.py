@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import copy
 
 import cv2
 import numpy as np
@@ -185,3 +186,15 @@ def test_colour_is_learned_as_colour(tmp_path: Path) -> None:
     spec = choose_input(samples, side=64)
     assert spec.channels == 3
     assert load_image(samples[1].path, spec)[0, 0].tolist() == [200, 0, 0]
+
+
+def test_what_was_learned_from_is_no_test(tmp_path: Path, sample_folder: Path) -> None:
+    for name in ("good", "dent"):
+        (tmp_path / name).mkdir()
+    for path in sorted((sample_folder / "train/good").iterdir())[:12]:
+        copy(path, tmp_path / "good")
+    copy(sorted((sample_folder / "test/good").iterdir())[0], tmp_path / "dent")
+    options = FitOptions(iterations=2, batch=2, size="small", side=64, encoder="none", device="cpu", threads=1)
+    fitted = fit(tmp_path, options)
+    assert fitted.evaluation is not None
+    assert [judged.label for judged in fitted.evaluation.images] == ["dent"]

@@ -115,14 +115,17 @@ def fit(
     scores = np.where(seen, 0, unseen)
     if seen.any():
         scores[seen] = model.score(images.pixels[seen])
-    tested = [sample for sample in dataset.test if sample.label == GOOD]
+    # A folder with a subfolder for each kind has the images that were learned from among those to evaluate on.
+    learned = {sample.path for sample in samples}
+    tests = tuple(sample for sample in dataset.test if sample.path not in learned)
+    tested = [sample for sample in tests if sample.label == GOOD]
     tested_pixels = files.frames(tested, images.spec)
     rate = card.calibration.false_alarm_rate
     audited = audit(samples, images.pixels, parts, scores, tested, tested_pixels, trained.poses, masked, rate)
     card = card.model_copy(update={"training": card.training.model_copy(update=audited.counts())})
     evaluation = None
-    if dataset.test:
-        evaluation = evaluate(model, dataset.test, progress, files)
+    if tests:
+        evaluation = evaluate(model, tests, progress, files)
         card = card.model_copy(update={"metrics": evaluation.headline(), "tested": evaluation.tested()})
 
     content = pack(exported.graph, card, exported.golden)

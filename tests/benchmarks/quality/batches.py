@@ -61,7 +61,8 @@ def measure(path: Path) -> None:
         of_new, of_defects = judged[: new.sum()], judged[new.sum() :]
         for rate in RATES:
             threshold = calibrate(scores[known], rate).threshold
-            batches = compare_batches([str(each) for each in batch_of[known]], scores[known], True, rate)
+            names = [str(each) for each in batch_of[known]]
+            batches = compare_batches(names, scores[known], True, len(others), rate)
             assert batches is not None
             limit = batches.limit
             assert limit is not None

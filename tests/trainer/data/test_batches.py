@@ -9,7 +9,7 @@ RATE = 0.05
 
 
 def of_shares(*shares: int, whole: bool = True) -> Batches:
-    return Batches(tuple(Batch(f"{i}", 100, 1.0, share) for i, share in enumerate(shares)), whole)
+    return Batches(tuple(Batch(f"{i}", 100, 1.0, share) for i, share in enumerate(shares)), whole, len(shares))
 
 
 def drawn(rng: np.random.Generator, batches: int, images: int, apart: float) -> np.ndarray:
@@ -21,7 +21,7 @@ def test_each_batch_is_judged_by_a_threshold_that_the_others_set() -> None:
     rng = np.random.default_rng(0)
     scores = drawn(rng, 4, 60, apart=0)
     scores[2] += 1
-    found = compare_batches(np.repeat(list("dacb"), 60).tolist(), scores.ravel(), True, RATE)
+    found = compare_batches(np.repeat(list("dacb"), 60).tolist(), scores.ravel(), True, 9, RATE)
     assert found is not None
     assert [(batch.name, batch.images) for batch in found.each] == [(name, 60) for name in "abcd"]
     by_name = {batch.name: batch for batch in found.each}
@@ -34,7 +34,7 @@ def test_each_batch_is_judged_by_a_threshold_that_the_others_set() -> None:
 @pytest.mark.parametrize("names", [["a"] * 9, ["a"] * 8 + [None], ["a"] * 8 + ["b"]])
 def test_what_cannot_be_compared_is_not(names: list[str | None]) -> None:
     scores = np.arange(9.0)
-    found = compare_batches(names, scores, True, 0.1)
+    found = compare_batches(names, scores, True, 9, 0.1)
     assert found is None
 
 
@@ -53,7 +53,7 @@ def test_new_batches_stay_below_the_limit_as_often_as_it_says(batches: int, imag
     for _ in range(60):
         scores = drawn(rng, batches, images, apart)
         names = np.repeat(np.arange(batches).astype(str), images).tolist()
-        found = compare_batches(names, scores.ravel(), True, RATE)
+        found = compare_batches(names, scores.ravel(), True, 9, RATE)
         assert found is not None
         assert found.limit is not None
         new = drawn(rng, 10, 200, apart)

@@ -47,12 +47,16 @@ def test_where_one_network_leaves_few_images_for_the_threshold_the_remedy_is_nam
     [
         (None, False, None),
         (None, True, "Put each batch into a subfolder of its own"),
-        (Batches(TWO, whole=False), False, "There are 2 batches. Whole ones are held out only of 5 and more"),
         (
-            Batches((*TWO, *(Batch(f"c{i}", 50, 1.0, 1) for i in range(3))), whole=True),
+            Batches(TWO, whole=False, total=2),
             False,
-            "allows for 5 batches: whole ones were held out. A threshold set by the others flags most of night/b: 10 "
-            "of 40 images. Of 10 new batches, 8 flag 25 % at most.",
+            "There are 2 batches. Whole ones are held out only of 5",
+        ),
+        (
+            Batches((*TWO, *(Batch(f"c{i}", 50, 1.0, 1) for i in range(3))), whole=True, total=12),
+            False,
+            "set on 5 of 12 batches, each held out as a whole. What the others set flags most of night/b: 10 of 40 "
+            "images. Of 10 new batches, 8 flag 25 % at most.",
         ),
     ],
 )

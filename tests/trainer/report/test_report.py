@@ -133,7 +133,7 @@ def audited(model: Model, folder: Path, tmp_path_factory: pytest.TempPathFactory
     poses[4, 2] = 0.2  # far from the others
     found = audit(samples, frames, parts, model.score(frames), tested, load_images(tested, SPEC), poses)
     nights = tuple(Batch(f"good/{HOSTILE_KIND}{i}", 20, 1.0, i) for i in range(5))
-    return replace(found, batches=Batches(nights, whole=True))
+    return replace(found, batches=Batches(nights, whole=True, total=5))
 
 
 @pytest.fixture(scope="module")
@@ -233,7 +233,9 @@ def test_it_shows_the_training_images(report: Path) -> None:
     assert "4 images in 2 groups show the same part or nearly so; 2 images are copies of others" in page.text
     assert "None of the 7 good test images shows the same part as a training image" in page.text
     assert "1 far from the others: " + HOSTILE_FILE in page.text
-    assert f"flags most of good/{HOSTILE_KIND}4: 4 of 20 images. Of 10 new batches, 8 flag 20 % at most." in page.text
+    assert (
+        f"set flags most of good/{HOSTILE_KIND}4: 4 of 20 images. Of 10 new batches, 8 flag 20 % at most." in page.text
+    )
     assert "4 (20 %)" in page.text
 
 

@@ -117,8 +117,9 @@ def audit(
         turn = measured(turned, robust_deviations(turned, turned))
     held_out = parts.calibration
     names = [samples[i].batch for i in held_out]
-    whole = whole_batches(parts.groups, [sample.batch for sample in samples]) is not parts.groups
-    batches = compare_batches(names, scores[held_out], whole, false_alarm_rate)
+    batch_of = [sample.batch for sample in samples]
+    whole = whole_batches(parts.groups, batch_of) is not parts.groups
+    batches = compare_batches(names, scores[held_out], whole, len(set(batch_of)), false_alarm_rate)
     return Audit(
         near_duplicates=samples_by_group(samples, parts.groups),
         blank=tuple(sample for sample, image in zip(samples, images, strict=True) if is_blank(image)),

@@ -32,10 +32,14 @@ class Batch:
 
 @dataclass(frozen=True)
 class Batches:
-    """Two batches and more, by name. `whole` says whether whole ones were held out, as a new one is from the model."""
+    """Batches with held-out images, two and more, by name.
+
+    `whole` says whether whole ones were held out, as a new one is from the model; `total` counts all batches.
+    """
 
     each: tuple[Batch, ...]
     whole: bool
+    total: int
 
     @property
     def limit(self) -> float | None:
@@ -52,11 +56,11 @@ class Batches:
 
 
 def compare_batches(
-    names: Sequence[str | None], held_out_scores: ArrayLike, whole: bool, false_alarm_rate: float
+    names: Sequence[str | None], held_out_scores: ArrayLike, whole: bool, total: int, false_alarm_rate: float
 ) -> Batches | None:
     """Judge each batch by a threshold that the others set; None where there are not two.
 
-    `names`: the batch of each held-out image; `held_out_scores`: float [n], theirs.
+    `names`: the batch of each held-out image; `held_out_scores`: float [n], theirs. `whole`, `total`: see `Batches`.
     """
     if None in names or len(set(names)) < 2:
         return None
@@ -68,7 +72,7 @@ def compare_batches(
             return None
         threshold = calibrate(others, false_alarm_rate).threshold
         found.append(Batch(name, len(own), float(np.median(own)), int((own > threshold).sum())))
-    return Batches(tuple(found), whole)
+    return Batches(tuple(found), whole, total)
 
 
 def follow_order(scores: ArrayLike, groups: NDArray[np.int64]) -> bool:

@@ -145,18 +145,18 @@ def batches_note(audit: Audit, card: Card) -> str | None:
     batches = audit.batches
     if batches is None:
         return None
-    count = f"{len(batches.each):,} batches"
     if not batches.whole:
         return (
-            f"There are {count}. Whole ones are held out only of {MIN_BATCHES} and more, none of them larger than a "
-            f"third of the images. Of a new batch more than {rate} may be flagged: set the threshold again on its "
-            "first parts (andon-trainer calibrate)."
+            f"There are {batches.total:,} batches. Whole ones are held out only of {MIN_BATCHES} and more, none of "
+            f"them larger than a third of the images. Of a new batch more than {rate} may be flagged: set the "
+            "threshold again on its first parts (andon-trainer calibrate)."
         )
     worst = max(batches.each, key=lambda batch: batch.share)
     limit = "" if batches.limit is None else f" Of 10 new batches, 8 flag {percent(batches.limit)} at most."
     return (
-        f"The threshold allows for {count}: whole ones were held out. A threshold set by the others flags most of "
-        f"{batch_name(worst)}: {worst.flagged} of {number_of(worst.images, 'image')}.{limit}"
+        f"The threshold is set on {len(batches.each):,} of {batches.total:,} batches, each held out as a whole. What "
+        f"the others set flags most of {batch_name(worst)}: {worst.flagged} of "
+        f"{number_of(worst.images, 'image')}.{limit}"
     )
 
 
