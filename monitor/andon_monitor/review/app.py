@@ -26,6 +26,7 @@ from andon_monitor.review.site import Site
 from andon_monitor.review.store import Store
 from andon_monitor.review.store.frame_table import Place
 from andon_monitor.review.store.rows import PartQuery
+from andon_monitor.review.teach.pages import TeachPages
 from andon_monitor.review.users import TooManyGuesses
 from andon_monitor.settings.groups import ReviewSettings
 from andon_monitor.telemetry.requests import RequestLimits
@@ -49,7 +50,9 @@ class Review:
         self._settings = settings
         self._silence = silence
         self._site = Site(store, settings)
-        self._model_pages = ModelPages(self._site, models or LineModels(store, (), settings))
+        models = models or LineModels(store, (), settings)
+        self._model_pages = ModelPages(self._site, models)
+        self._teach_pages = TeachPages(self._site, models, settings)
 
     def close(self) -> None:
         """End the streams of news."""
@@ -74,6 +77,7 @@ class Review:
             Route("/frames/{id}/label", change(self._add_label, "label"), methods=["POST"]),
             Route("/frames/{id}/undo", change(self._undo, "label"), methods=["POST"]),
             *self._model_pages.routes(),
+            *self._teach_pages.routes(),
             *LoginPages(self._site).routes(),
             Route("/events", self._events),
             Route(PROBE, _healthz),

@@ -448,6 +448,20 @@ class ReviewSettings(Group):
         description="Users who may change models on the page, which writes their files; anybody: whoever sees a page "
         "without sign-in; default: nobody",
     )
+    training: Path | None = Field(
+        default=None,
+        description="Folder of the training images, for refits from the page; with several model files it has a folder "
+        "for each, of the name of its recipe",
+    )
+    recording: Path | None = Field(
+        default=None, description="Recording on which a refit is compared with the model on the line"
+    )
+    fit_cores: Count | None = Field(
+        default=None, description="Cores that a refit may use; default: half of those that the page may use"
+    )
+    fit_options: tuple[Name, ...] = Field(
+        default=(), description="Further options of andon-trainer fit for refits, such as [--size, small]"
+    )
     four_eyes: bool = Field(
         default=False, description="Whether a second one of the changers has to agree before a model is changed"
     )

@@ -51,6 +51,22 @@ if ($("[data-live]")) {
   document.addEventListener("visibilitychange", () => { if (again) refresh(); });
 }
 
+// Teach: while a refit runs, its progress is fetched every few seconds.
+const poll = $("[data-poll]");
+if (poll) setInterval(async () => {
+  const old = document.getElementById(poll.id);
+  if (document.hidden || !("poll" in old.dataset)) return;
+  try {
+    const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+    if (!answer.ok) return;
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(poll.id);
+    const focused = old.contains(document.activeElement) ? document.activeElement.textContent : null;
+    showTimes(fresh);
+    old.replaceWith(document.adoptNode(fresh));
+    if (focused) all("button", fresh).find((button) => button.textContent === focused)?.focus({ preventScroll: true });
+  } catch { /* the server is away */ }
+}, 3000);
+
 // Filters: folded on a phone, times in the reader's own time zone, no empty fields in the address.
 const filters = $(".fold form");
 if (filters) {

@@ -1,0 +1,128 @@
+"""The images of a refit: frames that people labelled, and training images without those that show a defect."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from andon_monitor.common.files import write_whole
+from andon_monitor.formats.evidence_package import unpack
+from andon_monitor.image_files.decoding import SUFFIXES
+from andon_monitor.image_files.signatures import suffix_of
+from andon_monitor.review.export import OTHER_SUFFIX
+from andon_monitor.review.labels import truth
+from andon_monitor.review.store import Store
+from andon_monitor.review.store.rows import FrameQuery, Label, StoredFrame
+
+GOOD = "good"
+# Every third frame that was labelled good is not learned from: it shows whether the new model is better on new parts.
+HELD_OUT_OF = 3
+MIN_GOOD, MIN_DEFECTS = 10, 5  # labelled frames; with fewer nobody could tell whether a new model is better
+LEARNED, TESTED = "train/good", "test"
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What a refit has to work with; `missing` says in words what is too little, "" for nothing."""
+
+    good: Sequence[StoredFrame]
+    defects: Sequence[StoredFrame]
+
+    @property
+    def missing(self) -> str:
+        """What people have to label first."""
+        parts = [
+            f"{least - len(frames)} more {what}"
+            for frames, least, what in (
+                (self.good, MIN_GOOD, "frames labelled good (false alarms)"),
+                (self.defects, MIN_DEFECTS, "confirmed defects"),
+            )
+            if len(frames) < least
+        ]
+        return " and ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """Where the images are: `sources` for the fit, `tested` files (with the truth) for the comparison; counts."""
+
+    sources: list[str]
+    tested: list[tuple[str, str]]
+    learned: int  # labelled frames that are learned from
+    left_out: int  # training images that people labelled as defects
+
+
+def gather(store: Store, models: Sequence[str]) -> Gathered:
+    """The labelled frames of some models whose pictures are kept."""
+
+    def find(label: Label) -> list[StoredFrame]:
+        query = FrameQuery(models=tuple(models), labels=(label,), with_picture=True)
+        return store.frames.find(query, oldest_first=True)
+
+    return Gathered(find("false alarm"), find("confirmed"))
+
+
+def write_images(store: Store, gathered: Gathered, training: Path, folder: Path) -> Images:
+    """Write labelled frames into a folder in MVTec AD layout; leave defects out of the training images.
+
+    Raises UsageError, OutputError, EvidenceError.
+    """
+    tested: list[tuple[str, str]] = []
+    learned, defects = 0, set[str]()
+    for frame in (*gathered.good, *gathered.defects):
+        package = store.package(frame.id)
+        if package is None:
+            continue
+        data = unpack(package).frame
+        kind = truth(frame.label, frame.defect_kind) or "defect"
+        name = f"{frame.id}{suffix_of(data, OTHER_SUFFIX)}"
+        if kind == GOOD and int(frame.id[:8], 16) % HELD_OUT_OF:
+            write_whole(folder / LEARNED / name, data)
+            learned += 1
+            continue
+        path = folder / TESTED / kind / name
+        write_whole(path, data)
+        tested.append((str(path), kind))
+        if kind != GOOD:
+            defects.add(hashlib.sha256(data).hexdigest())
+    source, left_out = _without(training, defects, folder.parent / "images")
+    return Images([str(source), str(folder)], [*tested, *_test_images(training)], learned, left_out)
+
+
+def _without(training: Path, defects: set[str], copy: Path) -> tuple[Path, int]:
+    """The training images; where some are defects, a copy of the folder without those. Returns how many they are."""
+    found = [path for path in _images(training) if _is_one_of(path, defects)]
+    if not found:
+        return training, 0
+    shutil.copytree(training, copy, copy_function=_link, ignore=_ignoring(set(found)))
+    return copy, len(found)
+
+
+def _ignoring(left_out: set[Path]) -> Callable[[str, list[str]], list[str]]:
+    def ignore(folder: str, names: list[str]) -> list[str]:
+        return [name for name in names if Path(folder, name) in left_out]
+
+    return ignore
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another disk
+        shutil.copy2(source, target)
+
+
+def _images(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+
+
+def _is_one_of(path: Path, hashes: set[str]) -> bool:
+    return bool(hashes) and TESTED not in path.parts and hashlib.sha256(path.read_bytes()).hexdigest() in hashes
+
+
+def _test_images(training: Path) -> list[tuple[str, str]]:
+    """The test images next to the training images, where the folder has any."""
+    folder = training / TESTED
+    return [(str(path), path.relative_to(folder).parts[0]) for path in _images(folder)] if folder.is_dir() else []

@@ -1,0 +1,246 @@
+"""A refit as the page sees it: started, watched, stopped, taken over or thrown away. Its state is in files alone."""
+
+import importlib.util
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from andon_monitor.common.cores import available_cores
+from andon_monitor.common.files import write_whole
+from andon_monitor.common.system import lock
+from andon_monitor.errors import OutputError, UsageError
+from andon_monitor.model.card import Card
+from andon_monitor.review.models.line_models import Content, LineFile
+from andon_monitor.review.store import Store
+from andon_monitor.review.teach import plan as files
+from andon_monitor.review.teach.gathering import Gathered, write_images
+from andon_monitor.settings.groups import ReviewSettings
+
+Phase = Literal["none", "running", "done", "failed"]
+MAX_LOG_BYTES = 64 * 1024  # shown, from the end
+LOG_LINES, LOG_COLUMNS = 40, 120
+BUDGETS = {"2m": "2 minutes", "10m": "10 minutes", "30m": "half an hour", "1h": "an hour"}
+PROGRESS = re.compile(r"([a-z][a-z ,0-9]{2,60}): (\d{1,3})\s?%")
+CONTROL = re.compile(r"[^\x20-\x7e\u00a0-\uffff]")
+FREE_BYTES = 2 * 10**9  # on the disk, for images, network and report
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A refit. `doing` and `share` (0 to 1) say how far it is, from its log."""
+
+    phase: Phase
+    plan: files.Plan | None = None
+    result: files.Result | None = None
+    doing: str = ""
+    share: float | None = None
+    log: tuple[str, ...] = ()
+    has_report: bool = False
+    has_comparison: bool = False
+
+
+class Refit:
+    """The refit in a folder; there is one at a time."""
+
+    def __init__(self, folder: Path, settings: ReviewSettings) -> None:
+        self.folder = folder
+        self._settings = settings
+        self.cores = settings.fit_cores or max(1, available_cores() // 2)
+
+    @property
+    def unavailable(self) -> str:
+        """Why nothing can be fitted here, "" where it can."""
+        if os.name != "posix":
+            return "Fitting from the page needs Linux or macOS. Use andon-trainer fit."
+        if any(importlib.util.find_spec(name) is None for name in ("andon_trainer", "torch")):
+            return "The trainer is not installed next to this page: install andon[trainer], or use the trainer's image."
+        if self._settings.training is None:
+            return "The page does not know the training images: give review.training, the folder that fit was given."
+        return ""
+
+    def training(self, name: str, names: int) -> Path:
+        """The training images of a model file; of several, each has a folder of its name."""
+        assert self._settings.training is not None
+        return self._settings.training if names == 1 else self._settings.training / name
+
+    def state(self) -> State:
+        """How it is now. Raises UsageError where its files are damaged."""
+        plan = files.read_plan(self.folder)
+        if plan is None:
+            return State("none")
+        result = files.read_result(self.folder)
+        log = self._log()
+        doing, share = _progress(log)
+        reports = [(self.folder / name).is_file() for name in (files.REPORT, files.COMPARISON)]
+        if result is None and self._is_running():
+            return State("running", plan, None, doing, share, log, *reports)
+        if result is None:
+            result = files.Result(failure="it was stopped, or its process ended, before it had a result", ended=0.0)
+        return State("failed" if result.failure else "done", plan, result, doing, share, log, *reports)
+
+    def start(
+        self, store: Store, file: LineFile, now: Content, gathered: Gathered, training: Path, budget: str, who: str
+    ) -> None:
+        """Start a refit of a model file. Raises AndonError: one is there already, too few labels, no room."""
+        if self.unavailable:
+            raise UsageError(self.unavailable)
+        if budget not in BUDGETS:
+            raise UsageError(f"budget {budget[:20]!r}: give one of {', '.join(BUDGETS)}")
+        if gathered.missing:
+            raise UsageError(f"too few labels: label {gathered.missing} first")
+        if not training.is_dir():
+            raise UsageError(f"{training}: no folder of training images (review.training)")
+        with self._locked() as descriptor:
+            if files.read_plan(self.folder) is not None:
+                raise UsageError("a refit is there already: take it over or throw it away first")
+            if shutil.disk_usage(self.folder).free < FREE_BYTES + self._settings.keep_free:
+                raise OutputError(
+                    f"{self.folder}: less than {FREE_BYTES / 1e9:g} GB free for a refit (review.keep_free)"
+                )
+            try:
+                self._begin(store, file, now, gathered, training, budget, who, descriptor)
+            except BaseException:
+                self._clear()
+                raise
+
+    def stop(self) -> None:
+        """Stop it for good; what it has done is lost. Raises UsageError where nothing is running."""
+        plan = files.read_plan(self.folder)
+        if plan is None or plan.process <= 0 or not self._is_running():
+            raise UsageError("no refit is running")
+        # The lock is held, so the process group is still that of this refit.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(plan.process, signal.SIGKILL)
+
+    def discard(self) -> None:
+        """Throw away a refit that has ended. Raises UsageError where it is running."""
+        with self._locked():
+            self._clear()
+
+    def content(self) -> bytes:
+        """The new model's file. Raises UsageError where there is none."""
+        state = self.state()
+        if state.phase != "done":
+            raise UsageError("there is no refit to take over")
+        try:
+            return (self.folder / files.NEW).read_bytes()
+        except OSError:
+            raise UsageError("the new model's file is gone; throw the refit away") from None
+
+    def _begin(
+        self,
+        store: Store,
+        file: LineFile,
+        now: Content,
+        gathered: Gathered,
+        training: Path,
+        budget: str,
+        who: str,
+        descriptor: int,
+    ) -> None:
+        images = write_images(store, gathered, training, self.folder / "labelled")
+        write_whole(self.folder / files.OLD, now.content)
+        options = self._options(now.card, file, budget)
+        plan = files.Plan(
+            file=file.name,
+            sha256=now.sha256,
+            who=who,
+            started=time.time(),
+            arguments=("fit", *images.sources, *options),
+            tested=tuple(images.tested),
+            learned=images.learned,
+            left_out=images.left_out,
+            cores=self.cores,
+            recording=None if self._settings.recording is None else str(self._settings.recording),
+        )
+        files.write(self.folder, files.PLAN, plan)
+        # No settings in its environment: passwords may be among them.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("ANDON_")}
+        environment["COLUMNS"] = str(LOG_COLUMNS)
+        environment |= {
+            name: str(self.cores) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+        }
+        command = [sys.executable, "-P", "-m", "andon_monitor.review.teach.work", str(self.folder), str(descriptor)]
+        with (self.folder / files.LOG).open("wb") as log:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                pass_fds=(descriptor,),
+                start_new_session=True,
+            )
+        files.write(self.folder, files.PLAN, plan.model_copy(update={"process": process.pid}))
+
+    def _options(self, card: Card, file: LineFile, budget: str) -> list[str]:
+        """Those of the model on the line, as far as its card says them."""
+        spec = card.input
+        options = ["-o", str(self.folder / files.NEW), "--report", str(self.folder / files.REPORT)]
+        options += ["--name", card.name, "--budget", budget, "--threads", str(self.cores)]
+        options += ["--false-alarm-rate", repr(card.calibration.false_alarm_rate)]
+        options += ["--colour", "grey" if spec.channels == 1 else "rgb"]
+        if spec.region is not None:
+            options += ["--region", ",".join(map(str, spec.region))]
+        if spec.frame_size is None:
+            options += ["--any-size"]
+        if spec.mask is not None:
+            path = self.folder / "mask.json"
+            write_whole(path, spec.mask.model_dump_json(exclude_none=True).encode())
+            options += ["--mask", str(path)]
+        return [*options, *self._settings.fit_options]
+
+    def _is_running(self) -> bool:
+        try:
+            with self._locked():
+                return False
+        except UsageError:
+            return True
+
+    @contextmanager
+    def _locked(self) -> Iterator[int]:
+        """Hold the lock, which the processes of a refit inherit. Raises UsageError where one of them holds it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.folder / files.LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            try:
+                lock(descriptor)
+            except BlockingIOError:
+                raise UsageError("a refit is running; stop it first") from None
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def _clear(self) -> None:
+        """Remove everything but the lock."""
+        for path in self.folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != files.LOCK:
+                path.unlink(missing_ok=True)
+
+    def _log(self) -> tuple[str, ...]:
+        try:
+            with (self.folder / files.LOG).open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - MAX_LOG_BYTES))
+                text = file.read(MAX_LOG_BYTES).decode(errors="replace")
+        except OSError:
+            return ()
+        return tuple(CONTROL.sub("", line)[:400] for line in text.splitlines()[-LOG_LINES:])
+
+
+def _progress(log: tuple[str, ...]) -> tuple[str, float | None]:
+    """What is being done and the share of it done, from the last line that says so."""
+    for line in reversed(log):
+        if (found := PROGRESS.fullmatch(line.strip())) is not None:
+            return found[1], min(int(found[2]), 100) / 100
+    return "", None
