@@ -110,6 +110,7 @@ class LineModels:
         with self._alone():
             old = self._expect(file, expected)
             content, card = with_rate(old.content, str(file.path), rate)
+            _differs(file, old.sha256, hashlib.sha256(content).hexdigest())
             self._verify(content, file)
             new = self._add(content, file, card)
             return self._put(file, old, new, content, "threshold", who, why)
@@ -119,6 +120,7 @@ class LineModels:
         file = self.find(name)
         with self._alone():
             old = self._expect(file, expected)
+            _differs(file, old.sha256, sha256)
             content = self._store.model_files.read(sha256)
             self._verify(content, file)
             return self._put(file, old, sha256, content, action, who, why)
@@ -129,6 +131,7 @@ class LineModels:
         with self._alone():
             old = self._expect(file, expected)
             new = parse_content(content, str(file.path))
+            _differs(file, old.sha256, new.sha256)
             self._verify(content, file)
             self._add(content, file, new.card)
             return self._put(file, old, new.sha256, content, action, who, why)
@@ -206,8 +209,6 @@ class LineModels:
     def _put(
         self, file: LineFile, old: Content, new: str, content: bytes, action: Action, who: str, why: str
     ) -> Change:
-        if new == old.sha256:
-            raise UsageError(f"model file {file.name} already holds {new[:12]}; nothing to change")
         why = " ".join(why.split())[:MAX_WHY]
         if not why:
             raise UsageError("say why; the history shows it to those who come after you")
@@ -254,6 +255,11 @@ def try_notice(models: LineModels, strict: bool) -> None:
             if strict:
                 raise
             log.warning("the page shows nothing of this model: %s", error)
+
+
+def _differs(file: LineFile, old: str, new: str) -> None:
+    if new == old:
+        raise UsageError(f"model file {file.name} already holds {new[:12]}; nothing to change")
 
 
 def _modified_ns(path: Path) -> int:

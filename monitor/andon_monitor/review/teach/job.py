@@ -29,8 +29,10 @@ Phase = Literal["none", "running", "done", "failed"]
 MAX_LOG_BYTES = 64 * 1024  # shown, from the end
 LOG_LINES, LOG_COLUMNS = 40, 120
 BUDGETS = {"2m": "2 minutes", "10m": "10 minutes", "30m": "half an hour", "1h": "an hour"}
-PROGRESS = re.compile(r"([a-z][a-z ,0-9]{2,60}): (\d{1,3})\s?%")
+PROGRESS = re.compile(r"([a-z][a-z ,.0-9-]{2,60}): (\d{1,3})\s?%")
 CONTROL = re.compile(r"[^\x20-\x7e\u00a0-\uffff]")
+TRAINER_PACKAGES = ("andon_trainer", "torch")  # looked for, never imported here
+LOCK_SECONDS, LOCK_POLL_SECONDS = 3.0, 0.05  # to wait for a process that ends, or for another visitor's page
 FREE_BYTES = 2 * 10**9  # on the disk, for images, network and report
 
 
@@ -61,7 +63,7 @@ class Refit:
         """Why nothing can be fitted here, "" where it can."""
         if os.name != "posix":
             return "Fitting from the page needs Linux or macOS. Use andon-trainer fit."
-        if any(importlib.util.find_spec(name) is None for name in ("andon_trainer", "torch")):
+        if any(importlib.util.find_spec(name) is None for name in TRAINER_PACKAGES):
             return "The trainer is not installed next to this page: install andon[trainer], or use the trainer's image."
         if self._settings.training is None:
             return "The page does not know the training images: give review.training, the folder that fit was given."
@@ -201,21 +203,26 @@ class Refit:
 
     def _is_running(self) -> bool:
         try:
-            with self._locked():
+            with self._locked(patience=0.0):
                 return False
         except UsageError:
             return True
 
     @contextmanager
-    def _locked(self) -> Iterator[int]:
+    def _locked(self, patience: float = LOCK_SECONDS) -> Iterator[int]:
         """Hold the lock, which the processes of a refit inherit. Raises UsageError where one of them holds it."""
+        deadline = time.monotonic() + patience
         self.folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.folder / files.LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            try:
-                lock(descriptor)
-            except BlockingIOError:
-                raise UsageError("a refit is running; stop it first") from None
+            while True:
+                try:
+                    lock(descriptor)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() >= deadline:
+                        raise UsageError("a refit is running; stop it first") from None
+                    time.sleep(LOCK_POLL_SECONDS)
             yield descriptor
         finally:
             os.close(descriptor)
