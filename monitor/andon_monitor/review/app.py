@@ -36,6 +36,7 @@ PROBE = "/healthz"
 MAX_REQUESTS = 32  # at a time, without probes and streams; threads of the pool are 40
 PAGE_FRAMES = 48  # in the gallery: whole rows of 2, 3, 4, 6 or 8 tiles
 PAGE_PARTS = 100
+MAX_LARGE = 6  # cameras in large on the page; of more, each is a tile
 YEAR_SECONDS = 31_536_000  # a picture's address always has the same content, so that browsers may keep it
 
 
@@ -107,8 +108,11 @@ class Review:
         return _back_to_frame(request)
 
     def _now(self, request: Request, visitor: Visitor) -> Response:
-        cameras = live.cameras(self._store)
+        only = request.query_params.get("camera", "")
+        cameras = live.cameras(self._store, only=only)
         curves = {camera.name: drawing.curve(camera.ratios, live.CURVE_VERDICTS) for camera in cameras.shown}
+        wanted = request.query_params.get("view", "")
+        is_one = len(cameras.shown) == 1 and bool(only)
         return self._site.render(
             request,
             visitor,
@@ -118,6 +122,8 @@ class Review:
             refused=self._store.refused,
             curves=curves,
             silence=self._silence,
+            is_one=is_one,
+            as_tiles=wanted == "tiles" or (wanted != "large" and not is_one and len(cameras.shown) > MAX_LARGE),
         )
 
     def _gallery(self, request: Request, visitor: Visitor, kind: Kind) -> Response:

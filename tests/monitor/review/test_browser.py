@@ -1,6 +1,7 @@
 """A real browser on the page: news, the heatmap, labels, keys, and what a checker says of accessibility."""
 
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tests.fixtures.browser import tab
 from tests.fixtures.part_views import RULES, make_view
 from tests.fixtures.review_line import fill, frames, inspect
 from tests.fixtures.review_page import serving
+from tests.fixtures.small_model import START
 
 PAGES = ("/", "/defects", "/borderline", "/model", "/frames/{id}")
 
@@ -52,13 +54,17 @@ def test_the_pages_update_when_a_defect_arrives(model: Model, store: Store, url:
     assert browser.locator(".tile").count() == 14
 
 
-def test_a_silent_camera_is_called_silent_whatever_it_said_last(store: Store, chromium: Any) -> None:
-    """Frames of long ago: with a silence longer than that they are what they were, else the camera is silent."""
+def test_a_silent_camera_is_called_silent_whatever_it_said_last(model: Model, store: Store, chromium: Any) -> None:
+    """With a long silence a camera is what it said last, else it is silent; a recording never is."""
+    now = int(time.time() - START) - 100
+    fill(store.folder, inspect(model, frames(1, every=1, camera="press", start=now)))
     for silence, said in ((1e9, "defect"), (60.0, "silent")):
         with serving(store, silence=silence) as url, tab(chromium) as page:
             page.goto(url)
             page.wait_for_selector(".age:has-text(' ago')")
-            assert page.locator(".camera:has-text('left') .verdict").inner_text().endswith(said)
+            assert page.locator(".camera:has-text('press') .verdict").inner_text().endswith(said)
+            assert page.locator(".camera:has-text('left') .verdict").inner_text().endswith("defect")
+            assert "recording" in page.locator(".camera:has-text('left') .age").inner_text()
 
 
 def test_what_was_said_by_whom_and_when_is_beside_the_picture(store: Store, url: str, browser: Any) -> None:

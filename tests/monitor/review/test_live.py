@@ -9,9 +9,11 @@ from andon_monitor.model.file import Model
 from andon_monitor.review import live
 from andon_monitor.review.store import Store
 from andon_monitor.review.store.rows import FrameQuery
+from andon_monitor.settings.groups import EvidenceSettings
 
 from tests.fixtures.review_line import fill, frames, inspect
 from tests.fixtures.review_page import Client, serving
+from tests.fixtures.small_model import START
 
 
 def test_a_camera_shows_its_newest_verdict_curve_rate_and_picture(store: Store) -> None:
@@ -25,6 +27,54 @@ def test_a_camera_shows_its_newest_verdict_curve_rate_and_picture(store: Store) 
     assert left.picture is not None
     assert (left.picture.captured_at, left.picture.verdict) == (left.captured_at, "defect")
     assert live.cameras(store, now=left.captured_at + 7).shown[0].age == 7
+
+
+def test_a_recording_is_not_silent_and_a_live_camera_falls_silent(model: Model, tmp_path: Path) -> None:
+    fill(tmp_path / "store", inspect(model, frames(3, camera="recorded")))
+    now = int(time.time() - START) - 90
+    fill(tmp_path / "store", inspect(model, frames(3, camera="live", start=now)))
+    store = Store(tmp_path / "store")
+    by_name = {camera.name: camera for camera in live.cameras(store).shown}
+    assert (by_name["live"].is_live, by_name["recorded"].is_live) == (True, False)
+    with serving(store) as url:
+        page = Client(url).get("/")[1]
+        assert page.count("is-silent") == 1
+        assert "recording, <time" in page
+        assert "data-silence" not in Client(url).get("/?camera=recorded")[1]
+
+
+def test_a_camera_that_shows_the_same_picture_again_and_again_is_frozen(model: Model, tmp_path: Path) -> None:
+    same = [replace(frame, data=frames(1)[0].data) for frame in frames(live.FROZEN_VERDICTS, camera="stuck")]
+    fill(tmp_path / "store", inspect(model, same))
+    fill(tmp_path / "store", inspect(model, frames(20, camera="well", start=100)))
+    store = Store(tmp_path / "store")
+    assert {camera.name: camera.is_frozen for camera in live.cameras(store).shown} == {"stuck": True, "well": False}
+    with serving(store) as url:
+        assert Client(url).get("/")[1].count("frozen: the same picture") == 1
+
+
+def test_a_picture_is_called_that_of_the_verdict_only_where_it_is(store: Store, model: Model) -> None:
+    with serving(store) as url:
+        assert Client(url).get("/")[1].count("The frame of this verdict") == 2
+    few = EvidenceSettings(good_interval=1e9, borderline=0.0001)
+    fill(store.folder, inspect(model, frames(3, camera="left", start=50)), few)
+    with serving(store) as url:
+        page = Client(url).get("/?camera=left")[1]
+    assert "No picture of this verdict. Before:" in page
+    assert "The frame of this verdict" not in page
+    assert page.count("<li class=") == 1
+
+
+def test_many_cameras_are_tiles_and_one_is_large(model: Model, tmp_path: Path) -> None:
+    for i in range(8):
+        fill(tmp_path / "store", inspect(model, frames(1, camera=f"c {i}&", start=i)))
+    with serving(Store(tmp_path / "store")) as url:
+        client = Client(url)
+        assert "cameras tiles" in client.get("/")[1]
+        assert "cameras tiles" not in client.get("/?view=large")[1]
+        page = client.get("/?camera=c%203%26")[1]
+        assert page.count("<li class=") == 1
+        assert 'href="/?camera=c+3%26"' in client.get("/")[1]
 
 
 def test_cameras_are_in_the_order_in_which_people_count(model: Model, tmp_path: Path) -> None:

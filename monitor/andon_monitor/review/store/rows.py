@@ -86,6 +86,7 @@ class StoredVerdict:
     score: float | None
     threshold: float
     claimed_at: float | None = None  # see `within_present`
+    received_at: float | None = None  # None where an earlier version kept it
 
     @property
     def ratio(self) -> float | None:

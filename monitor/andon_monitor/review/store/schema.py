@@ -96,6 +96,8 @@ _SIXTH = (
     """CREATE TRIGGER changes_hold BEFORE UPDATE ON changes
         BEGIN SELECT raise(ABORT, 'the history of changes only grows'); END""",
 )
+# Version 7: when a verdict came, which tells a camera that is silent from a recording that was read.
+_SEVENTH = ("ALTER TABLE verdicts ADD COLUMN received_at REAL",)
 Migrations = Sequence[Sequence[str]]
 MIGRATIONS: Migrations = (
     _FIRST,
@@ -104,6 +106,7 @@ MIGRATIONS: Migrations = (
     _FOURTH,
     _FIFTH,
     _SIXTH,
+    _SEVENTH,
 )  # the n-th leads from version n - 1 to version n
 
 
