@@ -109,7 +109,7 @@ class Refit:
                     f"{self.folder}: less than {FREE_BYTES / 1e9:g} GB free for a refit (review.keep_free)"
                 )
             try:
-                self._begin(store, file, now, gathered, training, budget, who, descriptor)
+                self._begin(self.prepare(store, file, now, gathered, training, budget, who), descriptor)
             except BaseException:
                 self._clear()
                 raise
@@ -138,26 +138,18 @@ class Refit:
         except OSError:
             raise UsageError("the new model's file is gone; throw the refit away") from None
 
-    def _begin(
-        self,
-        store: Store,
-        file: LineFile,
-        now: Content,
-        gathered: Gathered,
-        training: Path,
-        budget: str,
-        who: str,
-        descriptor: int,
-    ) -> None:
+    def prepare(
+        self, store: Store, file: LineFile, now: Content, gathered: Gathered, training: Path, budget: str, who: str
+    ) -> files.Plan:
+        """Write the images and the plan of a refit into its folder. Raises UsageError, OutputError."""
         images = write_images(store, gathered, training, self.folder / "labelled")
         write_whole(self.folder / files.OLD, now.content)
-        options = self._options(now.card, file, budget)
         plan = files.Plan(
             file=file.name,
             sha256=now.sha256,
             who=who,
             started=time.time(),
-            arguments=("fit", *images.sources, *options),
+            arguments=("fit", *images.sources, *self._options(now.card, budget)),
             tested=tuple(images.tested),
             learned=images.learned,
             left_out=images.left_out,
@@ -165,6 +157,9 @@ class Refit:
             recording=None if self._settings.recording is None else str(self._settings.recording),
         )
         files.write(self.folder, files.PLAN, plan)
+        return plan
+
+    def _begin(self, plan: files.Plan, descriptor: int) -> None:
         # No settings in its environment: passwords may be among them.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ANDON_")}
         environment["COLUMNS"] = str(LOG_COLUMNS)
@@ -184,7 +179,7 @@ class Refit:
             )
         files.write(self.folder, files.PLAN, plan.model_copy(update={"process": process.pid}))
 
-    def _options(self, card: Card, file: LineFile, budget: str) -> list[str]:
+    def _options(self, card: Card, budget: str) -> list[str]:
         """Those of the model on the line, as far as its card says them."""
         spec = card.input
         options = ["-o", str(self.folder / files.NEW), "--report", str(self.folder / files.REPORT)]
