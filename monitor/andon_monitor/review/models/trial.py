@@ -92,7 +92,7 @@ def try_threshold(store: Store, chosen: KnownModel, models: Sequence[str], asked
     camera = asked.camera or None
     span = store.verdicts.span(models, camera)
     since = None if span is None else max(span.first, span.last - HOUR_SECONDS * asked.hours)
-    parts = asked.parts or _parts_a_shift(span)
+    parts = asked.parts or _parts_a_shift(store.verdicts.span(models, camera, since))
     card, message = chosen.card, ""
     calibration = card.calibration
     try:
@@ -149,7 +149,7 @@ def _parts_a_shift(span: Span | None) -> float:
     """As many as were inspected, for a shift; 1000 where too little is known."""
     if span is None or span.last - span.first < MIN_SPAN_SECONDS:
         return 1000.0
-    return float(f"{span.frames / (span.last - span.first) * SHIFT_HOURS * HOUR_SECONDS:.2g}")
+    return max(1.0, float(f"{span.frames / (span.last - span.first) * SHIFT_HOURS * HOUR_SECONDS:.2g}"))
 
 
 def _plot(

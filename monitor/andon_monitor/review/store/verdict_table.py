@@ -61,9 +61,9 @@ class VerdictTable:
             "ORDER BY camera",
         )
 
-    def span(self, models: Sequence[str], camera: str | None = None) -> Span | None:
-        """The extent of the verdicts of frames that some models inspected; None for none."""
-        where, values = _of_models(models, camera, None)
+    def span(self, models: Sequence[str], camera: str | None = None, since: float | None = None) -> Span | None:
+        """The extent of the verdicts of frames that some models inspected, since a time; None for none."""
+        where, values = _of_models(models, camera, since)
         found = self._database.connection.execute(
             f"SELECT min(captured_at), max(captured_at), count(*), max(score) FROM verdicts WHERE {where}", values
         ).fetchone()

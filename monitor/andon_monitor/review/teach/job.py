@@ -32,7 +32,7 @@ BUDGETS = {"2m": "2 minutes", "10m": "10 minutes", "30m": "half an hour", "1h": 
 PROGRESS = re.compile(r"([a-z][a-z ,.0-9-]{2,60}): (\d{1,3})\s?%")
 CONTROL = re.compile(r"[^\x20-\x7e\u00a0-\uffff]")
 TRAINER_PACKAGES = ("andon_trainer", "torch")  # looked for, never imported here
-LOCK_SECONDS, LOCK_POLL_SECONDS = 3.0, 0.05  # to wait for a process that ends, or for another visitor's page
+LOCK_SECONDS, LOCK_POLL_SECONDS = 20.0, 0.05  # to wait for a process that ends, or for another visitor's page
 FREE_BYTES = 2 * 10**9  # on the disk, for images, network and report
 
 
@@ -101,6 +101,7 @@ class Refit:
             raise UsageError(f"too few labels: label {gathered.missing} first")
         if not training.is_dir():
             raise UsageError(f"{training}: no folder of training images (review.training)")
+        self._refuse_running()
         with self._locked() as descriptor:
             if files.read_plan(self.folder) is not None:
                 raise UsageError("a refit is there already: take it over or throw it away first")
@@ -125,6 +126,7 @@ class Refit:
 
     def discard(self) -> None:
         """Throw away a refit that has ended. Raises UsageError where it is running."""
+        self._refuse_running()
         with self._locked():
             self._clear()
 
@@ -195,6 +197,10 @@ class Refit:
             write_whole(path, spec.mask.model_dump_json(exclude_none=True).encode())
             options += ["--mask", str(path)]
         return [*options, *self._settings.fit_options]
+
+    def _refuse_running(self) -> None:
+        if self.state().phase == "running":
+            raise UsageError("a refit is running; stop it first")
 
     def _is_running(self) -> bool:
         try:

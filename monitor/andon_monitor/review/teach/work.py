@@ -28,7 +28,9 @@ def main() -> None:
         result = files.Result(failure=str(error), ended=time.time())
     except Exception as error:  # whatever it is, the page has to say it
         result = files.Result(failure=f"{type(error).__name__}: {first_line(error)}", ended=time.time())
+    sys.stdout.flush()
     files.write(folder, files.RESULT, result)
+    os._exit(0)  # at once, which frees the lock: at this priority the interpreter's own end may take seconds
 
 
 def _work(folder: Path, plan: files.Plan, lock: int) -> files.Result:
