@@ -35,7 +35,7 @@ def main() -> None:
     venv.create(VENV, with_pip=True)
     locked.install_uv(VENV)
     remove_other_runtime("onnxruntime" if gpu else "onnxruntime-gpu")
-    common = ("actions", "camera", "msk", "dev", "release")
+    common = ("actions", "camera", "msk", "review", "dev", "release")
     if gpu:
         say("programs and tools, with torch and onnxruntime for GPUs")
         locked.install(VENV, locked.requirements_of(["trainer", "gpu", *common]), say=say)

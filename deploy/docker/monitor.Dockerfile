@@ -1,6 +1,6 @@
 # The monitor alone, without torch: docker build -f deploy/docker/monitor.Dockerfile -t andon-monitor .
 #
-# EXTRAS: extras of pyproject.toml. cpu,actions,camera is for network cameras, too; cuda,actions for an NVIDIA GPU,
+# EXTRAS: extras of pyproject.toml. cpu,actions,review,camera is for network cameras, too; cuda,actions,review for an NVIDIA GPU,
 # with the CUDA libraries that onnxruntime needs. VERSION, REVISION, CREATED, SOURCE: `make release` gives them.
 ARG BASE=debian:trixie-slim@sha256:d7e12182ce18b85b93007c1dedf31f2d29e01ccf3182cc4017c709b6259bc132
 
@@ -20,7 +20,7 @@ COPY pyproject.toml constraints.txt ./
 COPY tools/locked.py tools/
 RUN python3 -m venv /opt/tools && python3 tools/locked.py --uv --into /opt/tools \
     && python3 tools/locked.py --only hatchling hatch-vcs --into /opt/tools
-ARG EXTRAS=cpu,actions
+ARG EXTRAS=cpu,actions,review
 RUN python3 -m venv --without-pip /opt/andon && python3 tools/locked.py "$EXTRAS" --into /opt/andon
 COPY hatch_build.py README.md LICENSE NOTICE ./
 COPY monitor monitor

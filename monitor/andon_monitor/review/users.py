@@ -1,12 +1,9 @@
-"""The users file: one line per user, with the password as a scrypt hash (RFC 7914).
+"""The users file: one line per user, with the password's hash; see `review.passwords`.
 
-ann:scrypt:SALT:KEY       salt and key in base64; `andon-monitor user ann` prints this line
+ann:argon2:HASH       `andon-monitor user ann` prints this line
 """
 
 import asyncio
-import base64
-import binascii
-import hashlib
 import hmac
 import re
 import secrets
@@ -15,13 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from andon_monitor.errors import UsageError
+from andon_monitor.review.passwords import Hash, hash_password
 from andon_monitor.telemetry.backoff import Backoff
 from andon_monitor.telemetry.server import read_basic
 
-# Cost, block size and parallelism of scrypt, as OWASP's password storage cheat sheet recommends: 16 MiB, about 0.2 s.
-SCRYPT_N, SCRYPT_R, SCRYPT_P = 2**14, 8, 5
-SCRYPT_MAX_BYTES = 2**26
-SALT_BYTES, KEY_BYTES = 16, 32
 NAME = re.compile(r"[^:#\s][^:]*")
 MAX_NAME_LENGTH = 100
 MAX_CACHED = 1000  # correct headers, and places where somebody signed in
@@ -49,8 +43,10 @@ class Users:
     """
 
     def __init__(self, path: Path) -> None:
-        self._keys = _read(path)
-        self._unknown = (bytes(SALT_BYTES), bytes(KEY_BYTES))
+        self._hashes = _read(path)
+        # A password of an unknown name is hashed as well, so that it takes as long.
+        scheme = next(iter(self._hashes.values())).scheme
+        self._unknown = Hash(hash_password(secrets.token_urlsafe(), scheme))
         # A browser sends its password with every picture, so correct headers are cached under a fast hash.
         self._secret = secrets.token_bytes(32)
         self._names: dict[bytes, str] = {}
@@ -95,9 +91,9 @@ class Users:
         return await asyncio.shield(asked)
 
     async def _check(self, name: str, password: str, key: bytes, address: str) -> str | None:
-        salt, right = self._keys.get(name, self._unknown)  # an unknown name takes as long as a known one
-        derived = await asyncio.get_running_loop().run_in_executor(self._hashing, _derive, password, salt)
-        if not hmac.compare_digest(derived, right) or name not in self._keys:
+        known = self._hashes.get(name, self._unknown)  # an unknown name takes as long as a known one
+        right = await asyncio.get_running_loop().run_in_executor(self._hashing, known.matches, password)
+        if not right or name not in self._hashes:
             self._by_address.fail([address])
             self._by_name.fail([name])
             return None
@@ -119,45 +115,27 @@ def line(name: str, password: str) -> str:
         )
     if not password:
         raise UsageError("no password; give one")
-    salt = secrets.token_bytes(SALT_BYTES)
-    parts = (base64.b64encode(part).decode() for part in (salt, _derive(password, salt)))
-    return ":".join([name, "scrypt", *parts])
+    return f"{name}:{hash_password(password)}"
 
 
-def _derive(password: str, salt: bytes) -> bytes:
-    return hashlib.scrypt(
-        password.encode(), salt=salt, n=SCRYPT_N, r=SCRYPT_R, p=SCRYPT_P, maxmem=SCRYPT_MAX_BYTES, dklen=KEY_BYTES
-    )
-
-
-def _read(path: Path) -> dict[str, tuple[bytes, bytes]]:
+def _read(path: Path) -> dict[str, Hash]:
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     except FileNotFoundError:
         raise UsageError(f"review.users_file: {path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"review.users_file: {path}: cannot be read ({type(error).__name__})") from None
-    users = {}
+    users: dict[str, Hash] = {}
     for number, text in enumerate(lines, start=1):
         if not text or text.startswith("#"):
             continue
-        name, *rest = text.split(":")
-        key = _key(rest)
-        if not name or key is None:  # the message does not repeat the line, which may hold a password
-            raise UsageError(
-                f"review.users_file: {path} line {number}: expected NAME:scrypt:SALT:KEY from andon-monitor user"
-            )
-        users[name] = key
+        name, _, rest = text.partition(":")
+        try:
+            users[name] = Hash(rest)
+        except ValueError:
+            users.pop(name, None)
+        if not name or name not in users:  # the message does not repeat the line, which may hold a password
+            raise UsageError(f"review.users_file: {path} line {number}: expected NAME:HASH from andon-monitor user")
     if not users:
         raise UsageError(f"review.users_file: {path}: has no users; add lines that andon-monitor user prints")
     return users
-
-
-def _key(parts: list[str]) -> tuple[bytes, bytes] | None:
-    if len(parts) != 3 or parts[0] != "scrypt":
-        return None
-    try:
-        salt, key = (base64.b64decode(part, validate=True) for part in parts[1:])
-    except (binascii.Error, ValueError):
-        return None
-    return (salt, key) if (len(salt), len(key)) == (SALT_BYTES, KEY_BYTES) else None

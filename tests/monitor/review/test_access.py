@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 
 import pytest
 from andon_monitor.errors import UsageError
-from andon_monitor.review import users as users_module
 from andon_monitor.review.access import CONTENT_SECURITY_POLICY, Access
+from andon_monitor.review.passwords import Hash
 from andon_monitor.review.serving import serve
 from andon_monitor.review.store import Store
 from andon_monitor.review.users import MAX_WAITING, line
@@ -165,14 +165,14 @@ def test_the_cookie_is_for_tls_alone_where_the_proxy_says_that_the_browser_speak
 def test_many_guesses_at_once_leave_page_and_probe_alone(
     store: Store, users: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    derive, over = users_module._derive, threading.Event()
+    matches, over = Hash.matches, threading.Event()
 
-    def derive_slowly(password: str, salt: bytes) -> bytes:
+    def match_slowly(known: Hash, password: str) -> bool:
         if password == "guess":
             over.wait()
-        return derive(password, salt)
+        return matches(known, password)
 
-    monkeypatch.setattr(users_module, "_derive", derive_slowly)
+    monkeypatch.setattr(Hash, "matches", match_slowly)
     with serving(store, users_file=users) as url, ThreadPoolExecutor(60) as pool:
         ann = Client(url, authorization=basic("ann", "secret:with:colons"))
         assert ann.get("/")[0] == 200

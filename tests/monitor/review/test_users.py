@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import pytest
 from andon_monitor.errors import UsageError
-from andon_monitor.review import users
+from andon_monitor.review import passwords, users
 from andon_monitor.review.users import TooManyGuesses, Users, line
 from andon_monitor.telemetry.backoff import FREE_FAILURES
 
@@ -35,7 +35,8 @@ def ask(known: Users, header: str, address: str = "10.0.0.1") -> str | None:
 @pytest.fixture
 def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Users:
     """Two users whose passwords are hashed at a small cost; the command's and the page's tests have the real one."""
-    monkeypatch.setattr(users, "SCRYPT_N", 2**4)
+    monkeypatch.setattr(passwords, "SCRYPT_N", 2**4)
+    monkeypatch.setattr(passwords, "HAS_ARGON2", False)
     path = tmp_path / "users"
     path.write_text(f"# the line\n{line('ann', 'naïve: secret')}\n{line('bob', 'other')}\n")
     assert "secret" not in path.read_text()
@@ -65,15 +66,15 @@ def test_a_password_is_its_users_alone(known: Users, header: str, name: str | No
 @pytest.fixture
 def derived(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The passwords that were hashed."""
-    passwords: list[str] = []
-    derive = users._derive
+    hashed: list[str] = []
+    derive = passwords._derive
 
-    def counted(password: str, salt: bytes) -> bytes:
-        passwords.append(password)
+    def counted(password: bytes, salt: bytes) -> bytes:
+        hashed.append(password.decode())
         return derive(password, salt)
 
-    monkeypatch.setattr(users, "_derive", counted)
-    return passwords
+    monkeypatch.setattr(passwords, "_derive", counted)
+    return hashed
 
 
 def test_what_was_right_once_is_not_derived_again(known: Users, derived: list[str]) -> None:
