@@ -20,17 +20,22 @@ MAX_MESSAGE = 1000  # characters
 
 
 def verify_apart(
-    content: bytes, path: str, provider: str, limits: LoadLimits, stopped: threading.Event | None = None
+    content: bytes,
+    path: str,
+    provider: str,
+    limits: LoadLimits,
+    stopped: threading.Event | None = None,
+    in_background: bool = True,
 ) -> None:
     """Open a model file's content and run its self-test in a process of its own, which is ended at the limits.
 
     `path` names it in errors. The process gets no settings, as passwords may be among them. Raises ModelError; also
-    when `stopped` is set meanwhile.
+    when `stopped` is set meanwhile. `in_background`: at low priority, as nobody waits for it.
     """
     on_gpu = uses_gpu(provider)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ANDON_")}
     # -P: no module is looked for in the current folder.
-    command = [sys.executable, "-P", "-m", __name__, path, provider, str(limits.seconds)]
+    command = [sys.executable, "-P", "-m", __name__, path, provider, str(limits.seconds), str(int(in_background))]
     with tempfile.TemporaryFile() as file, tempfile.TemporaryFile() as output:
         file.write(content)
         file.seek(0)
@@ -63,9 +68,10 @@ def _ending(code: int) -> str:
 
 
 def main() -> None:
-    """The process apart: a model file on standard input; its name, provider and time limit as arguments."""
-    path, provider, seconds = sys.argv[1:]
-    lower_priority()
+    """The process apart: a model file on standard input; its name, provider, time limit and 1 for low priority."""
+    path, provider, seconds, in_background = sys.argv[1:]
+    if in_background == "1":
+        lower_priority()
     # So that it ends even where the process that started it is gone.
     limit_processor_time(int(float(seconds) * (os.cpu_count() or 1)) + 1)
     from andon_monitor.model.file import Model
