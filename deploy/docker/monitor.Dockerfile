@@ -42,7 +42,7 @@ ENV LD_LIBRARY_PATH=/opt/andon/lib/python3.13/site-packages/nvidia/cu13/lib:/opt
 EXPOSE 9464
 ENTRYPOINT ["/opt/andon/bin/andon-monitor"]
 CMD ["run"]
-HEALTHCHECK --interval=10s --timeout=5s --retries=3 \
+HEALTHCHECK --start-period=60s --interval=10s --timeout=5s --retries=3 \
     CMD ["/opt/andon/bin/python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:9464/healthz', timeout=3)"]
 ARG VERSION REVISION CREATED SOURCE
 LABEL org.opencontainers.image.title="Andon monitor" \

@@ -39,7 +39,7 @@ def build(name: str, architecture: str, version: str, source: dict[str, str], fo
         "CREATED": datetime.now(UTC).isoformat(timespec="seconds"),
         "SOURCE": source["repository"],
     }
-    command = ["buildah", "build", "--layers", "--format", "docker", "--platform", f"linux/{architecture}"]
+    command = ["buildah", "build", "--format", "docker", "--platform", f"linux/{architecture}"]
     command += ["--tag", f"localhost/{tag}"]
     command += [option for item in arguments.items() for option in ("--build-arg", "=".join(item))]
     command += shlex.split(os.environ.get("IMAGE_OPTIONS", ""))

@@ -1,6 +1,6 @@
 """Make everything that a release consists of in dist/: `make release`, from the commit that is checked out.
 
-Wheel, source archive, images of monitor and trainer, lists of what is in them (SBOM), the version's
+Wheel, source archive, lock, images of monitor and trainer, lists of what is in them (SBOM), the version's
 section of the changelog, a statement of where they come from (provenance), checksums. dist/ appears once all of it is
 there; after an error the earlier one remains.
 
@@ -63,6 +63,7 @@ def make(folder: Path, names: list[str], architectures: list[str]) -> None:
             archive = images.build(name, architecture, version, source, folder)
             bill_of_materials.of_image(archive, version, archive.with_name(f"{archive.name[:-4]}.cdx.json"))
             images.compress(archive)
+    shutil.copy(ROOT / "constraints.txt", folder)  # for who installs the wheel in the locked versions
     notes = statements.section_of((ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), version)
     (folder / "CHANGES.md").write_text(notes, encoding="utf-8")
     statements.write_provenance(folder, ROOT, source, version, images.base(), started)

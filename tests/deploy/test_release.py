@@ -29,13 +29,13 @@ def test_a_release_holds_the_packages_and_what_is_said_of_them(tmp_path: Path) -
     assert done.returncode == 0, done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["dist"]
     kinds = sorted(path.name.split("-")[0] + "".join(path.suffixes[-2:]) for path in dist.iterdir())
-    assert len(kinds) == 6, kinds  # wheel, source archive, SBOM, changes, provenance, checksums
+    assert len(kinds) == 7, kinds  # wheel, source archive, lock, SBOM, changes, provenance, checksums
     run("sh", "-c", f"cd {dist} && sha256sum --check --strict SHA256SUMS")
     (statement,) = (json.loads(path.read_text()) for path in dist.glob("*.intoto.json"))
     subjects = {item["name"]: item["digest"]["sha256"] for item in statement["subject"]}
     checksums = dict(line.split()[::-1] for line in (dist / "SHA256SUMS").read_text().splitlines())
     assert subjects.items() <= checksums.items()
-    assert {Path(name).suffix for name in subjects} == {".whl", ".gz", ".json", ".md"}
+    assert {Path(name).suffix for name in subjects} == {".whl", ".gz", ".txt", ".json", ".md"}
     (bom,) = (json.loads(path.read_text()) for path in dist.glob("*.cdx.json"))
     assert {"numpy", "torch", "kafka-python"} <= {item["name"] for item in bom["components"]}
 
