@@ -74,6 +74,7 @@ NOT_RUN = {
 SHORTER = (
     (r"^(andon-trainer fit .*--architecture dense.*)$", r"\1 --iterations 20 --threads 1"),
     (r"^(andon-trainer fit (?!.*dense).*)$", r"\1 --iterations 6 --side 64 --size small --threads 1"),
+    (r"^(andon-trainer fit night\.mcap .*)$", r"\1 --encoder none"),  # that of the README has it
     (r"^(andon-trainer classify .*)$", r"\1 --draws 1 --threads 1"),
     (r"^(andon-monitor tune .*)$", r"\1 --seconds 0.1 --rounds 1"),
     (r"^(andon-monitor record .*) --duration 8h(.*)$", r"\1 --start earliest --until-end\2"),

@@ -100,7 +100,7 @@ def fitted(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Fit
     cv2.imwrite(str(outlier), image)
     folder = tmp_path_factory.mktemp("fitted")
     output, report = folder / "part.onnx", folder / "part.html"
-    done = run_command(*FIT, data, "-o", output, "--report", report, *QUICK, "--size", "large")
+    done = run_command(*FIT, data, "-o", output, "--report", report, *QUICK, "--size", "large", "--encoder", "none")
     assert done.returncode == 0, done.stderr
     return Fitted(folder, outlier, done.stderr)
 
@@ -293,6 +293,8 @@ def test_ctrl_c_leaves_a_model_that_holds_or_nothing(
         "4",
         "--size",
         "small",
+        "--encoder",
+        "none",
         "--threads",
         "1",
     )
