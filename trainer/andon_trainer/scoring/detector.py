@@ -224,9 +224,17 @@ class Member(nn.Module):
             for each, expectation in zip(relative, self.expectations, strict=True)
         ]
         hidden = maps[0].hidden
+        # The smallest spread of a sum at which the rounding of its maps changes no score visibly.
+        rounding = [
+            each.weight * expectation.rounding / scale.std
+            for each, expectation, scale in zip(maps, self.expectations, self.scales, strict=True)
+        ]
         if self.rebuild is not None:
-            self.own_scale = Scale.of(top_mean_of(self.sum_of_places(relative[:-1]), hidden), min_std=MIN_SUM_STD)
-        self.scale = Scale.of(top_mean_of(self.sum(relative), hidden), min_std=MIN_SUM_STD)
+            *own, of_features = rounding
+            tops = top_mean_of(self.sum_of_places(relative[:-1]), hidden)
+            self.own_scale = Scale.of(tops, min_std=max(sum(own), MIN_SUM_STD))
+            rounding = [sum(own) / self.own_scale.std, of_features]
+        self.scale = Scale.of(top_mean_of(self.sum(relative), hidden), min_std=max(sum(rounding), MIN_SUM_STD))
 
 
 def sum_of_tops(own: Tensor, features: Tensor, hidden: HiddenCells | None = None) -> Tensor:
