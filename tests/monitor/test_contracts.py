@@ -18,8 +18,10 @@ from andon_monitor.kafka.messages import Message
 from andon_monitor.model.file import Model
 from andon_monitor.parts.joiner import Joiner
 from andon_monitor.review.labels import add_label
-from andon_monitor.review.publishing import Publisher
-from andon_monitor.settings.groups import KafkaSettings
+from andon_monitor.review.models.line_models import LineFile, LineModels, try_notice
+from andon_monitor.review.publishing import change_history, label_history
+from andon_monitor.review.store import Store
+from andon_monitor.settings.groups import ReviewSettings
 from andon_monitor.telemetry.catalogue import INCOMPLETE_REASONS, PART_OUTCOMES
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
@@ -76,7 +78,7 @@ def inspections(model: Model) -> list[Inspection]:
 
 
 def test_the_schemas_are_schemas_and_readers_may_know_less() -> None:
-    assert set(SCHEMAS) == {"verdict.v1", "evidence.v1", "label.v1", "part.v1"}
+    assert set(SCHEMAS) == {"verdict.v1", "evidence.v1", "label.v1", "part.v1", "change.v1"}
     for schema in SCHEMAS.values():
         Draft202012Validator.check_schema(schema)
         assert "additionalProperties" not in schema
@@ -129,13 +131,31 @@ def test_evidence_and_labels_follow_their_schemas(inspections: list[Inspection],
     (defect,) = ids(store)
     add_label(store, defect, "confirmed", "dent", "ann")
     store.labels.undo(defect, "bob")
-    publisher = Publisher(store, "kafka://localhost:9092/andon.labels", KafkaSettings())
-    sent = [publisher._message(step) for step in store.labels.steps_after(0, 10)]
+    history = label_history(store)
+    sent = [history.message(step, "andon.labels") for step in history.after(0, 10)]
     values = [json.loads(message.value or b"") for message in sent]
     for value in values:
         check(value, "label.v1")
     assert values[0]["part"] == PART.to_dict()
     check_headers(sent[0], "labelHeaders")
+
+
+def test_changes_of_models_follow_their_schema(model: Model, tmp_path: Path) -> None:
+    store, path = Store(tmp_path / "store"), tmp_path / "part.onnx"
+    path.write_bytes(model.content)
+    models = LineModels(store, [LineFile("bottle é", path)], ReviewSettings(changers=("anybody",)))
+    try_notice(models, strict=True)
+    models.undo(models.change_rate("bottle é", model.sha256, 0.2, "ann", "why not").number, "bob")
+    history = change_history(store)
+    sent = [history.message(change, "andon.changes") for change in history.after(0, 10)]
+    values = [json.loads(message.value or b"") for message in sent]
+    for value in values:
+        check(value, "change.v1")
+    assert [(value["step"], value["action"], value["by"]) for value in values] == [
+        ("found", "replaced outside", ""), ("applied", "threshold", "ann"), ("applied", "undo", "bob"),
+    ]  # fmt: skip
+    assert sent[0].key == "bottle é".encode()
+    check_headers(sent[0], "changeHeaders")
 
 
 def resolve(reference: str) -> Any:

@@ -65,6 +65,9 @@ def topics(
     parts: Annotated[
         str, Option(help="Topic of the verdicts of parts; NAME.views and NAME.state belong to it.")
     ] = "andon.parts",
+    changes: Annotated[
+        str | None, Option(help="Topic of changes of models on the review page, such as andon.changes; default: none.")
+    ] = None,
     config: ConfigFile = None,
     settings: Assignments = None,
 ) -> None:
@@ -77,6 +80,6 @@ def topics(
     from andon_monitor.kafka.topics import create, plan
 
     frames = parse_address(address)
-    wanted = plan(frames.topic, verdicts, dead_letters, partitions, loaded.kafka, defects, labels, parts)
+    wanted = plan(frames.topic, verdicts, dead_letters, partitions, loaded.kafka, defects, labels, parts, changes)
     for topic, new in create(frames, wanted, loaded.kafka):
         print(f"{topic.name}: {topic.describe() if new else 'exists, unchanged'}")

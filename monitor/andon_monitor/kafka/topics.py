@@ -18,13 +18,14 @@ LOOKUP_TIMEOUT_MS = 5_000  # for a cluster to answer whether it has a topic
 HOUR_MS = 3_600_000
 # Frames are large and answered within seconds: a day is longer than an outage of the monitors. Verdicts are small and
 # serve as records; dead letters wait for a person who may be on holiday. Defects are large, and the review page keeps a
-# copy; labels are few, and people's work.
+# copy; labels and changes of models are few, and people's work.
 RETENTION_MS = {
     "frames": 24 * HOUR_MS,
     "verdicts": 30 * 24 * HOUR_MS,
     "dead-letters": 14 * 24 * HOUR_MS,
     "defects": 3 * 24 * HOUR_MS,
     "labels": 3650 * 24 * HOUR_MS,
+    "changes": 3650 * 24 * HOUR_MS,
     "parts": 30 * 24 * HOUR_MS,
     "views": 3 * 24 * HOUR_MS,
     "state": -1,
@@ -69,12 +70,14 @@ def plan(
     defects: str = "andon.defects",
     labels: str = "andon.labels",
     parts: str = "andon.parts",
+    changes: str | None = None,
 ) -> list[Topic]:
     """The topics of a line. Verdicts have as many partitions as frames, so that each camera's verdicts are in order.
 
     Views of a part and the state of its joining are in partitions of the same number.
     """
     size = settings.max_message_bytes
+    optional = [] if changes is None else [Topic(changes, "changes", 1, MAX_VERDICT_BYTES, RETENTION_MS["changes"])]
     return [
         Topic(frames, "frames", partitions, size, RETENTION_MS["frames"]),
         Topic(verdicts, "verdicts", partitions, MAX_VERDICT_BYTES, RETENTION_MS["verdicts"]),
@@ -84,6 +87,7 @@ def plan(
         Topic(parts, "parts", partitions, MAX_VERDICT_BYTES, RETENTION_MS["parts"]),
         Topic(parts + VIEWS_SUFFIX, "views", partitions, MAX_VERDICT_BYTES, RETENTION_MS["views"]),
         Topic(parts + STATE_SUFFIX, "state", partitions, MAX_VERDICT_BYTES, RETENTION_MS["state"]),
+        *optional,
     ]
 
 

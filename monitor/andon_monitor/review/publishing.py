@@ -1,34 +1,57 @@
-"""Labels published to a topic: every step that people take, in order, at least once."""
+"""Histories published to topics: every step that people take, in order, at least once."""
 
 import json
 import threading
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 from andon_monitor.common.times import rfc3339
 from andon_monitor.kafka.address import parse_address
 from andon_monitor.kafka.delivery import Delivery
 from andon_monitor.kafka.health import Health
-from andon_monitor.kafka.messages import Message, label_message
+from andon_monitor.kafka.messages import Message, change_message, label_message
 from andon_monitor.kafka.topics import must_exist
 from andon_monitor.review import labels
 from andon_monitor.review.store import Store
-from andon_monitor.review.store.rows import LabelStep, Progress
+from andon_monitor.review.store.progress_table import ProgressTable
+from andon_monitor.review.store.rows import Change, LabelStep, Progress
 from andon_monitor.settings.groups import KafkaSettings
 from andon_monitor.telemetry.metrics import Metrics
 
-INTERVAL_SECONDS = 0.5  # between two queries for new labels
+INTERVAL_SECONDS = 0.5  # between two queries for new steps
 MAX_STEPS = 100  # published and noted together
-ONLY_PARTITION = 0  # the store numbers label steps as one sequence
+ONLY_PARTITION = 0  # the store numbers the steps of a history as one sequence
 
 
-class Publisher:
-    """Publishes the history of labels, and waits while the brokers are away.
+class Numbered(Protocol):
+    """A step of a history."""
+
+    @property
+    def number(self) -> int:
+        """Its place among all of them."""
+
+
+Step = TypeVar("Step", bound=Numbered)
+
+
+@dataclass(frozen=True)
+class History(Generic[Step]):
+    """A history in the store: up to so many steps after a number, and the message of each in a topic."""
+
+    after: Callable[[int, int], Sequence[Step]]
+    message: Callable[[Step, str], Message]
+
+
+class Publisher(Generic[Step]):
+    """Publishes a history, and waits while the brokers are away.
 
     After a crash the last steps may be published again, with the same ids.
     """
 
-    def __init__(self, store: Store, uri: str, settings: KafkaSettings) -> None:
-        self._store = store
+    def __init__(self, history: History[Step], progress: ProgressTable, uri: str, settings: KafkaSettings) -> None:
+        self._history = history
+        self._progress = progress
         self._address = parse_address(uri)
         self._settings = settings
 
@@ -38,18 +61,22 @@ class Publisher:
         must_exist(self._address, self._settings)
         delivery = Delivery(self._address, self._settings, Health(Metrics()))
         try:
-            published = self._store.progress.next_offsets(name).get(ONLY_PARTITION, 0)
+            published = self._progress.next_offsets(name).get(ONLY_PARTITION, 0)
             while not closed.wait(INTERVAL_SECONDS):
-                steps = self._store.labels.steps_after(published, MAX_STEPS)
+                steps = self._history.after(published, MAX_STEPS)
                 if steps:
-                    delivery.send([self._message(step) for step in steps])
+                    delivery.send([self._history.message(step, self._address.topic) for step in steps])
                     published = steps[-1].number
-                    self._store.progress.set(Progress(name, ONLY_PARTITION, published))
+                    self._progress.set(Progress(name, ONLY_PARTITION, published))
         finally:
             delivery.close()
 
-    def _message(self, step: LabelStep) -> Message:
-        frame = self._store.frames.get(step.id)
+
+def label_history(store: Store) -> History[LabelStep]:
+    """The labels of frames."""
+
+    def message(step: LabelStep, topic: str) -> Message:
+        frame = store.frames.get(step.id)
         value: dict[str, Any] = {
             "id": step.id,
             "step": step.step,
@@ -69,5 +96,31 @@ class Publisher:
             if frame.identity:
                 value["part"] = frame.identity
         camera = "unknown" if frame is None else frame.camera
-        content = json.dumps(value, ensure_ascii=False).encode()
-        return label_message(f"{step.id}-{step.number}", camera, step.at, content, self._address.topic)
+        return label_message(f"{step.id}-{step.number}", camera, step.at, _json(value), topic)
+
+    return History(store.labels.steps_after, message)
+
+
+def change_history(store: Store) -> History[Change]:
+    """The changes of model files."""
+
+    def message(change: Change, topic: str) -> Message:
+        value: dict[str, Any] = {
+            "number": change.number,
+            "step": change.step,
+            "action": change.action,
+            "file": change.file,
+            "old": change.old,
+            "new": change.new,
+            "by": change.who,
+            "why": change.why,
+            "about": change.about,
+            "at": rfc3339(change.at),
+        }
+        return change_message(f"change-{change.new[:16]}-{change.number}", change.file, change.at, _json(value), topic)
+
+    return History(store.changes.after, message)
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()

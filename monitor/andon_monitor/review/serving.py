@@ -14,7 +14,7 @@ from andon_monitor.kafka.address import is_kafka, parse_address
 from andon_monitor.recipes.table import RecipeTable
 from andon_monitor.review.app import Review
 from andon_monitor.review.models.line_models import LineFile, LineModels, try_notice
-from andon_monitor.review.publishing import Publisher
+from andon_monitor.review.publishing import Publisher, change_history, label_history
 from andon_monitor.review.store import Store, must_exist
 from andon_monitor.review.topic_reader import TopicReader
 from andon_monitor.review.worker import Worker, close_all
@@ -66,6 +66,7 @@ def _check(review: ReviewSettings) -> Path:
         ("verdicts", review.verdicts),
         ("parts", review.parts),
         ("labels", review.labels),
+        ("changes", review.changes),
     ):
         if uri is not None and not is_kafka(uri):
             raise UsageError(f"review.{name}: {show_address(uri)} is not kafka://host:port/topic")
@@ -87,7 +88,11 @@ def _workers(settings: Settings, store: Store, models: LineModels) -> Iterator[W
     for file in models.files:
         yield Worker(f"reading model {file.name}", partial(models.follow, file))
     if review.labels is not None:
-        yield Worker("publishing labels", Publisher(store, review.labels, kafka).follow)
+        yield Worker("publishing labels", Publisher(label_history(store), store.progress, review.labels, kafka).follow)
+    if review.changes is not None:
+        yield Worker(
+            "publishing changes", Publisher(change_history(store), store.progress, review.changes, kafka).follow
+        )
 
 
 def _models(settings: Settings) -> list[LineFile]:

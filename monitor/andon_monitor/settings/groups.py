@@ -419,6 +419,7 @@ class ReviewSettings(Group):
     verdicts: Name | None = Field(default=None, description="Topic of verdicts to count, kafka://...")
     parts: Name | None = Field(default=None, description="Topic of the verdicts of parts to show, kafka://...")
     labels: Name | None = Field(default=None, description="Topic to publish labels to, kafka://...")
+    changes: Name | None = Field(default=None, description="Topic to publish changes of models to, kafka://...")
     address: Name = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0: all")
     port: int = Field(default=9465, ge=0, le=65535, description="Port to listen on; 0: any free port")
     prefix: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$")] = Field(
