@@ -33,14 +33,11 @@ class Gathered:
     @property
     def missing(self) -> str:
         """What people have to label first."""
-        parts = [
-            f"{least - len(frames)} more {what}"
-            for frames, least, what in (
-                (self.good, MIN_GOOD, "frames labelled good (false alarms)"),
-                (self.defects, MIN_DEFECTS, "confirmed defects"),
-            )
-            if len(frames) < least
-        ]
+        wanted = (
+            (MIN_GOOD - len(self.good), "frame labelled good (a false alarm)", "frames labelled good (false alarms)"),
+            (MIN_DEFECTS - len(self.defects), "confirmed defect", "confirmed defects"),
+        )
+        parts = [f"{count} more {one if count == 1 else many}" for count, one, many in wanted if count > 0]
         return " and ".join(parts)
 
 
