@@ -125,9 +125,9 @@ lock: $(READY)
 	$(BIN)/uv pip compile --universal --python-version=3.11 --generate-hashes --no-emit-index-url --all-extras \
 	    --output-file=constraints.txt --quiet $(UPGRADE) pyproject.toml
 
-# Known vulnerabilities of the locked packages.
+# Known vulnerabilities of the locked packages; fails as well where one of them could not be looked up.
 audit: $(READY)
-	$(BIN)/pip-audit --disable-pip --require-hashes --requirement constraints.txt
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement constraints.txt
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -1,5 +1,6 @@
 """The link that a target's URI names."""
 
+import sys
 from importlib import import_module
 from typing import NamedTuple
 
@@ -38,6 +39,10 @@ def make_link(settings: TargetSettings) -> Link:
         protocol = OPC_UA_SERVER
     elif settings.sparkplug_group is not None:
         protocol = SPARKPLUG
+    if settings.kind == GPIO and sys.platform != "linux":
+        raise InstallationError(
+            f"output.actions: {settings.name}: gpio:///dev/... is only on Linux, this is {sys.platform}"
+        )
     try:
         module = import_module(protocol.module)
     except ModuleNotFoundError as error:

@@ -62,7 +62,7 @@ def _run(module: str, arguments: tuple[str, ...], lock: int) -> int:
 
 def _use_cores(cores: int) -> None:
     """Keep this process and those that it starts to so many cores: the last ones, as most programs take the first."""
-    if hasattr(os, "sched_setaffinity"):
+    if sys.platform == "linux":
         allowed = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, allowed[-cores:])
 
