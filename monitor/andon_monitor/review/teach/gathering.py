@@ -21,6 +21,7 @@ GOOD = "good"
 HELD_OUT_OF = 3
 MIN_GOOD, MIN_DEFECTS = 10, 5  # labelled frames; with fewer nobody could tell whether a new model is better
 LEARNED, TESTED = "train/good", "test"
+NOT_LEARNED = (TESTED, "ground_truth")  # folders of a training folder in MVTec AD layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def write_images(store: Store, gathered: Gathered, training: Path, folder: Path)
 
 def _without(training: Path, defects: set[str], copy: Path) -> tuple[Path, int]:
     """The training images; where some are defects, a copy of the folder without those. Returns how many they are."""
-    found = [path for path in _images(training) if _is_one_of(path, defects)]
+    found = [path for path in _learned(training) if defects and _hash(path) in defects]
     if not found:
         return training, 0
     shutil.copytree(training, copy, copy_function=_link, ignore=_ignoring(set(found)))
@@ -115,8 +116,13 @@ def _images(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
 
 
-def _is_one_of(path: Path, hashes: set[str]) -> bool:
-    return bool(hashes) and TESTED not in path.parts and hashlib.sha256(path.read_bytes()).hexdigest() in hashes
+def _learned(training: Path) -> list[Path]:
+    """The images of a training folder that are learned from."""
+    return [path for path in _images(training) if path.relative_to(training).parts[0] not in NOT_LEARNED]
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _test_images(training: Path) -> list[tuple[str, str]]:

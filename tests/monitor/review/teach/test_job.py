@@ -40,7 +40,7 @@ def line(store: Store, model: Model, tmp_path: Path) -> LineFile:
 
 @pytest.fixture
 def training(tmp_path: Path) -> Path:
-    folder = tmp_path / "training"
+    folder = tmp_path / "test" / "training"  # a folder above may have any name
     for i, frame in enumerate(frames(8, every=99, start=500)):
         path = folder / "train" / "good" / f"{i}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
