@@ -14,6 +14,7 @@ import cv2
 from andon_monitor.common.times import rfc3339
 from andon_monitor.review import labels
 from andon_monitor.review.app import Review
+from andon_monitor.review.models.line_models import LineFile, LineModels, try_notice
 from andon_monitor.review.store import Store
 from andon_monitor.review.store.rows import FrameQuery
 from andon_monitor.settings.groups import ReviewSettings
@@ -69,18 +70,30 @@ def main(demo: Path) -> None:
         command = [str(Path(sys.executable).parent / "andon-monitor"), "run", "--model", str(demo / "part.onnx")]
         command += ["--source", name, "--verdicts", f"{name}/verdicts.jsonl", "--evidence", f"{name}/store"]
         subprocess.run([*command, "--no-server"], check=True)
+        # With the model file on the page, and changes that are allowed.
+        settings = ReviewSettings(changers=("anybody",))
         store = Store(folder / "store")
         label_all(store, truth)
         # The run took a while: what is silent by the clock was not when it was taken.
-        pages = Review(store, ReviewSettings(), silence=3600)
+        part = folder / "part.onnx"
+        part.write_bytes((demo / "part.onnx").read_bytes())
+        models = LineModels(store, [LineFile("part", part)], settings)
+        try_notice(models, strict=True)
+        first = models.read(models.files[0])
+        change = models.change_rate(
+            "part", first.sha256, first.card.calibration.false_alarm_rate / 2, "ann", "oil drops"
+        )
+        models.undo(change.number, "bob")
+        pages = Review(store, settings, silence=3600, models=models)
         server = Server(pages.app(), "127.0.0.1", 0)
         server.start()
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
             page = browser.new_context(viewport=SIZE, bypass_csp=True).new_page()
-            for what in ("", "defects", "model"):
+            tried = f"model?unit=percent&value={50 * first.card.calibration.false_alarm_rate:g}"
+            for name, what in (("now", ""), ("defects", "defects"), ("model", tried), ("models", "models")):
                 page.goto(f"{server.url}/{what}")
-                shoot(page, what or "now")
+                shoot(page, name)
             page.goto(f"{server.url}/defects")
             page.locator(".tile").nth(4).click()
             shoot(page, "frame")
