@@ -124,6 +124,8 @@ class Refit:
         if sys.platform != "win32":  # where nothing is fitted from the page
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(plan.process, signal.SIGKILL)
+        with self._locked():  # until they are gone
+            pass
 
     def discard(self) -> None:
         """Throw away a refit that has ended. Raises UsageError where it is running."""

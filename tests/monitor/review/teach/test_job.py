@@ -180,7 +180,7 @@ def test_one_at_a_time_and_stopped_for_good(
     while not (tmp_path / "began").exists():
         waited.wait(0.05)
     other.stop()
-    assert wait(other) == "failed"
+    assert other.state().phase == "failed"
     assert "stopped" in (other.state().result or files.Result(ended=0)).failure
     with pytest.raises(UsageError, match="throw it away"):
         begin(store, line, training, refit)
