@@ -8,7 +8,7 @@ GPU ?= auto
 # Python keeps what it compiled, whatever the environment says: each of the workers would compile all tests otherwise.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: demo kafka faults fuzz soak station bench bench-peers bench-clients bench-quality bench-folds test coverage wheel \
+.PHONY: demo kafka faults fuzz soak station bench bench-gpu bench-peers bench-clients bench-quality bench-folds test coverage wheel \
     release try-release check docs lock audit format clean
 
 # The main job on one machine, with nothing but Python: train on rendered parts, then watch a recorded stream of a line
@@ -81,6 +81,10 @@ station: $(READY)
 bench: $(READY)
 	tests/components
 	$(BIN)/python -W ignore -m tests.benchmarks.throughput $(BENCH)
+
+# What a GPU does with a model, next to the CPU: at most ten minutes. Here without one: make bench-gpu GPU_BENCH="--provider cpu"
+bench-gpu: $(READY)
+	$(BIN)/python -W ignore -m tests.benchmarks.gpu $(GPU_BENCH)
 
 ANOMALIB := .venv-anomalib/bin/python
 
