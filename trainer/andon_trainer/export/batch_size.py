@@ -67,7 +67,7 @@ def check_batch_size(model: ir.Model) -> None:
     """Raises BatchSizeError where a graph, its constants lifted to initializers, has the traced batch size in them."""
     for name, value in model.graph.initializers.items():
         tensor = value.const_value
-        if tensor is not None and tensor.dtype.is_integer():
+        if tensor is not None and tensor.dtype == ir.DataType.INT64:  # as all sizes are
             sizes = tensor.numpy()
             if ((sizes % TRACED_SIZE == 0) & (sizes != 0)).any():
                 raise BatchSizeError(name)

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from andon_monitor.errors import UsageError
@@ -66,10 +67,11 @@ def resize(frames: Tensor, height: int, width: int) -> Tensor:
 
 def area_weights(pixels: int, smaller: int) -> Tensor:
     """The share of each of `pixels` in each pixel of a line with `smaller` of them: [smaller, pixels]."""
-    edges = torch.arange(smaller + 1, dtype=torch.float64)[:, None] * (pixels / smaller)
-    starts = torch.arange(pixels, dtype=torch.float64)
-    shared = torch.minimum(edges[1:], starts + 1) - torch.maximum(edges[:-1], starts)
-    return (shared.clamp_min(0) * (smaller / pixels)).float()
+    # With numpy, so that the exported graph has the result alone.
+    edges = np.arange(smaller + 1)[:, None] * (pixels / smaller)
+    starts = np.arange(pixels)
+    shared = np.minimum(edges[1:], starts + 1) - np.maximum(edges[:-1], starts)
+    return torch.from_numpy((shared.clip(0) * (smaller / pixels)).astype(np.float32))
 
 
 def to_cells(x: Tensor, size: tuple[int, int]) -> Tensor:

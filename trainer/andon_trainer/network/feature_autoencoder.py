@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from andon_trainer.network.linear import principal_components
+from andon_trainer.network.tensors import round_to_bytes, round_to_half
 
 WHITENED = 64  # features of a cell after whitening
 COMPONENTS = 128  # numbers of the code
@@ -47,14 +48,14 @@ class FeatureAutoencoder(nn.Module):
         values, vectors = torch.linalg.eigh(standard.T @ standard / len(standard))
         values, vectors = values.flip(0)[:WHITENED], vectors.flip(1)[:, :WHITENED]
         kept = values > MIN_VARIANCE_SHARE * values[0]
-        whiten = (vectors[:, kept] / values[kept].sqrt()).T / std
+        whiten = round_to_half((vectors[:, kept] / values[kept].sqrt()).T / std)
         offset = -whiten @ mean
         rows = torch.stack([(each @ whiten.T + offset).T.flatten() for each in cells])
         # A state of its own, so that the number of random draws before does not matter.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             mean, components, _ = principal_components(rows, min(COMPONENTS, len(rows) - 1, rows.shape[1]))
-        return cls(whiten, offset, mean, components)
+        return cls(whiten, offset, round_to_half(mean), round_to_bytes(components))
 
     def forward(self, features: Tensor) -> Tensor:
         """Features [N, F, h, w] to the root of the mean squared error of each cell: [N, 1, h, w]."""

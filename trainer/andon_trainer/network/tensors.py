@@ -14,6 +14,8 @@ VARIANCE_FLOOR = 1e-3
 TOP_SHARE = 0.001  # of a map, whose mean decides about a frame: about the area of a small defect
 MIN_TOP_CELLS = 4
 BATCH_FRAMES = 16
+BYTE_STEPS = 127  # above and below zero
+SCALE_BITS = 12  # of a row's scale: products with whole numbers up to 127 are then exact in float32
 
 
 def normalise(frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -65,3 +67,15 @@ def top_mean(cells: Tensor, share: float = TOP_SHARE) -> Tensor:
     """The mean of the largest `share` of each map, of `MIN_TOP_CELLS` at least: float [N, 1, h, w] to [N]."""
     count = max(MIN_TOP_CELLS, round(share * cells.shape[-2] * cells.shape[-1]))
     return cells.flatten(1).topk(count, dim=1).values.mean(dim=1)
+
+
+def round_to_half(weights: Tensor) -> Tensor:
+    """Weights as float16 keeps them: float, the same shape. A model file then stores them so."""
+    return weights.half().float()
+
+
+def round_to_bytes(rows: Tensor) -> Tensor:
+    """Rows [n, m], each rounded to multiples of a 127th of its largest number: a model file stores them as bytes."""
+    fraction, power = torch.frexp(rows.abs().amax(dim=1, keepdim=True) / BYTE_STEPS)
+    scale = torch.ldexp((fraction * 2**SCALE_BITS).ceil() / 2**SCALE_BITS, power)
+    return torch.where(scale > 0, (rows / scale).round() * scale, rows)
