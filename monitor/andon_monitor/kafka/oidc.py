@@ -87,7 +87,8 @@ class TokenEndpoint:
         path = (address.path or "/") + (f"?{address.query}" if address.query else "")
         connection = self._connection()
         # Each read has the connection's time limit; the sum of many has none.
-        limit = threading.Timer(self.timeout, _cut, (connection,))
+        cut = threading.Event()  # set before the connection ends, so that its end is never taken for the server's
+        limit = threading.Timer(self.timeout, _cut, (connection, cut))
         limit.daemon = True
         try:
             limit.start()
@@ -95,7 +96,7 @@ class TokenEndpoint:
             connection.request("POST", path, urlencode(fields), headers)
             answer = connection.getresponse()
             body = answer.read(MAX_ANSWER_BYTES + 1)
-            if limit.finished.is_set():
+            if cut.is_set():
                 raise TimeoutError
             if len(body) > MAX_ANSWER_BYTES:
                 raise self._fault(f"answers with more than {MAX_ANSWER_BYTES} bytes", True)
@@ -110,9 +111,9 @@ class TokenEndpoint:
         except TimeoutError:
             raise self._fault(f"no answer within {self.timeout:g} s", True) from None
         except (OSError, http.client.HTTPException) as error:
-            cut = limit.finished.is_set()
-            words = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
-            raise self._fault(f"no answer within {self.timeout:g} s" if cut else f"no answer ({words})", True) from None
+            why = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+            words = f"no answer within {self.timeout:g} s" if cut.is_set() else f"no answer ({why})"
+            raise self._fault(words, True) from None
         finally:
             limit.cancel()
             connection.close()
@@ -160,8 +161,9 @@ class TokenEndpoint:
         return TokenError(f"token endpoint {show_address(self.url)}: {what}", may_pass)
 
 
-def _cut(connection: http.client.HTTPConnection) -> None:
+def _cut(connection: http.client.HTTPConnection, cut: threading.Event) -> None:
     """End whatever the connection waits for."""
+    cut.set()
     if connection.sock is not None:
         try:
             # Of a TLS connection, too: that of the class would first say goodbye to the other side.

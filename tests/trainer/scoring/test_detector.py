@@ -12,6 +12,7 @@ from andon_trainer.network.encoder import BUILT_IN, load_encoder
 from andon_trainer.network.linear import fit_linear
 from andon_trainer.network.registration import fit_registration, warp
 from andon_trainer.network.tensors import evenly, top_mean
+from andon_trainer.scoring import encoding
 from andon_trainer.scoring.detector import SCORE_PER_DEVIATION, Detector, Member, prepare_frames
 from andon_trainer.scoring.patch_memory import PatchMemory
 from andon_trainer.scoring.texture import TextureFeatures
@@ -36,6 +37,12 @@ def test_of_very_many_frames_some_are_used_from_first_to_last() -> None:
     numbered = np.arange(1000)[:, None, None, None]
     assert evenly(numbered, 5).ravel().tolist() == [0, 250, 500, 749, 999]
     assert np.array_equal(evenly(numbered, 2000), numbered)
+
+
+@pytest.fixture
+def few_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The encoder is shown few copies of good parts, which cost most of the time."""
+    monkeypatch.setattr(encoding, "MAX_VARIED_FRAMES", 120)
 
 
 def test_held_out_frames_score_one_on_average_with_the_promised_spread(network: Autoencoder) -> None:
@@ -137,6 +144,7 @@ def test_roughness_excuses_textures_only(network: Autoencoder, texture: bool, ex
     assert bool((slopes != 0).any()) == excused
 
 
+@pytest.mark.usefixtures("few_copies")
 def test_with_an_encoder_the_network_s_own_features_are_not_remembered(network: Autoencoder) -> None:
     member = member_of(network, frames(100), frames(8), texture=True, encoder=load_encoder(BUILT_IN))
     assert member.memory is None
@@ -185,6 +193,7 @@ def test_scale_survives_maps_that_do_not_vary() -> None:
         assert torch.isfinite(Detector([member])(same)[0]).all()
 
 
+@pytest.mark.usefixtures("few_copies")
 @pytest.mark.parametrize("encoder", [None, BUILT_IN])
 def test_the_rounding_of_several_flat_maps_is_not_magnified(network: Autoencoder, encoder: str | None) -> None:
     """Of frames that are all but the same no map varies; runtimes differ by half a millionth in each of them."""

@@ -30,7 +30,7 @@ VARIATION = Variation(moved=0.5)  # by 1 degree, 1 % and 1.5 %: registered parts
 # times as much (squared) as those of other good parts: then these are good parts, too. Textures and round parts reach
 # 1.0 to 1.6, parts at any angle 1.7 where they are turned and 3.0 where they are mirrored, aligned parts 4 and more.
 MAX_SYMMETRY_ERROR = 2.0
-TESTED_FRAMES = 60  # of good parts, half of them to fit to
+TESTED_FRAMES = 40  # of good parts, half of them to fit to; the others are encoded eight times
 
 Encode = Callable[[Pixels], Tensor]  # frames uint8 [N, H, W, C] to features float [N, F, h, w]
 
