@@ -20,13 +20,6 @@ PAGES = ("/model?value=20&unit=percent", "/models", "/teach", "/?view=tiles", "/
 
 
 @pytest.fixture
-def part(model: Model, tmp_path: Path) -> LineFile:
-    path = tmp_path / "part.onnx"
-    path.write_bytes(model.content)
-    return LineFile("part", path)
-
-
-@pytest.fixture
 def page_url(store: Store, part: LineFile) -> Iterator[str]:
     for i, frame in enumerate(ids(store)):
         labels.add_label(store, frame, "confirmed" if i < 8 else "false alarm", "", "ann")

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
@@ -18,13 +17,6 @@ from tests.fixtures.review_line import ids
 from tests.fixtures.review_page import Client, serving
 
 USERS = {"user_header": "x-user", "changers": ("ann", "bob")}
-
-
-@pytest.fixture
-def part(model: Model, tmp_path: Path) -> LineFile:
-    path = tmp_path / "part.onnx"
-    path.write_bytes(model.content)
-    return LineFile("part", path)
 
 
 @pytest.fixture
