@@ -5,6 +5,7 @@ It knows what surfaces, edges and materials look like before it sees the first p
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from andon_monitor.errors import UsageError
-from onnx import ModelProto, TensorShapeProto, shape_inference
+from onnx import ModelProto, shape_inference
 from torch import Tensor, nn
 
-from andon_trainer.network.onnx_network import OnnxNetwork, read_onnx
+from andon_trainer.network.onnx_network import Network, OnnxNetwork, read_onnx, without_shapes
 
 ENCODER = Path(__file__).with_name("encoder.onnx")  # made by tools/make_encoder.py; its metadata say from what
 BUILT_IN, NONE = "built-in", "none"  # instead of a path
@@ -45,10 +46,19 @@ class Encoder(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Frames float [N, C, H, W] in 0..1 to features [N, F, h, w] of cells."""
+        return self.features(frames, self.network)
+
+    def in_runtime(self) -> Callable[[Tensor], Tensor]:
+        """The same function with the network run by onnxruntime, for many frames. Raises UsageError."""
+        network = self.network.in_runtime()
+        return lambda frames: self.features(frames, network)
+
+    def features(self, frames: Tensor, network: Network) -> Tensor:
+        """Frames float [N, C, H, W] in 0..1 to features [N, F, h, w] of cells, by this way to run the network."""
         height, width = frame_size(frames.shape[2], frames.shape[3])
         frames = resize(frames, height, width)
         colours = frames.expand(-1, 3, -1, -1) if frames.shape[1] == 1 else frames
-        maps = self.network((colours - self.mean) / self.std)
+        maps = network((colours - self.mean) / self.std)
         size = (height // CELL, width // CELL)
         return torch.cat([to_cells(each, size) for each in maps], dim=1)
 
@@ -156,17 +166,12 @@ def metadata_of(model: ModelProto, key: str, name: str) -> Any:
 
 def choose_layers(model: ModelProto, name: str) -> list[str]:
     """The last value at each of `STRIDES` that an image network computes. Raises UsageError where there is none."""
-    sized = ModelProto()
-    sized.CopyFrom(model)
+    sized = without_shapes(model)
     constants = {each.name for each in sized.graph.initializer}
     for each in sized.graph.input:
         if each.name not in constants:
-            each.type.tensor_type.shape.CopyFrom(TensorShapeProto())
             for length in (1, 3, SIDE, SIDE):
                 each.type.tensor_type.shape.dim.add(dim_value=length)
-    for each in sized.graph.output:
-        each.type.tensor_type.ClearField("shape")
-    del sized.graph.value_info[:]
     try:
         graph = shape_inference.infer_shapes(sized).graph
     except Exception as error:  # of the C++ library

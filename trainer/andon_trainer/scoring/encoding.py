@@ -21,9 +21,8 @@ from andon_trainer.network.registration import Registration, register
 from andon_trainer.network.tensors import batched, evenly, to_unit
 
 MAX_GOOD_FRAMES = 400  # that are chosen from
-MAX_VARIED_FRAMES = (
-    800  # with copies: 20 ms each, 70 MB for 100. A hundred in eight symmetries tell more than 400 in two
-)
+# With copies: 7 ms each, 70 MB for 100. A hundred in eight symmetries tell more than 400 in two.
+MAX_VARIED_FRAMES = 800
 MAX_COPIES = 8  # of one frame, itself included
 VARIATION = Variation(moved=0.5)  # by 1 degree, 1 % and 1.5 %: registered parts lie no further from their place
 # An autoencoder of the features of good parts misses those of mirrored or turned good parts by less than this many
@@ -62,9 +61,11 @@ def rebuild_features(
     if registration is not None:
         frames = register(frames, registration.poses(frames))
 
+    run = encoder.in_runtime()
+
     def encode(frames: Pixels) -> Tensor:
         units = (to_unit(batch) for batch in batched(frames))
-        return torch.cat([encoder(unit if mask is None else mask(unit)[0]) for unit in units])
+        return torch.cat([run(unit if mask is None else mask(unit)[0]) for unit in units])
 
     symmetries = possible_symmetries(frames)
     if registration is not None or mask is not None:
