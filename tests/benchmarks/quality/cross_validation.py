@@ -160,11 +160,12 @@ def encode(samples: tuple[Sample, ...]) -> dict[str, torch.Tensor]:
     """The features float16 [F, h, w] of each image, by its path: each is encoded once for all folds and methods."""
     encoder = load_encoder(BUILT_IN)
     assert encoder is not None
+    run = encoder.in_runtime()
     spec = choose_input(samples, FEATURE_SIDE, any_size=True)
     found = {}
     for start in range(0, len(samples), BATCH_FRAMES):
         some = samples[start : start + BATCH_FRAMES]
-        batch = encoder(to_unit(torch.from_numpy(load_images(some, spec))))
+        batch = run(to_unit(torch.from_numpy(load_images(some, spec))))
         found.update({str(sample.path): each.half() for sample, each in zip(some, batch, strict=True)})
     return found
 
