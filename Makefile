@@ -8,8 +8,8 @@ GPU ?= auto
 # Python keeps what it compiled, whatever the environment says: each of the workers would compile all tests otherwise.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: demo kafka faults fuzz soak station bench bench-gpu bench-peers bench-clients bench-quality bench-folds test coverage wheel \
-    release try-release check docs lock audit format clean
+.PHONY: demo kafka faults fuzz soak station bench bench-gpu bench-peers bench-clients bench-quality bench-folds \
+    bench-choices test coverage wheel release try-release check docs lock audit format clean
 
 # The main job on one machine, with nothing but Python: train on rendered parts, then watch a recorded stream of a line
 # that changes from one product to the other.
@@ -108,6 +108,10 @@ bench-quality: $(READY)
 # The quick yardstick: cross-validation over whole groups. Less of it: BENCH="--only 1 --budget 1m ../shared/data/casting"
 bench-folds: $(READY)
 	$(BIN)/python -m tests.benchmarks.quality.cross_validation $(BENCH)
+
+# What each choice in the score is worth, with the same folds; some hours. Less of it: BENCH="--fold 0 --steps 50 sample"
+bench-choices: $(READY)
+	$(BIN)/python -m tests.benchmarks.quality.choices $(BENCH)
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from andon_trainer.data.dataset import open_dataset
 
+from tests.benchmarks.quality import choices
 from tests.benchmarks.quality.cross_validation import table_of
 from tests.benchmarks.quality.folds import CrossValidated, divide
 
@@ -71,3 +72,19 @@ def test_a_table_says_what_the_last_method_gains() -> None:
     gain = [str(cell) for cell in columns[-1].cells]
     assert gain[0].startswith("+0.125 (+0.00 to ")
     assert gain[-1] == "1 of 1 sets, p = 1.00"
+
+
+def test_every_choice_is_measured_on_a_score_of_its_own(tmp_path: Path) -> None:
+    divided = divide(open_dataset(screws(tmp_path)), "ballscrew", 3)
+    scores = choices.measure(divided, 0, steps=1, threads=1)
+    assert {choices.DEFAULT, choices.ALONE, "without encoder's features", "equal votes"} <= set(scores)
+    of_each = {(*each["good"], *each["defects"]) for each in scores.values()}
+    assert len(of_each) >= 6  # on textures, equal votes change nothing, and so on
+    assert all(len(each) == 8 + 3 for each in of_each)
+
+
+def test_a_choice_that_a_set_does_not_have_changes_nothing_there() -> None:
+    one, other = scored([0, 1, 3, 1.5], [0, 1, 2, 3]), scored([0, 1, 1.5, 1.5], [0, 1, 2, 3])
+    table = choices.table_of({choices.DEFAULT: {"a": one, "b": one}, "without it": {"a": other}})
+    cells = [list(column.cells)[1] for column in table.columns]
+    assert cells == ["without it", "+0.125", "", "+0.0625", f"{one.auroc:.3f}", "1 of 1 sets, p = 1.00"]

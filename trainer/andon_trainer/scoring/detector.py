@@ -155,9 +155,12 @@ class Member(nn.Module):
 
     def judge(self, frames: PreparedFrames, output: Output) -> Tensor:
         """How many standard deviations of good parts the frames are from them at each place: [N, 1, h/4, w/4]."""
-        rough = self.surface(roughness(frames.x)) if self.is_texture else None
-        relative = self.relative(self.anomaly_maps(frames, output), rough)
-        return self.scale.deviations(self.sum(relative))
+        return self.deviations(self.anomaly_maps(frames, output), roughness(frames.x) if self.is_texture else None)
+
+    def deviations(self, maps: list[AnomalyMap], measured: Tensor | None) -> Tensor:
+        """The same of anomaly maps and of the roughness [N, SCALES] that was measured; None of it for parts."""
+        rough = None if measured is None else self.surface(measured)
+        return self.scale.deviations(self.sum(self.relative(maps, rough)))
 
     def anomaly_maps(self, frames: PreparedFrames, output: Output) -> list[AnomalyMap]:
         """How wrong each place of the frames is, by each of the methods, unscaled."""
@@ -210,13 +213,16 @@ class Member(nn.Module):
     @torch.no_grad()
     def standardise(self, batches: list[PreparedFrames]) -> None:
         """Put maps and their sum on the scale of good frames, some in each batch, that the weights never saw."""
-        rough = None
-        if self.is_texture:
-            measured = torch.cat([roughness(frames.x) for frames in batches])
-            self.surface = Surface.of(measured)
-            rough = self.surface(measured)
         answers = [self.anomaly_maps(frames, self.network(frames.x)) for frames in batches]
         maps = [joined(same) for same in zip(*answers, strict=True)]
+        self.scale_to(maps, torch.cat([roughness(frames.x) for frames in batches]) if self.is_texture else None)
+
+    def scale_to(self, maps: list[AnomalyMap], measured: Tensor | None) -> None:
+        """The same with anomaly maps of the good frames and their roughness [N, SCALES]; None of it for parts."""
+        rough = None
+        if measured is not None:
+            self.surface = Surface.of(measured)
+            rough = self.surface(measured)
         self.expectations = [Expectation.of(each.median(), each.top(), rough) for each in maps]
         relative = self.relative(maps, rough)
         self.scales = [
