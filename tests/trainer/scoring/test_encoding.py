@@ -4,19 +4,20 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from andon_trainer.network.encoder import BUILT_IN, Encoder, load_encoder
+from andon_trainer.network.encoder import BUILT_IN, load_encoder
 from andon_trainer.network.tensors import evenly, to_unit
-from andon_trainer.scoring.encoding import Symmetry, find_symmetries, possible_symmetries, varied
+from andon_trainer.scoring.encoding import Encode, Symmetry, find_symmetries, possible_symmetries, varied
 
 SIDE = 64
 TURNED = {Symmetry(), Symmetry(flipped=True, mirrored=True), Symmetry(True, True), Symmetry(True, mirrored=True)}
 
 
 @pytest.fixture(scope="module")
-def encoder() -> Encoder:
+def encode() -> Encode:
     encoder = load_encoder(BUILT_IN)
     assert encoder is not None
-    return encoder
+    run = encoder.in_runtime()
+    return lambda frames: run(to_unit(torch.from_numpy(frames)))
 
 
 def hooks(count: int, angles: float) -> np.ndarray:
@@ -39,11 +40,6 @@ def specks(count: int) -> np.ndarray:
     return np.clip(128 + 120 * np.stack(frames), 0, 255).astype(np.uint8)[..., None]
 
 
-@torch.no_grad()
-def encode_with(encoder: Encoder, frames: np.ndarray) -> torch.Tensor:
-    return encoder(to_unit(torch.from_numpy(frames)))
-
-
 @pytest.mark.parametrize(
     ("frames", "expected"),
     [
@@ -52,8 +48,8 @@ def encode_with(encoder: Encoder, frames: np.ndarray) -> torch.Tensor:
         pytest.param(specks(40), set(possible_symmetries(specks(1))), id="texture"),
     ],
 )
-def test_what_good_parts_are_mirrored_and_turned(encoder: Encoder, frames: np.ndarray, expected: set[Symmetry]) -> None:
-    found = find_symmetries(frames, lambda each: encode_with(encoder, each), seed=0)
+def test_what_good_parts_are_mirrored_and_turned(encode: Encode, frames: np.ndarray, expected: set[Symmetry]) -> None:
+    found = find_symmetries(frames, encode, seed=0)
     assert set(found) == expected
     assert found[0] == Symmetry()
 
