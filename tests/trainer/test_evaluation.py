@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 from andon_monitor.errors import UsageError
 from andon_monitor.model import imaging
@@ -13,6 +14,8 @@ from andon_monitor.model.anomaly_map import NOT_INSPECTED
 from andon_monitor.model.autoencoder import load
 from andon_monitor.model.file import Model
 from andon_trainer.data.dataset import open_dataset
+from andon_trainer.data.images import load_images
+from andon_trainer.data.known_images import image_hashes
 from andon_trainer.data.sample import Sample
 from andon_trainer.evaluation import (
     Judged,
@@ -24,6 +27,7 @@ from andon_trainer.evaluation import (
     f1_max,
     measure,
 )
+from andon_trainer.export.metadata import with_card
 from numpy.typing import NDArray
 
 from tests.fixtures.small_model import FRAME, build_model, draw
@@ -224,6 +228,20 @@ def test_a_folder_is_evaluated_by_the_path_of_the_line(model: Model, folder: Pat
         "detection_rate",
     }
     json.dumps(evaluation.to_dict(), allow_nan=False)
+
+
+def test_good_images_that_the_model_was_fitted_to_are_left_out(model: Model, folder: Path) -> None:
+    samples = open_dataset(folder).test
+    good = [sample for sample in samples if sample.label == "good"]
+    known = image_hashes(load_images(good[:2], model.card.input))
+    training = model.card.training.model_copy(update={"known_images": known})
+    content = with_card(onnx.load_from_string(model.content), model.card.model_copy(update={"training": training}))
+    fitted = Model.from_bytes(content, "fitted", provider="cpu")
+    evaluation = evaluate(fitted, samples)
+    assert evaluation.images == evaluate(model, [sample for sample in samples if sample not in good[:2]]).images
+    assert evaluation.notes == ("2 good images are left out, because the model was fitted to them",)
+    with pytest.raises(UsageError, match="the model was fitted to all 2 images"):
+        evaluate(fitted, good[:2])
 
 
 def test_paths_are_opened_as_the_command_opens_them(model: Model, folder: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 
 from andon_trainer.data.dataset import Dataset, DataSource, open_dataset
 from andon_trainer.data.images import ImageCache
+from andon_trainer.data.known_images import image_hash
 from andon_trainer.data.masks import load_mask
 from andon_trainer.data.sample import GOOD, Sample
 from andon_trainer.progress import Progress, quiet
@@ -64,7 +65,7 @@ class PixelResult:
 class Evaluation:
     """All figures. A figure that needs good images, defects or masks is None where there are none.
 
-    `notes`: what a person should know about the masks.
+    `notes`: what a person should know about the images and the masks.
     """
 
     threshold: float
@@ -172,9 +173,10 @@ def evaluate(
     `model`: a model file, or one that is open. `data`: a folder, a recording, ..., or several, see
     `data.dataset.open_dataset`, or what that returned; its test images are used (its training images where it has no
     test images). Or samples.
-    `files`: what is known of their files already.
-    Raises UsageError (no images, or one that cannot be decoded or has another size than those the model was fitted on)
-    and ModelError (the model file; a score that is no number).
+    `files`: what is known of their files already. Good images that the model was fitted to are left out, since it knows
+    them too well; a note says how many.
+    Raises UsageError (no images, none but those, or one that cannot be decoded or has another size than those the model
+    was fitted on) and ModelError (the model file; a score that is no number).
     """
     model = open_model(model)
     samples = _samples_of(data)
@@ -183,11 +185,15 @@ def evaluate(
     files = files or ImageCache(kept_bytes=0)
     threshold = model.card.threshold
     counts = PixelCounts() if any(sample.mask and sample.label != GOOD for sample in samples) else None
-    judged = []
+    known = set(model.card.training.known_images)
+    judged, left_out = [], 0
     empty: list[Path] = []  # masks
     hidden: list[Path] = []  # masks of defects where the model does not look
     for i, sample in enumerate(samples):
         frame = files.frame(sample.path, model.card.input)[None]  # [1, H, W, C]
+        if sample.label == GOOD and image_hash(frame[0]) in known:
+            left_out += 1
+            continue
         score = float(model.score(frame)[0])
         if not np.isfinite(score):
             raise ModelError(f"{sample.path}: the model's score is {score}; fit the model again")
@@ -198,7 +204,10 @@ def evaluate(
             elif not counts.add(model.explain(frame).anomaly_map[0], mask) and sample.mask is not None and mask.any():
                 hidden.append(sample.mask)
         progress("evaluating", (i + 1) / len(samples))
-    return replace(measure(judged, threshold, counts), notes=_mask_notes(empty, hidden))
+    if not judged:
+        raise UsageError(f"the model was fitted to all {left_out} images; give some that it does not know")
+    notes = (*_known_notes(left_out), *_mask_notes(empty, hidden))
+    return replace(measure(judged, threshold, counts), notes=notes)
 
 
 def _samples_of(data: DataSource | Sequence[DataSource] | Dataset | Sequence[Sample]) -> Sequence[Sample]:
@@ -286,6 +295,13 @@ def _mask(sample: Sample, model: Model, files: ImageCache) -> NDArray[np.bool_] 
         header = files.header(sample.path)
         size = header.width, header.height
     return load_mask(sample.mask, spec, size, files.limits)
+
+
+def _known_notes(left_out: int) -> tuple[str, ...]:
+    if not left_out:
+        return ()
+    images = "1 good image is" if left_out == 1 else f"{left_out} good images are"
+    return (f"{images} left out, because the model was fitted to {'it' if left_out == 1 else 'them'}",)
 
 
 def _mask_notes(empty: Sequence[Path], hidden: Sequence[Path]) -> tuple[str, ...]:

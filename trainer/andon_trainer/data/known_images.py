@@ -1,4 +1,4 @@
-"""Which images a model was fitted on: short hashes on its card, with which `calibrate` knows them again."""
+"""Which images a model was fitted to: short hashes on its card, by which `calibrate` and `evaluate` know them again."""
 
 from hashlib import sha256
 
@@ -12,7 +12,7 @@ HASH_DIGITS = 12  # hexadecimal: among a million images, one in 300 million is t
 
 def image_hashes(images: Pixels) -> tuple[str, ...]:
     """Sorted hashes of images uint8 [N, H, W, C]; of very many the lowest, which are a random sample."""
-    return tuple(sorted({_hash(image) for image in images})[:MAX_KNOWN_IMAGES])
+    return tuple(sorted({image_hash(image) for image in images})[:MAX_KNOWN_IMAGES])
 
 
 def are_known(images: Pixels, hashes: tuple[str, ...]) -> NDArray[np.bool_]:
@@ -21,8 +21,9 @@ def are_known(images: Pixels, hashes: tuple[str, ...]) -> NDArray[np.bool_]:
     Pixels at the model's size are compared, so another name, folder or metadata does not hide them.
     """
     known = set(hashes)
-    return np.array([_hash(image) in known for image in images], np.bool_)
+    return np.array([image_hash(image) in known for image in images], np.bool_)
 
 
-def _hash(image: Pixels) -> str:
+def image_hash(image: Pixels) -> str:
+    """The short hash of one image uint8 [H, W, C]."""
     return sha256(np.ascontiguousarray(image).tobytes()).hexdigest()[:HASH_DIGITS]
