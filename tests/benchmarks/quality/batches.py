@@ -17,10 +17,12 @@ from andon_trainer.data.batches import compare_batches
 from andon_trainer.data.images import load_images
 from andon_trainer.data.input import choose_input
 from andon_trainer.network.encoder import BUILT_IN, Encoder, load_encoder
-from andon_trainer.network.tensors import batched, to_unit, top_mean
+from andon_trainer.network.feature_autoencoder import FeatureAutoencoder
+from andon_trainer.network.tensors import BATCH_FRAMES, batched, to_unit, top_mean
 from andon_trainer.scoring.detector import MEMORY_TOP_SHARE
 from andon_trainer.scoring.encoding import rebuild_features
 from numpy.typing import NDArray
+from torch import Tensor
 
 from tests.benchmarks.quality.folds import divide
 from tests.benchmarks.quality.sets import open_set
@@ -81,8 +83,20 @@ def measure(path: Path) -> None:
 @torch.no_grad()
 def fitted_scores(encoder: Encoder, learned: Pixels, frames: Pixels) -> NDArray[np.float64]:
     """The scores, float [N], of frames uint8 [N, H, W, C] by the features of the images that were learned from."""
-    rebuild = rebuild_features(encoder, learned, texture=False, seed=0)
-    maps = [rebuild(encoder(to_unit(batch))) for batch in batched(frames)]
+    return scores_of(rebuild_features(encoder, learned, texture=False, seed=0), encoded(encoder, frames))
+
+
+@torch.no_grad()
+def encoded(encoder: Encoder, frames: Pixels) -> Tensor:
+    """The features float16 [N, F, h, w] of frames uint8 [N, H, W, C]."""
+    run = encoder.in_runtime()
+    return torch.cat([run(to_unit(batch)).half() for batch in batched(frames)])
+
+
+@torch.no_grad()
+def scores_of(rebuild: FeatureAutoencoder, features: Tensor) -> NDArray[np.float64]:
+    """The scores, float [N], of frames with these features, float16 [N, F, h, w]."""
+    maps = [rebuild(batch.float()) for batch in features.split(BATCH_FRAMES)]
     return torch.cat([top_mean(each, MEMORY_TOP_SHARE) for each in maps]).double().numpy()
 
 
