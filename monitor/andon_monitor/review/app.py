@@ -19,6 +19,7 @@ from andon_monitor.review import drawing, labels, live
 from andon_monitor.review.access import SafeHeaders, Visitor
 from andon_monitor.review.filters import MAX_LENGTH, Filters
 from andon_monitor.review.login import LoginPages
+from andon_monitor.review.models.compare_pages import ComparePages
 from andon_monitor.review.models.line_models import LineModels
 from andon_monitor.review.models.pages import ModelPages
 from andon_monitor.review.pictures import PICTURES, draw
@@ -53,6 +54,7 @@ class Review:
         self._site = Site(store, settings)
         models = models or LineModels(store, (), settings)
         self._model_pages = ModelPages(self._site, models)
+        self._compare_pages = ComparePages(self._site, models)
         self._teach_pages = TeachPages(self._site, models, settings)
 
     def close(self) -> None:
@@ -78,6 +80,7 @@ class Review:
             Route("/frames/{id}/label", change(self._add_label, "label"), methods=["POST"]),
             Route("/frames/{id}/undo", change(self._undo, "label"), methods=["POST"]),
             *self._model_pages.routes(),
+            *self._compare_pages.routes(),
             *self._teach_pages.routes(),
             *LoginPages(self._site).routes(),
             Route("/events", self._events),

@@ -75,10 +75,8 @@ def line_scores(store: Store) -> Iterator[dict[str, Any]]:
         yield {"sha256": sha256, "weights_sha256": weights.get(sha256), **found, "unlabelled": unlabelled}
 
 
-def _write(store: Store, folder: Path) -> Exported:
-    images: dict[str, int] = {}
-    lines = []
-    without_image = 0
+def label_lines(store: Store) -> Iterator[dict[str, Any]]:
+    """A line of `labels.jsonl` for each frame that was labelled good or a defect, the oldest first."""
     for frame in store.frames.find(FrameQuery(labels=("confirmed", "false alarm")), oldest_first=True):
         label = truth(frame.label, frame.defect_kind)
         assert label is not None
@@ -92,12 +90,21 @@ def _write(store: Store, folder: Path) -> Exported:
         }
         if frame.identity:
             line["part"] = frame.identity
-        package = store.package(frame.id)
+        yield line
+
+
+def _write(store: Store, folder: Path) -> Exported:
+    images: dict[str, int] = {}
+    lines = []
+    without_image = 0
+    for line in label_lines(store):
+        label = line["label"]
+        package = store.package(line["id"])
         if package is None:
             without_image += 1
         else:
             data = unpack(package).frame
-            line["file"] = f"{label}/{frame.id}{suffix_of(data, OTHER_SUFFIX)}"
+            line["file"] = f"{label}/{line['id']}{suffix_of(data, OTHER_SUFFIX)}"
             write_whole(folder / line["file"], data)
             images[label] = images.get(label, 0) + 1
         lines.append(json.dumps(line, ensure_ascii=False) + "\n")

@@ -1,6 +1,7 @@
 """What all pages share: who asks, the store, templates, forms that change something, and their answers."""
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -9,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
 from andon_monitor.common import html
+from andon_monitor.common.files import read_within
 from andon_monitor.common.times import rfc3339
 from andon_monitor.errors import AndonError, OutputError, UsageError
 from andon_monitor.review import card_words
@@ -27,6 +29,10 @@ REFUSALS: dict[Right, str] = {
     "label": "may view frames, not label them",
     "change": "may not change models (review.changers)",
 }
+
+# A report has its styles and pictures in itself; nothing else of it is let in.
+REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox"
+MAX_REPORT_BYTES = 100_000_000
 
 
 class Site:
@@ -105,3 +111,12 @@ class Site:
             secure = self.access.is_encrypted(request)
             response.set_cookie(CSRF_COOKIE, token, path=path, httponly=True, samesite="strict", secure=secure)
         return response
+
+
+def report_response(path: Path) -> Response:
+    """A report of one file, as a page that can do nothing; status 404 where there is none."""
+    try:
+        content = read_within(path, MAX_REPORT_BYTES)
+    except OSError:
+        return PlainTextResponse("no such report\n", 404)
+    return Response(content, media_type="text/html", headers={"content-security-policy": REPORT_POLICY})

@@ -454,11 +454,14 @@ class ReviewSettings(Group):
         description="Folder of the training images, for refits from the page; with several model files it has a folder "
         "for each, of the name of its recipe",
     )
-    recording: Path | None = Field(
-        default=None, description="Recording on which a refit is compared with the model on the line"
+    recordings: Path | None = Field(
+        default=None,
+        description="Folder of recordings (.mcap files, videos, folders of images), or one of them, on which the page "
+        "compares models; a refit is compared on the newest",
     )
     fit_cores: Count | None = Field(
-        default=None, description="Cores that a refit may use; default: half of those that the page may use"
+        default=None,
+        description="Cores that a refit or a comparison may use; default: half of those that the page may use",
     )
     fit_options: tuple[Name, ...] = Field(
         default=(), description="Further options of andon-trainer fit for refits, such as [--size, small]"

@@ -4,7 +4,7 @@ import hashlib
 import logging
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,6 +82,14 @@ class LineModels:
             known = mark, parse_content(read_model(file.path), str(file.path))
             self._known[file.path] = known
         return known[1]
+
+    def contents(self) -> set[str]:
+        """The sha256 of what the files hold now, of those that can be read."""
+        found = set[str]()
+        for file in self.files:
+            with suppress(AndonError):
+                found.add(self.read(file).sha256)
+        return found
 
     def notice(self, file: LineFile) -> None:
         """Note in the store what a file holds now. Raises AndonError."""

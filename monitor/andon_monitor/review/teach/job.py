@@ -4,35 +4,27 @@ import importlib.util
 import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from andon_monitor.common.cores import available_cores
 from andon_monitor.common.files import write_whole
-from andon_monitor.common.system import lock
 from andon_monitor.errors import OutputError, UsageError
 from andon_monitor.model.card import Card
+from andon_monitor.review.background import Background
 from andon_monitor.review.models.line_models import Content, LineFile
+from andon_monitor.review.recordings import find_recordings
 from andon_monitor.review.store import Store
 from andon_monitor.review.teach import plan as files
 from andon_monitor.review.teach.gathering import Gathered, write_images
 from andon_monitor.settings.groups import ReviewSettings
 
 Phase = Literal["none", "running", "done", "failed"]
-MAX_LOG_BYTES = 64 * 1024  # shown, from the end
-LOG_LINES, LOG_COLUMNS = 40, 120
 BUDGETS = {"2m": "2 minutes", "10m": "10 minutes", "30m": "half an hour", "1h": "an hour"}
 PROGRESS = re.compile(r"([a-z][a-z ,.0-9-]{2,60}): (\d{1,3})\s?%")
-CONTROL = re.compile(r"[^\x20-\x7e\u00a0-\uffff]")
 TRAINER_PACKAGES = ("andon_trainer", "torch")  # looked for, never imported here
-LOCK_SECONDS, LOCK_POLL_SECONDS = 20.0, 0.05  # to wait for a process that ends, or for another visitor's page
 FREE_BYTES = 2 * 10**9  # on the disk, for images, network and report
 
 
@@ -57,6 +49,7 @@ class Refit:
         self.folder = folder
         self._settings = settings
         self.cores = settings.fit_cores or max(1, available_cores() // 2)
+        self._work = Background(folder, "refit", self.cores)
 
     @property
     def unavailable(self) -> str:
@@ -80,11 +73,12 @@ class Refit:
         if plan is None:
             return State("none")
         result = files.read_result(self.folder)
-        log = self._log()
+        log = self._work.log()
         doing, share = _progress(log)
         reports = [(self.folder / name).is_file() for name in (files.REPORT, files.COMPARISON)]
-        if result is None and self._is_running():
+        if result is None and self._work.is_running():
             return State("running", plan, None, doing, share, log, *reports)
+        result = result or files.read_result(self.folder)  # it may have ended in between
         if result is None:
             result = files.Result(failure="it was stopped, or its process ended, before it had a result", ended=0.0)
         return State("failed" if result.failure else "done", plan, result, doing, share, log, *reports)
@@ -102,7 +96,7 @@ class Refit:
         if not training.is_dir():
             raise UsageError(f"{training}: no folder of training images (review.training)")
         self._refuse_running()
-        with self._locked() as descriptor:
+        with self._work.locked() as descriptor:
             if files.read_plan(self.folder) is not None:
                 raise UsageError("a refit is there already: take it over or throw it away first")
             if shutil.disk_usage(self.folder).free < FREE_BYTES + self._settings.keep_free:
@@ -112,26 +106,19 @@ class Refit:
             try:
                 self._begin(self.prepare(store, file, now, gathered, training, budget, who), descriptor)
             except BaseException:
-                self._clear()
+                self._work.clear()
                 raise
 
     def stop(self) -> None:
         """Stop it for good; what it has done is lost. Raises UsageError where nothing is running."""
         plan = files.read_plan(self.folder)
-        if plan is None or plan.process <= 0 or not self._is_running():
-            raise UsageError("no refit is running")
-        # The lock is held, so the process group is still that of this refit.
-        if sys.platform != "win32":  # where nothing is fitted from the page
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(plan.process, signal.SIGKILL)
-        with self._locked():  # until they are gone
-            pass
+        self._work.stop(0 if plan is None else plan.process)
 
     def discard(self) -> None:
         """Throw away a refit that has ended. Raises UsageError where it is running."""
         self._refuse_running()
-        with self._locked():
-            self._clear()
+        with self._work.locked():
+            self._work.clear()
 
     def content(self) -> bytes:
         """The new model's file. Raises UsageError where there is none."""
@@ -149,6 +136,7 @@ class Refit:
         """Write the images and the plan of a refit into its folder. Raises UsageError, OutputError."""
         images = write_images(store, gathered, training, self.folder / "labelled")
         write_whole(self.folder / files.OLD, now.content)
+        newest = next(iter(find_recordings(self._settings.recordings)), None)
         plan = files.Plan(
             file=file.name,
             sha256=now.sha256,
@@ -159,30 +147,14 @@ class Refit:
             learned=images.learned,
             left_out=images.left_out,
             cores=self.cores,
-            recording=None if self._settings.recording is None else str(self._settings.recording),
+            recording=None if newest is None else str(newest.path),
         )
         files.write(self.folder, files.PLAN, plan)
         return plan
 
     def _begin(self, plan: files.Plan, descriptor: int) -> None:
-        # No settings in its environment: passwords may be among them.
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("ANDON_")}
-        environment["COLUMNS"] = str(LOG_COLUMNS)
-        environment |= {
-            name: str(self.cores) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-        }
-        command = [sys.executable, "-P", "-m", "andon_monitor.review.teach.work", str(self.folder), str(descriptor)]
-        with (self.folder / files.LOG).open("wb") as log:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=environment,
-                pass_fds=(descriptor,),
-                start_new_session=True,
-            )
-        files.write(self.folder, files.PLAN, plan.model_copy(update={"process": process.pid}))
+        process = self._work.start("andon_monitor.review.teach.work", (str(self.folder), str(descriptor)), descriptor)
+        files.write(self.folder, files.PLAN, plan.model_copy(update={"process": process}))
 
     def _options(self, card: Card, budget: str) -> list[str]:
         """Those of the model on the line, as far as its card says them."""
@@ -204,49 +176,6 @@ class Refit:
     def _refuse_running(self) -> None:
         if self.state().phase == "running":
             raise UsageError("a refit is running; stop it first")
-
-    def _is_running(self) -> bool:
-        try:
-            with self._locked(patience=0.0):
-                return False
-        except UsageError:
-            return True
-
-    @contextmanager
-    def _locked(self, patience: float = LOCK_SECONDS) -> Iterator[int]:
-        """Hold the lock, which the processes of a refit inherit. Raises UsageError where one of them holds it."""
-        deadline = time.monotonic() + patience
-        self.folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.folder / files.LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            while True:
-                try:
-                    lock(descriptor)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() >= deadline:
-                        raise UsageError("a refit is running; stop it first") from None
-                    time.sleep(LOCK_POLL_SECONDS)
-            yield descriptor
-        finally:
-            os.close(descriptor)
-
-    def _clear(self) -> None:
-        """Remove everything but the lock."""
-        for path in self.folder.iterdir():
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=True)
-            elif path.name != files.LOCK:
-                path.unlink(missing_ok=True)
-
-    def _log(self) -> tuple[str, ...]:
-        try:
-            with (self.folder / files.LOG).open("rb") as file:
-                file.seek(max(0, file.seek(0, os.SEEK_END) - MAX_LOG_BYTES))
-                text = file.read(MAX_LOG_BYTES).decode(errors="replace")
-        except OSError:
-            return ()
-        return tuple(CONTROL.sub("", line)[:400] for line in text.splitlines()[-LOG_LINES:])
 
 
 def _progress(log: tuple[str, ...]) -> tuple[str, float | None]:

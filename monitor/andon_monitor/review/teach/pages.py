@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from andon_monitor.errors import AndonError, UsageError
@@ -12,15 +12,11 @@ from andon_monitor.review import figures
 from andon_monitor.review.access import Visitor
 from andon_monitor.review.models.line_models import LineFile, LineModels
 from andon_monitor.review.models.trial import family
-from andon_monitor.review.site import Site
+from andon_monitor.review.site import Site, report_response
 from andon_monitor.review.teach import plan as files
 from andon_monitor.review.teach.gathering import HELD_OUT_OF, Gathered, gather
 from andon_monitor.review.teach.job import BUDGETS, Refit
 from andon_monitor.settings.groups import ReviewSettings
-
-# A report has its styles and pictures in itself; nothing else of it is let in.
-REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox"
-MAX_REPORT_BYTES = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +110,7 @@ class TeachPages:
         return "/models"
 
     def _report(self, request: Request, visitor: Visitor) -> Response:
-        return self._html(files.REPORT)
+        return report_response(self._refit.folder / files.REPORT)
 
     def _comparison(self, request: Request, visitor: Visitor) -> Response:
-        return self._html(files.COMPARISON)
-
-    def _html(self, name: str) -> Response:
-        path = self._refit.folder / name
-        if not path.is_file() or path.stat().st_size > MAX_REPORT_BYTES:
-            return PlainTextResponse("no such report\n", 404)
-        headers = {"content-security-policy": REPORT_POLICY}
-        return Response(path.read_bytes(), media_type="text/html", headers=headers)
+        return report_response(self._refit.folder / files.COMPARISON)

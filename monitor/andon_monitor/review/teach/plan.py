@@ -8,7 +8,7 @@ from andon_monitor.common.files import read_within, write_whole
 from andon_monitor.errors import UsageError
 from andon_monitor.review.teach.judging import Judged
 
-PLAN, RESULT, LOG, LOCK = "plan.json", "result.json", "log.txt", "lock"
+PLAN, RESULT = "plan.json", "result.json"
 OLD, NEW, REPORT, COMPARISON = "old.onnx", "new.onnx", "report.html", "comparison.html"
 MAX_JSON_BYTES = 2**24
 

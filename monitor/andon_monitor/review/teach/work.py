@@ -1,14 +1,13 @@
 """The process of a refit: fits, compares the new model with the old one, writes the result, and outlives the page."""
 
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
 
-from andon_monitor.common.process import lower_priority
 from andon_monitor.errors import AndonError, first_line
 from andon_monitor.model.file import Model
+from andon_monitor.review.background import limit_process, run_module
 from andon_monitor.review.teach import plan as files
 from andon_monitor.review.teach.judging import judge
 
@@ -20,8 +19,7 @@ def main() -> None:
     folder, lock = Path(sys.argv[1]), int(sys.argv[2])
     plan = files.read_plan(folder)
     assert plan is not None
-    lower_priority()
-    _use_cores(plan.cores)
+    limit_process(plan.cores)
     try:
         result = _work(folder, plan, lock)
     except AndonError as error:
@@ -34,7 +32,7 @@ def main() -> None:
 
 
 def _work(folder: Path, plan: files.Plan, lock: int) -> files.Result:
-    code = _run(TRAINER, plan.arguments, lock)
+    code = run_module(TRAINER, plan.arguments, lock)
     if code != 0 or not (folder / files.NEW).is_file():
         return files.Result(
             failure=f"andon-trainer fit ended with exit code {code}; the log says why", ended=time.time()
@@ -46,25 +44,12 @@ def _work(folder: Path, plan: files.Plan, lock: int) -> files.Result:
     if plan.recording is not None:
         _say(f"comparing on {plan.recording}: 0%")
         names = [str(folder / name) for name in (files.NEW, files.OLD, files.COMPARISON)]
-        _run(
+        run_module(
             MONITOR,
             ("compare", plan.recording, "--model", names[0], "--baseline", names[1], "--report", names[2]),
             lock,
         )
     return files.Result(judged=judged, ended=time.time())
-
-
-def _run(module: str, arguments: tuple[str, ...], lock: int) -> int:
-    """Run a command; it holds the lock as well, so that nobody starts another refit while it is at work."""
-    command = [sys.executable, "-P", "-m", module, *arguments]
-    return subprocess.run(command, pass_fds=(lock,), check=False, stdin=subprocess.DEVNULL).returncode
-
-
-def _use_cores(cores: int) -> None:
-    """Keep this process and those that it starts to so many cores: the last ones, as most programs take the first."""
-    if sys.platform == "linux":
-        allowed = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, allowed[-cores:])
 
 
 def _say(text: str) -> None:

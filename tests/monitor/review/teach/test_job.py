@@ -10,6 +10,7 @@ from andon_monitor.formats.evidence_package import unpack
 from andon_monitor.inspection.frames import Frame, Position
 from andon_monitor.model.file import Model
 from andon_monitor.review import labels
+from andon_monitor.review.background import LOCK
 from andon_monitor.review.models.line_models import Content, LineFile, LineModels, try_notice
 from andon_monitor.review.store import Store
 from andon_monitor.review.store.rows import FrameQuery
@@ -155,7 +156,7 @@ def test_a_refit_goes_its_way_and_is_taken_over(
         assert (status, "already holds" in page) == (400, True)  # the same content: nothing to take over
         status, page = send(ann, "/teach", "/teach/discard")
         assert (status, refit.state().phase) == (200, "none")
-        assert sorted(path.name for path in refit.folder.iterdir()) == [files.LOCK]
+        assert sorted(path.name for path in refit.folder.iterdir()) == [LOCK]
         eve = Client(url, x_user="eve")
         assert "/teach/start" not in eve.get("/teach")[1]
         for action in ("start", "stop", "discard", "take-over"):
