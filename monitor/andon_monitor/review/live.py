@@ -14,6 +14,8 @@ RATE_VERDICTS = 500  # over which the share of defects is taken: at 1 % these ar
 MAX_CAMERAS = 60  # on the page
 # A verdict that comes so much later than its frame was captured is of a recording, or of a backlog: not live.
 LATE_SECONDS = 600.0
+# A picture so little older than the newest verdict, and of the same outcome, still shows what the camera sees now.
+BEHIND_SECONDS = 3.0
 # So many pictures in a row with the very same score: two pictures that are not the same never have it.
 FROZEN_VERDICTS = 10
 
@@ -41,6 +43,14 @@ class Camera:
     is_newest: bool = False
     is_live: bool = True
     is_frozen: bool = False
+    model: str | None = None  # its name, which is that of its recipe
+
+    @property
+    def is_picture_old(self) -> bool:
+        """Whether the picture shows something else than the newest verdict is about."""
+        if self.picture is None or self.is_newest:
+            return False
+        return self.picture.verdict != self.verdict or self.captured_at - self.picture.captured_at > BEHIND_SECONDS
 
     @property
     def rate(self) -> float | None:
@@ -90,6 +100,7 @@ def _camera(store: Store, name: str, now: float) -> Camera:
         is_newest=bool(pictures) and pictures[0].id == last.id,
         is_live=last.received_at is None or last.received_at - last.captured_at < LATE_SECONDS,
         is_frozen=_is_frozen(verdicts),
+        model=last.alias,
     )
 
 

@@ -54,28 +54,38 @@ def outlines(evidence: Evidence) -> Pixels:
     """The regions of a defect with their numbers, as RGBA, uint8 [H, W, 4], in the size of the picture `frame`."""
     region = _region(evidence)
     height, width, _ = _shrunk(region, MAX_FRAME_SIDE).shape
-    left, top, *_ = evidence.about.input.region or (0, 0)
-    step = np.array([width / region.shape[1], height / region.shape[0]])
     picture = np.zeros((height, width, 4), np.uint8)
+    _outline(evidence, picture, region.shape, with_numbers=True)
+    return picture
+
+
+def _outline(evidence: Evidence, picture: Pixels, inspected: tuple[int, ...], with_numbers: bool = False) -> None:
+    """Draw the regions of a defect into a picture of what was inspected, which had the shape (height, width, ...)."""
+    height, width, channels = picture.shape
+    left, top, *_ = evidence.about.input.region or (0, 0)
+    step = np.array([width / inspected[1], height / inspected[0]])
     line = max(1, round(max(height, width) / LINE_SHARE))
     for number, found in enumerate(evidence.verdict.regions or (), start=1):
         if not found.outline:
             continue
         corners = ((np.array(found.outline) - (left, top)) * step).round().astype(np.int32)
         place = int(corners[:, 0].min()), max(12 * line, int(corners[:, 1].min()) - 4 * line)
-        for colour, thickness in ((BLACK, 3 * line), (WHITE, line)):
+        for colour, thickness in ((BLACK[:channels], 3 * line), (WHITE[:channels], line)):
             cv2.polylines(picture, [corners], True, colour, thickness, cv2.LINE_AA)
-            cv2.putText(picture, str(number), place, cv2.FONT_HERSHEY_SIMPLEX, line / 2, colour, thickness, cv2.LINE_AA)
-    return picture
+            if with_numbers:
+                cv2.putText(
+                    picture, str(number), place, cv2.FONT_HERSHEY_SIMPLEX, line / 2, colour, thickness, cv2.LINE_AA
+                )
 
 
 def thumbnail(evidence: Evidence) -> bytes:
-    """The model's input with the heatmap over it, JPEG, sides up to `MAX_THUMBNAIL_SIDE`. Raises EvidenceError."""
+    """The model's input under heatmap and regions, JPEG, sides up to `MAX_THUMBNAIL_SIDE`. Raises EvidenceError."""
     spec = evidence.about.input
     try:
         frame = imaging.prepare(_decoded(evidence), spec)
-        drawn = heatmap.heatmap(frame, evidence.anomaly_map, evidence.verdict.threshold)
-        return _jpeg(_shrunk(drawn, MAX_THUMBNAIL_SIDE))
+        drawn = _shrunk(heatmap.heatmap(frame, evidence.anomaly_map, evidence.verdict.threshold), MAX_THUMBNAIL_SIDE)
+        _outline(evidence, drawn, _region(evidence).shape)
+        return _jpeg(drawn)
     except (ImageError, cv2.error, ArithmeticError, ValueError) as error:
         raise EvidenceError(f"frame: {first_line(error)}") from None
 

@@ -1,5 +1,6 @@
 """What each camera shows now comes from its newest verdicts."""
 
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -57,10 +58,11 @@ def test_a_picture_is_called_that_of_the_verdict_only_where_it_is(store: Store, 
     with serving(store) as url:
         assert Client(url).get("/")[1].count("The frame of this verdict") == 2
     few = EvidenceSettings(good_interval=1e9, borderline=0.0001)
-    fill(store.folder, inspect(model, frames(3, camera="left", start=50)), few)
+    fill(store.folder, inspect(model, frames(6, camera="left", start=50)), few)
     with serving(store) as url:
         page = Client(url).get("/?camera=left")[1]
-    assert "No picture of this verdict. Before:" in page
+    assert "earlier picture: <b" in page
+    assert 'class="last is-earlier"' in page
     assert "The frame of this verdict" not in page
     assert page.count("<li class=") == 1
 
@@ -74,6 +76,11 @@ def test_many_cameras_are_tiles_and_one_is_large(model: Model, tmp_path: Path) -
         assert "cameras tiles" not in client.get("/?view=large")[1]
         page = client.get("/?camera=c%203%26")[1]
         assert page.count("<li class=") == 1
+        assert "<dt>model</dt><dd>darkness</dd>" in page
+        for picture in re.findall(r'<img [^>]*src="([^"]+)"', page):  # in large: the frame itself, heatmap and regions
+            status, body, headers = client.ask(picture)
+            assert (status, headers["content-type"][:6], len(body) > 100) == (200, "image/", True)
+        assert "/heat" in page
         assert 'href="/?camera=c+3%26"' in client.get("/")[1]
 
 

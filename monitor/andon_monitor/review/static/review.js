@@ -21,6 +21,12 @@ function showAges(root = document) {
 }
 
 // News: parts marked data-live are fetched again and replaced, one request at a time.
+// Pictures that are new are fetched before they replace the old ones, so that nothing flickers.
+const MAX_WAIT_MS = 3000;
+function shown(root) {
+  const decoded = all("img:not([loading])", root).map((image) => image.decode().catch(() => {}));
+  return Promise.race([Promise.all(decoded), new Promise((done) => setTimeout(done, MAX_WAIT_MS))]);
+}
 let refreshing = false, again = false;
 async function refresh() {
   if (refreshing || document.hidden) { again = true; return; }
@@ -34,7 +40,9 @@ async function refresh() {
       const fresh = page.getElementById(old.id);
       if (!fresh) continue;
       showTimes(fresh);
-      old.replaceWith(document.adoptNode(fresh));
+      document.adoptNode(fresh);
+      await shown(fresh);
+      old.replaceWith(fresh);
     }
     if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
   } catch { /* the server is away; the event stream reconnects when it is back */ } finally {

@@ -3,7 +3,7 @@
 import json
 import sqlite3
 
-from andon_monitor.formats.evidence_package import Evidence
+from andon_monitor.formats.evidence_package import Evidence, Kind
 from andon_monitor.review.store.database import Database
 from andon_monitor.review.store.rows import (
     MIN_DIVISOR,
@@ -116,9 +116,10 @@ class FrameTable:
         """Ids of the frames whose files should be there."""
         return set(self._database.values("SELECT id FROM frames WHERE bytes > 0"))
 
-    def total_bytes(self) -> int:
-        """Size of all packages."""
-        (total,) = self._database.values("SELECT coalesce(sum(bytes), 0) FROM frames")
+    def total_bytes(self, kind: Kind | None = None) -> int:
+        """Size of all packages, or of those of a kind."""
+        where, values = ("", []) if kind is None else ("WHERE kind = ?", [kind])
+        (total,) = self._database.values(f"SELECT coalesce(sum(bytes), 0) FROM frames {where}", values)
         return int(total)
 
 

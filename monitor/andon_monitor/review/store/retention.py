@@ -18,6 +18,8 @@ MAX_VERDICTS = 300_000
 MAX_PARTS = 100_000
 MAX_FRAMES_WITHOUT_PICTURE = 1_000_000  # rows; frames with a label are not counted and stay
 INTERVAL_SECONDS = 10.0  # between two checks of age and size
+# Of `keep_bytes` for good frames without a label: where each camera shows one each second, they would push out defects.
+GOOD_SHARE = 0.25
 BATCH_FRAMES = 200  # deleted in one transaction, so that other processes need not wait long
 DAY_SECONDS = 86_400
 
@@ -46,6 +48,10 @@ class Retention:
         self._applied_at = time.monotonic()
         too_old = time.time() - DAY_SECONDS * self._limits.keep_days
         self._delete(FrameQuery(labels=(None,), received_before=too_old))
+        good = FrameQuery(kind="good", labels=(None,), with_picture=True)
+        while (excess := self._frames.total_bytes("good") - GOOD_SHARE * self._limits.keep_bytes) > 0:
+            if not self._delete(good, excess):
+                break
         for query in (FrameQuery(labels=(None,), with_picture=True), FrameQuery(with_picture=True)):
             while (excess := self._excess(planned)) > 0 and self._delete(query, excess):
                 pass
@@ -66,7 +72,7 @@ class Retention:
         limits = self._limits
         return planned + max(self._frames.total_bytes() - limits.keep_bytes, limits.keep_free - free)
 
-    def _delete(self, query: FrameQuery, enough: int | None = None) -> int:
+    def _delete(self, query: FrameQuery, enough: float | None = None) -> int:
         """Delete up to `BATCH_FRAMES` frames, the oldest first, or as many as have `enough` bytes. Returns how many."""
         found = self._frames.find(query, oldest_first=True, limit=BATCH_FRAMES)
         if enough is not None:

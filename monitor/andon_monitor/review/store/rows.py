@@ -87,6 +87,7 @@ class StoredVerdict:
     threshold: float
     claimed_at: float | None = None  # see `within_present`
     received_at: float | None = None  # None where an earlier version kept it
+    alias: str | None = None  # of the model, likewise
 
     @property
     def ratio(self) -> float | None:

@@ -98,6 +98,8 @@ _SIXTH = (
 )
 # Version 7: when a verdict came, which tells a camera that is silent from a recording that was read.
 _SEVENTH = ("ALTER TABLE verdicts ADD COLUMN received_at REAL",)
+# Version 8: the name of the model, which is that of its recipe; NULL in what earlier versions kept.
+_EIGHTH = ("ALTER TABLE verdicts ADD COLUMN alias TEXT",)
 Migrations = Sequence[Sequence[str]]
 MIGRATIONS: Migrations = (
     _FIRST,
@@ -107,6 +109,7 @@ MIGRATIONS: Migrations = (
     _FIFTH,
     _SIXTH,
     _SEVENTH,
+    _EIGHTH,
 )  # the n-th leads from version n - 1 to version n
 
 

@@ -112,9 +112,23 @@ def _of_models(models: Sequence[str], camera: str | None, since: float | None) -
 def insert_verdicts(connection: sqlite3.Connection, verdicts: Sequence[VerdictRecord], now: float) -> None:
     """Add verdicts whose ids are not known; they arrive `now`."""
     connection.executemany(
-        "INSERT OR IGNORE INTO verdicts VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR IGNORE INTO verdicts "
+        "(id, camera, captured_at, verdict, reason, score, threshold, sha256, claimed_at, received_at, alias) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
-            (v.id, v.camera, captured_at, v.verdict, v.reason, v.score, v.threshold, v.model.sha256, claimed_at, now)
+            (
+                v.id,
+                v.camera,
+                captured_at,
+                v.verdict,
+                v.reason,
+                v.score,
+                v.threshold,
+                v.model.sha256,
+                claimed_at,
+                now,
+                v.model.alias,
+            )
             for v in verdicts
             for captured_at, claimed_at in [within_present(v.captured_at, now)]
         ],

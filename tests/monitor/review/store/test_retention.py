@@ -10,6 +10,7 @@ from andon_monitor.model.file import Model
 from andon_monitor.review import labels
 from andon_monitor.review.destination import StoreDestination
 from andon_monitor.review.store import Store
+from andon_monitor.review.store.retention import GOOD_SHARE
 from andon_monitor.review.store.rows import FrameQuery
 from andon_monitor.settings.groups import ReviewSettings
 from andon_monitor.telemetry.metrics import Metrics
@@ -38,6 +39,16 @@ def test_beyond_its_size_the_oldest_without_a_label_go_first(model: Model, tmp_p
     assert known(small, oldest).label == "confirmed"
     assert sizes(tmp_path / "store") <= 5000
     assert {name[:32] for name in file_names(small)} == {f.id for f in small.frames.find(FrameQuery(with_picture=True))}
+
+
+def test_good_frames_do_not_push_out_defects(model: Model, tmp_path: Path) -> None:
+    store = fill(tmp_path / "store", inspect(model, frames(40, every=10)))
+    defects, limit = ids(store), sizes(tmp_path / "store") + 1000
+    small = Store(tmp_path / "store", ReviewSettings(keep_bytes=limit))
+    before = small.frames.total_bytes("good")
+    small.retention.apply()
+    assert before > GOOD_SHARE * limit >= small.frames.total_bytes("good") > 0
+    assert ids(small) == defects
 
 
 def test_a_full_store_makes_room_for_what_is_new_and_is_never_over_its_size(model: Model, tmp_path: Path) -> None:
