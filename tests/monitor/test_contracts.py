@@ -1,5 +1,6 @@
 """What is sent follows the schemas in docs/contracts, and has nothing that they do not know."""
 
+import hashlib
 import json
 import zipfile
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from andon_monitor.formats.model_notice import read_model_notice
 from andon_monitor.inspection.frames import REASONS, TIME_SOURCES, Latency, Rejection, reject
 from andon_monitor.inspection.inspector import Inspection, Inspector, Rules
 from andon_monitor.inspection.part import Part
@@ -19,7 +21,7 @@ from andon_monitor.model.file import Model
 from andon_monitor.parts.joiner import Joiner
 from andon_monitor.review.labels import add_label
 from andon_monitor.review.models.line_models import LineFile, LineModels, try_notice
-from andon_monitor.review.publishing import change_history, label_history
+from andon_monitor.review.publishing import change_history, label_history, model_history
 from andon_monitor.review.store import Store
 from andon_monitor.settings.groups import ReviewSettings
 from andon_monitor.telemetry.catalogue import INCOMPLETE_REASONS, PART_OUTCOMES
@@ -78,7 +80,7 @@ def inspections(model: Model) -> list[Inspection]:
 
 
 def test_the_schemas_are_schemas_and_readers_may_know_less() -> None:
-    assert set(SCHEMAS) == {"verdict.v1", "evidence.v1", "label.v1", "part.v1", "change.v1"}
+    assert set(SCHEMAS) == {"verdict.v1", "evidence.v1", "label.v1", "part.v1", "change.v1", "model.v1"}
     for schema in SCHEMAS.values():
         Draft202012Validator.check_schema(schema)
         assert "additionalProperties" not in schema
@@ -156,6 +158,15 @@ def test_changes_of_models_follow_their_schema(model: Model, tmp_path: Path) -> 
     ]  # fmt: skip
     assert sent[0].key == "bottle é".encode()
     check_headers(sent[0], "changeHeaders")
+    history = model_history(store, tmp_path)
+    told = [message for change in history.after(0, 10) if (message := history.message(change, "andon.models"))]
+    notices = [json.loads(message.value or b"") for message in told]
+    for notice in notices:
+        check(notice, "model.v1")
+        assert hashlib.sha256((tmp_path / notice["place"]).read_bytes()).hexdigest() == notice["sha256"]
+    assert [notice["sha256"] for notice in notices] == [values[1]["new"], model.sha256]  # what people put on the line
+    assert read_model_notice(told[0].value or b"").at == store.changes.newest(2)[1].at
+    check_headers(told[0], "modelHeaders")
 
 
 def resolve(reference: str) -> Any:

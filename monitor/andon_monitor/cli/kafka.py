@@ -68,6 +68,10 @@ def topics(
     changes: Annotated[
         str | None, Option(help="Topic of changes of models on the review page, such as andon.changes; default: none.")
     ] = None,
+    models: Annotated[
+        str | None,
+        Option(help="Topic of models for monitors on several machines, such as andon.models; default: none."),
+    ] = None,
     config: ConfigFile = None,
     settings: Assignments = None,
 ) -> None:
@@ -80,6 +84,7 @@ def topics(
     from andon_monitor.kafka.topics import create, plan
 
     frames = parse_address(address)
-    wanted = plan(frames.topic, verdicts, dead_letters, partitions, loaded.kafka, defects, labels, parts, changes)
+    wanted = plan(frames.topic, verdicts, dead_letters, partitions, loaded.kafka, defects, labels, parts, changes,
+                  models)  # fmt: skip
     for topic, new in create(frames, wanted, loaded.kafka):
         print(f"{topic.name}: {topic.describe() if new else 'exists, unchanged'}")

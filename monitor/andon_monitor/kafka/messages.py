@@ -18,6 +18,7 @@ VERDICT_TYPE = "andon.verdict"
 EVIDENCE_TYPE = "andon.defect"
 LABEL_TYPE = "andon.label"
 CHANGE_TYPE = "andon.change"
+MODEL_TYPE = "andon.model"
 PART_TYPE = "andon.part"
 UNKNOWN_CONTENT_TYPE = "application/octet-stream"
 # Kafka refuses times before 1970, and any sender may have set a frame's time.
@@ -103,6 +104,12 @@ def label_message(event_id: str, camera: str, at: float, value: bytes, topic: st
 def change_message(event_id: str, file: str, at: float, value: bytes, topic: str) -> Message:
     """A step of the history of model files as JSON, see `andon_monitor.review.publishing`."""
     attributes = {"id": event_id, "source": "/andon/review", "type": CHANGE_TYPE, "subject": file, "time": rfc3339(at)}
+    return Message(topic, file.encode(), value, _headers(attributes, "application/json"), _milliseconds(at))
+
+
+def model_message(event_id: str, file: str, at: float, value: bytes, topic: str) -> Message:
+    """The content that a model file has to hold as JSON, see `andon_monitor.formats.model_notice`."""
+    attributes = {"id": event_id, "source": "/andon/review", "type": MODEL_TYPE, "subject": file, "time": rfc3339(at)}
     return Message(topic, file.encode(), value, _headers(attributes, "application/json"), _milliseconds(at))
 
 

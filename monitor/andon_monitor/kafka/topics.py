@@ -28,10 +28,13 @@ RETENTION_MS = {
     "changes": 3650 * 24 * HOUR_MS,
     "parts": 30 * 24 * HOUR_MS,
     "views": 3 * 24 * HOUR_MS,
+    "models": -1,
     "state": -1,
 }
 # Of the topic of parts, the names of the topics that `andon-monitor parts` keeps for itself.
 VIEWS_SUFFIX, STATE_SUFFIX = ".views", ".state"
+# Of a compacted topic the newest message of each key stays.
+COMPACTED = ("models", "state")
 # Compaction works on closed segments only: small ones keep what a restart has to read small.
 STATE_CONFIGS = {
     "cleanup.policy": "compact",
@@ -57,7 +60,7 @@ class Topic:
 
     def describe(self) -> str:
         """Its settings in words."""
-        kept = "compacted" if self.purpose == "state" else f"kept for {self.retention_ms // HOUR_MS} h"
+        kept = "compacted" if self.purpose in COMPACTED else f"kept for {self.retention_ms // HOUR_MS} h"
         return f"{self.partitions} partitions, {kept}, messages up to {self.max_message_bytes} bytes"
 
 
@@ -71,13 +74,15 @@ def plan(
     labels: str = "andon.labels",
     parts: str = "andon.parts",
     changes: str | None = None,
+    models: str | None = None,
 ) -> list[Topic]:
     """The topics of a line. Verdicts have as many partitions as frames, so that each camera's verdicts are in order.
 
     Views of a part and the state of its joining are in partitions of the same number.
     """
     size = settings.max_message_bytes
-    optional = [] if changes is None else [Topic(changes, "changes", 1, MAX_VERDICT_BYTES, RETENTION_MS["changes"])]
+    named = (("changes", changes), ("models", models))
+    optional = [Topic(name, kind, 1, MAX_VERDICT_BYTES, RETENTION_MS[kind]) for kind, name in named if name is not None]
     return [
         Topic(frames, "frames", partitions, size, RETENTION_MS["frames"]),
         Topic(verdicts, "verdicts", partitions, MAX_VERDICT_BYTES, RETENTION_MS["verdicts"]),
@@ -155,7 +160,7 @@ def _create(admin: KafkaAdminClient, topic: Topic) -> bool:
             "cleanup.policy": "delete",
             # A message's time is the capture time of its frame, not the time at which the broker received it.
             "message.timestamp.type": "CreateTime",
-            **(STATE_CONFIGS if topic.purpose == "state" else {}),
+            **(STATE_CONFIGS if topic.purpose in COMPACTED else {}),
         },
     )
     try:

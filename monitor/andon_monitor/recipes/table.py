@@ -63,6 +63,17 @@ class RecipeTable:
         return next((i for i in range(number) if self.rules[i].covers(self.rules[number])), None)
 
 
+def model_files(settings: Settings) -> dict[str, Path]:
+    """The model files of the settings by the name that pages and topics call them: of several recipes of one file, the
+    name of the first; without recipes the alias, or the name of the file. Raises UsageError.
+    """
+    if settings.recipes:
+        first = {recipe.path: recipe for recipe in reversed(RecipeTable.from_settings(settings).recipes)}
+        return {recipe.name or path.stem: path for path, recipe in first.items()}
+    path = settings.model.path
+    return {} if path is None else {settings.model.alias or path.stem: path}
+
+
 def product_of(frame: Frame) -> str:
     """The product of a frame, "" where it has none."""
     return "" if frame.part is None else frame.part.product or ""

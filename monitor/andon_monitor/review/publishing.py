@@ -4,16 +4,20 @@ import json
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from andon_monitor.common.times import rfc3339
+from andon_monitor.errors import UsageError
+from andon_monitor.formats.model_notice import ModelNotice
 from andon_monitor.kafka.address import parse_address
 from andon_monitor.kafka.delivery import Delivery
 from andon_monitor.kafka.health import Health
-from andon_monitor.kafka.messages import Message, change_message, label_message
+from andon_monitor.kafka.messages import Message, change_message, label_message, model_message
 from andon_monitor.kafka.topics import must_exist
 from andon_monitor.review import labels
 from andon_monitor.review.store import Store
+from andon_monitor.review.store.model_files import ModelFiles
 from andon_monitor.review.store.progress_table import ProgressTable
 from andon_monitor.review.store.rows import Change, LabelStep, Progress
 from andon_monitor.settings.groups import KafkaSettings
@@ -37,10 +41,11 @@ Step = TypeVar("Step", bound=Numbered)
 
 @dataclass(frozen=True)
 class History(Generic[Step]):
-    """A history in the store: up to so many steps after a number, and the message of each in a topic."""
+    """A history in the store: up to so many steps after a number, and the message of each in a topic, None for
+    a step that is not published."""
 
     after: Callable[[int, int], Sequence[Step]]
-    message: Callable[[Step, str], Message]
+    message: Callable[[Step, str], Message | None]
 
 
 class Publisher(Generic[Step]):
@@ -65,7 +70,8 @@ class Publisher(Generic[Step]):
             while not closed.wait(INTERVAL_SECONDS):
                 steps = self._history.after(published, MAX_STEPS)
                 if steps:
-                    delivery.send([self._history.message(step, self._address.topic) for step in steps])
+                    messages = [self._history.message(step, self._address.topic) for step in steps]
+                    delivery.send([message for message in messages if message is not None])
                     published = steps[-1].number
                     self._progress.set(Progress(name, ONLY_PARTITION, published))
         finally:
@@ -118,6 +124,25 @@ def change_history(store: Store) -> History[Change]:
             "at": rfc3339(change.at),
         }
         return change_message(f"change-{change.new[:16]}-{change.number}", change.file, change.at, _json(value), topic)
+
+    return History(store.changes.after, message)
+
+
+def model_history(store: Store, shared: Path) -> History[Change]:
+    """The contents that people put on the line, for monitors on other machines; each is written to the shared folder.
+
+    A content that is not kept any more has been replaced by a later one.
+    """
+    folder = ModelFiles(shared)
+
+    def message(change: Change, topic: str) -> Message | None:
+        if change.step != "applied" or not store.model_files.has(change.new):
+            return None
+        if not shared.is_dir():
+            raise UsageError(f"{shared}: no such folder (model.shared)")
+        sha256 = folder.keep(store.model_files.read(change.new))
+        notice = ModelNotice(file=change.file, sha256=sha256, place=folder.path(sha256).name, at=change.at)
+        return model_message(f"model-{sha256[:16]}-{change.number}", change.file, change.at, notice.to_json(), topic)
 
     return History(store.changes.after, message)
 

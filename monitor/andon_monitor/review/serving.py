@@ -11,10 +11,10 @@ from andon_monitor.common.process import stopped_by_signals
 from andon_monitor.common.redaction import show_address
 from andon_monitor.errors import UsageError
 from andon_monitor.kafka.address import is_kafka, parse_address
-from andon_monitor.recipes.table import RecipeTable
+from andon_monitor.recipes.table import model_files
 from andon_monitor.review.app import Review
 from andon_monitor.review.models.line_models import LineFile, LineModels, try_notice
-from andon_monitor.review.publishing import Publisher, change_history, label_history
+from andon_monitor.review.publishing import Publisher, change_history, label_history, model_history
 from andon_monitor.review.store import Store, must_exist
 from andon_monitor.review.topic_reader import TopicReader
 from andon_monitor.review.worker import Worker, close_all
@@ -29,11 +29,14 @@ def serve(settings: Settings) -> None:
     """Serve the pages until SIGINT or SIGTERM. Raises UsageError and ModelError before the first page."""
     review = settings.review
     folder = _check(review)
+    if settings.model.topic is not None:
+        parse_address(settings.model.topic)
     stopped = threading.Event()
     with ExitStack() as stack:
         stack.enter_context(stopped_by_signals(stopped.set))
         store = Store(folder, review)
-        models = LineModels(store, _models(settings), review, settings.model.load_limits)
+        files = [LineFile(name, path) for name, path in model_files(settings).items()]
+        models = LineModels(store, files, review, settings.model.load_limits)
         try_notice(models, strict=not settings.recipes)
         pages = Review(store, review, settings.source.silence, models)
         limits = ConnectionLimits(review.connections, review.request_timeout)
@@ -89,16 +92,10 @@ def _workers(settings: Settings, store: Store, models: LineModels) -> Iterator[W
         yield Worker(f"reading model {file.name}", partial(models.follow, file))
     if review.labels is not None:
         yield Worker("publishing labels", Publisher(label_history(store), store.progress, review.labels, kafka).follow)
+    if settings.model.topic is not None and settings.model.shared is not None:
+        models_put = model_history(store, settings.model.shared)
+        yield Worker("publishing models", Publisher(models_put, store.progress, settings.model.topic, kafka).follow)
     if review.changes is not None:
         yield Worker(
             "publishing changes", Publisher(change_history(store), store.progress, review.changes, kafka).follow
         )
-
-
-def _models(settings: Settings) -> list[LineFile]:
-    """The model files of the settings, each once."""
-    if settings.recipes:
-        recipes = RecipeTable.from_settings(settings).recipes
-        return list({r.path: LineFile(r.name or r.path.stem, r.path) for r in reversed(recipes)}.values())
-    path = settings.model.path
-    return [] if path is None else [LineFile(settings.model.alias or path.stem, path)]

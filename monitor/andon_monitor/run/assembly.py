@@ -38,6 +38,7 @@ from andon_monitor.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     from andon_monitor.kafka.endpoints import Kafka
+    from andon_monitor.run.model_topic import ModelTopic
 
 log = logging.getLogger("andon")
 
@@ -84,6 +85,13 @@ def open_kafka(settings: Settings, metrics: Metrics) -> "Kafka | None":
     from andon_monitor.kafka.endpoints import Kafka
 
     return Kafka(settings, metrics)
+
+
+def open_model_topic(settings: Settings) -> "ModelTopic":
+    """What follows the topic of models, which the settings name. Raises UsageError."""
+    from andon_monitor.run.model_topic import ModelTopic  # the Kafka client, see above
+
+    return ModelTopic(settings)
 
 
 def open_source(settings: Settings, kafka: "Kafka | None" = None, metrics: Metrics | None = None) -> Source:

@@ -13,6 +13,7 @@ from andon_monitor.run.assembly import (
     check_parts,
     open_actions,
     open_kafka,
+    open_model_topic,
     open_parts,
     open_shadow,
     open_sinks,
@@ -93,6 +94,10 @@ class Service:
                 swapper = Swapper(library, settings.model.watch, metrics)
                 stack.callback(swapper.close)
                 swapper.start()
+                if settings.model.topic is not None:
+                    topic = open_model_topic(settings)
+                    stack.callback(topic.close)
+                    topic.start()
 
             def stop() -> None:
                 if kafka is not None:

@@ -99,10 +99,27 @@ class ModelSettings(Group):
         "a frame needs it; default: no limit",
     )
 
+    topic: Name | None = Field(
+        default=None,
+        description="Topic by which the review page tells monitors on other machines of a new model, kafka://...; "
+        "needs model.shared",
+    )
+    shared: Path | None = Field(
+        default=None,
+        description="Folder that review page and monitors share, for the models of model.topic; it may be mounted "
+        "at another path on each machine",
+    )
+
     @property
     def load_limits(self) -> LoadLimits:
         """What opening a model file may take."""
         return LoadLimits(self.load_timeout, self.max_load_bytes)
+
+    @model_validator(mode="after")
+    def _topic_and_folder(self) -> Self:
+        if (self.topic is None) != (self.shared is None):
+            raise ValueError("topic and shared belong together; give both or none")
+        return self
 
 
 class ShadowSettings(Group):
