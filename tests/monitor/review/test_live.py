@@ -61,7 +61,7 @@ def test_a_picture_is_called_that_of_the_verdict_only_where_it_is(store: Store, 
     fill(store.folder, inspect(model, frames(6, camera="left", start=50)), few)
     with serving(store) as url:
         page = Client(url).get("/?camera=left")[1]
-    assert "earlier picture: <b" in page
+    assert "earlier picture: </span><b" in page
     assert 'class="last is-earlier"' in page
     assert "The frame of this verdict" not in page
     assert page.count("<li class=") == 1
