@@ -105,6 +105,29 @@ def test_torch_for_a_cpu_is_the_locked_torch_with_what_it_loads() -> None:
             assert item.specifier.contains(locked()[name]), f"torch needs {item}"
 
 
+@pytest.mark.parametrize(
+    ("packages", "text", "status"),
+    [
+        ([{"name": "a", "version": "1", "vulns": []}], "no known vulnerabilities of 1 packages", 0),
+        (
+            [
+                {"name": "b", "version": "2", "vulns": [{"id": "CVE-1", "fix_versions": ["3"]}]},
+                {"name": "c", "skip_reason": "?"},
+            ],
+            "b 2: CVE-1, fixed in 3\nnot audited, unknown to the package index: c",
+            1,
+        ),
+        ([{"name": "c", "skip_reason": "?"}], "nothing audited: the package index serves no vulnerability data", 3),
+    ],
+)
+def test_an_index_without_vulnerability_data_is_not_taken_for_packages_without(
+    packages: list[dict[str, object]], text: str, status: int
+) -> None:
+    said, ended = script(ROOT / "tools" / "audit.py")["verdict"](packages)
+    assert said.startswith(text)
+    assert ended == status
+
+
 def test_workflows_run_the_versions_of_python_that_the_package_names() -> None:
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "check.yml").read_text())
     tested = workflow["jobs"]["test"]["strategy"]["matrix"]["python-version"]

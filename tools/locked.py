@@ -20,6 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 LOCK = ROOT / "constraints.txt"
 TORCH_FOR_CPU = ROOT / "torch-cpu.txt"
+ASKED_FOR_A_GPU = "nvidia-cuda-runtime"  # the library that torch asks whether there is a GPU
 PIN = re.compile(r"^([a-z0-9.-]+)==([^ ;]+)(?: ; ([^\\]+))?", re.MULTILINE)
 REQUIREMENT = re.compile(r"^([A-Za-z0-9._-]+)(\[[^\]]*\])?[^;]*(?:;(.*))?$")
 # What is shown of uv's output: downloads of more than 10 MB, the number of packages, and everything from an error on.
@@ -31,7 +32,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("extras", nargs="*", help="extras of pyproject.toml; none: only the project's own needs")
     parser.add_argument("--into", type=Path, required=True, help="the virtual environment")
-    parser.add_argument("--torch", choices=("cpu",), help="also torch, for a machine without a GPU")
+    parser.add_argument(
+        "--torch",
+        choices=("cpu", "stubs"),
+        help="also torch, for a machine without a GPU; stubs: the "
+        "GPU libraries of the usual build are left out, and deploy/docker/cpu_torch.sh replaces them",
+    )
     parser.add_argument("--only", nargs="+", metavar="PACKAGE", help="these packages instead of the project's")
     parser.add_argument("--uv", action="store_true", help="only uv, by pip: the environment needs pip")
     arguments = parser.parse_args()
@@ -41,7 +47,7 @@ def main() -> None:
     extras = ",".join(arguments.extras).split(",") if arguments.extras else []
     install(arguments.into, pinned(arguments.only) if arguments.only else requirements_of(extras))
     if arguments.torch:
-        install_torch_for_cpu(arguments.into)
+        install_torch_for_cpu(arguments.into, stubs=arguments.torch == "stubs")
 
 
 def python_of(environment: Path) -> Path:
@@ -106,9 +112,12 @@ def install(
         uv(environment, *hashes, *options, say=say)
 
 
-def install_torch_for_cpu(environment: Path, say: Callable[[str], None] = lambda text: print(text)) -> None:
+def install_torch_for_cpu(
+    environment: Path, say: Callable[[str], None] = lambda text: print(text), stubs: bool = False
+) -> None:
     """torch's CPU build where an index is configured that has it, else the usual build made smaller.
 
+    With `stubs` that one cannot be imported before deploy/docker/cpu_torch.sh has replaced its GPU libraries.
     Only the usual build's hashes are in the lock: the CPU build comes unchecked from the index that was chosen for it.
     """
     lines = [line for line in TORCH_FOR_CPU.read_text().splitlines() if not line.startswith("#")]
@@ -117,7 +126,11 @@ def install_torch_for_cpu(environment: Path, say: Callable[[str], None] = lambda
     try:
         uv(environment, "--no-deps", f"{torch}+cpu", say=None)
     except subprocess.CalledProcessError:
-        say("torch: no CPU build found, so with the GPU libraries that it loads at import")
+        if stubs:
+            say("torch: no CPU build found, so the usual build without its GPU libraries")
+            lines = [line for line in lines if not line.startswith("nvidia-") or line.startswith(ASKED_FOR_A_GPU)]
+        else:
+            say("torch: no CPU build found, so with the GPU libraries that it loads at import")
         install(environment, pinned(lines), "--no-deps", say=say)
     else:
         install(environment, pinned(others), "--no-deps", say=say)
