@@ -12,7 +12,7 @@ from andon_monitor.formats.evidence_package import unpack
 from andon_monitor.image_files.decoding import SUFFIXES
 from andon_monitor.image_files.signatures import suffix_of
 from andon_monitor.review.export import OTHER_SUFFIX
-from andon_monitor.review.labels import truth
+from andon_monitor.review.labels import UNNAMED_KIND, truth
 from andon_monitor.review.store import Store
 from andon_monitor.review.store.rows import FrameQuery, Label, StoredFrame
 
@@ -20,6 +20,7 @@ GOOD = "good"
 # Every third frame that was labelled good is not learned from: it shows whether the new model is better on new parts.
 HELD_OUT_OF = 3
 MIN_GOOD, MIN_DEFECTS = 10, 5  # labelled frames; with fewer nobody could tell whether a new model is better
+MIN_KINDS, MIN_OF_KIND = 2, 4  # kinds of defects and images of each, with which `andon-trainer classify` learns kinds
 LEARNED, TESTED = "train/good", "test"
 NOT_LEARNED = (TESTED, "ground_truth")  # folders of a training folder in MVTec AD layout
 
@@ -50,6 +51,7 @@ class Images:
     tested: list[tuple[str, str]]
     learned: int  # labelled frames that are learned from
     left_out: int  # training images that people labelled as defects
+    kinds: str | None = None  # a folder with a folder for each kind of defect, where there are enough to learn from
 
 
 def gather(store: Store, models: Sequence[str]) -> Gathered:
@@ -86,7 +88,24 @@ def write_images(store: Store, gathered: Gathered, training: Path, folder: Path)
         if kind != GOOD:
             defects.add(hashlib.sha256(data).hexdigest())
     source, left_out = _without(training, defects, folder.parent / "images")
-    return Images([str(source), str(folder)], [*tested, *_test_images(training)], learned, left_out)
+    tested += _test_images(training)
+    return Images([str(source), str(folder)], tested, learned, left_out, _write_kinds(tested, folder.parent / "kinds"))
+
+
+def _write_kinds(tested: Sequence[tuple[str, str]], folder: Path) -> str | None:
+    """The images of each kind that people named, for `andon-trainer classify`; None where that would refuse them."""
+    by_kind: dict[str, list[str]] = {}
+    for path, kind in tested:
+        if kind not in (GOOD, UNNAMED_KIND):
+            by_kind.setdefault(kind, []).append(path)
+    enough = {kind: paths for kind, paths in by_kind.items() if len(paths) >= MIN_OF_KIND}
+    if len(enough) < MIN_KINDS:
+        return None
+    for kind, paths in enough.items():
+        (folder / kind).mkdir(parents=True)
+        for number, path in enumerate(paths):
+            _link(path, str(folder / kind / f"{number:05d}{Path(path).suffix}"))
+    return str(folder)
 
 
 def _without(training: Path, defects: set[str], copy: Path) -> tuple[Path, int]:

@@ -147,6 +147,7 @@ class Refit:
             learned=images.learned,
             left_out=images.left_out,
             cores=self.cores,
+            kinds=images.kinds,
             recording=None if newest is None else str(newest.path),
         )
         files.write(self.folder, files.PLAN, plan)

@@ -70,19 +70,21 @@ def judge(old: Model, new: Model, images: Iterable[tuple[str, str]]) -> Judged:
     rows: list[tuple[bool, bool, bool]] = []  # is a defect, flagged by the old, by the new model
     unreadable = 0
     for path, truth in images:
-        try:
-            data = read_within(Path(path), MAX_FRAME_BYTES)
-            flags = [_flags(model, data) for model in (old, new)]
-        except (ImageError, OSError):
+        before, after = (read_score(model, path) for model in (old, new))
+        if before is None or after is None:
             unreadable += 1
             continue
-        rows.append((truth != GOOD, flags[0], flags[1]))
+        rows.append((truth != GOOD, before > old.card.threshold, after > new.card.threshold))
     return _count(rows, unreadable)
 
 
-def _flags(model: Model, data: bytes) -> bool:
-    frame = imaging.load(data, model.card.input)
-    return float(model.score(frame[None])[0]) > model.card.threshold
+def read_score(model: Model, path: str) -> float | None:
+    """The score of an image file, None where it cannot be read."""
+    try:
+        frame = imaging.load(read_within(Path(path), MAX_FRAME_BYTES), model.card.input)
+    except (ImageError, OSError):
+        return None
+    return float(model.score(frame[None])[0])
 
 
 def _count(rows: Sequence[tuple[bool, bool, bool]], unreadable: int) -> Judged:

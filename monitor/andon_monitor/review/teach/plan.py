@@ -9,6 +9,7 @@ from andon_monitor.errors import UsageError
 from andon_monitor.review.teach.judging import Judged
 
 PLAN, RESULT = "plan.json", "result.json"
+NAMING = "naming.onnx"  # the new model with names of kinds, before it is the new model
 OLD, NEW, REPORT, COMPARISON = "old.onnx", "new.onnx", "report.html", "comparison.html"
 MAX_JSON_BYTES = 2**24
 
@@ -28,6 +29,7 @@ class Plan(BaseModel):
     left_out: int
     cores: int
     recording: str | None = None
+    kinds: str | None = None  # folder of images to learn kinds of defects from
     process: int = 0  # its id, and that of its group
 
 
@@ -38,6 +40,8 @@ class Result(BaseModel):
 
     failure: str = ""
     judged: Judged | None = None
+    steering: str = ""  # how the threshold was chosen, in one sentence
+    kinds: tuple[str, ...] = ()  # of defects that the new model names
     ended: float
 
 

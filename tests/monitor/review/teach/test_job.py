@@ -21,51 +21,12 @@ from andon_monitor.review.teach.judging import judge
 from andon_monitor.settings.groups import ReviewSettings
 
 from tests.fixtures.commands import run_command
-from tests.fixtures.review_line import fill, frames, inspect
+from tests.fixtures.fake_trainer import Trainer
+from tests.fixtures.review_line import fill, inspect
 from tests.fixtures.review_page import PATIENCE, Client, serving
 from tests.monitor.review.models.test_pages import USERS, send
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="refits are started on Linux and macOS alone")
-
-
-@pytest.fixture
-def line(store: Store, model: Model, tmp_path: Path) -> LineFile:
-    """A model file, and a store where people labelled twelve false alarms and twelve defects."""
-    for i, kind in enumerate(("borderline", "defect")):
-        for frame in store.frames.find(FrameQuery(kind=kind))[:12]:
-            labels.add_label(store, frame.id, "false alarm" if i == 0 else "confirmed", "", "ann")
-    path = tmp_path / "part.onnx"
-    path.write_bytes(model.content)
-    return LineFile("part", path)
-
-
-@pytest.fixture
-def training(tmp_path: Path) -> Path:
-    folder = tmp_path / "test" / "training"  # a folder above may have any name
-    for i, frame in enumerate(frames(8, every=99, start=500)):
-        path = folder / "train" / "good" / f"{i}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(frame.data)
-    return folder
-
-
-class Trainer:
-    """Stands in front of the trainer's command: what it is given is kept, what it does is written here."""
-
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.package = folder / "fake" / "andon_trainer"
-        self.package.mkdir(parents=True)
-        (self.package / "__init__.py").touch()
-        path = f"{folder / 'fake'}:{':'.join(p for p in sys.path if p)}"
-        monkeypatch.setenv("PYTHONPATH", path)
-
-    def does(self, code: str) -> None:
-        (self.package / "__main__.py").write_text(f"import json, os, pathlib, sys, time\n{code}\n")
-
-
-@pytest.fixture
-def trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trainer:
-    return Trainer(tmp_path, monkeypatch)
 
 
 def settings(training: Path) -> ReviewSettings:
@@ -110,7 +71,13 @@ def test_labels_become_images_and_defects_leave_the_training(store: Store, line:
     test = training / "test" / "scratch" / "1.png"
     test.parent.mkdir(parents=True)
     test.write_bytes(unpack(package).frame)
+    for i in range(8):
+        path = training / "test" / ("dent" if i % 2 else "crack") / f"{i}.png"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(bytes(9))
     images = write_images(store, gathered, training, line.path.parent / "work" / "labelled")
+    assert images.kinds is not None  # of scratch there is one image, and defects without a name are no kind
+    assert {kind.name: len(list(kind.iterdir())) for kind in Path(images.kinds).iterdir()} == {"crack": 4, "dent": 4}
     source, labelled = map(Path, images.sources)
     assert images.left_out == 1
     assert (training / "train" / "good" / "bad.png").exists()  # the training images themselves stay as they are
