@@ -207,6 +207,18 @@ def test_the_bridge_finds_its_settings_and_keeps_its_outbox_in_a_volume() -> Non
     assert lines({"verdict": "defect", "id": "a1"}) == ["defect | a1"]
 
 
+def test_the_page_that_teaches_is_the_page_in_the_image_of_the_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
+    review, teach = COMPOSE["services"]["review"], COMPOSE["services"]["teach"]
+    assert teach["profiles"] == ["teach"]
+    assert (teach["image"], teach["build"]) == tuple(COMPOSE["services"]["sample"][name] for name in ("image", "build"))
+    assert (teach["command"], teach["ports"]) == (review["command"], review["ports"])
+    assert "${ANDON_DATA:-data}:/data" in teach["volumes"]  # it writes the model that the monitors read
+    for name, value in teach["environment"].items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings().review
+    assert (settings.changers, str(settings.training)) == (("anybody",), "/data/part")
+
+
 def test_each_monitor_has_a_name_and_charts_that_outlive_its_container() -> None:
     monitors = {name: service for name, service in COMPOSE["services"].items() if name.startswith("monitor")}
     assert len(monitors) > 1

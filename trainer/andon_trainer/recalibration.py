@@ -5,13 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import onnx
 from andon_monitor.errors import UsageError
 from andon_monitor.image_files.decoding import DEFAULT_LIMITS, DecodingLimits
-from andon_monitor.model import calibration
+from andon_monitor.model import calibration, recalibration
 from andon_monitor.model.card import Card, Reference
 from andon_monitor.model.file import Model
-from andon_monitor.model.golden import judge
 from andon_monitor.model.imaging import input_mask
 from numpy.typing import NDArray
 from pydantic import BaseModel, FiniteFloat, TypeAdapter, ValidationError
@@ -21,7 +19,6 @@ from andon_trainer.data.dataset import Dataset, DataSource, good_samples, open_d
 from andon_trainer.data.images import ImageCache
 from andon_trainer.data.known_images import are_known
 from andon_trainer.data.pictures import check_pictures
-from andon_trainer.export.metadata import with_card
 from andon_trainer.export.reference import measure_reference, spread
 from andon_trainer.options import check_range
 from andon_trainer.progress import Progress, quiet
@@ -170,18 +167,15 @@ def _with_threshold(
 ) -> CalibrationResult:
     """The model with a threshold from scores of good parts, float [N], without `left_out` that are far out."""
     rate = false_alarm_rate or calibration.supported_rate(len(scores))
-    card, new = model.card, calibration.calibrate(scores, rate)
-    changed = card.model_copy(
-        update={
-            "calibration": new,
-            "golden_outcomes": judge(model.score(model.golden_frames), new.threshold),
-            "reference": reference,
-            "training": card.training.model_copy(update={"calibration_images": len(scores), "left_out": left_out}),
-            "metrics": {},  # measured at the old threshold, on other images
-            "tested": None,
-        }
+    content, card = recalibration.with_calibration(
+        model.content,
+        str(path),
+        calibration.calibrate(scores, rate),
+        reference=reference,
+        training=model.card.training.model_copy(update={"calibration_images": len(scores), "left_out": left_out}),
+        metrics={},  # measured at the old threshold, on other images
     )
-    return CalibrationResult(with_card(onnx.load_from_string(path.read_bytes()), changed), changed)
+    return CalibrationResult(content, card)
 
 
 def read_line(folder: Path) -> list[LineScores]:

@@ -1,6 +1,7 @@
-"""Another threshold for a model file, from the calibration scores on its own card: no image, no training, no onnx."""
+"""Another threshold for a model file, such as from the scores on its own card: no image, no training, no onnx."""
 
 import math
+from typing import Any
 
 from andon_monitor.errors import ModelError, UsageError
 from andon_monitor.model.calibration import MAX_RATE, MIN_RATE, Calibration, calibrate
@@ -17,32 +18,29 @@ THRESHOLD_METRICS = ("false_alarm_rate", "detection_rate")
 
 
 def with_rate(content: bytes, path: str, rate: float) -> tuple[bytes, Card]:
-    """A model file's content with the threshold for another false-alarm rate, and its card.
+    """A model file's content with the threshold for another false-alarm rate, and its card; see `with_calibration`.
 
-    Graph, weights and golden frames stay the same, so every score does; the card records what the new threshold makes
-    of the golden frames. `path` names the file in errors. Raises UsageError for a rate that cannot be asked for, and
-    ModelError.
+    The threshold comes from the scores on the card: of more than `calibration.MAX_SCORES_KEPT` calibration images the
+    card has so many quantiles, and the threshold is that of these. Raises UsageError for a rate that cannot be asked
+    for, and ModelError.
     """
     if not MIN_RATE <= rate <= MAX_RATE:
         raise UsageError(f"false-alarm rate {rate:g}: give one between {MIN_RATE:g} and {MAX_RATE:g}")
-    metadata = check_graph(content, path).metadata
-    if CARD_KEY not in metadata or GOLDEN_KEY not in metadata:
-        raise ModelError(f"{path}: {NO_CARD}")
-    card = parse_card(metadata[CARD_KEY], path)
-    spec = card.input
-    try:
-        golden = Golden.unpack(metadata[GOLDEN_KEY], (spec.height, spec.width, spec.channels))
-    except ValueError as error:
-        raise ModelError(f"{path}: its golden frames are damaged ({error})") from None
-    new = calibrate(card.calibration.scores, rate)
-    changed = card.model_copy(
-        update={
-            "calibration": new,
-            "golden_outcomes": judge(golden.scores, new.threshold),
-            "metrics": {name: value for name, value in card.metrics.items() if name not in THRESHOLD_METRICS},
-            "tested": None,
-        }
-    )
+    card, _ = _read(content, path)
+    metrics = {name: value for name, value in card.metrics.items() if name not in THRESHOLD_METRICS}
+    return with_calibration(content, path, calibrate(card.calibration.scores, rate), metrics=metrics)
+
+
+def with_calibration(content: bytes, path: str, new: Calibration, **changes: Any) -> tuple[bytes, Card]:
+    """A model file's content with another calibration and other `changes` of its card, and the card.
+
+    Graph, weights and golden frames stay the same, so every score does; the card records what the new threshold makes
+    of the golden frames, and no longer what was counted on test images. `path` names the file in errors. Raises
+    ModelError.
+    """
+    card, golden = _read(content, path)
+    outcomes = judge(golden.scores, new.threshold)
+    changed = card.model_copy(update={"calibration": new, "golden_outcomes": outcomes, "tested": None} | changes)
     text = changed.model_dump_json()
     file = ModelProto.FromString(content)
     for entry in file.metadata_props:
@@ -50,6 +48,18 @@ def with_rate(content: bytes, path: str, rate: float) -> tuple[bytes, Card]:
             entry.value = text
     written: bytes = file.SerializeToString(deterministic=True)
     return written, parse_card(text, path)
+
+
+def _read(content: bytes, path: str) -> tuple[Card, Golden]:
+    metadata = check_graph(content, path).metadata
+    if CARD_KEY not in metadata or GOLDEN_KEY not in metadata:
+        raise ModelError(f"{path}: {NO_CARD}")
+    card = parse_card(metadata[CARD_KEY], path)
+    spec = card.input
+    try:
+        return card, Golden.unpack(metadata[GOLDEN_KEY], (spec.height, spec.width, spec.channels))
+    except ValueError as error:
+        raise ModelError(f"{path}: its golden frames are damaged ({error})") from None
 
 
 def rate_of(calibration: Calibration, threshold: float) -> float:
