@@ -9,7 +9,7 @@ GPU ?= auto
 export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: demo kafka faults fuzz soak station bench bench-gpu bench-peers bench-clients bench-quality bench-folds \
-    bench-choices test coverage wheel release try-release check docs lock audit format clean
+    bench-choices test coverage wheel release try-release try-images check docs lock audit format clean
 
 # The main job on one machine, with nothing but Python: train on rendered parts, then watch a recorded stream of a line
 # that changes from one product to the other.
@@ -57,6 +57,10 @@ release: $(READY)
 # Install the artefacts in dist/ in new environments and do the main job; another Python: make try-release TRY="--python python3.12"
 try-release:
 	$(BIN)/python deploy/release/try_out.py dist $(TRY)
+
+# Load the images in dist/ and do the main job in them, locked down; with podman: make try-images TRY="--engine podman"
+try-images:
+	$(BIN)/python deploy/release/try_images.py dist $(TRY)
 
 # Two thousand faults against a real Kafka, in both delivery modes, and the account of every frame: a quarter of an hour.
 faults: $(READY)

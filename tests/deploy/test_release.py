@@ -61,3 +61,9 @@ def test_an_image_needs_buildah(tmp_path: Path) -> None:
     done = release(tmp_path / "dist", PATH=str(tmp_path))
     assert done.stderr == "the images need buildah, which is not installed; --no-images leaves them out\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_images_are_tried_out_only_where_there_are_some(tmp_path: Path) -> None:
+    command = [sys.executable, str(RELEASE / "try_images.py"), str(tmp_path), "--architecture", "arm64"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, f"{tmp_path}: no images for arm64\n")
