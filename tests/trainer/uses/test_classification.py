@@ -60,7 +60,8 @@ def test_the_encoder_comes_back_from_the_file_as_it_was(part: Autoencoder, data:
     import onnx
     from onnx import numpy_helper
 
-    weights = {t.name: numpy_helper.to_array(t) for t in onnx.load_from_string(part.model.content).graph.initializer}
+    initializers = onnx.load_from_string(part.model.content).graph.initializer
+    weights = {tensor.name.removesuffix("_half"): numpy_helper.to_array(tensor) for tensor in initializers}
     from andon_trainer.network.registration import warp
     from andon_trainer.network.tensors import normalise, to_unit
 
@@ -72,7 +73,7 @@ def test_the_encoder_comes_back_from_the_file_as_it_was(part: Autoencoder, data:
     squeeze = weights["members.0.network.bottleneck.squeeze.0.weight"][:, :, 0, 0]
     narrow = np.maximum(
         np.einsum("oc,nchw->nohw", squeeze, last)
-        + weights["members.0.network.bottleneck.squeeze.0.weight_bias"][:, None, None],
+        + weights["members.0.network.bottleneck.squeeze.0.bias"][:, None, None],
         0,
     )
     dense = weights["members.0.network.bottleneck.encode.weight"]

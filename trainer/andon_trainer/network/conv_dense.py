@@ -8,16 +8,18 @@ at harmless edges. So a small network, the error head, learns what in the differ
 "DRAEM", ICCV 2021), from good frames that were corrupted on purpose.
 """
 
+import copy
 from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from andon_trainer.architecture import STRIDE, Architecture
 from andon_trainer.network.linear import LinearAutoencoder, LinearOutput
-from andon_trainer.network.tensors import upsample
+from andon_trainer.network.tensors import round_to_bytes, round_to_half, upsample
 
 # At the start the network calls 5 % of the pixels defective, so it need not learn first that few are.
 INITIAL_LOGIT = -3.0
@@ -186,3 +188,25 @@ class Autoencoder(nn.Module):
         difference = None if self.linear is None or rebuilt is None else self.linear.compare(x, rebuilt)
         logits, features = self.head(x, difference, reconstruction, pyramid)
         return Output(logits, reconstruction, latent, features, difference)
+
+
+@torch.no_grad()
+def compact(network: Autoencoder) -> Autoencoder:
+    """A trained network as a model file has it: normalisation is part of the convolutions, weights are rounded.
+
+    Convolutions keep the precision of float16, the components of the linear branch that of bytes.
+    """
+    smaller = copy.deepcopy(network).eval()
+    for module in smaller.modules():
+        if isinstance(module, Block):
+            convolution, normalisation, _ = module
+            assert isinstance(convolution, nn.Conv2d)
+            if isinstance(normalisation, nn.BatchNorm2d):
+                module[0], module[1] = fuse_conv_bn_eval(convolution, normalisation), nn.Identity()
+        if isinstance(module, LinearAutoencoder):
+            module.components.copy_(round_to_bytes(module.components))
+            for each in (module.mean, module.offset, module.deviation):
+                each.copy_(round_to_half(each))
+    for weights in smaller.parameters():
+        weights.copy_(round_to_half(weights))
+    return smaller

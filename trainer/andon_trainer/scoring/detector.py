@@ -23,7 +23,7 @@ from andon_monitor.model.imaging import Pixels
 from torch import Tensor, nn
 
 from andon_trainer.architecture import FEATURE_STRIDE, MAP_STRIDE
-from andon_trainer.network.conv_dense import Autoencoder, Output
+from andon_trainer.network.conv_dense import Autoencoder, Output, compact
 from andon_trainer.network.encoder import NONE, Encoder
 from andon_trainer.network.feature_autoencoder import FeatureAutoencoder
 from andon_trainer.network.mask import FrameMask, HiddenCells, MaskedFrames
@@ -343,6 +343,7 @@ def remember(
     `texture` says whether good parts are a texture, `mask` where in the frames the network looks. The member has no
     scale yet, see `Detector.standardise`.
     """
+    network = compact(network)
     cells = network.arch.height * network.arch.width // FEATURE_STRIDE**2
     remembered = evenly(training_frames, max(MAX_MEMORY_CELLS // cells, MIN_MEMORY_IMAGES))
     pooling = network.arch.pooling

@@ -79,12 +79,13 @@ class Backbone(nn.Module):
     def of(cls, autoencoder: Autoencoder) -> "Backbone":
         """A model's encoder with its weights. Raises UsageError for another architecture.
 
-        Export folds batch normalisation into the convolutions: here it becomes the identity, apart from the bias.
+        Model files have batch normalisation folded into the convolutions: here it becomes the identity, apart from the
+        bias, which files of earlier versions call otherwise.
         """
         backbone = cls(architecture_of(autoencoder), input_mask(autoencoder.card.input))
         graph = onnx.load_from_string(autoencoder.model.content).graph
         weights = {
-            name.removeprefix(PREFIX): torch.from_numpy(numpy_helper.to_array(tensor).copy())
+            name.removeprefix(PREFIX).removesuffix("_half"): torch.from_numpy(numpy_helper.to_array(tensor).copy())
             for tensor in graph.initializer
             if (name := tensor.name.removeprefix(FIRST_NETWORK)).startswith(PREFIX)
         }
@@ -95,7 +96,8 @@ class Backbone(nn.Module):
             assert isinstance(normalisation, nn.BatchNorm2d)
             with torch.no_grad():
                 convolution.weight.copy_(weights[f"{name}.0.weight"])
-                normalisation.bias.copy_(weights[f"{name}.0.weight_bias"])
+                bias = weights.get(f"{name}.0.bias")
+                normalisation.bias.copy_(weights[f"{name}.0.weight_bias"] if bias is None else bias)
                 normalisation.weight.fill_((1 + normalisation.eps) ** 0.5)
         return backbone.eval()
 
