@@ -11,13 +11,10 @@ from andon_monitor.errors import ImageError, ModelError, UsageError
 from andon_monitor.image_files.reading import read_image_file
 from andon_monitor.model import imaging
 from andon_monitor.model.card import Card
-from andon_monitor.model.file import INPUT, Explanation, Model
+from andon_monitor.model.file import INPUT, LATENT, RECONSTRUCTION, Explanation, Model
 from andon_monitor.model.imaging import Pixels
 from andon_monitor.model.session import Session
 from andon_monitor.model.subgraph import extract
-
-LATENT = "latent"
-RECONSTRUCTION = "reconstruction"
 
 
 class Autoencoder:

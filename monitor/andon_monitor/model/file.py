@@ -3,6 +3,7 @@
 import hashlib
 import os
 import stat
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +24,18 @@ from andon_monitor.model.subgraph import extract
 
 INPUT = "frames"
 SCORE = "score"
-OUTPUTS = (SCORE, "anomaly_map", "reconstruction", "latent")
+ANOMALY_MAP = "anomaly_map"
+RECONSTRUCTION = "reconstruction"
+LATENT = "latent"
+OUTPUTS = (SCORE, ANOMALY_MAP, RECONSTRUCTION, LATENT)
 KINDS = "kinds"  # optional output: probabilities float32 [N, K] of the kinds of defects on the card
+# Graphs that are cut out of the file's, by what they are for: their input and their outputs. Nearly all parts are good,
+# and of those only the score is wanted; onnxruntime computes every output of a graph, wanted or not.
+PARTS = {
+    SCORE: (INPUT, SCORE, ANOMALY_MAP, LATENT),
+    RECONSTRUCTION: (LATENT, RECONSTRUCTION),
+    KINDS: (INPUT, KINDS),
+}
 
 NO_CARD = "an ONNX file without a model card; give a file from andon-trainer fit"
 # Numbers of a latent vector: a usual one has 64 to 112.
@@ -58,9 +69,11 @@ class Model:
     golden_frames: Pixels  # uint8 [K, H, W, C], the good ones first
     golden_outcomes: tuple[GoldenOutcome, ...]  # of these frames, on this machine
 
-    def __init__(self, session: Session, card: Card, content: bytes, path: str, kinds: Session | None) -> None:
-        self._session = session
-        self._kinds = kinds
+    def __init__(self, sessions: Mapping[str, Session], card: Card, content: bytes, path: str) -> None:
+        """`sessions`: one for each of `PARTS`, or one of the whole graph for SCORE; KINDS where the model tells any."""
+        session = self._session = sessions[SCORE]
+        self._decoder = sessions.get(RECONSTRUCTION, session)
+        self._kinds = sessions.get(KINDS)
         self.card = card
         self.content = content
         self.path = path
@@ -90,30 +103,25 @@ class Model:
             golden = Golden.unpack(metadata[GOLDEN_KEY], (card.input.height, card.input.width, card.input.channels))
         except ValueError as error:
             raise ModelError(f"{path}: its golden frames are damaged ({shown(first_line(error))})") from None
-        parts = [content]
-        if KINDS in graph.outputs:
-            # A graph of its own: only defects need this output, and nearly all parts are good.
-            try:
-                parts = [extract(content, INPUT, *OUTPUTS), extract(content, INPUT, KINDS)]
-            except (ValueError, KeyError) as error:
-                raise ModelError(f"{path}: its kinds cannot be extracted ({shown(str(error))})") from None
-        session, *kinds = (Session(part, path, provider, threads) for part in parts)
-        model = cls(session, card, content, path, kinds[0] if kinds else None)
-        model._check_signature(path)
+        sessions = {name: Session(part, path, provider, threads) for name, part in cut(content, graph.outputs).items()}
+        model = cls(sessions, card, content, path)
+        model._check_signature(path, graph.outputs)
         model._check_golden(golden, path)
         return model
 
     def score(self, frames: Pixels) -> NDArray[np.float32]:
         """Scores float32 [N] of N >= 1 frames uint8 [N, H, W, C]; higher is worse, 1 is an average good part."""
-        return self._session.run(["score"], frames)[0]
+        return self._session.run([SCORE], frames)[0]
 
     def locate(self, frames: Pixels) -> NDArray[np.float32]:
         """Anomaly maps float32 [N, h, w] of frames uint8 [N, H, W, C], in the units of the score."""
-        return self._session.run(["anomaly_map"], frames)[0]
+        return self._session.run([ANOMALY_MAP], frames)[0]
 
     def explain(self, frames: Pixels) -> Explanation:
         """Scores, anomaly maps, reconstructions and latent vectors of frames uint8 [N, H, W, C]."""
-        score, anomaly_map, reconstruction, latent = self._session.run(list(OUTPUTS), frames)
+        score, anomaly_map, latent = self._session.run([SCORE, ANOMALY_MAP, LATENT], frames)
+        rows = frames if self._decoder is self._session else latent
+        reconstruction = self._decoder.run([RECONSTRUCTION], rows)[0]
         return Explanation(score, anomaly_map, reconstruction, latent, frames, self.card.threshold)
 
     @property
@@ -126,11 +134,11 @@ class Model:
         assert self._kinds is not None
         return self._kinds.run([KINDS], frames)[0]
 
-    def _check_signature(self, path: str) -> None:
+    def _check_signature(self, path: str, outputs: Collection[str]) -> None:
         spec = self.card.input
         expected = {INPUT: ["tensor(uint8)", spec.height, spec.width, spec.channels]}
-        inputs, outputs = self._session.inputs, self._session.outputs
-        if inputs != expected or set(outputs) != set(OUTPUTS) or bool(self.kinds) != (self._kinds is not None):
+        inputs, allowed = self._session.inputs, {*OUTPUTS, KINDS} if self.kinds else set(OUTPUTS)
+        if inputs != expected or set(outputs) != allowed or bool(self.kinds) != (self._kinds is not None):
             found = shown(f"inputs {inputs} and outputs {outputs}", 300)
             raise ModelError(f"{path}: its {found} do not fit its card")
 
@@ -183,6 +191,18 @@ class Model:
             if outcome == "good" and i < GOLDEN_GOOD and (dark or blurred):
                 return f"golden frame {i + 1} is far {'darker' if dark else 'less sharp'} than its card's reference"
         return None
+
+
+def cut(content: bytes, outputs: Collection[str]) -> dict[str, bytes]:
+    """The graphs of `PARTS` that a file with these outputs has; the whole file for SCORE where it cannot be cut.
+
+    The reconstruction of other programs' files, and of old ones, may depend on more than the latent vector.
+    """
+    wanted = {name: part for name, part in PARTS.items() if name != KINDS or KINDS in outputs}
+    try:
+        return {name: extract(content, source, *targets) for name, (source, *targets) in wanted.items()}
+    except (ValueError, KeyError):
+        return {SCORE: content}
 
 
 def read_card(path: Path) -> tuple[Card, str]:

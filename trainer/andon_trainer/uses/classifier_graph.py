@@ -3,9 +3,9 @@
 import numpy as np
 import onnx
 import torch
-from andon_monitor.model.autoencoder import RECONSTRUCTION, Autoencoder
+from andon_monitor.model.autoencoder import Autoencoder
 from andon_monitor.model.card import Kinds
-from andon_monitor.model.file import INPUT, KINDS, Model
+from andon_monitor.model.file import INPUT, KINDS, RECONSTRUCTION, Model
 from andon_monitor.model.imaging import Pixels
 from onnx.compose import add_prefix
 
