@@ -10,9 +10,9 @@ from andon_monitor.model.imaging import Pixels, input_mask
 
 from andon_trainer.data.audit import Audit, audit
 from andon_trainer.data.dataset import Dataset, DataSource, good_samples, open_dataset
-from andon_trainer.data.images import ImageCache
+from andon_trainer.data.images import ImageCache, TrainingImages
 from andon_trainer.data.known_images import image_hashes
-from andon_trainer.data.sample import GOOD
+from andon_trainer.data.sample import GOOD, Sample
 from andon_trainer.data.splits import together
 from andon_trainer.evaluation import Evaluation, evaluate
 from andon_trainer.export.card import training_record, write_card
@@ -20,6 +20,7 @@ from andon_trainer.export.graph import export_detector
 from andon_trainer.export.metadata import pack
 from andon_trainer.export.probes import probe, stop_impossible_frames
 from andon_trainer.export.unseen import scores_of_unseen
+from andon_trainer.latency import LatencyChoice, choose_within_latency
 from andon_trainer.network.encoder import BUILT_IN, load_encoder
 from andon_trainer.options import FitOptions, TrainingOptions
 from andon_trainer.progress import Progress, quiet
@@ -45,6 +46,7 @@ class FitResult:
     audit: Audit
     held_out: Pixels  # uint8 [N, H, W, C], the good frames that the threshold is set on
     parity: float  # largest relative difference between scores of onnxruntime and torch
+    latency: LatencyChoice | None = None  # where one was asked for
 
 
 def fit(
@@ -67,12 +69,16 @@ def fit(
     """
     options = options or FitOptions()
     dataset = data if isinstance(data, Dataset) else open_dataset(data)
-    encoder = None if options.is_dense else load_encoder(options.encoder or BUILT_IN)
     samples, files = good_samples(dataset), ImageCache(limits=options.limits)
     training = prepare_training(options, progress)
 
     # Load, split, train.
     images = load_training_images(samples, files, options, training, progress)
+    latency = None
+    if options.latency is not None:
+        latency = within_latency(options, images, samples, files, training, progress)
+        options, images = latency.options, latency.images
+    encoder = None if options.is_dense else load_encoder(options.encoder or BUILT_IN)
     planned = split_images(images, options, training, progress)
     trained = train_networks(images, planned, options, training, progress, interrupted)
     parts, masked = together(trained.splits), input_mask(images.spec)
@@ -130,7 +136,24 @@ def fit(
 
     content = pack(exported.graph, card, exported.golden)
     finished = Model.from_bytes(content, options.name, provider="cpu")
-    return FitResult(content, finished, whole, evaluation, audited, held_out, parity)
+    return FitResult(content, finished, whole, evaluation, audited, held_out, parity, latency)
+
+
+def within_latency(
+    options: FitOptions,
+    images: TrainingImages,
+    samples: Sequence[Sample],
+    files: ImageCache,
+    training: TrainingOptions,
+    progress: Progress,
+) -> LatencyChoice:
+    """The best model that keeps `options.latency`. Raises UsageError where none does."""
+
+    def load(wanted: FitOptions) -> TrainingImages:
+        return load_training_images(samples, files, wanted, training, progress)
+
+    networks = len(split_images(images, options, training, progress))
+    return choose_within_latency(options, images, networks, load, progress)
 
 
 def prepare_training(options: FitOptions, progress: Progress) -> TrainingOptions:

@@ -79,7 +79,8 @@ class FitOptions:
     seed: int = 0
     side: int | None = None  # frames are scaled to an area of about side x side pixels
     size: str = "base"  # of the conv-dense network, one of WIDTHS
-    encoder: str | None = None  # whose features are rebuilt, too: built-in (default), none, or the path of an ONNX file
+    encoder: str | None = None  # whose features are rebuilt, too: built-in (default), small, none, or an ONNX file
+    latency: float | None = None  # seconds that a frame may take on one core of this machine
     networks: int | None = None  # each trained without another part of the images, then averaged
     colour: str = "auto"  # or grey, rgb
     region: tuple[int, int, int, int] | None = None  # of interest: left, top, width, height in pixels
@@ -113,6 +114,10 @@ class FitOptions:
                 raise UsageError(f"--networks {self.networks}: only with --architecture conv-dense; dense is one")
         if self.is_dense and self.encoder not in (None, "none"):
             raise UsageError(f"--encoder {self.encoder}: only with --architecture conv-dense; dense has none")
+        if self.latency is not None:
+            check_range("--latency", 1000 * self.latency, 0.1, 60_000)
+            if self.is_dense:
+                raise UsageError(f"--latency {1000 * self.latency:g}ms: only with --architecture conv-dense")
         training = self.training
         check_range("--iterations", training.iterations, 1, 10_000_000)
         check_range("--batch", training.batch, 2, 4096)

@@ -5,6 +5,8 @@ import re
 from andon_monitor.errors import UsageError
 
 SIZES = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+MILLISECONDS = {"ms": 1.0, "s": 1000.0}
+RATES = {"fps": 1.0}
 SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([a-z]*)")
 
@@ -17,6 +19,14 @@ def parse_size(option: str, text: str) -> int:
 def parse_duration(option: str, text: str) -> float:
     """Seconds: 90, 90s, 10m, 8h, 1d. Raises UsageError."""
     return _parse(option, text, SECONDS, "a time; right is 90s, 10m, 8h or a number of seconds")
+
+
+def parse_latency(option: str, text: str) -> float:
+    """Seconds for a frame: 10ms, 0.5s, or as frames a second, 100fps. Raises UsageError."""
+    right = "a time for a frame; right is 10ms, 0.5s or 100fps"
+    if text.strip().lower().endswith("fps"):
+        return 1 / _parse(option, text, RATES, right)
+    return _parse(option, text, MILLISECONDS, right) / 1000
 
 
 def describe_size(size: float) -> str:

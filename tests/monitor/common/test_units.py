@@ -1,7 +1,7 @@
 """Times and sizes as people write them."""
 
 import pytest
-from andon_monitor.common.units import describe_size, parse_duration, parse_size
+from andon_monitor.common.units import describe_size, parse_duration, parse_latency, parse_size
 from andon_monitor.errors import UsageError
 
 
@@ -14,6 +14,17 @@ def test_durations(text: str, seconds: float) -> None:
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match=r"--budget: .* is not a time; right is 90s, 10m"):
         parse_duration("--budget", text)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("10ms", 0.01), ("0.5s", 0.5), ("100fps", 0.01), ("12.5 ms", 0.0125)])
+def test_latencies(text: str, seconds: float) -> None:
+    assert parse_latency("--latency", text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["10", "", "fps", "0fps", "10m", "-1ms"])
+def test_what_is_no_latency_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=r"--latency: .* is not a time for a frame; right is 10ms, 0.5s or 100fps"):
+        parse_latency("--latency", text)
 
 
 @pytest.mark.parametrize(("text", "size"), [("500MB", 500_000_000), ("2GiB", 2 * 2**30), ("1000", 1000)])

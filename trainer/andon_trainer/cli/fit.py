@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from andon_monitor.common.files import write_whole
-from andon_monitor.common.units import parse_duration
+from andon_monitor.common.units import parse_duration, parse_latency
 from andon_monitor.image_files.decoding import DEFAULT_MAX_BYTES, DEFAULT_MAX_PIXELS
 from andon_monitor.model.mask import read_mask
 
@@ -132,8 +132,8 @@ def fit(
     encoder: Annotated[
         str | None,
         typer.Option(
-            help="Image network whose features of good parts are rebuilt as well: built-in (default), none, or an ONNX "
-            "file with one input [N, 3, H, W]. Only with --architecture conv-dense.",
+            help="Image network whose features of good parts are rebuilt as well: built-in (default), small (its first "
+            "stages), none, or an ONNX file with one input [N, 3, H, W]. Only with --architecture conv-dense.",
             metavar="FILE",
             rich_help_panel=NETWORK,
         ),
@@ -144,6 +144,15 @@ def fit(
             help="Number of networks, 1 to 5. Each is trained without a different part of the images; their scores "
             "are averaged. Default: up to 3, as the budget allows. Only with --architecture conv-dense.",
             metavar="N",
+            rich_help_panel=NETWORK,
+        ),
+    ] = None,
+    latency: Annotated[
+        str | None,
+        typer.Option(
+            help="Longest time for a frame on one core of this machine, such as 10ms, or 100fps: the best model that "
+            "keeps it, with fewer networks, a smaller encoder or fewer pixels. Only with --architecture conv-dense.",
+            metavar="TIME",
             rich_help_panel=NETWORK,
         ),
     ] = None,
@@ -191,6 +200,7 @@ def fit(
         size=size,
         encoder=encoder,
         networks=networks,
+        latency=None if latency is None else parse_latency("--latency", latency),
         colour=colour,
         region=None if region is None else parse_region(region),
         mask=None if mask is None else read_mask(mask),
@@ -216,6 +226,7 @@ def fit(
     from andon_trainer.report.words import (
         chosen_rate_note,
         describe_calibration,
+        describe_latency,
         describe_levels,
         describe_mask,
         describe_training,
@@ -239,6 +250,8 @@ def fit(
         f"{output}: {describe_training(card.training)}, {card.milliseconds_per_image} ms an image; "
         f"{describe_calibration(card.calibration)}"
     )
+    if fitted.latency is not None:
+        say(describe_latency(fitted.latency))
     if options.false_alarm_rate is None:
         say(chosen_rate_note(card.calibration))
     if (few := few_images_note(card.calibration)) is not None:

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from andon_trainer.network.onnx_network import Network, OnnxNetwork, read_onnx, without_shapes
 
 ENCODER = Path(__file__).with_name("encoder.onnx")  # made by tools/make_encoder.py; its metadata say from what
-BUILT_IN, NONE = "built-in", "none"  # instead of a path
+BUILT_IN, SMALL, NONE = "built-in", "small", "none"  # instead of a path
+SMALL_LAYERS = ("Relu_21:0",)  # of the built-in network: the end of its second stage, at an eighth
 CELL = 16  # pixels of the encoder's frame along each side of a cell
 STRIDES = (8, 16)  # of the feature maps that are taken: finer ones see noise, coarser ones no places
 SIDE = 160  # of the encoder's frame, about; smaller defects are left to the other maps
@@ -99,21 +100,23 @@ def frame_size(height: int, width: int) -> tuple[int, int]:
 
 
 def load_encoder(choice: str) -> Encoder | None:
-    """The encoder that comes with Andon for `built-in`, that of an ONNX file, or None for `none`.
+    """The encoder that comes with Andon for `built-in`, its first stages for `small`, that of an ONNX file, or None.
 
     Raises UsageError: no readable file, an unknown operation, no usable layers, or maps that cannot be computed.
     """
     if choice == NONE:
         return None
-    path = ENCODER if choice == BUILT_IN else Path(choice)
+    ours = choice in (BUILT_IN, SMALL)
+    path = ENCODER if ours else Path(choice)
     model = read_onnx(path)
     mean, std = normalisation_of(model, str(path))
     try:
-        network = OnnxNetwork(model, layers_of(model, str(path)), str(path))
+        layers = SMALL_LAYERS if choice == SMALL else layers_of(model, str(path))
+        network = OnnxNetwork(model, layers, str(path))
     except (ValueError, TypeError) as error:  # of weights whose size is not that of their shape
         raise UsageError(f"{path}: its weights cannot be read: {error}") from None
-    encoder = Encoder(network, choice if choice == BUILT_IN else path.name, mean, std).eval().requires_grad_(False)
-    if choice != BUILT_IN:
+    encoder = Encoder(network, choice if ours else path.name, mean, std).eval().requires_grad_(False)
+    if not ours:
         check_encoder(encoder, str(path))
     return encoder
 

@@ -1,5 +1,7 @@
 """Numbers and states in words: what the commands print and the report shows. No heavy imports."""
 
+from typing import TYPE_CHECKING
+
 from andon_monitor.common.intervals import Rate
 from andon_monitor.model.calibration import (
     DEFAULT_RATES,
@@ -10,6 +12,9 @@ from andon_monitor.model.calibration import (
 )
 from andon_monitor.model.card import Card, InputSpec, Training
 from andon_monitor.model.imaging import input_mask
+
+if TYPE_CHECKING:
+    from andon_trainer.latency import LatencyChoice, TimedPlan
 
 SHIFT_PARTS = 1000  # in sentences about a rate: what many lines make in a shift
 # How a training ended, by the card's `ended`.
@@ -54,6 +59,23 @@ def describe_training(training: Training) -> str:
         f"{number_of(training.images, 'image')}, {networks}{number_of(training.iterations, 'iteration')} in "
         f"{duration(training.seconds)} ({ENDINGS[training.ended]})"
     )
+
+
+def describe_latency(latency: "LatencyChoice") -> str:
+    """Which model keeps a latency, and what a longer one would make possible."""
+    text = (
+        f"latency: {describe_plan(latency.chosen)}: {1000 * latency.chosen.seconds:.1f} ms a frame on one core, "
+        f"{1000 * latency.limit:g} ms allowed"
+    )
+    if latency.better is None:
+        return f"{text}; it is what fit makes without a limit"
+    return f"{text}. With {1000 * latency.better.seconds:.1f} ms: {describe_plan(latency.better)}"
+
+
+def describe_plan(timed: "TimedPlan") -> str:
+    """Frames, encoder and networks of a model."""
+    encoder = "no encoder" if timed.plan.encoder == "none" else f"encoder {timed.plan.encoder}"
+    return f"{timed.width} x {timed.height} pixels, {encoder}, {number_of(timed.plan.networks, 'network')}"
 
 
 def describe_levels(spec: InputSpec) -> str:
