@@ -134,7 +134,7 @@ docs: $(READY)
 # Versions and hashes of every package, for every extra, system and version of Python, in constraints.txt. Those that are
 # there stay; newer ones: make lock UPGRADE=--upgrade, or UPGRADE="--upgrade-package numpy".
 lock: $(READY)
-	$(BIN)/uv pip compile --universal --python-version=3.11 --generate-hashes --no-emit-index-url --all-extras \
+	$(BIN)/uv pip compile --universal --python-version=3.11 --generate-hashes --all-extras \
 	    --output-file=constraints.txt --quiet $(UPGRADE) pyproject.toml
 
 # Known vulnerabilities of the locked packages; fails as well where they cannot be looked up, and says which it is.

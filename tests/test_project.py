@@ -65,6 +65,15 @@ def test_every_locked_package_has_hashes_and_no_file_names_an_index() -> None:
     assert "://" not in text
 
 
+def test_renovate_can_repeat_the_command_that_wrote_the_lock() -> None:
+    """Renovate 44 ignores a lock whose header has an option that it does not know."""
+    (command,) = re.findall(r"^#    (uv pip compile .*)", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    known = {"--universal", "--python-version", "--generate-hashes", "--all-extras", "--output-file"}
+    assert {option.split("=")[0] for option in re.findall(r"--\S+", command)} <= known
+    made = re.sub(r"\\\n|\s+", " ", (ROOT / "Makefile").read_text())
+    assert re.sub(r" --output-file.*", "", command) in re.sub(r" +", " ", made)
+
+
 def test_requirements_of_extras_are_pinned_with_their_markers() -> None:
     lines = script(ROOT / "tools" / "locked.py")["requirements_of"](["cuda", "actions"])
     assert f"onnxruntime-gpu[cuda,cudnn]=={locked()['onnxruntime-gpu']}" in lines
