@@ -136,7 +136,8 @@ def measure(divided: Folds, number: int, steps: int, threads: int) -> dict[str, 
     judged = look(detector, load_images(samples, images.spec), images.pixels[parts.train])
     scores = {}
     for name, choice in CHOICES.items():
-        if choice.without is None or choice.without in judged.maps:
+        left = [each for each in names_of(cast(Member, detector.members[0])) if each != choice.without]
+        if choice.without in {None, *judged.maps} and left != [ENCODER]:  # that alone is a row of its own
             scores[name] = score(detector, choice, held_out, judged)
     scores[ALONE] = judged.maps[ENCODER].top().double().numpy()
     count = len(fold.good)
