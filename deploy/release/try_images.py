@@ -8,13 +8,16 @@ image, check and run in the monitor's; and no image has a package manager, pip o
 """
 
 import argparse
+import gzip
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import IO
 
 from images import ARCHITECTURES, this_architecture
 from try_out import FIT, RUN, SAMPLE
@@ -46,9 +49,12 @@ class Engine:
         self.options = ["--rm", *LOCKED_DOWN, *shlex.split(options)]
 
     def load(self, archive: Path) -> str:
-        """The name of the image in an archive."""
-        found = re.findall(r"(\S+/)?(andon-\S+:\S+)", self.output("load", "--input", str(archive)))
-        return "".join(found[-1])
+        """The name of the image in an archive, which podman 4.3 reads only decompressed."""
+        with gzip.open(archive) as file, tempfile.TemporaryFile() as tar:
+            shutil.copyfileobj(file, tar)
+            tar.seek(0)
+            said = self.output("load", stdin=tar)
+        return re.findall(r"\S*andon-\S+:\S+", said)[-1]
 
     def run(self, image: str, *arguments: str, work: Path, entrypoint: str = "") -> str:
         """What a program prints in a container that sees a folder as /data."""
@@ -56,10 +62,10 @@ class Engine:
         mounts = [f"--volume={work}:/data", "--workdir=/data"]
         return self.output("run", *self.options, *mounts, *other, image, *arguments)
 
-    def output(self, *arguments: str) -> str:
+    def output(self, *arguments: str, stdin: IO[bytes] | None = None) -> str:
         """What a command of the engine prints; its failure ends the trial."""
         command = [*self.command, *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
+        done = subprocess.run(command, stdin=stdin, capture_output=True, text=True, encoding="utf-8")
         if done.returncode:
             sys.exit(f"failed: {shlex.join(command)}\n{done.stdout}{done.stderr}")
         return done.stdout.strip()
