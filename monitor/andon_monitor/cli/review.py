@@ -43,8 +43,9 @@ def review(
     }
     loaded = load_and_log(flags, settings, config)
     from andon_monitor.review.serving import serve
+    from andon_monitor.setup.serving import setup_of
 
-    serve(loaded)
+    serve(loaded, *setup_of(loaded))
 
 
 def user(name: Annotated[str, typer.Argument(help="Name of a person who may use the review page.")]) -> None:

@@ -3,6 +3,7 @@
 import logging
 import shutil
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from andon_monitor.errors import ImageError, OutputError, SourceError, UsageErro
 from andon_monitor.image_files.decoding import DecodingLimits
 from andon_monitor.image_files.folders import PassedOver, walk_images
 from andon_monitor.image_files.reading import read_image_file
+from andon_monitor.inspection.frames import Frame
 from andon_monitor.sources.base import Source
 
 POLL_FRAMES = 16
@@ -40,14 +42,28 @@ class CollectLimits:
     enough: float | None = None
 
 
-class Collector:
-    """Keeps frames until the source ends, a limit is reached or `stop` is called."""
+Watch = Callable[["Collector", Sequence[Frame]], None]
 
-    def __init__(self, source: Source, folder: ImageFolder, selection: Selection, limits: CollectLimits) -> None:
+
+class Collector:
+    """Keeps frames until the source ends, a limit is reached or `stop` is called.
+
+    `watch` is called with all frames that came, kept or not.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        folder: ImageFolder,
+        selection: Selection,
+        limits: CollectLimits,
+        watch: Watch | None = None,
+    ) -> None:
         self._source = source
         self._folder = folder
         self._selection = selection
         self._limits = limits
+        self._watch = watch
         self._line = ProgressLine()
         self._disk_checked_at = 0.0
         self._free = 0
@@ -69,6 +85,8 @@ class Collector:
                     if self._enough(began) is None and self._selection.judge(frame) is None:
                         self._folder.add(frame, self._source.name)
                 self._source.acknowledge(frames)
+                if self._watch is not None:
+                    self._watch(self, frames)
                 if self._line.due:
                     self._line.write(self.describe())
             return why
@@ -119,13 +137,15 @@ def _left_out(selection: Selection) -> str:
     return f" ({counts})" if counts else ""
 
 
-def collect(source: Source, folder: ImageFolder, selection: Selection, limits: CollectLimits) -> None:
+def collect(
+    source: Source, folder: ImageFolder, selection: Selection, limits: CollectLimits, watch: Watch | None = None
+) -> None:
     """Collect until there is enough, the source ends or a signal comes, and say why; closes the source.
 
     Raises UsageError, OutputError, and SourceError where the source is damaged: what could be read is in the folder.
     """
     try:
-        collector = Collector(source, folder, selection, limits)
+        collector = Collector(source, folder, selection, limits, watch)
         with stopped_by_signals(collector.stop):
             why = collector.run()
     finally:

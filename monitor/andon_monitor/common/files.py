@@ -12,6 +12,7 @@ from typing import BinaryIO
 from andon_monitor.common.system import BINARY, NONBLOCKING, sync_folder
 from andon_monitor.errors import OutputError, UsageError
 
+NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL  # flags of a file that must not be there yet
 PART = ".part"  # suffix of a file while it is being written
 
 
@@ -39,16 +40,18 @@ def is_device(path: Path) -> bool:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
+def whole_file(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     """Write a file that appears under its name once it is complete and on disk; after an error nothing remains.
 
-    Creates missing folders. Raises OutputError if the operating system refuses.
+    Creates missing folders. `mode`: who may read it, less what the umask forbids. Raises OutputError if the operating
+    system refuses.
     """
     # A random new name: the file is neither another program's nor behind a link that somebody put there.
     part = path if is_device(path) else part_of(path.with_name(f"{path.name}.{secrets.token_hex(4)}"))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb" if part == path else "xb") as file:
+        opened = part.open("wb") if part == path else os.fdopen(os.open(part, NEW | BINARY, mode), "wb")
+        with opened as file:
             yield file
             file.flush()
             if part != path:
@@ -69,9 +72,9 @@ def replace_durably(part: Path, path: Path) -> None:
     sync_folder(path.parent)
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes, mode: int = 0o666) -> None:
     """Write a file at once, as `whole_file` does."""
-    with whole_file(path) as file:
+    with whole_file(path, mode) as file:
         file.write(content)
 
 

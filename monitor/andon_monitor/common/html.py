@@ -12,3 +12,9 @@ def environment(package: str, folder: str = ".") -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def add_templates(environment: jinja2.Environment, package: str, folder: str) -> None:
+    """Find templates in a folder of another package, too."""
+    known = [] if environment.loader is None else [environment.loader]
+    environment.loader = jinja2.ChoiceLoader([*known, jinja2.PackageLoader(package, folder)])

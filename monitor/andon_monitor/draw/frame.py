@@ -48,11 +48,11 @@ def first_picture(source: Source, skip: int, limits: DecodingLimits, stopped: th
     return None
 
 
-def draw_picture(data: bytes, name: str, limits: DecodingLimits) -> Picture:
-    """The bytes of an image file as a picture for the page. Raises ImageError."""
+def draw_picture(data: bytes, name: str, limits: DecodingLimits, max_side: int = MAX_SHOWN_SIDE) -> Picture:
+    """The bytes of an image file as a picture of at most `max_side` pixels a side. Raises ImageError."""
     values = decode_values(data, limits)
     height, width, channels = values.shape
-    scale = min(1.0, MAX_SHOWN_SIDE / max(height, width))
+    scale = min(1.0, max_side / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small = cv2.resize(values, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0], channels)
     if values.dtype != np.uint8:

@@ -124,12 +124,12 @@ def form_token(request: Request) -> str:
     return request.cookies.get(CSRF_COOKIE) or secrets.token_urlsafe(32)
 
 
-async def read_form(request: Request) -> dict[str, str] | None:
+async def read_form(request: Request, max_bytes: int = MAX_FORM_BYTES) -> dict[str, str] | None:
     """The fields of a form sent by one of our pages, else None: other sites do not know the token in our cookie."""
     body = b""
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MAX_FORM_BYTES:
+        if len(body) > max_bytes:
             return None
     if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         return None

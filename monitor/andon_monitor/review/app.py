@@ -1,6 +1,7 @@
 """The web application: routes, and the values that fill their templates."""
 
 import math
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,14 +41,21 @@ PAGE_PARTS = 100
 MAX_LARGE = 6  # cameras in large on the page; of more, each is a tile
 YEAR_SECONDS = 31_536_000  # a picture's address always has the same content, so that browsers may keep it
 
+MorePages = Callable[[Site, LineModels], Sequence[BaseRoute]]
+
 
 class Review:
     """The pages of one store. `silence`: seconds without a frame after which a camera is shown as silent."""
 
     def __init__(
-        self, store: Store, settings: ReviewSettings, silence: float = 60.0, models: LineModels | None = None
+        self,
+        store: Store,
+        settings: ReviewSettings,
+        silence: float = 60.0,
+        models: LineModels | None = None,
+        more: MorePages | None = None,
     ) -> None:
-        """`models`: the model files of the line, None where the page knows none."""
+        """`models`: the model files of the line, None where the page knows none. `more`: makes further pages."""
         self._store = store
         self._settings = settings
         self._silence = silence
@@ -56,6 +64,7 @@ class Review:
         self._model_pages = ModelPages(self._site, models)
         self._compare_pages = ComparePages(self._site, models)
         self._teach_pages = TeachPages(self._site, models, settings)
+        self._more_routes = () if more is None else more(self._site, models)
 
     def close(self) -> None:
         """End the streams of news."""
@@ -82,6 +91,7 @@ class Review:
             *self._model_pages.routes(),
             *self._compare_pages.routes(),
             *self._teach_pages.routes(),
+            *self._more_routes,
             *LoginPages(self._site).routes(),
             Route("/events", self._events),
             Route(PROBE, _healthz),

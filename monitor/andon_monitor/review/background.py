@@ -45,10 +45,16 @@ class Background:
         except UsageError:
             return True
 
-    def start(self, module: str, arguments: Sequence[str], descriptor: int) -> int:
-        """Run a module of Python, with the lock that `locked` gave; returns its process group."""
-        # No settings in its environment: passwords may be among them.
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("ANDON_")}
+    def start(self, module: str, arguments: Sequence[str], descriptor: int, kept: str = "") -> int:
+        """Run a module of Python, with the lock that `locked` gave; returns its process group.
+
+        No settings are in its environment, as passwords may be among them, but for those that begin with `kept`.
+        """
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("ANDON_") or (kept and name.startswith(kept))
+        }
         environment["COLUMNS"] = str(LOG_COLUMNS)
         environment |= {
             name: str(self.cores) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -65,12 +71,20 @@ class Background:
             )
         return process.pid
 
-    def stop(self, group: int) -> None:
-        """End it for good; `group` is its process group. Raises UsageError where nothing is running."""
+    def stop(self, group: int, gently: bool = False) -> None:
+        """End it; `group` is its process group. `gently`: it may finish what it has begun.
+
+        Raises UsageError where nothing is running.
+        """
         if group <= 0 or not self.is_running():
             raise UsageError(f"no {self._name} is running")
         # The lock is held, so the process group is still that of this work.
         if sys.platform != "win32":  # where the page starts no work
+            if gently:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(group, signal.SIGTERM)
+                with suppress(UsageError), self.locked():
+                    return
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(group, signal.SIGKILL)
         with self.locked():  # until its processes are gone

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from andon_monitor.common.redaction import show_address
 from andon_monitor.errors import UsageError
 from andon_monitor.kafka.address import is_kafka, parse_address
 from andon_monitor.recipes.table import model_files
-from andon_monitor.review.app import Review
+from andon_monitor.review.app import MorePages, Review
 from andon_monitor.review.models.line_models import LineFile, LineModels, try_notice
 from andon_monitor.review.publishing import Publisher, change_history, label_history, model_history
 from andon_monitor.review.store import Store, must_exist
@@ -25,8 +25,11 @@ from andon_monitor.telemetry.server import Server
 log = logging.getLogger("andon")
 
 
-def serve(settings: Settings) -> None:
-    """Serve the pages until SIGINT or SIGTERM. Raises UsageError and ModelError before the first page."""
+def serve(settings: Settings, more: MorePages | None = None, more_workers: Sequence[Worker] = ()) -> None:
+    """Serve the pages until SIGINT or SIGTERM. Raises UsageError and ModelError before the first page.
+
+    `more`: makes further pages; `more_workers` do what these need in the background.
+    """
     review = settings.review
     folder = _check(review)
     if settings.model.topic is not None:
@@ -38,12 +41,12 @@ def serve(settings: Settings) -> None:
         files = [LineFile(name, path) for name, path in model_files(settings).items()]
         models = LineModels(store, files, review, settings.model.load_limits)
         try_notice(models, strict=not settings.recipes)
-        pages = Review(store, review, settings.source.silence, models)
+        pages = Review(store, review, settings.source.silence, models, more)
         limits = ConnectionLimits(review.connections, review.request_timeout)
         server = Server(pages.app(), review.address, review.port, limits=limits)
         stack.callback(server.close)
         stack.callback(pages.close)
-        workers = [*_workers(settings, store, models)]
+        workers = [*_workers(settings, store, models), *more_workers]
         stack.callback(close_all, workers)
         for worker in workers:
             worker.start()

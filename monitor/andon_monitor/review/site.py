@@ -14,7 +14,7 @@ from andon_monitor.common.files import read_within
 from andon_monitor.common.times import rfc3339
 from andon_monitor.errors import AndonError, OutputError, UsageError
 from andon_monitor.review import card_words
-from andon_monitor.review.access import CSRF_COOKIE, Access, Visitor, form_token, read_form
+from andon_monitor.review.access import CSRF_COOKIE, MAX_FORM_BYTES, Access, Visitor, form_token, read_form
 from andon_monitor.review.filters import to_minute
 from andon_monitor.review.news import News
 from andon_monitor.review.store import Store
@@ -44,7 +44,7 @@ class Site:
         self.access = Access(settings)
         self.news = News(store)
         self._templates = html.environment("andon_monitor.review", "templates")
-        self._templates.globals.update(prefix=settings.prefix, LABELS=LABELS)
+        self._templates.globals.update(prefix=settings.prefix, LABELS=LABELS, with_setup=settings.lines is not None)
         self._templates.globals.update(ENDINGS=card_words.ENDINGS, THRESHOLD_METHODS=card_words.THRESHOLD_METHODS)
         self._templates.filters.update(rfc3339=rfc3339, minute=to_minute)
 
@@ -61,8 +61,15 @@ class Site:
 
         return answer
 
-    def change(self, change: Change, right: Right) -> Endpoint:
-        """The endpoint of a form that changes something; the answer leads to the page that `change` returns."""
+    def add_templates(self, package: str, folder: str = "templates") -> None:
+        """Find templates in a folder of another package, too."""
+        html.add_templates(self._templates, package, folder)
+
+    def change(self, change: Change, right: Right, max_bytes: int = MAX_FORM_BYTES) -> Endpoint:
+        """The endpoint of a form that changes something; the answer leads to the page that `change` returns.
+
+        A script that accepts plain text alone gets "saved", or what was wrong.
+        """
 
         def refuse(request: Request, visitor: Visitor, status: int, message: str) -> Response:
             request.state.revision = self.news.revision()
@@ -74,14 +81,19 @@ class Site:
                 return self.unauthorized(request)
             if not (visitor.may_label if right == "label" else visitor.may_change):
                 return PlainTextResponse(f"{visitor.name} {REFUSALS[right]}\n", status_code=403)
-            fields = await read_form(request)
+            fields = await read_form(request, max_bytes)
             if fields is None:
                 return PlainTextResponse("not a form of this page; load the page again\n", status_code=403)
+            wants_text = request.headers.get("accept") == "text/plain"
             try:
                 path = await run_in_threadpool(change, request, fields, visitor)
             except AndonError as error:
                 status = 400 if isinstance(error, UsageError) else 503 if isinstance(error, OutputError) else 422
+                if wants_text:
+                    return PlainTextResponse(str(error), status)
                 return await run_in_threadpool(refuse, request, visitor, status, str(error))
+            if wants_text:
+                return PlainTextResponse("Saved.")
             return RedirectResponse(f"{self.settings.prefix}{path}", status_code=303)
 
         return answer

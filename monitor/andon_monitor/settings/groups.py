@@ -476,6 +476,18 @@ class ReviewSettings(Group):
         description="Folder of recordings (.mcap files, videos, folders of images), or one of them, on which the page "
         "compares models; a refit is compared on the newest",
     )
+    lines: Path | None = Field(
+        default=None,
+        description="Folder of the settings files that the page writes, one for each line; with it, lines are set up "
+        "on the page",
+    )
+    sources: Path | None = Field(
+        default=None,
+        description="Folder below which a set-up may read recordings, videos and folders of images; default: none",
+    )
+    source_hosts: tuple[Name, ...] = Field(
+        default=(), description="Hosts of the cameras and brokers that a set-up may open; default: any"
+    )
     fit_cores: Count | None = Field(
         default=None,
         description="Cores that a refit or a comparison may use; default: half of those that the page may use",

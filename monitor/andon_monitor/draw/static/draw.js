@@ -3,12 +3,12 @@
 
 const $ = (selector) => document.querySelector(selector);
 const SVG = "http://www.w3.org/2000/svg";
-const [width, height] = [Number(document.body.dataset.width), Number(document.body.dataset.height)];
 const stage = $("#stage"), status = $("#status");
+const [width, height] = [Number(stage.dataset.width), Number(stage.dataset.height)];
 const KINDS = { ignore: "Ignored area", regions: "Inspected region" };
 const NEAR = 14, DRAGGED = 5; // pixels of the screen: around a corner; of a drag, from a click
 
-let areas = JSON.parse(document.body.dataset.areas); // [{kind, points: [[x, y], ...]}]
+let areas = JSON.parse(stage.dataset.areas); // [{kind, points: [[x, y], ...]}]
 let draft = []; // corners of the area that is being drawn
 let cross = [Math.round(width / 2), Math.round(height / 2)]; // the keyboard's pointer
 let held = null; // {area, corner} that moves with the pointer or the cross
@@ -89,10 +89,12 @@ async function save() {
   const polygons = (kind) => areas.filter((area) => area.kind === kind).map((area) => area.points);
   const mask = { size: [width, height], regions: polygons("regions"), ignore: polygons("ignore") };
   try {
-    const answer = await fetch(document.body.dataset.save, { method: "POST", body: JSON.stringify(mask) });
+    const { save, token } = stage.dataset, text = JSON.stringify(mask);
+    const body = token ? new URLSearchParams({ token, mask: text }) : text;
+    const answer = await fetch(save, { method: "POST", body, headers: { accept: "text/plain" } });
     say(await answer.text(), !answer.ok);
     if (answer.ok) saved = true;
-  } catch { say("Not saved: andon-monitor draw has ended.", true); }
+  } catch { say("Not saved: the page does not answer.", true); }
 }
 
 // Geometry

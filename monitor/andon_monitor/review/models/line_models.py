@@ -144,6 +144,24 @@ class LineModels:
             self._add(content, file, new.card)
             return self._put(file, old, new.sha256, content, action, who, why)
 
+    def add_file(self, file: LineFile) -> None:
+        """Count a file among those of the line, where none of its name is there."""
+        if file.name not in [known.name for known in self.files]:
+            self.files = (*self.files, file)
+
+    def deploy(self, file: LineFile, content: bytes, who: str, why: str, about: int | None = None) -> Change:
+        """Give a file of the line, or one that is new, its content; where needed, two people have agreed before.
+
+        Raises AndonError; then nothing has changed.
+        """
+        with self._alone():
+            new = parse_content(content, str(file.path))
+            self._verify(content, file)
+            old = self._expect(file, self.read(file).sha256).sha256 if file.path.exists() else None
+            self._add(content, file, new.card)
+            self.add_file(file)
+            return self._apply(file, old, new.sha256, content, "deploy", who, why, about=about)
+
     def undo(self, number: int, who: str) -> Change:
         """Put back what a change replaced, if nothing came after it. One person may do this. Raises AndonError."""
         change = self._store.changes.get(number)
@@ -164,6 +182,8 @@ class LineModels:
         change = next((change for change in self._store.changes.pending() if change.number == number), None)
         if change is None:
             raise UsageError("this proposal has been answered; load the page again")
+        if change.action in ("deploy", "recipes"):
+            raise UsageError("answer this proposal on Set up, at its line")
         file = self.find(change.file)
         if not agreed:
             with self._store.changes.adding(
@@ -229,7 +249,7 @@ class LineModels:
     def _apply(
         self,
         file: LineFile,
-        old: str,
+        old: str | None,
         new: str,
         content: bytes,
         action: Action,
@@ -239,7 +259,7 @@ class LineModels:
     ) -> Change:
         with self._store.changes.adding(who, "applied", action, file.name, old, new, why, about):
             write_whole(file.path, content)
-        log.info("model file %s: %s by %s, %s instead of %s", file.name, action, who, new[:12], old[:12])
+        log.info("model file %s: %s by %s, %s instead of %s", file.name, action, who, new[:12], (old or "nothing")[:12])
         return self._last()
 
     def _last(self) -> Change:

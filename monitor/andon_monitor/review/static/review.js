@@ -75,6 +75,19 @@ if (poll) setInterval(async () => {
   } catch { /* the server is away */ }
 }, 3000);
 
+// Set up: the newest picture of a source, a second after the one before it.
+const shown = $("img[data-again]");
+if (shown) {
+  const again = () => setTimeout(() => {
+    if (document.hidden) { again(); return; }
+    const image = $("img[data-again]"), next = new Image();
+    next.addEventListener("load", () => { if (image) image.src = next.src; again(); });
+    next.addEventListener("error", () => setTimeout(again, 2000));
+    next.src = `${(image ?? shown).dataset.again}?${Date.now()}`;
+  }, 1000);
+  again();
+}
+
 // Filters: folded on a phone, times in the reader's own time zone, no empty fields in the address.
 const filters = $(".fold form");
 if (filters) {

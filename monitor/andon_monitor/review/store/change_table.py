@@ -43,8 +43,10 @@ class ChangeTable:
         )
 
     def contents(self) -> list[str]:
-        """The sha256 of all contents of files in the history, each once, the one mentioned last first."""
-        return self._database.values("SELECT new FROM changes GROUP BY new ORDER BY max(number) DESC")
+        """The sha256 of all contents of model files in the history, each once, the one mentioned last first."""
+        return self._database.values(
+            "SELECT new FROM changes WHERE action NOT IN ('set up', 'recipes') GROUP BY new ORDER BY max(number) DESC"
+        )
 
     @contextmanager
     def adding(

@@ -172,7 +172,8 @@ class StoredModel:
 
 # What happened to a change, and what kind of change it is.
 Step = Literal["applied", "proposed", "rejected", "found"]
-Action = Literal["threshold", "roll back", "undo", "refit", "replaced outside"]
+# Of a set-up ("set up") and of a line's settings file ("recipes") `new` is the sha256 of something else than a model.
+Action = Literal["threshold", "roll back", "undo", "refit", "replaced outside", "deploy", "set up", "recipes"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ class Refit:
             return State("none")
         result = files.read_result(self.folder)
         log = self._work.log()
-        doing, share = _progress(log)
+        doing, share = progress_of(log)
         reports = [(self.folder / name).is_file() for name in (files.REPORT, files.COMPARISON)]
         if result is None and self._work.is_running():
             return State("running", plan, None, doing, share, log, *reports)
@@ -179,7 +179,7 @@ class Refit:
             raise UsageError("a refit is running; stop it first")
 
 
-def _progress(log: tuple[str, ...]) -> tuple[str, float | None]:
+def progress_of(log: tuple[str, ...]) -> tuple[str, float | None]:
     """What is being done and the share of it done, from the last line that says so."""
     for line in reversed(log):
         if (found := PROGRESS.fullmatch(line.strip())) is not None:

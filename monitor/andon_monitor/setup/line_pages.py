@@ -1,0 +1,152 @@
+"""The page of a line: its inspection, its recipes, and what waits for a second person."""
+
+import time
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from andon_monitor.common.redaction import hide_addresses, show_address
+from andon_monitor.errors import UsageError
+from andon_monitor.review.access import Visitor
+from andon_monitor.setup.deploying import LineChange
+from andon_monitor.setup.lines import Line, digest, with_recipes
+from andon_monitor.setup.workshop import Workshop
+
+MAX_FIELD = 200  # characters
+NUMBERS = ("threshold", "false_alarm_rate")
+
+
+class LinePages:
+    """The pages of lines."""
+
+    def __init__(self, shop: Workshop) -> None:
+        self._shop = shop
+
+    def routes(self) -> list[BaseRoute]:
+        """Their routes."""
+        change = partial(self._shop.site.change, right="change")
+        forms = {
+            "run": self._run,
+            "stop": self._stop,
+            "recipe": self._edit,
+            "remove": self._remove,
+            "up": self._move_up,
+            "answer": self._answer,
+        }
+        return [
+            Route("/lines/{name}", self._shop.page(self._page)),
+            *(Route(f"/lines/{{name}}/{form}", change(act), methods=["POST"]) for form, act in forms.items()),
+        ]
+
+    def _page(self, request: Request, visitor: Visitor) -> Response:
+        shop, name = self._shop, request.path_params["name"]
+        line, fault = None, ""
+        pending = shop.deployer.pending(name) if shop.lines.has(name) or name in self._drafted() else None
+        if shop.lines.has(name) or pending is None:
+            try:
+                line = shop.lines.read(name)
+            except UsageError as error:
+                if not shop.lines.has(name):
+                    raise
+                fault = str(error)
+        return shop.render(
+            request,
+            visitor,
+            "setup_line.html.jinja",
+            line_name=name,
+            path=shop.lines.path(name),
+            line=line,
+            shown="" if line is None else show_address(line.uri),
+            text="" if line is None else hide_addresses(line.text),
+            base="" if line is None else digest(line.text),
+            fault=fault,
+            state=shop.inspections.state(name),
+            pending=pending,
+            proposed="" if pending is None else hide_addresses(pending.text),
+            four_eyes=shop.models.four_eyes,
+        )
+
+    def _drafted(self) -> list[str]:
+        return [draft.read().line for draft in self._shop.drafts.all()]
+
+    def _run(self, request: Request, fields: dict[str, str], visitor: Visitor) -> str:
+        name = self._name(request)
+        self._shop.inspections.start(name, visitor.name)
+        self._shop.note(visitor, f"{name}.yaml", "inspection started here", name.encode())
+        return f"/lines/{name}"
+
+    def _stop(self, request: Request, fields: dict[str, str], visitor: Visitor) -> str:
+        name = self._name(request)
+        self._shop.inspections.stop(name)
+        self._shop.note(visitor, f"{name}.yaml", "inspection stopped here", name.encode())
+        return f"/lines/{name}"
+
+    def _edit(self, request: Request, fields: dict[str, str], visitor: Visitor) -> str:
+        line, at = self._recipe(request, fields)
+        recipe = dict(line.recipes[at])
+        for key in ("camera", "product", *NUMBERS):
+            given = fields.get(key, "").strip()[:MAX_FIELD]
+            if not given or (given == "*" and key not in NUMBERS):
+                recipe.pop(key, None)
+            else:
+                recipe[key] = _number(key, given) if key in NUMBERS else given
+        return self._submit(line, [*line.recipes[:at], recipe, *line.recipes[at + 1 :]], fields, visitor)
+
+    def _remove(self, request: Request, fields: dict[str, str], visitor: Visitor) -> str:
+        line, at = self._recipe(request, fields)
+        if len(line.recipes) == 1:
+            raise UsageError("the last recipe of a line stays; stop its inspection instead")
+        return self._submit(line, [*line.recipes[:at], *line.recipes[at + 1 :]], fields, visitor)
+
+    def _move_up(self, request: Request, fields: dict[str, str], visitor: Visitor) -> str:
+        line, at = self._recipe(request, fields)
+        if at == 0:
+            raise UsageError("this recipe is the first one")
+        recipes = list(line.recipes)
+        recipes[at - 1], recipes[at] = recipes[at], recipes[at - 1]
+        return self._submit(line, recipes, fields, visitor)
+
+    def _answer(self, request: Request, fields: dict[str, str], visitor: Visitor) -> str:
+        name = request.path_params["name"]
+        number, agreed = fields.get("number", ""), fields.get("answer") == "apply"
+        pending = self._shop.deployer.pending(name)
+        self._shop.deployer.answer(name, int(number) if number.isdecimal() else 0, agreed, visitor.name)
+        if not agreed:
+            return "/setup"
+        for draft in self._shop.drafts.all():
+            if pending is not None and draft.name == pending.recipe:
+                draft.change(deployed=time.time())
+        self._shop.inspections.restart_if_running(name, visitor.name)
+        return f"/lines/{name}"
+
+    def _submit(self, line: Line, recipes: list[Mapping[str, Any]], fields: dict[str, str], visitor: Visitor) -> str:
+        base = digest(line.text)
+        if fields.get("base", "") != base:
+            raise UsageError(f"{line.path} has changed meanwhile; load the page again")
+        text = with_recipes(line.text, recipes)
+        change = LineChange(line=line.name, base=base, text=text, who=visitor.name, why=fields.get("why", ""))
+        if self._shop.deployer.submit(change):
+            self._shop.add_known_models()
+            self._shop.inspections.restart_if_running(line.name, visitor.name)
+        return f"/lines/{line.name}"
+
+    def _name(self, request: Request) -> str:
+        return self._shop.lines.read(request.path_params["name"]).name
+
+    def _recipe(self, request: Request, fields: dict[str, str]) -> tuple[Line, int]:
+        line = self._shop.lines.read(request.path_params["name"])
+        number = fields.get("recipe", "")
+        if not number.isdecimal() or not 1 <= int(number) <= len(line.recipes):
+            raise UsageError("no such recipe; load the page again")
+        return line, int(number) - 1
+
+
+def _number(key: str, text: str) -> float:
+    try:
+        return float(text.replace(",", "."))
+    except ValueError:
+        raise UsageError(f"{key}: {text[:40]!r} is no number") from None
