@@ -23,7 +23,7 @@ from andon_monitor.setup.finish_pages import FinishPages
 from andon_monitor.setup.source_choice import check_source
 from andon_monitor.setup.workshop import Workshop
 
-COUNTS = (50, 100, 200, 500, 1000)  # images to collect
+COUNTS = (20, 50, 100, 200, 500, 1000)  # images to collect
 PAGE_IMAGES = 96  # shown at a time
 THUMBNAIL_SIDE = 200  # pixels
 MAX_MASK_BYTES = 2_000_000

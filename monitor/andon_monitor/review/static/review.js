@@ -76,14 +76,14 @@ if (poll) setInterval(async () => {
 }, 3000);
 
 // Set up: the newest picture of a source, a second after the one before it.
-const shown = $("img[data-again]");
-if (shown) {
+const newest = $("img[data-again]");
+if (newest) {
   const again = () => setTimeout(() => {
     if (document.hidden) { again(); return; }
     const image = $("img[data-again]"), next = new Image();
     next.addEventListener("load", () => { if (image) image.src = next.src; again(); });
     next.addEventListener("error", () => setTimeout(again, 2000));
-    next.src = `${(image ?? shown).dataset.again}?${Date.now()}`;
+    next.src = `${(image ?? newest).dataset.again}?${Date.now()}`;
   }, 1000);
   again();
 }

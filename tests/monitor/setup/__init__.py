@@ -1,0 +1,1 @@
+"""Mirrors `andon_monitor.setup`."""
