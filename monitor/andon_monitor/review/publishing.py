@@ -136,7 +136,7 @@ def model_history(store: Store, shared: Path) -> History[Change]:
     folder = ModelFiles(shared)
 
     def message(change: Change, topic: str) -> Message | None:
-        if change.step != "applied" or not store.model_files.has(change.new):
+        if change.step != "applied" or not change.is_of_model or not store.model_files.has(change.new):
             return None
         if not shared.is_dir():
             raise UsageError(f"{shared}: no such folder (model.shared)")

@@ -78,7 +78,7 @@ def _check(review: ReviewSettings) -> Path:
             raise UsageError(f"review.{name}: {show_address(uri)} is not kafka://host:port/topic")
         if uri is not None:
             parse_address(uri)
-    if review.defects is None and review.verdicts is None and review.parts is None:
+    if all(given is None for given in (review.defects, review.verdicts, review.parts, review.lines)):
         must_exist(review.store)
     return review.store
 

@@ -14,7 +14,7 @@ from andon_monitor.errors import AndonError
 from andon_monitor.image_files.decoding import DecodingLimits
 from andon_monitor.review.access import Visitor
 from andon_monitor.review.figures import KnownModel
-from andon_monitor.review.models.line_models import LineFile, LineModels
+from andon_monitor.review.models.line_models import LineFile, LineModels, try_notice
 from andon_monitor.review.site import Endpoint, Site
 from andon_monitor.review.store import Store
 from andon_monitor.settings.groups import Settings
@@ -61,8 +61,8 @@ class Workshop:
             except AndonError:  # the line's own page says what is wrong
                 continue
             for recipe in settings.recipes:
-                file = LineFile(recipe.name or recipe.model.stem, recipe.model)
-                self.models.add_file(file)
+                self.models.add_file(LineFile(recipe.name or recipe.model.stem, recipe.model))
+        try_notice(self.models, strict=False)
 
     def job(self, draft: DraftFolder, kind: Kind) -> SetupJob:
         """A job of a draft."""

@@ -16,7 +16,7 @@ recipes:
   - name: bottle
     model: bottle.onnx
 # what the PLC wants
-inspection: {too_dark: 10}
+inspection: {too_dark: 0.1}
 """
 
 

@@ -90,13 +90,13 @@ def test_two_people_deploy_and_change_recipes(prepared: Path, model: Model) -> N
         assert answer(bob, "/lines/press", "/lines/press/answer", form)[0] == 200
         assert (prepared / "lines" / "bottle.onnx").read_bytes() == model.content
         # By hand, then on the page: what was written by hand stays.
-        line.write_text(line.read_text() + "inspection: {too_dark: 10}  # dusk\n")
+        line.write_text(line.read_text() + "inspection: {too_dark: 0.1}  # dusk\n")
         status, page = send(ann, "/lines/press", "/lines/press/recipe", camera="left*", why="right is another part")
         assert "left*" not in line.read_text()
         number = Store(prepared / "store").changes.pending()[0].number
         assert answer(bob, "/lines/press", "/lines/press/answer", {"number": str(number), "answer": "apply"})[0] == 200
     content = yaml.safe_load(line.read_text())
-    assert content["inspection"] == {"too_dark": 10}
+    assert content["inspection"] == {"too_dark": 0.1}
     assert "# dusk" in line.read_text()
     assert content["recipes"] == [{"name": "bottle", "model": str(line.parent / "bottle.onnx"), "camera": "left*"}]
     changes = Store(prepared / "store").changes.newest(9)

@@ -182,7 +182,7 @@ class LineModels:
         change = next((change for change in self._store.changes.pending() if change.number == number), None)
         if change is None:
             raise UsageError("this proposal has been answered; load the page again")
-        if change.action in ("deploy", "recipes"):
+        if change.action == "deploy" or not change.is_of_model:
             raise UsageError("answer this proposal on Set up, at its line")
         file = self.find(change.file)
         if not agreed:

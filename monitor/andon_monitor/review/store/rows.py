@@ -196,6 +196,11 @@ class Change:
     why: str
     about: int | None = None
 
+    @property
+    def is_of_model(self) -> bool:
+        """Whether `new` is the content of a model file."""
+        return self.action not in ("set up", "recipes")
+
 
 @dataclass(frozen=True, slots=True)
 class ModelUse:
