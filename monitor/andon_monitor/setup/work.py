@@ -37,7 +37,7 @@ def main() -> None:
     kind, name, cores, lock, *arguments = sys.argv[1:]
     folder = Path(name)
     logs.start("info", "human")
-    if kind != "run":
+    if kind not in ("look", "run"):  # somebody waits for a look; an inspection is what the others give way to
         limit_process(int(cores))
     try:
         result = _work(kind, folder, int(lock), arguments)

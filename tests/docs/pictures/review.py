@@ -17,7 +17,10 @@ from andon_monitor.review.app import Review
 from andon_monitor.review.models.line_models import LineFile, LineModels, try_notice
 from andon_monitor.review.store import Store
 from andon_monitor.review.store.rows import FrameQuery
-from andon_monitor.settings.groups import ReviewSettings
+from andon_monitor.settings.groups import ReviewSettings, Settings
+from andon_monitor.setup.draft import SOURCE, Drafts
+from andon_monitor.setup.jobs import SetupJob
+from andon_monitor.setup.serving import setup_of
 from andon_monitor.telemetry.server import Server
 from playwright.sync_api import Page, sync_playwright
 
@@ -62,6 +65,17 @@ def shoot(page: Page, name: str) -> None:
     cv2.imwrite(str(PICTURES / f"review-{name}.jpg"), small, [cv2.IMWRITE_JPEG_QUALITY, 85])
 
 
+def begin_setup(demo: Path, store: Store) -> None:
+    """A set-up that has collected the sample's good parts."""
+    draft = Drafts(store.folder / "setup").create("bracket", "ann")
+    draft.change(shown="part/train/good")
+    draft.write_settings(SOURCE, {"source": {"uri": str((demo / "part" / "train" / "good").absolute())}})
+    job = SetupJob(draft.path, "collect", 1)
+    job.start("ann", ("1000", "0"))
+    while job.state().is_running:
+        time.sleep(0.5)
+
+
 def main(demo: Path) -> None:
     """Write docs/pictures/review-*.jpg."""
     with tempfile.TemporaryDirectory() as name:
@@ -71,7 +85,7 @@ def main(demo: Path) -> None:
         command += ["--source", name, "--verdicts", f"{name}/verdicts.jsonl", "--evidence", f"{name}/store"]
         subprocess.run([*command, "--no-server"], check=True)
         # With the model file on the page, and changes that are allowed.
-        settings = ReviewSettings(changers=("anybody",))
+        settings = ReviewSettings(changers=("anybody",), store=folder / "store", lines=folder / "lines")
         store = Store(folder / "store")
         label_all(store, truth)
         # The run took a while: what is silent by the clock was not when it was taken.
@@ -84,7 +98,8 @@ def main(demo: Path) -> None:
             "part", first.sha256, first.card.calibration.false_alarm_rate / 2, "ann", "oil drops"
         )
         models.undo(change.number, "bob")
-        pages = Review(store, settings, silence=3600, models=models)
+        begin_setup(demo, store)
+        pages = Review(store, settings, silence=3600, models=models, more=setup_of(Settings(review=settings))[0])
         server = Server(pages.app(), "127.0.0.1", 0)
         server.start()
         with sync_playwright() as playwright:
@@ -97,6 +112,8 @@ def main(demo: Path) -> None:
             page.goto(f"{server.url}/defects")
             page.locator(".tile").nth(4).click()
             shoot(page, "frame")
+            page.goto(f"{server.url}/setup/bracket/images")
+            shoot(page, "setup")
             browser.close()
         pages.close()
         server.close()
