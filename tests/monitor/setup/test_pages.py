@@ -8,32 +8,16 @@ import pytest
 import yaml
 from andon_monitor.model.file import Model
 from andon_monitor.review.store import Store
-from andon_monitor.setup.draft import FITTED, IMAGES, MODEL, SOURCE, Drafts
+from andon_monitor.setup.draft import Drafts
 
 from tests.fixtures.review_page import Client
 from tests.fixtures.setup_page import setting_up, settings_of
-from tests.fixtures.small_model import draw, encode
 from tests.monitor.review.models.test_pages import send
+from tests.monitor.setup.conftest import URI
 
 USERS = {"user_header": "x-user", "changers": ("ann", "bob")}
 PASSWORD = "hunter2"
-URI = f"http://viewer:{PASSWORD}@127.0.0.1:9/stream"
 STEPS = ("source", "images", "mask", "fit", "report", "rate", "deploy")
-
-
-@pytest.fixture
-def prepared(tmp_path: Path, model: Model) -> Path:
-    """A set-up with a source, images and a model, as its steps leave them."""
-    draft = Drafts(tmp_path / "store" / "setup").create("bottle", "ann")
-    draft.write_settings(SOURCE, {"source": {"uri": URI}})
-    draft.change(shown="http://127.0.0.1:9/stream", whole=True)
-    for name in (FITTED, MODEL):
-        (draft.path / name).parent.mkdir(exist_ok=True)
-        (draft.path / name).write_bytes(model.content)
-    (draft.path / IMAGES).mkdir()
-    for number in (1, 2):
-        (draft.path / IMAGES / f"{number:06d}.png").write_bytes(encode(draw(number)))
-    return tmp_path
 
 
 @pytest.fixture
