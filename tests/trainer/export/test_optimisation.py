@@ -52,3 +52,9 @@ def test_pooling_adds_its_own_border() -> None:
     frames = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), dtype=np.uint8)
     (answers,) = onnxruntime.InferenceSession(graph.SerializeToString()).run(None, {"frames": frames})
     assert np.array_equal(answers, Pooling()(torch.from_numpy(frames)).numpy())
+
+
+def test_a_file_says_nothing_of_the_source_that_it_was_traced_from() -> None:
+    content = to_onnx(Pooling().eval(), (8, 8, 1), outputs=("y",), inputs=("frames",)).SerializeToString()
+    assert b".py" not in content
+    assert b"namespace" not in content

@@ -47,6 +47,20 @@ def optimise(model: Model) -> None:
     store_exactly(model)
     passes.OutputFixPass()(model)
     passes.NameFixPass()(model)
+    forget_source(model)
+
+
+def forget_source(model: Model) -> None:
+    """Remove what the exporter notes of the source code, with paths of this machine: a tenth of a model file."""
+    model.metadata_props.clear()
+    model.graph.metadata_props.clear()
+    for value in (*model.graph.inputs, *model.graph.outputs, *model.graph.initializers.values()):
+        value.metadata_props.clear()
+    for node in model.graph:
+        node.doc_string = None
+        node.metadata_props.clear()
+        for value in node.outputs:
+            value.metadata_props.clear()
 
 
 def pad_while_pooling(model: Model) -> None:

@@ -30,7 +30,7 @@ from andon_trainer.network.mask import FrameMask, HiddenCells, MaskedFrames
 from andon_trainer.network.registration import Registration, inverse, warp
 from andon_trainer.network.tensors import TOP_SHARE, batched, evenly, normalise, pool, to_unit, top_mean, upsample
 from andon_trainer.scoring.encoding import rebuild_features
-from andon_trainer.scoring.patch_memory import PatchMemory
+from andon_trainer.scoring.patch_memory import PART_CLUSTERS, PatchMemory
 from andon_trainer.scoring.scale import MIN_STD, Expectation, Scale, Surface, roughness
 from andon_trainer.scoring.texture import TextureFeatures
 
@@ -348,7 +348,9 @@ def remember(
     remembered = evenly(training_frames, max(MAX_MEMORY_CELLS // cells, MIN_MEMORY_IMAGES))
     pooling = network.arch.pooling
 
-    def memory_of(describe: Callable[[PreparedFrames], Tensor], at_rest: bool) -> PatchMemory:
+    def memory_of(
+        describe: Callable[[PreparedFrames], Tensor], at_rest: bool, clusters: int | None = None
+    ) -> PatchMemory:
         """A memory of features of registered frames (at rest), or of frames as the camera took them."""
         features, inspected = [], []
         for batch in batched(remembered):
@@ -357,14 +359,15 @@ def remember(
             if mask is not None and frames.masked is not None:
                 hidden = (mask.at_rest if at_rest else frames.masked.cells)(features[-1]).hidden
                 inspected.append(~hidden.expand(len(batch), -1, -1, -1))
-        return PatchMemory.fit(torch.cat(features), seed, torch.cat(inspected) if inspected else None)
+        return PatchMemory.fit(torch.cat(features), seed, torch.cat(inspected) if inspected else None, clusters)
 
     many = len(training_frames) >= MIN_MEMORY_IMAGES
     own_features = network.linear is None and encoder is None and many
     memory = memory_of(lambda frames: network(frames.x).features, True) if own_features else None
     features, texture_memory = TextureFeatures(texture, pooling), None
     if texture or many:
-        texture_memory = memory_of(lambda frames: features(frames.frame, frames.masked), False)
+        clusters = None if texture else PART_CLUSTERS
+        texture_memory = memory_of(lambda frames: features(frames.frame, frames.masked), False, clusters)
     how = training_frames, texture, seed, registration, mask
     rebuild = None if encoder is None else rebuild_features(encoder, *how)
     return Member(network, memory, features, texture_memory, rebuild).eval()
