@@ -81,7 +81,7 @@ station: $(READY)
 	$(BIN)/python -W ignore -m tests.benchmarks.station $(STATION)
 
 # The monitor and the bare loop of its libraries, side by side: from memory, from a recording, through a real Kafka; half an hour.
-# Less of it: make bench BENCH="--workload grey-jpeg-default --way memory --rounds 5"
+# Less of it: make bench BENCH="--workload grey-jpeg-small --way memory --rounds 5"
 bench: $(READY)
 	tests/components
 	$(BIN)/python -W ignore -m tests.benchmarks.throughput $(BENCH)

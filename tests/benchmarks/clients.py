@@ -28,7 +28,7 @@ from tests.benchmarks.live import encoded
 from tests.benchmarks.throughput import PARTITIONS, broker
 from tests.benchmarks.workloads import WORKLOADS
 
-KEYS = ("grey-jpeg-default", "colour-jpeg-default", "grey-png-default")
+KEYS = ("grey-jpeg-small", "colour-jpeg-small", "grey-png-small")
 LINGER_MS = 5  # librdkafka's own; kafka-python does not wait by default, and frames fill a batch by themselves
 
 

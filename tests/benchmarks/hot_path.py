@@ -43,7 +43,7 @@ def main() -> None:
     """Profile and print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--folder", type=Path, default=Path("build/bench"))
-    parser.add_argument("--workload", choices=WORKLOADS, default="grey-jpeg-default")
+    parser.add_argument("--workload", choices=WORKLOADS, default="grey-jpeg-small")
     parser.add_argument("--way", choices=("memory", "recording", "kafka"), default="recording")
     parser.add_argument("--count", type=int, default=4000, help="frames")
     given = parser.parse_args()

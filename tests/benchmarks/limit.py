@@ -11,6 +11,7 @@ import onnxruntime
 from andon_monitor.common.cores import available_cores
 from andon_monitor.inspection.frames import Frame
 from andon_monitor.model.card import CARD_KEY, InputSpec, parse_card
+from andon_monitor.model.file import OUTPUTS, SCORE, cut
 
 REDUCED_FLAGS = {
     (1, 2): cv2.IMREAD_REDUCED_GRAYSCALE_2,
@@ -32,7 +33,8 @@ class Bare:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        content = cut(path.read_bytes(), OUTPUTS)[SCORE]  # as the monitor does: the score, no reconstruction
+        self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         metadata = self._session.get_modelmeta().custom_metadata_map
         self._spec: InputSpec = parse_card(metadata[CARD_KEY], str(path)).input
         cv2.setNumThreads(1)

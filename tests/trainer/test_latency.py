@@ -22,17 +22,18 @@ def test_plans_lose_little_first() -> None:
     loaded = images(64)
     large = loaded.spec.model_copy(update={"height": 384, "width": 384})
     found = plans(FitOptions(latency=1.0), TrainingImages((), large, 1, loaded.pixels, loaded.groups, ""))
-    usual = [Plan(None, "built-in"), Plan(None, "small")]
-    assert found[:2] == usual
-    assert [plan.side for plan in found[2:5]] == [256, 192, 128]
-    assert {plan.encoder for plan in found[2:5]} == {"small"}
-    assert [plan.encoder for plan in found[5:]] == ["none"] * 4
+    usual = [Plan(None, "built-in"), Plan(None, "built-in", size="small"), Plan(None, "small", size="small")]
+    assert found[:3] == usual
+    assert [plan.side for plan in found[3:6]] == [256, 192, 128]
+    assert {plan.encoder for plan in found[3:6]} == {"small"}
+    assert [plan.encoder for plan in found[6:]] == ["none"] * 4
 
 
 def test_what_the_options_name_is_kept() -> None:
-    assert plans(FitOptions(latency=1.0, side=64, encoder="none", networks=2), images(64)) == [Plan(64, "none", 2)]
+    named = FitOptions(latency=1.0, side=64, encoder="none", networks=2, size="large")
+    assert plans(named, images(64)) == [Plan(64, "none", 2, "large")]
     sides = [plan.side for plan in plans(FitOptions(latency=1.0, encoder="small"), images(64))]
-    assert sides == [None]
+    assert set(sides) == {None}
 
 
 def test_with_much_time_there_are_as_many_networks_as_the_budget_allows() -> None:
@@ -41,7 +42,7 @@ def test_with_much_time_there_are_as_many_networks_as_the_budget_allows() -> Non
     assert (choice.options.side, choice.options.encoder, choice.options.networks) == (64, "none", 2)
     assert choice.better is None
     text = describe_latency(choice)
-    assert text.startswith("latency: 64 x 64 pixels, no encoder, 2 networks: ")
+    assert text.startswith("latency: 64 x 64 pixels, no encoder, 2 networks of size base: ")
     assert text.endswith("ms a frame on one core, 60000 ms allowed; it is what fit makes without a limit")
 
 

@@ -45,6 +45,7 @@ class Plan:
     side: int | None  # of the input, as `FitOptions.side`; None for what suits the images
     encoder: str
     networks: int = 1
+    size: str = "base"  # of the networks, one of WIDTHS
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def choose_within_latency(
     better: TimedPlan | None = None
     for plan in plans(options, images):
         progress("timing models", 0.0)
-        wanted = replace(options, side=plan.side, encoder=plan.encoder)
+        wanted = replace(options, side=plan.side, encoder=plan.encoder, size=plan.size)
         loaded = images if plan.side == options.side else load(wanted)
         timed = time_plan(wanted, loaded, texture, plan)
         if timed.seconds > options.latency:
@@ -105,11 +106,14 @@ def plans(options: FitOptions, images: TrainingImages) -> list[Plan]:
     side = round((images.spec.height * images.spec.width) ** 0.5)
     smaller = [] if options.side is not None else [each for each in SMALLER_SIDES if each < 0.9 * side]
     networks = options.networks or 1
-    # Fewer pixels cost less of what is found than no encoder at all.
-    found = [Plan(options.side, encoder, networks) for encoder in encoders if encoder != NONE]
-    found += [Plan(each, encoders[-2 if NONE in encoders[1:] else -1], networks) for each in smaller]
+    sizes = ["base", "small"] if options.size == "base" else [options.size]
+    narrow = sizes[-1]
+    # Narrow networks cost least of what is found, then the smaller encoder, then fewer pixels; no encoder costs most.
+    found = [Plan(options.side, encoders[0], networks, size) for size in sizes]
+    found += [Plan(options.side, encoder, networks, narrow) for encoder in encoders if encoder != NONE]
+    found += [Plan(each, encoders[-2 if NONE in encoders[1:] else -1], networks, narrow) for each in smaller]
     if NONE in encoders:
-        found += [Plan(each, NONE, networks) for each in (options.side, *smaller)]
+        found += [Plan(each, NONE, networks, narrow) for each in (options.side, *smaller)]
     return list(dict.fromkeys(found))
 
 

@@ -151,7 +151,8 @@ def fit(
         str | None,
         typer.Option(
             help="Longest time for a frame on one core of this machine, such as 10ms, or 100fps: the best model that "
-            "keeps it, with fewer networks, a smaller encoder or fewer pixels. Only with --architecture conv-dense.",
+            "keeps it, with fewer or narrower networks, a smaller encoder or fewer pixels. Only with --architecture "
+            "conv-dense.",
             metavar="TIME",
             rich_help_panel=NETWORK,
         ),

@@ -75,7 +75,8 @@ def describe_latency(latency: "LatencyChoice") -> str:
 def describe_plan(timed: "TimedPlan") -> str:
     """Frames, encoder and networks of a model."""
     encoder = "no encoder" if timed.plan.encoder == "none" else f"encoder {timed.plan.encoder}"
-    return f"{timed.width} x {timed.height} pixels, {encoder}, {number_of(timed.plan.networks, 'network')}"
+    networks = f"{number_of(timed.plan.networks, 'network')} of size {timed.plan.size}"
+    return f"{timed.width} x {timed.height} pixels, {encoder}, {networks}"
 
 
 def describe_levels(spec: InputSpec) -> str:
