@@ -74,7 +74,6 @@ CHOICES = {
     f"{PATCHES} instead": Choice(instead=PATCHES),
     "without roughness": Choice(rough=False),
     "equal votes": Choice(equal_votes=True),
-    "score: four largest cells": Choice(top_share=0.0),
     "score: largest 1 % of cells": Choice(top_share=0.01),
 }
 
