@@ -139,13 +139,14 @@ def install_torch_for_cpu(
 def uv(environment: Path, *arguments: str, say: Callable[[str], None] | None) -> None:
     """Run `uv pip install` in an environment, with progress by `say`. Raises CalledProcessError."""
     # As pip does: the best version of all indexes. The hashes decide what may be installed.
-    options = ["--index-strategy", "unsafe-best-match", "--compile-bytecode", "--color", "never"]
+    options = ["--index-strategy", "unsafe-best-match", "--color", "never"]
     command = ["uv", "pip", "install", "--python", str(python_of(environment)), *options, *arguments]
     own = python_of(environment).with_name("uv.exe" if os.name == "nt" else "uv")
     if own.exists():
         command[0] = str(own)
+    environ = {"UV_COMPILE_BYTECODE": "1"} | os.environ | indexes_of_pip()
     with subprocess.Popen(
-        command, cwd=ROOT, env=os.environ | indexes_of_pip(), stderr=subprocess.PIPE, text=True, encoding="utf-8"
+        command, cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True, encoding="utf-8"
     ) as process:
         assert process.stderr is not None
         failed = False

@@ -15,7 +15,8 @@ RUN sh /root.sh /root-of-image python3.13
 WORKDIR /src
 # Certificates of an index, where they are not Debian's: a file in the container.
 ARG SSL_CERT_FILE
-ENV PATH=/opt/tools/bin:$PATH UV_NO_CACHE=1
+# What is used is compiled at the end.
+ENV PATH=/opt/tools/bin:$PATH UV_NO_CACHE=1 UV_COMPILE_BYTECODE=0
 COPY pyproject.toml constraints.txt ./
 COPY tools/locked.py tools/
 RUN python3 -m venv /opt/tools && python3 tools/locked.py --uv --into /opt/tools \

@@ -20,6 +20,9 @@ rm -rf "$runtime"/capi/libonnxruntime.so.* "$runtime/datasets" "$runtime/quantiz
 rm -rf "$root"/usr/lib/*/gconv "$packages/numpy/f2py"
 find "$packages/pygments/lexers" -type f ! -name __init__.py ! -name _mapping.py ! -name special.py ! -name text.py -delete
 
+# AVIF, which nothing here reads.
+rm -f "$packages"/PIL/_avif.*.so "$packages"/pillow.libs/libavif-*
+
 # Modules for tests, for another implementation of Python, and for callers of pydantic 1.
 rm -rf "$packages"/numpy/_core/_simd.* "$packages"/numpy/_core/*_tests.*.so "$packages"/zstandard/_cffi.*.so \
     "$packages/pydantic/v1" "$packages/pytz/zoneinfo" "$packages/pymodbus/server/simulator"

@@ -1,7 +1,8 @@
 # The trainer, with the monitor, for machines without a GPU:
 # docker build -f deploy/docker/trainer.Dockerfile -t andon-trainer .
 #
-# UV_INDEX: an index with CPU builds of torch, which make the image much smaller. The other arguments are the monitor's.
+# UV_INDEX: an index with CPU builds of torch. Without one, the image has torch's usual build, without GPU libraries.
+# The other arguments are the monitor's.
 ARG BASE=debian:trixie-slim@sha256:d7e12182ce18b85b93007c1dedf31f2d29e01ccf3182cc4017c709b6259bc132
 
 FROM ${BASE} AS build
@@ -16,13 +17,18 @@ RUN sh /root.sh /root-of-image python3.13 coreutils libacl1 libattr1 libpcre2-8-
 WORKDIR /src
 # Certificates of an index, where they are not Debian's: a file in the container.
 ARG SSL_CERT_FILE UV_INDEX
-ENV PATH=/opt/tools/bin:$PATH UV_NO_CACHE=1
+# Compiled once, with the last package.
+ENV PATH=/opt/tools/bin:$PATH UV_NO_CACHE=1 UV_COMPILE_BYTECODE=0
 COPY pyproject.toml constraints.txt torch-cpu.txt ./
 COPY tools/locked.py tools/
 RUN python3 -m venv /opt/tools && python3 tools/locked.py --uv --into /opt/tools \
     && python3 tools/locked.py --only hatchling hatch-vcs --into /opt/tools
 RUN python3 -m venv --without-pip /opt/andon \
-    && python3 tools/locked.py trainer-base,cpu --torch cpu --into /opt/andon
+    && python3 tools/locked.py trainer-base,cpu --torch stubs --into /opt/andon
+COPY deploy/docker/cpu_torch.sh ./
+# torch/bin: programs to build extensions, but for the one that shares memory.
+RUN packages=/opt/andon/lib/python3.13/site-packages && sh cpu_torch.sh "$packages" \
+    && find "$packages/torch/bin" -type f ! -name torch_shm_manager -delete
 COPY hatch_build.py README.md LICENSE NOTICE ./
 COPY monitor monitor
 COPY trainer trainer
