@@ -20,6 +20,7 @@ from andon_monitor.common.system import lock
 from andon_monitor.errors import UsageError
 
 LOG, LOCK = "log.txt", "lock"
+ERROR = "error: "  # how a line of our commands begins that says why they end
 MAX_LOG_BYTES = 64 * 1024  # shown, from the end
 LOG_LINES, LOG_COLUMNS = 40, 120
 CONTROL = re.compile(r"[^\x20-\x7e\u00a0-\uffff]")
@@ -117,15 +118,22 @@ class Background:
             elif path.name != LOCK:
                 path.unlink(missing_ok=True)
 
-    def log(self) -> tuple[str, ...]:
-        """The last lines that its processes wrote."""
-        try:
-            with (self.folder / LOG).open("rb") as file:
-                file.seek(max(0, file.seek(0, os.SEEK_END) - MAX_LOG_BYTES))
-                text = file.read(MAX_LOG_BYTES).decode(errors="replace")
-        except OSError:
-            return ()
-        return tuple(CONTROL.sub("", line)[:400] for line in text.splitlines()[-LOG_LINES:])
+
+def read_log(folder: Path) -> tuple[str, ...]:
+    """The last lines that the processes of a folder wrote."""
+    try:
+        with (folder / LOG).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - MAX_LOG_BYTES))
+            text = file.read(MAX_LOG_BYTES).decode(errors="replace")
+    except OSError:
+        return ()
+    return tuple(CONTROL.sub("", line)[:400] for line in text.splitlines()[-LOG_LINES:])
+
+
+def last_error(folder: Path) -> str:
+    """The error that a command of ours ended with, "" where its log has none."""
+    errors = [line.removeprefix(ERROR) for line in read_log(folder) if line.startswith(ERROR)]
+    return errors[-1] if errors else ""
 
 
 def limit_process(cores: int) -> None:

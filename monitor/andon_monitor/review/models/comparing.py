@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from andon_monitor.common.cores import available_cores
 from andon_monitor.common.files import read_within, write_whole
 from andon_monitor.errors import UsageError
-from andon_monitor.review.background import Background
+from andon_monitor.review.background import Background, last_error
 from andon_monitor.review.export import label_lines
 from andon_monitor.review.recordings import Recording
 from andon_monitor.review.store import Store
@@ -74,8 +74,7 @@ class Comparing:
             return ComparisonState("done", plan, figures)
         if running:
             return ComparisonState("running", plan)
-        said = [line for line in self._work.log() if line.strip()]
-        failure = said[-1] if said else "it was stopped, or its process ended, before it had a result"
+        failure = last_error(self.folder) or "it was stopped, or its process ended, before it had a result"
         return ComparisonState("failed", plan, None, failure)
 
     def start(self, old: tuple[str, str], new: tuple[str, str], recording: Recording, who: str) -> None:

@@ -13,7 +13,7 @@ from andon_monitor.common.cores import available_cores
 from andon_monitor.common.files import write_whole
 from andon_monitor.errors import OutputError, UsageError
 from andon_monitor.model.card import Card
-from andon_monitor.review.background import Background
+from andon_monitor.review.background import Background, read_log
 from andon_monitor.review.models.line_models import Content, LineFile
 from andon_monitor.review.recordings import find_recordings
 from andon_monitor.review.store import Store
@@ -73,7 +73,7 @@ class Refit:
         if plan is None:
             return State("none")
         result = files.read_result(self.folder)
-        log = self._work.log()
+        log = read_log(self.folder)
         doing, share = progress_of(log)
         reports = [(self.folder / name).is_file() for name in (files.REPORT, files.COMPARISON)]
         if result is None and self._work.is_running():

@@ -8,7 +8,7 @@ from pathlib import Path
 from andon_monitor.common.files import write_whole
 from andon_monitor.errors import AndonError, first_line
 from andon_monitor.model.file import Model
-from andon_monitor.review.background import limit_process, run_module
+from andon_monitor.review.background import last_error, limit_process, run_module
 from andon_monitor.review.teach import plan as files
 from andon_monitor.review.teach.judging import GOOD, judge, read_score
 from andon_monitor.review.teach.steering import steer
@@ -36,9 +36,8 @@ def main() -> None:
 def _work(folder: Path, plan: files.Plan, lock: int) -> files.Result:
     code = run_module(TRAINER, plan.arguments, lock)
     if code != 0 or not (folder / files.NEW).is_file():
-        return files.Result(
-            failure=f"andon-trainer fit ended with exit code {code}; the log says why", ended=time.time()
-        )
+        why = last_error(folder) or f"andon-trainer fit ended with exit code {code}; the log says why"
+        return files.Result(failure=why, ended=time.time())
     steering = _steer(folder, plan)
     _say(steering)
     if plan.kinds is not None:

@@ -160,6 +160,7 @@ def test_one_at_a_time_and_stopped_for_good(
     ("code", "said"),
     [
         ("sys.exit(3)", "exit code 3"),
+        ("sys.exit('error: too little time')", "too little time"),
         ("print('done')", "exit code 0"),
         (COPIES + "(folder / 'new.onnx').write_text('x')", "new.onnx"),
     ],
