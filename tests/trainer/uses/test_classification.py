@@ -194,6 +194,12 @@ def test_a_temperature_makes_an_overconfident_classifier_honest() -> None:
     assert calibration_error(loud, kinds, 3.0) < 0.03 < 0.15 < calibration_error(loud, kinds)
 
 
+def test_a_kind_may_have_fewer_parts_than_there_are_folds(part: Autoencoder, data: LabelledDefects) -> None:
+    two_of_each = replace(data, groups=data.kinds + 3 * (np.arange(3 * EACH) // (3 * EACH // 2)))
+    fitted = fit_classifier(Learner(part, two_of_each, data.reconstructions), "frozen")
+    assert fitted.confusion.sum() == 3 * EACH
+
+
 def test_too_few_images_or_kinds_are_named(part: Autoencoder) -> None:
     frames = np.zeros((9, 8, 8, 1), np.uint8)
     with pytest.raises(UsageError, match="dent: 2 images, at least 4"):

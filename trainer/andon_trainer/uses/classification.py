@@ -104,7 +104,7 @@ def fit_classifier(learner: Learner, method: Method, progress: Progress = quiet)
     data = learner.data
     fold_of = folds(data)
     logits = np.zeros((len(data.kinds), len(data.names)), np.float32)
-    for fold in range(FOLDS):
+    for fold in np.unique(fold_of):  # fewer than FOLDS where the images show few parts
         progress("cross-validating", fold / (FOLDS + 1))
         others, held_out = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
         logits[held_out] = learner.methods[method](others, 0)(held_out)
@@ -118,7 +118,7 @@ def fit_classifier(learner: Learner, method: Method, progress: Progress = quiet)
     np.add.at(confusion, (data.kinds, predicted), 1)
     # Each fold's error is measured with the temperature of the other folds: with its own it would be too low.
     scaled = logits.copy()
-    for fold in range(FOLDS):
+    for fold in np.unique(fold_of):
         others = fold_of != fold
         scaled[~others] /= fit_temperature(logits[others], data.kinds[others])
     kinds = Kinds(

@@ -13,7 +13,7 @@ from andon_monitor.review import drawing
 from andon_monitor.review.figures import KnownModel, ThresholdOutcome, apply_threshold
 from andon_monitor.review.filters import parse_number
 from andon_monitor.review.store import Store
-from andon_monitor.review.store.rows import FrameQuery, Span, StoredFrame, ThresholdEffect
+from andon_monitor.review.store.rows import FrameQuery, LabelledScore, Span, StoredFrame, ThresholdEffect
 
 HOUR_SECONDS = 3600.0
 SHIFT_HOURS = 8.0
@@ -125,7 +125,7 @@ def try_threshold(store: Store, chosen: KnownModel, models: Sequence[str], asked
         frames=sum(effect.frames for effect in effects),
         since=since,
         until=None if span is None else span.last,
-        plot=_plot(store, card, models, threshold, since, camera, span),
+        plot=_plot(store, card, decided, models, threshold, since, camera, span),
         message=message,
     )
 
@@ -155,6 +155,7 @@ def _parts_a_shift(span: Span | None) -> float:
 def _plot(
     store: Store,
     card: Card,
+    decided: Sequence[LabelledScore],
     models: Sequence[str],
     threshold: float,
     since: float | None,
@@ -168,7 +169,6 @@ def _plot(
     low = min(float(scores[0]), threshold)
     margin = 0.03 * (high - low) or 1.0
     edges = low - margin, high + margin, drawing.BINS
-    decided = store.frames.decided_scores(*models, camera=camera)
     series: dict[str, Sequence[int]] = {"good parts at calibration": _bins(scores, edges)}
     good = np.array([frame.score for frame in decided if frame.label != "confirmed"])
     defects = np.array([frame.score for frame in decided if frame.label == "confirmed"])

@@ -57,7 +57,9 @@ class VerdictTable:
         """The model that each camera's newest verdict is of, by camera."""
         return self._database.rows(
             ModelUse,
-            "FROM verdicts WHERE number IN (SELECT max(number) FROM verdicts WHERE score IS NOT NULL GROUP BY camera) "
+            # From the end of each camera's part of the index: the verdicts before the newest are not read.
+            "FROM verdicts WHERE number IN (SELECT (SELECT number FROM verdicts WHERE camera = names.camera "
+            "AND score IS NOT NULL ORDER BY number DESC LIMIT 1) FROM (SELECT DISTINCT camera FROM verdicts) AS names) "
             "ORDER BY camera",
         )
 
@@ -77,7 +79,8 @@ class VerdictTable:
         query = (
             "SELECT camera, count(*) AS frames, sum(verdict = 'defect') AS flagged, sum(score > ?) AS would_flag, "
             "sum(score > ? AND verdict != 'defect') AS added, sum(score <= ? AND verdict = 'defect') AS removed "
-            f"FROM verdicts WHERE {where} GROUP BY camera"
+            # Of all cameras, reading row after row and sorting takes half as long as following the index.
+            f"FROM verdicts {'NOT INDEXED' if camera is None else ''} WHERE {where} GROUP BY camera"
         )
         thresholds = [threshold] * 3
         return self._database.rows(ThresholdEffect, f"FROM ({query}) ORDER BY camera", [*thresholds, *values])

@@ -94,11 +94,11 @@ def write_images(store: Store, gathered: Gathered, training: Path, folder: Path)
 
 def _write_kinds(tested: Sequence[tuple[str, str]], folder: Path) -> str | None:
     """The images of each kind that people named, for `andon-trainer classify`; None where that would refuse them."""
-    by_kind: dict[str, list[str]] = {}
+    by_kind: dict[str, dict[str, str]] = {}  # kind -> hash of the content, so that no image counts twice -> path
     for path, kind in tested:
         if kind not in (GOOD, UNNAMED_KIND):
-            by_kind.setdefault(kind, []).append(path)
-    enough = {kind: paths for kind, paths in by_kind.items() if len(paths) >= MIN_OF_KIND}
+            by_kind.setdefault(kind, {})[_hash(Path(path))] = path
+    enough = {kind: list(found.values()) for kind, found in by_kind.items() if len(found) >= MIN_OF_KIND}
     if len(enough) < MIN_KINDS:
         return None
     for kind, paths in enough.items():

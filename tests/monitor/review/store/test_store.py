@@ -17,6 +17,7 @@ from andon_monitor.review.store.rows import FrameQuery
 from andon_monitor.settings.groups import EvidenceSettings, ReviewSettings
 from andon_monitor.telemetry.metrics import Metrics
 
+from tests.fixtures.commands import PATIENCE
 from tests.fixtures.review_line import ALL, file_names, fill, frames, ids, inspect, known
 
 
@@ -61,7 +62,7 @@ def test_a_writer_that_is_killed_leaves_whole_frames_alone(model: Model, model_p
     ready = spawn.Event()
     process = spawn.Process(target=write_until_killed, args=(tmp_path / "store", model_path, ready))
     process.start()
-    assert ready.wait(30)
+    assert ready.wait(PATIENCE)
     assert process.pid is not None
     os.kill(process.pid, signal.SIGKILL)
     process.join()

@@ -74,7 +74,8 @@ def test_labels_become_images_and_defects_leave_the_training(store: Store, line:
     for i in range(8):
         path = training / "test" / ("dent" if i % 2 else "crack") / f"{i}.png"
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(bytes(9))
+        path.write_bytes(bytes(9 + i))
+        path.with_suffix(".jpg").write_bytes(bytes(9 + i))  # twice the same
     images = write_images(store, gathered, training, line.path.parent / "work" / "labelled")
     assert images.kinds is not None  # of scratch there is one image, and defects without a name are no kind
     assert {kind.name: len(list(kind.iterdir())) for kind in Path(images.kinds).iterdir()} == {"crack": 4, "dent": 4}
