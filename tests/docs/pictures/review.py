@@ -4,6 +4,7 @@ The sample's stream is shared out among three cameras, as if it had just been ta
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -27,7 +28,7 @@ from playwright.sync_api import Page, sync_playwright
 CAMERAS = ("press-1", "press-2", "press-3")
 SIZE = {"width": 1180, "height": 820}  # of a tablet, in CSS pixels
 WIDTH = 900  # of the pictures
-PICTURES = Path("docs/pictures")
+PICTURES = Path("docs/pictures").absolute()
 # Pictures further down are fetched when they come into view.
 SHOWN = "[...document.images].every(image => image.complete || image.getBoundingClientRect().top > innerHeight)"
 
@@ -89,8 +90,10 @@ def main(demo: Path) -> None:
         store = Store(folder / "store")
         label_all(store, truth)
         # The run took a while: what is silent by the clock was not when it was taken.
-        part = folder / "part.onnx"
-        part.write_bytes((demo / "part.onnx").read_bytes())
+        part = Path("part.onnx")  # as the page shows it, without the folder of this run
+        content = (demo / "part.onnx").read_bytes()
+        os.chdir(folder)
+        part.write_bytes(content)
         models = LineModels(store, [LineFile("part", part)], settings)
         try_notice(models, strict=True)
         first = models.read(models.files[0])
