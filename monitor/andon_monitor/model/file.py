@@ -104,6 +104,8 @@ class Model:
         except ValueError as error:
             raise ModelError(f"{path}: its golden frames are damaged ({shown(first_line(error))})") from None
         sessions = {name: Session(part, path, provider, threads) for name, part in cut(content, graph.outputs).items()}
+        if KINDS in graph.outputs:
+            sessions.setdefault(KINDS, sessions[SCORE])  # of a graph that cannot be cut
         model = cls(sessions, card, content, path)
         model._check_signature(path, graph.outputs)
         model._check_golden(golden, path)
