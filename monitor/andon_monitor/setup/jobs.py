@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from andon_monitor.common.files import read_within, write_whole
 from andon_monitor.errors import UsageError
-from andon_monitor.review.background import Background
+from andon_monitor.review.background import Background, read_log
 from andon_monitor.review.teach.job import TRAINER_PACKAGES, progress_of
 
 Kind = Literal["look", "collect", "fit", "trial", "run"]
@@ -108,7 +108,7 @@ class SetupJob:
         job = _read(Job, self.folder / JOB)
         if job is None:
             return State("none")
-        result, live, log = _read(Result, self.folder / RESULT), self.live(), self._work.log()
+        result, live, log = _read(Result, self.folder / RESULT), self.live(), read_log(self.folder)
         if result is None and self._work.is_running():
             return State("running", job, NO_RESULT, live, log)
         result = result or _read(Result, self.folder / RESULT)  # it may have ended in between
