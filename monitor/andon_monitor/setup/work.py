@@ -28,6 +28,7 @@ TRAINER, MONITOR = "andon_trainer", "andon_monitor"
 SHOWN_SIDE = 960  # pixels of the live picture
 SHOW_SECONDS = 0.5  # between two live pictures
 UNSEEN_SECONDS = 60.0  # a look ends when nobody has asked for its picture for so long
+GIVE_UP_SECONDS = 20.0  # on brokers that do not answer at the start
 POLL_FRAMES = 16
 MAX_BYTES = 10 * 10**9  # of collected images
 
@@ -120,6 +121,7 @@ def _open(folder: Path) -> tuple[Source, Settings, DecodingLimits]:
         settings.kafka,
         source=settings.source,
         industrial=settings.camera,
+        give_up_after=GIVE_UP_SECONDS,
     )
     return source, settings, DecodingLimits(settings.inspection.max_pixels, settings.inspection.max_decoding_bytes)
 

@@ -1,9 +1,9 @@
 """Whether thresholds of few real images hold: `python -m tests.benchmarks.quality.few SET ...`.
 
-Some good images of a set are drawn, whole groups at a time. As with three networks, each third of them is scored by
-what was fitted to the other two, and these scores set the threshold at the rate that so many images support. All other
-good images, and the defects, are scored by the mean of the three. To be quick, the score is that of the encoder's
-features alone, without a trained network.
+Some good images of a set are drawn, of as many groups as there are. As with three networks, each third of them is
+scored by what was fitted to the other two, and these scores set the threshold at the rate that so many images support.
+All other good images, and the defects, are scored by the mean of the three. To be quick, the score is that of the
+encoder's features alone, without a trained network.
 """
 
 import argparse
@@ -93,12 +93,19 @@ def measure(name: str, encoder: Encoder, output: Path) -> dict[int, list[Thresho
             continue
         for seed in range(DRAWS):
             order = np.random.default_rng(seed).permutation(int(divided.groups.max()) + 1)
-            drawn = np.concatenate([np.flatnonzero(divided.groups == group) for group in order])[:count]
+            drawn = one_of_each(divided.groups, order)[:count]
             new = np.flatnonzero(~np.isin(divided.groups, divided.groups[drawn]))
             if len(new) >= MIN_TESTED:
                 one = judge(encoder, good[drawn], divided.groups[drawn], features[drawn], features[new], of_defects)
                 found.setdefault(count, []).append(one)
     return found
+
+
+def one_of_each(groups: NDArray[np.int64], order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Indices of all images, int [N]: the first of each group, groups in this order, then the second of each, ..."""
+    members = [np.flatnonzero(groups == group) for group in order]
+    rounds = range(max(len(each) for each in members))
+    return np.array([each[i] for i in rounds for each in members if i < len(each)])
 
 
 def judge(
