@@ -217,16 +217,17 @@ def test_fit_evaluate_and_calibrate_read_a_recording(tmp_path: Path) -> None:
     done = call("fit", path, "-o", model, *quick)
     assert done.exception is None, done.output
     assert "1 scratch" in done.output
-    done = call("evaluate", model, path, "--json", tmp_path / "figures.json", "--provider", "cpu")
-    assert done.exception is None, done.output
-    figures = json.loads((tmp_path / "figures.json").read_text())
-    assert len(figures["images"]) == 25
-    assert figures["images"][0]["path"] == str(path / "000000.png")
     done = call("calibrate", model, path, "-o", tmp_path / "again.onnx")
     assert "was fitted on 24 of these 24 images" in str(done.exception)
     others = record(tmp_path / "other.mcap", [make_frame(encode(draw(200 + i)), i, label="good") for i in range(24)])
     done = call("calibrate", model, others, "-o", tmp_path / "again.onnx")
     assert done.exception is None, done.output
+    done = call("evaluate", model, path, others, "--json", tmp_path / "figures.json", "--provider", "cpu")
+    assert done.exception is None, done.output
+    assert "24 good images are left out" in " ".join(done.output.split())
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    expected = [path / "000024.png", *(others / f"{i:06}.png" for i in range(24))]
+    assert sorted(image["path"] for image in figures["images"]) == sorted(map(str, expected))
 
 
 def test_a_topic_whose_brokers_do_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
