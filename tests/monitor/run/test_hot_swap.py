@@ -70,7 +70,7 @@ def test_each_file_is_swapped_and_refused_on_its_own(folder: Path, library: Libr
 
     put(folder / "cap.onnx", build_model(card_json=partial(with_threshold, threshold=2.0)))
     until(lambda: threshold(library, "cap") == 2)  # it had no model to go back to, and has one now
-    assert value("andon_model_refused", {"model": "cap"}) == 0
+    until(lambda: value("andon_model_refused", {"model": "cap"}) == 0)  # metrics follow
     assert threshold(library, "bottle") == usual
 
     put(folder / "bottle.onnx", b"!")
@@ -79,7 +79,7 @@ def test_each_file_is_swapped_and_refused_on_its_own(folder: Path, library: Libr
 
     put(folder / "bottle.onnx", build_model(card_json=partial(with_threshold, threshold=3.0)))
     until(lambda: threshold(library, "bottle") == 3)
-    assert value("andon_model_swaps_total", {"model": "bottle", "result": "taken"}) == 1
+    until(lambda: value("andon_model_swaps_total", {"model": "bottle", "result": "taken"}) == 1)
     assert value("andon_model_swaps_total", {"model": "bottle", "result": "refused"}) == 1
     assert value("andon_model_swaps_total", {"model": "cap", "result": "taken"}) == 1
 
