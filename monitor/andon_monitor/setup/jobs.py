@@ -1,6 +1,5 @@
 """What runs for a set-up, in processes of its own: a look at the source, collecting, fitting, trying in shadow."""
 
-import importlib.util
 import os
 import time
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from andon_monitor.common.files import read_within, write_whole
 from andon_monitor.errors import UsageError
 from andon_monitor.review.background import Background, read_log
-from andon_monitor.review.teach.job import TRAINER_PACKAGES, progress_of
+from andon_monitor.review.teach.job import progress_of
 
 Kind = Literal["look", "collect", "fit", "trial", "run"]
 NAMES: dict[Kind, str] = {
@@ -157,13 +156,6 @@ class SetupJob:
 def write(path: Path, content: BaseModel) -> None:
     """Write a file of a job, completely or not at all. Raises OutputError."""
     write_whole(path, content.model_dump_json().encode())
-
-
-def missing_trainer() -> str:
-    """Why nothing can be fitted here, "" where it can."""
-    if any(importlib.util.find_spec(name) is None for name in TRAINER_PACKAGES):
-        return "The trainer is not installed next to this page: install andon[trainer], or use the trainer's image."
-    return ""
 
 
 def _read(content: type[Content], path: Path) -> Content | None:

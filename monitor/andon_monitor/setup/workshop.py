@@ -17,11 +17,12 @@ from andon_monitor.review.figures import KnownModel
 from andon_monitor.review.models.line_models import LineFile, LineModels, try_notice
 from andon_monitor.review.site import Endpoint, Site
 from andon_monitor.review.store import Store
+from andon_monitor.review.teach.job import missing_trainer
 from andon_monitor.settings.groups import Settings
 from andon_monitor.setup.deploying import Deployer
 from andon_monitor.setup.draft import FITTED, MODEL, STEPS, DraftFolder, Drafts
 from andon_monitor.setup.inspections import Inspections
-from andon_monitor.setup.jobs import Kind, SetupJob, missing_trainer
+from andon_monitor.setup.jobs import Kind, SetupJob
 from andon_monitor.setup.lines import Lines
 
 TRIAL_STORE = "trial/store"

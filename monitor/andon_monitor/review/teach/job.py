@@ -56,8 +56,8 @@ class Refit:
         """Why nothing can be fitted here, "" where it can."""
         if os.name != "posix":
             return "Fitting from the page needs Linux or macOS. Use andon-trainer fit."
-        if any(importlib.util.find_spec(name) is None for name in TRAINER_PACKAGES):
-            return "The trainer is not installed next to this page: install andon[trainer], or use the trainer's image."
+        if missing := missing_trainer():
+            return missing
         if self._settings.training is None:
             return "The page does not know the training images: give review.training, the folder that fit was given."
         return ""
@@ -177,6 +177,13 @@ class Refit:
     def _refuse_running(self) -> None:
         if self.state().phase == "running":
             raise UsageError("a refit is running; stop it first")
+
+
+def missing_trainer() -> str:
+    """Why nothing can be fitted here, "" where it can."""
+    if any(importlib.util.find_spec(name) is None for name in TRAINER_PACKAGES):
+        return "The trainer is not installed next to this page: install andon[trainer], or use the trainer's image."
+    return ""
 
 
 def progress_of(log: tuple[str, ...]) -> tuple[str, float | None]:
