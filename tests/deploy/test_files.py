@@ -121,6 +121,16 @@ def test_the_dockerfiles_pass_their_linter(name: str) -> None:
     run(Path(sys.executable).parent / "hadolint", DEPLOY / "docker" / f"{name}.Dockerfile")
 
 
+@pytest.mark.parametrize("name", ["monitor", "trainer"])
+def test_the_context_of_an_image_has_all_that_is_copied(name: str) -> None:
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    lines = re.findall(r"^COPY (?!--from)(.+) \S+$", (DEPLOY / "docker" / f"{name}.Dockerfile").read_text(), re.MULTILINE)
+    copied = {source for line in lines for source in line.split()}
+    assert "pyproject.toml" in copied
+    assert {source for source in copied if not (ROOT / source).exists()} == set()
+    assert copied - allowed == set()
+
+
 @pytest.mark.parametrize("name", COMPOSE["services"])
 def test_a_service_has_no_more_rights_than_it_needs(name: str) -> None:
     service = COMPOSE["services"][name]
