@@ -124,7 +124,8 @@ def test_the_dockerfiles_pass_their_linter(name: str) -> None:
 @pytest.mark.parametrize("name", ["monitor", "trainer"])
 def test_the_context_of_an_image_has_all_that_is_copied(name: str) -> None:
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
-    lines = re.findall(r"^COPY (?!--from)(.+) \S+$", (DEPLOY / "docker" / f"{name}.Dockerfile").read_text(), re.MULTILINE)
+    dockerfile = (DEPLOY / "docker" / f"{name}.Dockerfile").read_text()
+    lines = re.findall(r"^COPY (?!--from)(.+) \S+$", dockerfile, re.MULTILINE)
     copied = {source for line in lines for source in line.split()}
     assert "pyproject.toml" in copied
     assert {source for source in copied if not (ROOT / source).exists()} == set()
