@@ -32,6 +32,7 @@ readelf --dynamic --wide "$torch"/*.so | sed -nE 's/.*NEEDED.*\[(lib(cu|nv|nccl)
             *) version=$library ;;
         esac
         echo "$version { *; };" >"$work/versions"
-        ld -shared -soname "$library" --version-script "$work/versions" -o "$stubs/$library" "$work/stub.o"
+        # glibc loads no library whose stack may be executed, which ld assumes of assembler.
+        ld -shared -z noexecstack -soname "$library" --version-script "$work/versions" -o "$stubs/$library" "$work/stub.o"
     done
 rm -r "$work"
