@@ -32,7 +32,8 @@ def test_torch_runs_without_the_libraries_of_a_gpu(tmp_path: Path) -> None:
             (tmp_path / path.name).symlink_to(path)
     run("sh", DEPLOY / "docker" / "cpu_torch.sh", tmp_path)
     for library in libraries.glob("lib*"):
-        (stack,) = (line for line in run("readelf", "--segments", "--wide", library).splitlines() if "GNU_STACK" in line)
+        segments = run("readelf", "--segments", "--wide", library).splitlines()
+        (stack,) = (line for line in segments if "GNU_STACK" in line)
         assert " RW " in stack, f"{library.name}: glibc 2.41 loads no library with an executable stack"
     said = run(sys.executable, "-S", "-c", f"import sys; sys.path.insert(0, sys.argv[1])\n{TORCH}", tmp_path)
     assert said.split() == ["False", "648.0", "True"]
