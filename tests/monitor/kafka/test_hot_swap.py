@@ -48,7 +48,7 @@ def test_a_new_model_is_swapped_in_a_bad_one_refused_and_the_old_one_brought_bac
 
     def send() -> None:
         nonlocal sent
-        while not stop.wait(0.02):
+        while not stop.wait(0.1):
             line.send(IMAGES)
             sent += len(IMAGES)
 
