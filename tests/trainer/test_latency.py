@@ -37,17 +37,17 @@ def test_what_the_options_name_is_kept() -> None:
 
 
 def test_with_much_time_there_are_as_many_networks_as_the_budget_allows() -> None:
-    options, loaded = FitOptions(latency=60.0, side=64, encoder="none"), images(64)
+    options, loaded = FitOptions(latency=60.0, side=64, size="small", encoder="none"), images(64)
     choice = choose_within_latency(options, loaded, 2, lambda wanted: loaded, quiet)
     assert (choice.options.side, choice.options.encoder, choice.options.networks) == (64, "none", 2)
     assert choice.better is None
     text = describe_latency(choice)
-    assert text.startswith("latency: 64 x 64 pixels, no encoder, 2 networks of size base: ")
+    assert text.startswith("latency: 64 x 64 pixels, no encoder, 2 networks of size small: ")
     assert text.endswith("ms a frame on one core, 60000 ms allowed; it is what fit makes without a limit")
 
 
 def test_one_line_says_what_is_possible() -> None:
-    options, loaded = FitOptions(latency=1e-4, side=64, encoder="none"), images(64)
+    options, loaded = FitOptions(latency=1e-4, side=64, size="small", encoder="none"), images(64)
     with pytest.raises(UsageError, match=r"--latency 0\.1ms: the fastest model takes .* ms a frame on a core .* give"):
         choose_within_latency(options, loaded, 1, lambda wanted: loaded, quiet)
 

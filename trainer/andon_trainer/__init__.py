@@ -4,7 +4,7 @@ What the commands `fit`, `evaluate` and `calibrate` do, from Python:
 
     >>> from pathlib import Path
     >>> from andon_trainer import FitOptions, evaluate, fit
-    >>> options = FitOptions(budget=120, iterations=4, side=64, networks=1, threads=1)
+    >>> options = FitOptions(budget=120, iterations=4, side=64, size="small", networks=1, threads=1)
     >>> result = fit("part", options)            # a folder: train/good, test/good, test/scratch, ...
     >>> _ = Path("fitted.onnx").write_bytes(result.content)
     >>> evaluation = evaluate("fitted.onnx", "part")
