@@ -24,7 +24,9 @@ from andon_trainer.training.ensemble import (
 from andon_trainer.training.resolution import load_training_images
 from andon_trainer.training.schedule import join_trainings
 
-TWO = FitOptions(false_alarm_rate=0.1, side=64, size="small", encoder="none", networks=2, iterations=32, batch=4, threads=1)
+TWO = FitOptions(
+    false_alarm_rate=0.1, side=64, size="small", encoder="none", networks=2, iterations=32, batch=4, threads=1
+)
 
 
 def test_of_two_networks_each_tells_the_threshold_what_images_score_that_it_did_not_see(sample_folder: Path) -> None:
