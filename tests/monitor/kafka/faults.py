@@ -109,9 +109,10 @@ def large_frames() -> tuple[bytes, dict[str, bytes]]:
 class Camera(threading.Thread):
     """Sends frames until it is stopped; every one is acknowledged by the broker in the end, none twice."""
 
-    def __init__(self, line: Line, rng: random.Random) -> None:
+    def __init__(self, line: Line, rng: random.Random, rate: float) -> None:
         super().__init__(daemon=True)
         self._line = line
+        self._rate = rate  # frames a second
         self._rng = rng
         self._good = [encode(draw(number)) for number in range(50)]
         self._oversized, self._bombs = large_frames()
@@ -151,7 +152,7 @@ class Camera(threading.Thread):
                 self._send_bomb()
             else:
                 futures.append(sender.send(self._line.frames, **fields))
-            time.sleep(1 / FRAMES_PER_SECOND)
+            time.sleep(1 / self._rate)
         for future in futures:
             metadata = future.get(timeout=60)
             self.sent.add((metadata.partition, metadata.offset))
@@ -193,11 +194,14 @@ class Camera(threading.Thread):
 class Campaign:
     """One delivery mode on one cluster."""
 
-    def __init__(self, delivery: str, cluster: Any, line: Line, rng: random.Random, stack: ExitStack) -> None:
+    def __init__(
+        self, delivery: str, cluster: Any, line: Line, rng: random.Random, rate: float, stack: ExitStack
+    ) -> None:
         self._delivery = delivery
         self._cluster = cluster
         self._line = line
         self._rng = rng
+        self._rate = rate
         self._stack = stack
         self._monitors: list[Monitor] = []
         self.outcome = Outcome(delivery)
@@ -228,7 +232,7 @@ class Campaign:
         return self.outcome
 
     def _round(self, seconds: float, faults: int, is_last: bool) -> None:
-        camera = Camera(self._line, self._rng)
+        camera = Camera(self._line, self._rng, self._rate)
         camera.start()
         self._fill()
         deadline = time.monotonic() + seconds
@@ -394,8 +398,10 @@ class Campaign:
         list(create(parse_address(line.uri(line.frames)), topics, settings))
 
 
-def run(delivery: str, seconds: float, rounds: int, seed: int, folder: Path, nodes: int) -> Outcome:
-    """A campaign on a cluster of its own.
+def run(
+    delivery: str, seconds: float, rounds: int, seed: int, folder: Path, nodes: int, rate: float = FRAMES_PER_SECOND
+) -> Outcome:
+    """A campaign on a cluster of its own; `rate` is in frames a second.
 
     Exactly once wants three nodes: a single one that is killed between deciding to end a transaction and marking its
     partitions may, when it is back, take the transaction for ended without marking them (seen with Kafka 4.3.1). It
@@ -409,7 +415,7 @@ def run(delivery: str, seconds: float, rounds: int, seed: int, folder: Path, nod
         stack.callback(cluster.stop)
         cluster.start()
         line = Line(cluster.servers, f"faults-{delivery}", model, folder)
-        return Campaign(delivery, cluster, line, random.Random(seed), stack).run(seconds, rounds)
+        return Campaign(delivery, cluster, line, random.Random(seed), rate, stack).run(seconds, rounds)
 
 
 def main() -> None:
