@@ -110,6 +110,14 @@ class DraftFolder:
         except OSError:
             return False
 
+    def is_rated(self) -> bool:
+        """Whether a rate was chosen for the model that was fitted last."""
+        try:
+            rated = (self.path / MODEL).stat().st_mtime_ns
+            return not self.has(FITTED) or rated >= (self.path / FITTED).stat().st_mtime_ns
+        except OSError:
+            return False
+
     def done(self) -> list[str]:
         """The steps that are done."""
         draft = self.read()
@@ -118,8 +126,8 @@ class DraftFolder:
             "images": bool(self.images()),
             "mask": draft.whole or self.has(MASK),
             "fit": self.has(FITTED),
-            "report": self.has(FITTED) and self.has(MODEL),
-            "rate": self.has(MODEL),
+            "report": self.has(FITTED) and self.is_rated(),
+            "rate": self.is_rated(),
             "deploy": draft.deployed is not None,
         }
         return [step for step in STEPS if facts[step]]

@@ -70,6 +70,7 @@ class FinishPages:
             draft,
             "fit",
             job=shop.job(draft, "fit").state(),
+            other=shop.fits.other(shop.job(draft, "fit").folder),
             unavailable=shop.missing_trainer,
             total=len(draft.images()),
             min_images=MIN_IMAGES,
@@ -87,8 +88,6 @@ class FinishPages:
             raise UsageError(f"budget {budget[:20]!r}: give one of {', '.join(BUDGETS)}")
         if len(draft.images()) < MIN_IMAGES:
             raise UsageError(f"{len(draft.images())} images of good parts: collect {MIN_IMAGES} at least")
-        if (other := shop.fitting()) and other != draft.name:
-            raise UsageError(f"{other} is being fitted; one fit runs at a time")
         if shop.job(draft, "collect").state().is_running:
             raise UsageError("images are being collected; stop that first")
         if shutil.disk_usage(draft.path).free < FREE_BYTES + shop.review.keep_free:
@@ -97,8 +96,10 @@ class FinishPages:
         arguments = ["fit", str(draft.path / IMAGES), "-o", str(draft.path / FITTED)]
         arguments += ["--report", str(draft.path / REPORT), "--name", draft.name, "--budget", budget]
         arguments += ["--threads", str(shop.cores), *options, *shop.review.fit_options]
-        shop.job(draft, "look").stop_if_running()
-        shop.job(draft, "fit").start(visitor.name, arguments)
+        fit = shop.job(draft, "fit")
+        with shop.fits.turn(fit.folder):
+            shop.job(draft, "look").stop_if_running()
+            fit.start(visitor.name, arguments)
         shop.note(visitor, f"{draft.name}/fit", f"fit begun, {budget} at most", " ".join(arguments).encode())
         return f"/setup/{draft.name}/fit"
 
@@ -134,7 +135,7 @@ class FinishPages:
                 "units": UNITS,
                 "rates": RATES,
                 "periods": PERIODS,
-                "chosen": draft.has(MODEL),
+                "chosen": draft.is_rated(),
             }
         return shop.render_step(request, visitor, draft, "rate", **values)
 
@@ -163,7 +164,7 @@ class FinishPages:
             visitor,
             draft,
             "deploy",
-            model=shop.model(draft) if draft.has(MODEL) else None,
+            model=shop.model(draft) if draft.is_rated() else None,
             trial=shop.job(draft, "trial").state(),
             cameras=seen,
             curves={camera.name: drawing.curve(camera.ratios, live.CURVE_VERDICTS) for camera in seen},
@@ -177,7 +178,7 @@ class FinishPages:
 
     def _start_trial(self, request: Request, fields: dict[str, str], visitor: Visitor) -> str:
         shop, draft = self._shop, self._draft(request)
-        if not draft.has(MODEL):
+        if not draft.is_rated():
             raise UsageError("choose a rate first")
         job = shop.job(draft, "trial")
         job.stop_if_running()
@@ -204,7 +205,7 @@ class FinishPages:
         shop, draft = self._shop, self._draft(request)
         name = fields.get("line", "").strip() or draft.name
         check_name(name)
-        if not draft.has(MODEL):
+        if not draft.is_rated():
             raise UsageError("choose a rate first")
         recipe: dict[str, Any] = {"name": draft.name}
         for key in ("camera", "product"):

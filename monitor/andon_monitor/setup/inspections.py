@@ -17,6 +17,7 @@ class Inspections:
     def __init__(self, folder: Path, lines: Lines) -> None:
         self._folder = folder
         self._lines = lines
+        self._changing = threading.RLock()  # what somebody stops is not started again meanwhile
 
     def state(self, line: str) -> State:
         """How the inspection of a line is."""
@@ -25,17 +26,19 @@ class Inspections:
     def start(self, line: str, who: str) -> None:
         """Start it, or start it again with what its settings file says now. Raises UsageError."""
         settings = self._lines.read(line).settings
-        job = self._job(line)
-        job.stop_if_running(gently=True)
         # Two lines on one machine cannot share a port: any free one, unless the file says which.
         port = [] if "port" in settings.server.model_fields_set else ["--port", "0"]
-        job.start(who, ["run", "--config", str(self._lines.path(line)), *port])
+        with self._changing:
+            job = self._job(line)
+            job.stop_if_running(gently=True)
+            job.start(who, ["run", "--config", str(self._lines.path(line)), *port])
 
     def stop(self, line: str) -> None:
         """Stop it, once its frames in flight are finished. Raises UsageError."""
-        job = self._job(line)
-        job.stop(gently=True)
-        (job.folder / JOB).unlink(missing_ok=True)
+        with self._changing:
+            job = self._job(line)
+            job.stop(gently=True)
+            (job.folder / JOB).unlink(missing_ok=True)
 
     def restart_if_running(self, line: str, who: str) -> None:
         """Let it take over what its settings file says now."""
@@ -46,9 +49,9 @@ class Inspections:
         """Start again what ended by an error, such as that of the machine, until `closed`."""
         while True:
             for line in self._lines.names():
-                state = self.state(line)
-                if state.phase == "failed" and state.job is not None:
-                    with suppress(AndonError):  # the page shows it
+                with self._changing, suppress(AndonError):  # the page shows it
+                    state = self.state(line)
+                    if state.phase == "failed" and state.job is not None:
                         self.start(line, state.job.who)
             if closed.wait(INTERVAL_SECONDS):
                 return

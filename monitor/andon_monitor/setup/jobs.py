@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from andon_monitor.common.files import read_within, write_whole
+from andon_monitor.common.files import read_within, remove_quietly, write_whole
 from andon_monitor.errors import UsageError
 from andon_monitor.review.background import Background, read_log
 from andon_monitor.review.teach.job import progress_of
@@ -25,6 +25,7 @@ NAMES: dict[Kind, str] = {
 WORK = "andon_monitor.setup.work"
 JOB, RESULT, LIVE, PICTURE, SEEN = "job.json", "result.json", "live.json", "live.jpg", "seen"
 MAX_JSON_BYTES = 100_000
+START_SECONDS = 2.0  # to wait for the lock of a job, which a page that asks for its state holds for a moment
 KAFKA_SETTINGS = "ANDON_KAFKA_"  # in the environment of a job that opens the source: passwords come that way
 
 Content = TypeVar("Content", bound=BaseModel)
@@ -112,7 +113,9 @@ class SetupJob:
             return State("running", job, NO_RESULT, live, log)
         result = result or _read(Result, self.folder / RESULT)  # it may have ended in between
         if result is None:
-            result = Result(failure="it was stopped, or its process ended")
+            result = Result(
+                failure=f"the {NAMES[self.kind]} was stopped, or its process ended; it can be started again"
+            )
         return State("failed" if result.failure else "done", job, result, live, log)
 
     def live(self) -> Live:
@@ -131,9 +134,11 @@ class SetupJob:
         """Start it. Raises UsageError where it runs, OutputError."""
         if os.name != "posix":
             raise UsageError("set-up from the page needs Linux or macOS")
-        with self._work.locked(patience=0.0) as descriptor:
+        with self._work.locked(START_SECONDS) as descriptor:
             for name in (RESULT, LIVE, PICTURE):
                 (self.folder / name).unlink(missing_ok=True)
+            for half_written in self.folder.glob(".*"):
+                remove_quietly(half_written)
             (self.folder / SEEN).touch()
             job = Job(who=who, started=time.time())
             write(self.folder / JOB, job)

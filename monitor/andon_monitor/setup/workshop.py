@@ -14,6 +14,7 @@ from andon_monitor.errors import AndonError
 from andon_monitor.image_files.decoding import DecodingLimits
 from andon_monitor.review.access import Visitor
 from andon_monitor.review.figures import KnownModel
+from andon_monitor.review.fits import SETUPS, Fits
 from andon_monitor.review.models.line_models import LineFile, LineModels, try_notice
 from andon_monitor.review.site import Endpoint, Site
 from andon_monitor.review.store import Store
@@ -40,7 +41,8 @@ class Workshop:
         self.review = settings.review
         self.lines = lines
         self.inspections = inspections
-        self.drafts = Drafts(site.store.folder / "setup")
+        self.drafts = Drafts(site.store.folder / SETUPS)
+        self.fits = Fits(site.store.folder)
         self.deployer = Deployer(site.store.folder / "proposals", site.store, lines, models)
         self.cores = self.review.fit_cores or max(1, available_cores() // 2)
         self.limits = DecodingLimits(settings.inspection.max_pixels, settings.inspection.max_decoding_bytes)
@@ -69,13 +71,9 @@ class Workshop:
         """A job of a draft."""
         return SetupJob(draft.path, kind, self.cores)
 
-    def fitting(self) -> str:
-        """The draft that is being fitted, "" for none."""
-        return next((draft.name for draft in self.drafts.all() if self.job(draft, "fit").state().is_running), "")
-
     def model(self, draft: DraftFolder) -> KnownModel | None:
         """The model of a draft: with the rate that was chosen, else as it was fitted; None where there is none."""
-        name = MODEL if draft.has(MODEL) else FITTED
+        name = MODEL if draft.is_rated() else FITTED
         if not draft.has(name):
             return None
         content = self.models.read(LineFile(draft.name, draft.path / name))

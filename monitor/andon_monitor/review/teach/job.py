@@ -14,6 +14,7 @@ from andon_monitor.common.files import write_whole
 from andon_monitor.errors import OutputError, UsageError
 from andon_monitor.model.card import Card
 from andon_monitor.review.background import Background, read_log
+from andon_monitor.review.fits import REFIT, Fits, RunningFit
 from andon_monitor.review.models.line_models import Content, LineFile
 from andon_monitor.review.recordings import find_recordings
 from andon_monitor.review.store import Store
@@ -45,11 +46,17 @@ class State:
 class Refit:
     """The refit in a folder; there is one at a time."""
 
-    def __init__(self, folder: Path, settings: ReviewSettings) -> None:
-        self.folder = folder
+    def __init__(self, store: Path, settings: ReviewSettings) -> None:
+        self.folder = store / REFIT
+        self._fits = Fits(store)
         self._settings = settings
         self.cores = settings.fit_cores or max(1, available_cores() // 2)
-        self._work = Background(folder, "refit", self.cores)
+        self._work = Background(self.folder, REFIT, self.cores)
+
+    @property
+    def other(self) -> RunningFit | None:
+        """The fit of a set-up that runs, which a refit has to wait for; None for none."""
+        return self._fits.other(self.folder)
 
     @property
     def unavailable(self) -> str:
@@ -96,7 +103,7 @@ class Refit:
         if not training.is_dir():
             raise UsageError(f"{training}: no folder of training images (review.training)")
         self._refuse_running()
-        with self._work.locked() as descriptor:
+        with self._fits.turn(self.folder), self._work.locked() as descriptor:
             if files.read_plan(self.folder) is not None:
                 raise UsageError("a refit is there already: take it over or throw it away first")
             if shutil.disk_usage(self.folder).free < FREE_BYTES + self._settings.keep_free:

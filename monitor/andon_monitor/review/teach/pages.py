@@ -35,7 +35,7 @@ class TeachPages:
     def __init__(self, site: Site, models: LineModels, settings: ReviewSettings) -> None:
         self._site = site
         self._models = models
-        self._refit = Refit(site.store.folder / "refit", settings)
+        self._refit = Refit(site.store.folder, settings)
 
     def routes(self) -> list[BaseRoute]:
         """Their routes."""
@@ -58,6 +58,7 @@ class TeachPages:
             "teach.html.jinja",
             state=state,
             unavailable=self._refit.unavailable,
+            other=self._refit.other,
             files=[self._teachable(file) for file in self._models.files] if state.phase == "none" else [],
             cores=self._refit.cores,
             budgets=BUDGETS,

@@ -10,7 +10,7 @@ from andon_monitor.formats.evidence_package import unpack
 from andon_monitor.inspection.frames import Frame, Position
 from andon_monitor.model.file import Model
 from andon_monitor.review import labels
-from andon_monitor.review.background import LOCK
+from andon_monitor.review.background import LOCK, Background
 from andon_monitor.review.models.line_models import Content, LineFile, LineModels, try_notice
 from andon_monitor.review.store import Store
 from andon_monitor.review.store.rows import FrameQuery
@@ -102,7 +102,7 @@ def test_a_refit_goes_its_way_and_is_taken_over(
         ann = Client(url, x_user="ann")
         status, page = send(ann, "/teach", "/teach/start", budget="2m")
         assert status == 200
-        refit = Refit(store.folder / "refit", settings(training))  # another page, after a restart, sees the same
+        refit = Refit(store.folder, settings(training))  # another page, after a restart, sees the same
         assert wait(refit) == "done"
         state = refit.state()
         assert state.result is not None
@@ -136,11 +136,11 @@ def test_one_at_a_time_and_stopped_for_good(
     store: Store, line: LineFile, training: Path, trainer: Trainer, tmp_path: Path
 ) -> None:
     trainer.does(f"pathlib.Path({str(tmp_path / 'began')!r}).touch()\ntime.sleep({PATIENCE})")
-    refit = Refit(store.folder / "refit", settings(training))
+    refit = Refit(store.folder, settings(training))
     with pytest.raises(UsageError, match="no refit"):
         refit.stop()
     begin(store, line, training, refit)
-    other = Refit(store.folder / "refit", settings(training))
+    other = Refit(store.folder, settings(training))
     assert other.state().phase == "running"
     for refused in (lambda: begin(store, line, training, other), other.discard):
         with pytest.raises(UsageError, match="is running"):
@@ -157,6 +157,20 @@ def test_one_at_a_time_and_stopped_for_good(
     assert refit.state().phase == "none"
 
 
+def test_a_refit_waits_for_the_fit_of_a_set_up(store: Store, line: LineFile, training: Path) -> None:
+    fit = store.folder / "setup" / "bottle" / "fit"
+    refit = Refit(store.folder, settings(training))
+    with Background(fit, "fit", 1).locked():
+        (fit / "job.json").touch()
+        with pytest.raises(UsageError, match=r"The fit of bottle is running, .* or stop it on Set up, bottle, Fit"):
+            begin(store, line, training, refit)
+        with serving(store, models=[line], **USERS, training=training) as url:
+            page = Client(url, x_user="ann").get("/teach")[1]
+    assert ('href="/setup/bottle/fit"' in page, "/teach/start" in page) == (True, False)
+    assert refit.state().phase == "none"
+    assert refit.other is None
+
+
 @pytest.mark.parametrize(
     ("code", "said"),
     [
@@ -170,7 +184,7 @@ def test_a_fit_that_fails_says_so(
     store: Store, line: LineFile, training: Path, trainer: Trainer, code: str, said: str
 ) -> None:
     trainer.does(code)
-    refit = Refit(store.folder / "refit", settings(training))
+    refit = Refit(store.folder, settings(training))
     begin(store, line, training, refit)
     assert wait(refit) == "failed"
     result = refit.state().result
@@ -185,7 +199,7 @@ def test_what_cannot_work_is_refused_before_it_starts(
 ) -> None:
     models = LineModels(store, [line], settings(training))
     now = models.read(line)
-    refit = Refit(store.folder / "refit", settings(training))
+    refit = Refit(store.folder, settings(training))
     full = gather(store, [now.sha256])
     few = Gathered(full.good[:3], full.defects)
     assert few.missing == "7 more frames labelled good (false alarms)"
@@ -197,7 +211,7 @@ def test_what_cannot_work_is_refused_before_it_starts(
         with pytest.raises(UsageError, match=said):
             refit.start(store, line, now, gathered, folder, budget, "ann")
         assert refit.state().phase == "none"
-    assert "review.training" in Refit(store.folder / "refit", ReviewSettings()).unavailable
+    assert "review.training" in Refit(store.folder, ReviewSettings()).unavailable
     monkeypatch.setattr("andon_monitor.review.teach.job.TRAINER_PACKAGES", ("no_such_package",))
     assert "not installed" in refit.unavailable
     with serving(store, models=[line], **USERS, training=training) as url:
@@ -207,7 +221,7 @@ def test_what_cannot_work_is_refused_before_it_starts(
 
 
 def test_damaged_files_are_said(store: Store, training: Path) -> None:
-    refit = Refit(store.folder / "refit", settings(training))
+    refit = Refit(store.folder, settings(training))
     refit.folder.mkdir()
     (refit.folder / files.PLAN).write_text("{")
     with pytest.raises(UsageError, match="damaged"):
@@ -236,7 +250,7 @@ def test_the_trainer_takes_what_a_refit_gives_it(
     store = Store(learned_line)
     quick = ("--iterations", "8", "--batch", "8", "--side", "96", "--encoder", "none")
     given = settings(sample_folder).model_copy(update={"fit_options": quick})
-    refit, line = Refit(tmp_path / "refit", given), LineFile("part", path)
+    refit, line = Refit(tmp_path, given), LineFile("part", path)
     models = LineModels(store, [line], given)
     try_notice(models, strict=True)
     now = models.read(line)
