@@ -1,19 +1,22 @@
 """Changes of lines: a model deployed, recipes changed; each in the history, and agreed by two people if need be."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from andon_monitor.common.files import read_within, remove_quietly, write_whole
-from andon_monitor.errors import UsageError
+from andon_monitor.errors import AndonError, UsageError
 from andon_monitor.review.models.line_models import MAX_WHY, LineFile, LineModels
 from andon_monitor.review.store import Store
 from andon_monitor.review.store.rows import Action
 from andon_monitor.setup.draft import PRIVATE
-from andon_monitor.setup.lines import Lines, digest
+from andon_monitor.setup.lines import Line, Lines, digest
 
 MAX_JSON_BYTES = 4_000_000
+BEGUN = ".begun"  # the ending of what is noted while a deployment is made
 
 
 class LineChange(BaseModel):
@@ -33,6 +36,16 @@ class LineChange(BaseModel):
     recipe: str = ""
     model: str = ""
     number: int = 0
+
+
+class Begun(BaseModel):
+    """A deployment that has not ended. `old`: sha256 of the model that it replaces, None for none."""
+
+    model_config = ConfigDict(frozen=True)
+
+    change: LineChange
+    who: str
+    old: str | None
 
 
 class Deployer:
@@ -93,36 +106,123 @@ class Deployer:
         if not self._working.acquire(blocking=False):
             raise UsageError("another change is being made; try again in a moment")
         try:
-            old = self._expect(change)
-            about = change.number or None
-            coming = self._lines.model_path(change.recipe) if change.model else None
-            line = self._lines.check(change.line, change.text, coming)
-            if change.model:
-                content = self._store.model_files.read(change.model)
-                file = LineFile(change.recipe, self._lines.model_path(change.recipe))
-                self._models.deploy(file, content, who, change.why, about)
-                about = None
-            with self._store.changes.adding(
-                who, "applied", "recipes", line.path.name, old, digest(change.text), change.why, about
-            ):
-                self._lines.write(line)
+            self._expect(change)
+            if (begun := self.unfinished_of(change.line)) is not None:
+                raise UsageError(
+                    f"a deployment to {begun.change.line} was cut off: complete it or take it back first, on Set up"
+                )
+            self._make(change, who)
         finally:
             self._working.release()
+
+    def _make(self, change: LineChange, who: str, begun: Begun | None = None) -> None:
+        """Write the model, then the settings; what was begun is noted, as nothing makes two files at once."""
+        coming = self._lines.model_path(change.recipe) if change.model else None
+        line = self._lines.check(change.line, change.text, coming)
+        noted = self._noted(change.line)
+        if change.model:
+            file = self._file(change)
+            begun = begun or Begun(change=change, who=who, old=self._present(file))
+            write_whole(noted, begun.model_dump_json().encode(), PRIVATE)
+            try:
+                last = self._store.changes.installed(file.name)
+                if last is None or not last.new == self._present(file) == change.model:
+                    content = self._store.model_files.read(change.model)
+                    self._models.deploy(file, content, who, change.why, self._about(change))
+            except AndonError:
+                if self._present(file) == begun.old:
+                    remove_quietly(noted)  # nothing has changed
+                raise
+        self._write(line, change, who)
+        remove_quietly(noted)
+
+    def _write(self, line: Line, change: LineChange, who: str) -> None:
+        old = digest(self._lines.read(line.name).text) if self._lines.has(line.name) else None
+        with self._store.changes.adding(
+            who, "applied", "recipes", line.path.name, old, digest(change.text), change.why, self._about(change)
+        ):
+            self._lines.write(line)
+
+    # What was cut off between the model and the settings
+
+    def unfinished(self) -> list[Begun]:
+        """Deployments that were cut off, as by a crash of the page; none while one is being made."""
+        if self._working.locked():
+            return []
+        names = sorted(path.name.removesuffix(BEGUN) for path in self._folder.glob(f"*{BEGUN}"))
+        return [begun for name in names if (begun := self.unfinished_of(name)) is not None]
+
+    def unfinished_of(self, line: str) -> Begun | None:
+        """That of a line, None for none."""
+        try:
+            return Begun.model_validate_json(read_within(self._noted(line), MAX_JSON_BYTES))
+        except (OSError, ValidationError):
+            return None
+
+    def complete(self, line: str, who: str) -> None:
+        """Do the rest of what was cut off. Raises AndonError, also where the settings have changed since."""
+        with self._alone(line) as begun:
+            change = begun.change
+            now = digest(self._lines.read(line).text) if self._lines.has(line) else ""
+            if now not in (change.base, digest(change.text)):
+                raise UsageError(f"{self._lines.path(line)} has changed meanwhile; take the deployment back")
+            self._make(change, who, begun)
+            remove_quietly(self._place(line))
+
+    def take_back(self, line: str, who: str) -> None:
+        """Put back the model that a deployment replaced, where it was cut off. Raises AndonError."""
+        with self._alone(line) as begun:
+            change, file = begun.change, self._file(begun.change)
+            if self._lines.has(line) and digest(self._lines.read(line).text) == digest(change.text):
+                raise UsageError("the settings are written already; complete it, then undo it on Models")
+            if self._present(file) == change.model != begun.old:
+                why = f"cut off, taken back: {change.why}"[:MAX_WHY]
+                if begun.old is not None:
+                    self._models.deploy(file, self._store.model_files.read(begun.old), who, why)
+                else:
+                    with self._store.changes.adding(who, "applied", "set up", file.path.name, None, change.model, why):
+                        self._models.remove_file(file)
+            if self._about(change) is None:
+                remove_quietly(self._place(line))
+            remove_quietly(self._noted(line))
+
+    @contextmanager
+    def _alone(self, line: str) -> Iterator[Begun]:
+        if not self._working.acquire(blocking=False):
+            raise UsageError("another change is being made; try again in a moment")
+        try:
+            begun = self.unfinished_of(line)
+            if begun is None:
+                raise UsageError("this deployment has been completed or taken back; load the page again")
+            yield begun
+        finally:
+            self._working.release()
+
+    def _file(self, change: LineChange) -> LineFile:
+        return LineFile(change.recipe, self._lines.model_path(change.recipe))
+
+    def _present(self, file: LineFile) -> str | None:
+        return self._models.read(file).sha256 if file.path.exists() else None
+
+    def _about(self, change: LineChange) -> int | None:
+        """The proposal that an entry of the history answers, None where another entry has answered it."""
+        waits = [proposal.number for proposal in self._store.changes.pending()]
+        return change.number if change.number in waits else None
+
+    def _noted(self, line: str) -> Path:
+        return self._folder / f"{line}{BEGUN}"
 
     def _facts(self, change: LineChange) -> tuple[Action, str, str | None, str]:
         """Action, file, old and new of a change's entry in the history."""
         if change.model:
-            path = self._lines.model_path(change.recipe)
-            old = self._models.read(LineFile(change.recipe, path)).sha256 if path.exists() else None
-            return "deploy", change.recipe, old, change.model
+            return "deploy", change.recipe, self._present(self._file(change)), change.model
         return "recipes", self._lines.path(change.line).name, change.base or None, digest(change.text)
 
-    def _expect(self, change: LineChange) -> str | None:
-        """The digest of the present text, None for a new line. Raises UsageError where it is not the expected one."""
+    def _expect(self, change: LineChange) -> None:
+        """Raise UsageError where the present text is not the one that a change is of."""
         now = digest(self._lines.read(change.line).text) if self._lines.has(change.line) else ""
         if now != change.base:
             raise UsageError(f"{self._lines.path(change.line)} has changed meanwhile; load the page again")
-        return now or None
 
     def _place(self, line: str) -> Path:
         return self._folder / f"{line}.json"

@@ -36,6 +36,8 @@ class LinePages:
             "remove": self._remove,
             "up": self._move_up,
             "answer": self._answer,
+            "complete": self._complete,
+            "take-back": self._take_back,
         }
         return [
             Route("/lines/{name}", self._shop.page(self._page)),
@@ -45,8 +47,10 @@ class LinePages:
     def _page(self, request: Request, visitor: Visitor) -> Response:
         shop, name = self._shop, request.path_params["name"]
         line, fault = None, ""
-        pending = shop.deployer.pending(name) if shop.lines.has(name) or name in self._drafted() else None
-        if shop.lines.has(name) or pending is None:
+        is_known = shop.lines.has(name) or name in self._drafted()
+        pending = shop.deployer.pending(name) if is_known else None
+        cut_off = next((begun for begun in shop.deployer.unfinished() if begun.change.line == name), None)
+        if shop.lines.has(name) or (pending is None and cut_off is None):
             try:
                 line = shop.lines.read(name)
             except UsageError as error:
@@ -66,6 +70,7 @@ class LinePages:
             fault=fault,
             state=shop.inspections.state(name),
             pending=pending,
+            cut_off=cut_off,
             proposed="" if pending is None else hide_addresses(pending.text),
             four_eyes=shop.models.four_eyes,
         )
@@ -117,11 +122,28 @@ class LinePages:
         self._shop.deployer.answer(name, int(number) if number.isdecimal() else 0, agreed, visitor.name)
         if not agreed:
             return "/setup"
-        for draft in self._shop.drafts.all():
-            if pending is not None and draft.name == pending.recipe:
-                draft.change(deployed=time.time())
+        if pending is not None:
+            self._note_deployed(pending.recipe, name)
         self._shop.inspections.restart_if_running(name, visitor.name)
         return f"/lines/{name}"
+
+    def _complete(self, request: Request, fields: dict[str, str], visitor: Visitor) -> str:
+        name = request.path_params["name"]
+        begun = self._shop.deployer.unfinished_of(name)
+        self._shop.deployer.complete(name, visitor.name)
+        if begun is not None:
+            self._note_deployed(begun.change.recipe, name)
+        self._shop.inspections.restart_if_running(name, visitor.name)
+        return f"/lines/{name}"
+
+    def _take_back(self, request: Request, fields: dict[str, str], visitor: Visitor) -> str:
+        self._shop.deployer.take_back(request.path_params["name"], visitor.name)
+        return "/setup"
+
+    def _note_deployed(self, recipe: str, line: str) -> None:
+        for draft in self._shop.drafts.all():
+            if draft.name == recipe:
+                draft.change(line=line, deployed=time.time())
 
     def _submit(self, line: Line, recipes: list[Mapping[str, Any]], fields: dict[str, str], visitor: Visitor) -> str:
         base = digest(line.text)

@@ -76,6 +76,7 @@ class SetupPages:
             visitor,
             "setup_list.html.jinja",
             drafts=drafts,
+            unfinished=shop.deployer.unfinished(),
             lines=lines,
             steps=STEPS,
             unavailable=shop.missing_trainer,

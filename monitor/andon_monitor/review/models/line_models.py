@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from andon_monitor.common.files import write_whole
+from andon_monitor.common.files import cannot_write, write_whole
 from andon_monitor.errors import AndonError, ModelError, UsageError
 from andon_monitor.model.card import CARD_KEY, Card, parse_card
 from andon_monitor.model.file import NO_CARD, read_model
@@ -148,6 +148,14 @@ class LineModels:
         """Count a file among those of the line, where none of its name is there."""
         if file.name not in [known.name for known in self.files]:
             self.files = (*self.files, file)
+
+    def remove_file(self, file: LineFile) -> None:
+        """Remove a model file that no recipe names; its content is kept in the store. Raises OutputError."""
+        try:
+            file.path.unlink(missing_ok=True)
+        except OSError as error:
+            raise cannot_write(file.path, error) from None
+        self.files = tuple(known for known in self.files if known != file)
 
     def deploy(self, file: LineFile, content: bytes, who: str, why: str, about: int | None = None) -> Change:
         """Give a file of the line, or one that is new, its content; where needed, two people have agreed before.
