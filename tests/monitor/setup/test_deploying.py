@@ -26,9 +26,8 @@ def deploy(folder: Path, monkeypatch: pytest.MonkeyPatch, **fields: str) -> None
     """Deploy the set-up, and fail before the settings are written."""
     with monkeypatch.context() as patch, setting_up(settings_of(folder, **USERS)) as url:
         patch.setattr(Lines, "write", fail)
-        assert (
-            "no space left" in send(Client(url, x_user="ann"), PATH, PATH, line="press", why="a new part", **fields)[1]
-        )
+        form = {"line": "press", "why": "a new part", **fields}
+        assert "no space left" in send(Client(url, x_user="ann"), PATH, PATH, **form)[1]
 
 
 def test_a_deployment_that_is_cut_off_is_completed_or_taken_back(
