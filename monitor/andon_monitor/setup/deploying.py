@@ -23,7 +23,8 @@ class LineChange(BaseModel):
     """Another text of a line's settings file, and the model of a recipe in it where that is deployed.
 
     `base`: the digest of the text that it replaces, "" for a new line. `model`: sha256 of the content, which the store
-    keeps. `number`: of the proposal in the history, 0 where nobody has to agree.
+    keeps. `shadow`: it runs in shadow of a recipe. `number`: of the proposal in the history, 0 where nobody has to
+    agree.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -35,6 +36,7 @@ class LineChange(BaseModel):
     why: str
     recipe: str = ""
     model: str = ""
+    shadow: bool = False
     number: int = 0
 
 
@@ -80,7 +82,7 @@ class Deployer:
         if self.pending(change.line) is not None:
             raise UsageError(f"a change of {change.line} waits for a second person; answer it first")
         self._expect(change)
-        self._lines.check(change.line, change.text, self._lines.model_path(change.recipe) if change.model else None)
+        self._lines.check(change.line, change.text, self._coming(change))
         with self._store.changes.adding(change.who, "proposed", *self._facts(change), change.why):
             pass
         number = self._store.changes.newest(1)[0].number
@@ -117,8 +119,7 @@ class Deployer:
 
     def _make(self, change: LineChange, who: str, begun: Begun | None = None) -> None:
         """Write the model, then the settings; what was begun is noted, as nothing makes two files at once."""
-        coming = self._lines.model_path(change.recipe) if change.model else None
-        line = self._lines.check(change.line, change.text, coming)
+        line = self._lines.check(change.line, change.text, self._coming(change))
         noted = self._noted(change.line)
         if change.model:
             file = self._file(change)
@@ -128,7 +129,7 @@ class Deployer:
                 last = self._store.changes.installed(file.name)
                 if last is None or not last.new == self._present(file) == change.model:
                     content = self._store.model_files.read(change.model)
-                    self._models.deploy(file, content, who, change.why, self._about(change))
+                    self._models.deploy(file, content, who, change.why, self._about(change), not change.shadow)
             except AndonError:
                 if self._present(file) == begun.old:
                     remove_quietly(noted)  # nothing has changed
@@ -178,7 +179,8 @@ class Deployer:
             if self._present(file) == change.model != begun.old:
                 why = f"cut off, taken back: {change.why}"[:MAX_WHY]
                 if begun.old is not None:
-                    self._models.deploy(file, self._store.model_files.read(begun.old), who, why)
+                    content = self._store.model_files.read(begun.old)
+                    self._models.deploy(file, content, who, why, is_listed=not change.shadow)
                 else:
                     with self._store.changes.adding(who, "applied", "set up", file.path.name, None, change.model, why):
                         self._models.remove_file(file)
@@ -199,7 +201,13 @@ class Deployer:
             self._working.release()
 
     def _file(self, change: LineChange) -> LineFile:
+        if change.shadow:
+            path = self._lines.shadow_path(change.recipe)
+            return LineFile(path.stem, path)
         return LineFile(change.recipe, self._lines.model_path(change.recipe))
+
+    def _coming(self, change: LineChange) -> Path | None:
+        return self._file(change).path if change.model else None
 
     def _present(self, file: LineFile) -> str | None:
         return self._models.read(file).sha256 if file.path.exists() else None
@@ -215,7 +223,8 @@ class Deployer:
     def _facts(self, change: LineChange) -> tuple[Action, str, str | None, str]:
         """Action, file, old and new of a change's entry in the history."""
         if change.model:
-            return "deploy", change.recipe, self._present(self._file(change)), change.model
+            file = self._file(change)
+            return "deploy", file.name, self._present(file), change.model
         return "recipes", self._lines.path(change.line).name, change.base or None, digest(change.text)
 
     def _expect(self, change: LineChange) -> None:

@@ -23,6 +23,7 @@ from andon_monitor.review.teach.job import BUDGETS, FREE_BYTES
 from andon_monitor.setup.deploying import LineChange
 from andon_monitor.setup.draft import FITTED, IMAGES, MASK, MODEL, REPORT, DraftFolder, check_name
 from andon_monitor.setup.lines import add_recipe, digest, new_text, with_recipes
+from andon_monitor.setup.shadows import Shadows
 from andon_monitor.setup.workshop import TRIAL_STORE, Workshop
 
 MIN_IMAGES = 20  # good parts that a fit is started with
@@ -38,6 +39,7 @@ class FinishPages:
 
     def __init__(self, shop: Workshop) -> None:
         self._shop = shop
+        self._shadows = Shadows(shop)
 
     def pages(self) -> dict[str, Fill]:
         """The page of each step."""
@@ -50,6 +52,7 @@ class FinishPages:
             "rate": self._choose_rate,
             "trial": self._start_trial,
             "deploy": self._start_deployment,
+            "shadow": self._shadows.start,
         }
 
     def routes(self) -> list[BaseRoute]:
@@ -171,6 +174,7 @@ class FinishPages:
             frames=[] if store is None else _pictures(store),
             line=line,
             lines=shop.lines.names(),
+            recipes=self._shadows.choices(draft),
             pending=shop.deployer.pending(line),
             four_eyes=shop.models.four_eyes,
             inspection=shop.inspections.state(line) if shop.lines.has(line) else None,

@@ -14,6 +14,7 @@ from andon_monitor.errors import UsageError
 from andon_monitor.review.access import Visitor
 from andon_monitor.setup.deploying import LineChange
 from andon_monitor.setup.lines import Line, digest, with_recipes
+from andon_monitor.setup.shadows import Shadows
 from andon_monitor.setup.workshop import Workshop
 
 MAX_FIELD = 200  # characters
@@ -25,6 +26,7 @@ class LinePages:
 
     def __init__(self, shop: Workshop) -> None:
         self._shop = shop
+        self._shadows = Shadows(shop)
 
     def routes(self) -> list[BaseRoute]:
         """Their routes."""
@@ -35,6 +37,8 @@ class LinePages:
             "recipe": self._edit,
             "remove": self._remove,
             "up": self._move_up,
+            "promote": self._promote,
+            "end-shadow": self._end_shadow,
             "answer": self._answer,
             "complete": self._complete,
             "take-back": self._take_back,
@@ -115,6 +119,16 @@ class LinePages:
         recipes[at - 1], recipes[at] = recipes[at], recipes[at - 1]
         return self._submit(line, recipes, fields, visitor)
 
+    def _promote(self, request: Request, fields: dict[str, str], visitor: Visitor) -> str:
+        line, at = self._recipe(request, fields)
+        self._shadows.promote(self._expected(line, fields), at, fields, visitor)
+        return f"/lines/{line.name}"
+
+    def _end_shadow(self, request: Request, fields: dict[str, str], visitor: Visitor) -> str:
+        line, at = self._recipe(request, fields)
+        self._shadows.end(self._expected(line, fields), at, fields, visitor)
+        return f"/lines/{line.name}"
+
     def _answer(self, request: Request, fields: dict[str, str], visitor: Visitor) -> str:
         name = request.path_params["name"]
         number, agreed = fields.get("number", ""), fields.get("answer") == "apply"
@@ -122,7 +136,7 @@ class LinePages:
         self._shop.deployer.answer(name, int(number) if number.isdecimal() else 0, agreed, visitor.name)
         if not agreed:
             return "/setup"
-        if pending is not None:
+        if pending is not None and pending.model and not pending.shadow:
             self._note_deployed(pending.recipe, name)
         self._shop.inspections.restart_if_running(name, visitor.name)
         return f"/lines/{name}"
@@ -131,7 +145,7 @@ class LinePages:
         name = request.path_params["name"]
         begun = self._shop.deployer.unfinished_of(name)
         self._shop.deployer.complete(name, visitor.name)
-        if begun is not None:
+        if begun is not None and not begun.change.shadow:
             self._note_deployed(begun.change.recipe, name)
         self._shop.inspections.restart_if_running(name, visitor.name)
         return f"/lines/{name}"
@@ -146,15 +160,19 @@ class LinePages:
                 draft.change(line=line, deployed=time.time())
 
     def _submit(self, line: Line, recipes: list[Mapping[str, Any]], fields: dict[str, str], visitor: Visitor) -> str:
-        base = digest(line.text)
-        if fields.get("base", "") != base:
-            raise UsageError(f"{line.path} has changed meanwhile; load the page again")
+        base = digest(self._expected(line, fields).text)
         text = with_recipes(line.text, recipes)
         change = LineChange(line=line.name, base=base, text=text, who=visitor.name, why=fields.get("why", ""))
         if self._shop.deployer.submit(change):
             self._shop.add_known_models()
             self._shop.inspections.restart_if_running(line.name, visitor.name)
         return f"/lines/{line.name}"
+
+    def _expected(self, line: Line, fields: dict[str, str]) -> Line:
+        """The line, if it is as the visitor saw it. Raises UsageError."""
+        if fields.get("base", "") != digest(line.text):
+            raise UsageError(f"{line.path} has changed meanwhile; load the page again")
+        return line
 
     def _name(self, request: Request) -> str:
         return self._shop.lines.read(request.path_params["name"]).name

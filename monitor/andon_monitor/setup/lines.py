@@ -61,6 +61,10 @@ class Lines:
         """The model file of a recipe that the page deploys."""
         return self.folder / f"{recipe}.onnx"
 
+    def shadow_path(self, recipe: str) -> Path:
+        """The model file of a set-up that runs in shadow of a recipe; no recipe's own file has such a name."""
+        return self.folder / f"{recipe}.shadow.onnx"
+
     def has(self, name: str) -> bool:
         """Whether a line is there."""
         return name in self.names()

@@ -157,9 +157,12 @@ class LineModels:
             raise cannot_write(file.path, error) from None
         self.files = tuple(known for known in self.files if known != file)
 
-    def deploy(self, file: LineFile, content: bytes, who: str, why: str, about: int | None = None) -> Change:
+    def deploy(
+        self, file: LineFile, content: bytes, who: str, why: str, about: int | None = None, is_listed: bool = True
+    ) -> Change:
         """Give a file of the line, or one that is new, its content; where needed, two people have agreed before.
 
+        `is_listed`: whether it counts among the files of the line, as all but shadows do.
         Raises AndonError; then nothing has changed.
         """
         with self._alone():
@@ -167,7 +170,8 @@ class LineModels:
             self._verify(content, file)
             old = self._expect(file, self.read(file).sha256).sha256 if file.path.exists() else None
             self._add(content, file, new.card)
-            self.add_file(file)
+            if is_listed and file not in self.files:  # a recipe's file may have been elsewhere
+                self.files = (*(known for known in self.files if known.name != file.name), file)
             return self._apply(file, old, new.sha256, content, "deploy", who, why, about=about)
 
     def undo(self, number: int, who: str) -> Change:
