@@ -11,13 +11,17 @@ from starlette.routing import BaseRoute, Route
 
 from andon_monitor.common.redaction import hide_addresses, show_address
 from andon_monitor.errors import UsageError
+from andon_monitor.recipes.patterns import matches
+from andon_monitor.recipes.table import RecipeTable
 from andon_monitor.review.access import Visitor
+from andon_monitor.review.store import Store
 from andon_monitor.setup.deploying import LineChange
 from andon_monitor.setup.lines import Line, digest, with_recipes
 from andon_monitor.setup.shadows import Shadows
 from andon_monitor.setup.workshop import Workshop
 
 MAX_FIELD = 200  # characters
+RESTART_SECONDS = 10.0  # from a change of the file until the first verdict by it, where a monitor is restarted
 NUMBERS = ("threshold", "false_alarm_rate")
 
 
@@ -73,6 +77,8 @@ class LinePages:
             base="" if line is None else digest(line.text),
             fault=fault,
             state=shop.inspections.state(name),
+            changed_at=0.0 if line is None else line.path.stat().st_mtime,
+            behind=[] if line is None else find_behind(line, shop.site.store),
             pending=pending,
             cut_off=cut_off,
             proposed="" if pending is None else hide_addresses(pending.text),
@@ -183,6 +189,20 @@ class LinePages:
         if not number.isdecimal() or not 1 <= int(number) <= len(line.recipes):
             raise UsageError("no such recipe; load the page again")
         return line, int(number) - 1
+
+
+def find_behind(line: Line, store: Store) -> list[tuple[str, str]]:
+    """Cameras of a line, and the recipe of the newest verdict, where that came after the file that no longer has it."""
+    source, rules = line.settings.source, RecipeTable.from_settings(line.settings).rules
+    changed_at = line.path.stat().st_mtime
+    found = []
+    for camera in dict.fromkeys([*source.cameras, source.camera or show_address(line.uri)]):
+        names = {rule.recipe.name for rule in rules if matches(rule.camera, camera)}
+        for verdict in store.verdicts.newest(camera, 1):
+            is_later = (verdict.received_at or 0.0) > changed_at + RESTART_SECONDS
+            if is_later and verdict.alias is not None and verdict.alias not in names:
+                found.append((camera, verdict.alias))
+    return found
 
 
 def _number(key: str, text: str) -> float:

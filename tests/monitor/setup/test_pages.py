@@ -1,15 +1,18 @@
 """The set-up as scripts and strangers meet it: rights, forms, two people, and recipes that were changed by hand."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 import yaml
+from andon_monitor.inspection.inspector import Rules
 from andon_monitor.model.file import Model
 from andon_monitor.review.store import Store
 from andon_monitor.setup.draft import Drafts
 
+from tests.fixtures.review_line import fill, frames, inspect
 from tests.fixtures.review_page import Client
 from tests.fixtures.setup_page import setting_up, settings_of
 from tests.monitor.review.models.test_pages import send
@@ -103,3 +106,19 @@ def answer(client: Client, page: str, action: str, fields: dict[str, str]) -> tu
         token = text.split('name="token" value="')[1].split('"')[0]
     status, body, _ = client.ask(action, urlencode(fields | {"token": token}).encode())
     return status, body.decode()
+
+
+def test_monitors_elsewhere_that_use_other_recipes_are_named(prepared: Path, model: Model) -> None:
+    source = Drafts(prepared / "store" / "setup").find("bottle")
+    source.write_settings("source.yaml", {"source": {"uri": URI, "cameras": ["left", "right"]}})
+    line, path = prepared / "lines" / "press.yaml", "/lines/press"
+    with setting_up(settings_of(prepared)) as url:
+        client = Client(url)
+        assert send(client, "/setup/bottle/deploy", "/setup/bottle/deploy", line="press", why="first")[0] == 200
+        fill(prepared / "store", inspect(model, frames(2, camera="left"), Rules(alias="old", recipe="old")))
+        fill(prepared / "store", inspect(model, frames(2, camera="right"), Rules(alias="bottle", recipe="bottle")))
+        assert "still uses other recipes" not in client.get(path)[1]  # it may be restarted right now
+        os.utime(line, (1e9, 1e9))
+        page = client.get(path)[1]
+    assert "left is inspected by old" in page
+    assert "right is inspected" not in page
