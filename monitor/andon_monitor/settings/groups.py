@@ -203,6 +203,11 @@ class SourceSettings(Group):
         description="Certificate (PEM) by which a camera at rtsps:// or https:// must prove itself: its own, or its "
         "authority's; without one its certificate is not checked",
     )
+    redirects: bool = Field(
+        default=True,
+        description="Whether a network camera may send on to another address, by a redirect or a playlist; false where "
+        "review.source_hosts limits what a set-up opens",
+    )
     then: Annotated[str, Field(pattern=r"^(keep|delete|move:.+)$")] = Field(
         default="keep",
         description="What becomes of an image of a watched folder after its verdict: keep, delete or move:FOLDER; one "

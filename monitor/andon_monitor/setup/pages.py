@@ -20,7 +20,7 @@ from andon_monitor.model.mask import parse_mask
 from andon_monitor.review.access import Visitor
 from andon_monitor.setup.draft import DRAFT, MASK, SOURCE, STEPS, DraftFolder
 from andon_monitor.setup.finish_pages import FinishPages
-from andon_monitor.setup.source_choice import check_source
+from andon_monitor.setup.source_choice import check_source, is_stream
 from andon_monitor.setup.workshop import Workshop
 
 COUNTS = (20, 50, 100, 200, 500, 1000)  # images to collect
@@ -111,6 +111,8 @@ class SetupPages:
         uri = check_source(fields.get("uri", "").strip(), shop.review)
         camera = fields.get("camera", "").strip()[:MAX_CAMERA]
         groups: dict[str, dict[str, object]] = {"source": {"uri": uri, **({"camera": camera} if camera else {})}}
+        if shop.review.source_hosts and is_stream(uri):
+            groups["source"]["redirects"] = False  # the address that it leads to may be anywhere
         given = shop.settings.kafka.model_dump(mode="json", exclude_defaults=True, exclude={"password"})
         if given:
             groups["kafka"] = given

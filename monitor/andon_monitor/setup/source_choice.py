@@ -46,6 +46,11 @@ def check_source(uri: str, settings: ReviewSettings) -> str:
     return str(_below(uri, settings))
 
 
+def is_stream(uri: str) -> bool:
+    """Whether an address is that of a network camera, which may send on to another one."""
+    return uri.split("://", 1)[0].lower() in STREAMS
+
+
 def _check_host(host: str, settings: ReviewSettings) -> None:
     if settings.source_hosts and host not in settings.source_hosts:
         raise UsageError(f"{host[:100]}: not among review.source_hosts")

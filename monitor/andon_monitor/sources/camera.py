@@ -63,7 +63,7 @@ def open_camera(
     def open_one() -> Camera:
         if uri.startswith(DEVICE):
             return DeviceCamera(int(number))
-        return StreamCamera(uri, settings.transport, settings.timeout, settings.ca_file)
+        return StreamCamera(uri, settings.transport, settings.timeout, settings.ca_file, settings.redirects)
 
     return LiveSource(open_one, name, camera or name, wait=wait, metrics=metrics, in_hand=in_hand)
 

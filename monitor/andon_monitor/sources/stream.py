@@ -4,6 +4,7 @@ PyAV comes with the extra `andon[camera]`. OpenCV, which reads video files here,
 and the times of sender reports.
 """
 
+import errno
 import logging
 import struct
 import time
@@ -41,16 +42,24 @@ PROTOCOLS = "rtsp,rtsps,rtp,rtcp,udp,tcp,tls,http,https,httpproxy,crypto"
 RECENT_REPORTS, MIN_REPORTS = 15, 3  # packets
 SIDE_DATA = "prft"  # producer reference time: of sender reports, in microseconds since 1970
 
+# Without redirects: formats that lead to no other address, as playlists (HLS, DASH, SDP) do.
+FORMATS = "mpjpeg,mjpeg,jpeg_pipe,png_pipe,mpegts,mpeg,mov,matroska,flv,avi,h264,hevc,m4v,ogg,asf,rtsp"
+# What FFmpeg logs of an RTSP redirect, which it always follows, and of a playlist; tests hold it to both.
+REDIRECTED, PLAYLIST = "Redirecting to ", "Format not on whitelist"
+
 LOST = "packets of the stream were lost; pictures cannot be inspected until its next key frame"
 DAMAGED = "the picture is damaged in the stream"
+SENDS_ON = "it sends on to another address, which source.redirects does not allow"
 NOT_OF_AUTHORITY = "its certificate is not one that source.ca_file proves"
 
 
 class StreamCamera:
     """A stream that is open; see `live.Camera`. Raises CameraLost."""
 
-    def __init__(self, uri: str, transport: Transport, timeout: float, ca_file: Path | None = None) -> None:
-        _quiet()
+    def __init__(
+        self, uri: str, transport: Transport, timeout: float, ca_file: Path | None = None, redirects: bool = True
+    ) -> None:
+        _quiet(av.logging.WARNING if redirects else av.logging.INFO)
         self._timeout = timeout
         self._capture: Any = av.logging.Capture(local=True)  # what FFmpeg says on this thread
         self._said = self._capture.__enter__()
@@ -66,11 +75,17 @@ class StreamCamera:
                 "reorder_queue_size": str(REORDERED_PACKETS),
                 "max_delay": str(MAX_REORDERING_MICROSECONDS),
             }
+        if not redirects:
+            options["format_whitelist"] = FORMATS
+            if uri.lower().startswith("http"):
+                options["max_redirects"] = "0"
         if ca_file is not None:
             options |= {"tls_verify": "1", "ca_file": str(ca_file)}
         self._container: Any = None
         try:
             self._container = _open(uri, options, timeout)
+            if not redirects and self._has_said(REDIRECTED):
+                raise CameraLost(SENDS_ON)
             streams = self._container.streams.video
             if not streams:
                 raise CameraLost("sends no video")
@@ -80,9 +95,14 @@ class StreamCamera:
             self._is_jpeg = stream.codec_context.name == "mjpeg"
             self._packets = self._container.demux(stream)
         except av.error.FFmpegError as error:
-            is_unproven = any(UNPROVEN in message for _, _, message in self._said)
+            why = _why(error, OPEN_SECONDS)
+            if self._has_said(UNPROVEN):
+                why = NOT_OF_AUTHORITY
+            # FFmpeg has no error of its own for one redirect too many.
+            elif not redirects and (error.errno == errno.EIO or self._has_said(REDIRECTED, PLAYLIST)):
+                why = SENDS_ON
             self.close()
-            raise CameraLost(NOT_OF_AUTHORITY if is_unproven else _why(error, OPEN_SECONDS)) from None
+            raise CameraLost(why) from None
         except CameraLost:
             self.close()
             raise
@@ -144,6 +164,9 @@ class StreamCamera:
             if self._capture is not None:
                 self._capture.__exit__(None, None, None)
                 self._capture = None
+
+    def _has_said(self, *texts: str) -> bool:
+        return any(text in message for _, _, message in self._said for text in texts)
 
     def _decode(self, packet: Any, arrival: float, stream: float | None) -> list[Shot]:
         try:
@@ -217,11 +240,12 @@ def _why(error: Any, seconds: float) -> str:
     return f"no camera answers at this address ({error.strerror or type(error).__name__})"
 
 
-def _quiet() -> None:
+def _quiet(level: int) -> None:
     """Let FFmpeg say what this module reads, and nothing to anybody else: it names addresses with passwords."""
     log = logging.getLogger("libav")
     log.propagate = False
     if not log.handlers:
         log.addHandler(logging.NullHandler())
         av.logging.set_skip_repeated(False)
-        av.logging.set_level(av.logging.WARNING)
+    if (av.logging.get_level() or 0) < level:
+        av.logging.set_level(level)

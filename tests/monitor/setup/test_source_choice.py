@@ -1,11 +1,18 @@
 """Which sources may be chosen on the page: files below one folder alone, hosts of a list where there is one."""
 
+import sys
 from pathlib import Path
 
 import pytest
 from andon_monitor.errors import UsageError
 from andon_monitor.settings.groups import ReviewSettings
 from andon_monitor.setup.source_choice import check_source
+
+from tests.fixtures.network_camera import ReusableServer
+from tests.fixtures.review_page import Client
+from tests.fixtures.setup_page import setting_up, settings_of
+from tests.monitor.review.models.test_pages import send
+from tests.monitor.sources.test_redirects import Sender, running
 
 
 @pytest.fixture
@@ -58,3 +65,14 @@ def test_these_are_refused_in_one_line_without_a_password(uri: str, expected: st
         check_source(uri, settings)
     assert "hunter2" not in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sources are opened on Linux and macOS alone")
+def test_a_camera_that_sends_on_to_another_host_is_refused(prepared: Path) -> None:
+    class Elsewhere(Sender):
+        target = "http://[::1]:9/secret"
+
+    page, given = "/setup/bottle/source", settings_of(prepared, source_hosts=("127.0.0.1",))
+    with running(ReusableServer(("127.0.0.1", 0), Elsewhere)) as port, setting_up(given) as url:
+        status, text = send(Client(url), page, page, uri=f"http://127.0.0.1:{port}/stream")
+    assert (status, "sends on to another address" in text) == (400, True)
