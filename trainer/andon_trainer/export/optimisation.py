@@ -128,10 +128,10 @@ def as_half(weights: Floats) -> dict[str, NDArray[Any]] | None:
 
 
 def as_bytes(weights: Floats) -> dict[str, NDArray[Any]] | None:
-    """Rows of weights [n, m] as bytes and the scale of each row [n, 1], if that is exact."""
-    if weights.ndim != 2:
+    """Rows of weights or kernels [n, ...] as bytes and the scale of each, [n, 1] or [n, 1, 1, 1], if that is exact."""
+    if weights.ndim < 2:
         return None
-    scale = np.abs(weights).max(axis=1, keepdims=True) / np.float32(BYTE_STEPS)
+    scale = np.abs(weights).max(axis=tuple(range(1, weights.ndim)), keepdims=True) / np.float32(BYTE_STEPS)
     scale[scale == 0] = 1
     stored = np.round(weights / scale).astype(np.int8)
     return {"bytes": stored, "scale": scale} if np.array_equal(stored * scale, weights) else None

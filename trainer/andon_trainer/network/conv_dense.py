@@ -194,7 +194,8 @@ class Autoencoder(nn.Module):
 def compact(network: Autoencoder) -> Autoencoder:
     """A trained network as a model file has it: normalisation is part of the convolutions, weights are rounded.
 
-    Convolutions keep the precision of float16, the components of the linear branch that of bytes.
+    Kernels, matrices and the components of the linear branch keep the precision of bytes, all other weights that of
+    float16.
     """
     smaller = copy.deepcopy(network).eval()
     for module in smaller.modules():
@@ -208,5 +209,5 @@ def compact(network: Autoencoder) -> Autoencoder:
             for each in (module.mean, module.offset, module.deviation):
                 each.copy_(round_to_half(each))
     for weights in smaller.parameters():
-        weights.copy_(round_to_half(weights))
+        weights.copy_(round_to_bytes(weights) if weights.ndim > 1 else round_to_half(weights))
     return smaller

@@ -15,7 +15,7 @@ from andon_monitor.common.files import read_within
 from andon_monitor.errors import UsageError
 from andon_monitor.model.runtime import onnxruntime
 from google.protobuf.message import DecodeError
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 Attributes = dict[str, Any]
@@ -119,12 +119,23 @@ def needed(nodes: Sequence[NodeProto], outputs: Sequence[str]) -> list[NodeProto
     return found[::-1]
 
 
+def constants_of(graph: GraphProto) -> dict[str, Tensor]:
+    """Every constant of a graph, by its name: as it is stored, and what operators on constants make of it."""
+    constants = {each.name: tensor_of(numpy_helper.to_array(each)) for each in graph.initializer}
+    for node in graph.node:
+        fold(node, constants)
+    return constants
+
+
 def fold(node: NodeProto, constants: dict[str, Tensor]) -> bool:
     """Whether a node is a constant; it is then added to the constants."""
     if node.op_type == "Constant":
         constants[node.output[0]] = tensor_of(numpy_helper.to_array(attributes_of(node)["value"]))
     elif node.op_type in ("Cast", "Identity") and node.input[0] in constants:
-        constants[node.output[0]] = constants[node.input[0]]
+        value, to_float = constants[node.input[0]], attributes_of(node).get("to") == TensorProto.FLOAT
+        constants[node.output[0]] = value.float() if to_float else value
+    elif node.op_type == "Mul" and all(each in constants for each in node.input):
+        constants[node.output[0]] = constants[node.input[0]] * constants[node.input[1]]
     else:
         return False
     return True

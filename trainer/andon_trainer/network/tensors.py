@@ -75,7 +75,7 @@ def round_to_half(weights: Tensor) -> Tensor:
 
 
 def round_to_bytes(rows: Tensor) -> Tensor:
-    """Rows [n, m], each rounded to multiples of a 127th of its largest number: a model file stores them as bytes."""
-    fraction, power = torch.frexp(rows.abs().amax(dim=1, keepdim=True) / BYTE_STEPS)
+    """Rows [n, ...], each rounded to multiples of a 127th of its largest number: a model file stores them as bytes."""
+    fraction, power = torch.frexp(rows.abs().amax(dim=tuple(range(1, rows.ndim)), keepdim=True) / BYTE_STEPS)
     scale = torch.ldexp((fraction * 2**SCALE_BITS).ceil() / 2**SCALE_BITS, power)
     return torch.where(scale > 0, (rows / scale).round() * scale, rows)

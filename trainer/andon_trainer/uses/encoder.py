@@ -10,11 +10,11 @@ from andon_monitor.model.autoencoder import Autoencoder
 from andon_monitor.model.imaging import Pixels, input_mask
 from andon_monitor.model.mask import Masked
 from numpy.typing import NDArray
-from onnx import numpy_helper
 from torch import Tensor, nn
 
 from andon_trainer.architecture import Architecture
 from andon_trainer.network.conv_dense import Encoder
+from andon_trainer.network.onnx_network import constants_of
 from andon_trainer.network.tensors import normalise, pool, to_unit
 
 FIRST_NETWORK = "members.0."  # of several networks, the first one gives the latent vector
@@ -85,9 +85,9 @@ class Backbone(nn.Module):
         backbone = cls(architecture_of(autoencoder), input_mask(autoencoder.card.input))
         graph = onnx.load_from_string(autoencoder.model.content).graph
         weights = {
-            name.removeprefix(PREFIX).removesuffix("_half"): torch.from_numpy(numpy_helper.to_array(tensor).copy())
-            for tensor in graph.initializer
-            if (name := tensor.name.removeprefix(FIRST_NETWORK)).startswith(PREFIX)
+            place.removeprefix(PREFIX): value
+            for name, value in constants_of(graph).items()
+            if (place := name.removeprefix(FIRST_NETWORK)).startswith(PREFIX)
         }
         for name, module in backbone.encoder.named_modules():
             if not isinstance(module, nn.Sequential) or len(module) != 3 or not isinstance(module[0], nn.Conv2d):
