@@ -10,7 +10,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
-from andon_monitor.kafka.topics import RETENTION_MS, STATE_CONFIGS, plan
+from andon_monitor.kafka.topics import COMPACTED, RETENTION_MS, STATE_CONFIGS, plan
 from andon_monitor.settings.groups import KafkaSettings
 from andon_monitor.settings.loading import load_settings
 
@@ -36,6 +36,7 @@ BUSY = {
     },
     "image": {"digest": "sha256:" + "0" * 64},
     "imagePullSecrets": [{"name": "registry"}],
+    "models": {"claim": "models", "writable": True, "shared": "for-others"},
     "lines": {
         "press": {
             "recipes": [{"product": "plate", "model": "/models/plate.onnx"}, {"model": "/models/cover.onnx"}],
@@ -143,6 +144,19 @@ def test_several_lines_share_nothing_but_what_is_meant() -> None:
     assert set(of_kind("Deployment", values)) == {"hall-1-press-review"}
 
 
+def test_the_page_alone_writes_models_and_only_where_it_may() -> None:
+    for values, folders in (("{}", {"/models": (True, True)}),
+                            (json.dumps(BUSY), {"/models": (True, False), "/shared": (True, False)})):  # fmt: skip
+        for name, workload in (of_kind("StatefulSet", values) | of_kind("Deployment", values)).items():
+            pod = workload["spec"]["template"]["spec"]
+            found = {one["mountPath"]: one.get("readOnly", False) for one in pod["containers"][0]["volumeMounts"]}
+            for folder, (of_monitor, of_page) in folders.items():
+                if not name.endswith("-parts"):
+                    assert found[folder] == (of_page if name.endswith("-review") else of_monitor), (name, folder)
+    settings = yaml.safe_load(of_kind("ConfigMap", json.dumps(BUSY))["hall-1-press-settings"]["data"]["andon.yaml"])
+    assert settings["model"] == {"topic": "kafka://k1:9093,k2:9093/press.models", "shared": "/shared"}
+
+
 def test_rules_and_dashboards_are_those_of_their_sources() -> None:
     (rule,) = of_kind("PrometheusRule").values()
     written = [
@@ -168,7 +182,8 @@ def test_topics_for_strimzi_are_those_of_the_command() -> None:
     made = {one["spec"]["topicName"]: one["spec"] for one in of_kind("KafkaTopic", values).values()}
     names = [f"press.{what}" for what in ("frames", "verdicts", "dead-letters", "defects", "labels", "parts")]
     frames, verdicts, letters, *others = names
-    wanted = {topic.name: topic for topic in plan(frames, verdicts, letters, 8, KafkaSettings(), *others)}
+    planned = plan(frames, verdicts, letters, 8, KafkaSettings(), *others, models="press.models")
+    wanted = {topic.name: topic for topic in planned}
     assert set(wanted) == {name for name in made if name.startswith("press.")}
     for name, topic in wanted.items():
         config = made[name]["config"]
@@ -176,7 +191,7 @@ def test_topics_for_strimzi_are_those_of_the_command() -> None:
         assert config["max.message.bytes"] == topic.max_message_bytes
         assert config["retention.ms"] == RETENTION_MS[topic.purpose] == topic.retention_ms
         assert config["retention.bytes"] == topic.retention_bytes
-        expected = STATE_CONFIGS if topic.purpose == "state" else {"cleanup.policy": "delete"}
+        expected = STATE_CONFIGS if topic.purpose in COMPACTED else {"cleanup.policy": "delete"}
         assert {key: str(config[key]) for key in expected} == expected
     (user,) = of_kind("KafkaUser", values).values()
     rights = {acl["resource"]["name"]: set(acl["operations"]) for acl in user["spec"]["authorization"]["acls"]
@@ -191,6 +206,7 @@ def test_topics_for_strimzi_are_those_of_the_command() -> None:
         ({"lines": {"Line_1": {}}}, "Line_1"),
         ({"lines": {"a": {"replica": 2}}}, "replica"),
         ({"kafka": {"servers": "kafka"}}, "servers"),
+        ({"models": {"shared": "for-others"}}, "writable"),
         ({"kafka": {"settings": {"password": "hunter2"}}}, "settings"),
     ],
 )

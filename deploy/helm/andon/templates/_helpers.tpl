@@ -42,7 +42,7 @@ helm.sh/chart: {{ (index . 0).Chart.Name }}-{{ (index . 0).Chart.Version }}
 {{- $root := index . 0 -}}{{- $line := index . 1 -}}{{- $name := index . 2 -}}
 {{- $at := printf "kafka://%s/" $root.Values.kafka.servers -}}
 {{- $topic := dict -}}
-{{- range list "frames" "verdicts" "dead-letters" "defects" "labels" "parts" -}}
+{{- range list "frames" "verdicts" "dead-letters" "defects" "labels" "parts" "models" -}}
 {{- $_ := set $topic . (printf "%s%s" $at (include "andon.topic" (list $line $name .))) -}}
 {{- end -}}
 {{- $settings := dict
@@ -56,6 +56,10 @@ helm.sh/chart: {{ (index . 0).Chart.Name }}-{{ (index . 0).Chart.Version }}
 {{- $_ := set $settings "recipes" $line.recipes -}}
 {{- else -}}
 {{- $_ := set $settings "model" (dict "path" (printf "/models/%s" $line.model)) -}}
+{{- end -}}
+{{- if $root.Values.models.shared -}}
+{{- $shared := dict "topic" (get $topic "models") "shared" "/shared" -}}
+{{- $_ := set $settings "model" (mergeOverwrite ($settings.model | default dict) $shared) -}}
 {{- end -}}
 {{- if $line.parts.enabled -}}
 {{- $_ := set $settings.output "parts" (get $topic "parts") -}}
