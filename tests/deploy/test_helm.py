@@ -181,8 +181,8 @@ def test_topics_for_strimzi_are_those_of_the_command() -> None:
     values = json.dumps(BUSY)
     made = {one["spec"]["topicName"]: one["spec"] for one in of_kind("KafkaTopic", values).values()}
     names = [f"press.{what}" for what in ("frames", "verdicts", "dead-letters", "defects", "labels", "parts")]
-    frames, verdicts, letters, *others = names
-    planned = plan(frames, verdicts, letters, 8, KafkaSettings(), *others, models="press.models")
+    frames, verdicts, letters, defects, labels, parts = names
+    planned = plan(frames, verdicts, letters, 8, KafkaSettings(), defects, labels, parts, None, "press.models")
     wanted = {topic.name: topic for topic in planned}
     assert set(wanted) == {name for name in made if name.startswith("press.")}
     for name, topic in wanted.items():
