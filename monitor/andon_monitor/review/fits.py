@@ -8,7 +8,8 @@ from pathlib import Path
 from andon_monitor.errors import UsageError
 from andon_monitor.review.background import Background
 
-REFIT, SETUPS, FIT = "refit", "setup", "fit"  # folders of the store, and of a set-up
+REFIT, SETUPS = "refit", "setup"  # folders of the store
+FIT, IMAGES = "fit", "images"  # of a set-up
 TURN = "fit-turn"  # the folder whose lock a fit is started under
 FILES = "plan.json", "job.json"  # of a refit and of a set-up's fit, there from the start
 

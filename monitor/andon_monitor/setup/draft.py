@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from andon_monitor.common.files import read_within, remove_quietly, write_whole
 from andon_monitor.errors import UsageError
+from andon_monitor.review.fits import IMAGES
 
-DRAFT, SOURCE, IMAGES, MASK, MODEL = "draft.json", "source.yaml", "images", "mask.json", "model.onnx"
+DRAFT, SOURCE, MASK, MODEL = "draft.json", "source.yaml", "mask.json", "model.onnx"
 FITTED, REPORT = "fit/new.onnx", "fit/report.html"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 MAX_DRAFTS = 50

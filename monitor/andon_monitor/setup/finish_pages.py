@@ -15,13 +15,14 @@ from andon_monitor.model.recalibration import with_rate
 from andon_monitor.review import card_words, drawing, live
 from andon_monitor.review.access import Visitor
 from andon_monitor.review.filters import parse_number
+from andon_monitor.review.fits import IMAGES
 from andon_monitor.review.models.trial import PERIODS, RATES, UNITS, read_asked, try_threshold
 from andon_monitor.review.site import report_response
 from andon_monitor.review.store import Store
 from andon_monitor.review.store.rows import FrameQuery
 from andon_monitor.review.teach.job import BUDGETS, FREE_BYTES
 from andon_monitor.setup.deploying import LineChange
-from andon_monitor.setup.draft import FITTED, IMAGES, MASK, MODEL, REPORT, DraftFolder, check_name
+from andon_monitor.setup.draft import FITTED, MASK, MODEL, REPORT, DraftFolder, check_name
 from andon_monitor.setup.lines import add_recipe, digest, new_text, with_recipes
 from andon_monitor.setup.shadows import Shadows
 from andon_monitor.setup.workshop import TRIAL_STORE, Workshop

@@ -22,6 +22,8 @@ NAMES: dict[Kind, str] = {
     "trial": "trial",
     "run": "inspection",
 }
+# These only end when somebody stops them, which is no failure then.
+ENDLESS: tuple[Kind, ...] = ("look", "trial")
 WORK = "andon_monitor.setup.work"
 JOB, RESULT, LIVE, PICTURE, SEEN = "job.json", "result.json", "live.json", "live.jpg", "seen"
 MAX_JSON_BYTES = 100_000
@@ -105,13 +107,13 @@ class SetupJob:
 
     def state(self) -> State:
         """How it is now."""
-        job = _read(Job, self.folder / JOB)
+        job = read(Job, self.folder / JOB)
         if job is None:
             return State("none")
-        result, live, log = _read(Result, self.folder / RESULT), self.live(), read_log(self.folder)
+        result, live, log = read(Result, self.folder / RESULT), self.live(), read_log(self.folder)
         if result is None and self._work.is_running():
             return State("running", job, NO_RESULT, live, log)
-        result = result or _read(Result, self.folder / RESULT)  # it may have ended in between
+        result = result or read(Result, self.folder / RESULT)  # it may have ended in between
         if result is None:
             result = Result(
                 failure=f"the {NAMES[self.kind]} was stopped, or its process ended; it can be started again"
@@ -120,7 +122,7 @@ class SetupJob:
 
     def live(self) -> Live:
         """What the source showed last."""
-        return _read(Live, self.folder / LIVE) or Live()
+        return read(Live, self.folder / LIVE) or Live()
 
     def picture(self) -> bytes | None:
         """The newest picture, a JPEG; a look goes on as long as somebody asks for it."""
@@ -149,8 +151,10 @@ class SetupJob:
 
     def stop(self, gently: bool = False) -> None:
         """Stop it. Raises UsageError where it does not run."""
-        job = _read(Job, self.folder / JOB)
+        job = read(Job, self.folder / JOB)
         self._work.stop(0 if job is None else job.process, gently)
+        if job is not None and self.kind in ENDLESS and read(Result, self.folder / RESULT) is None:
+            write(self.folder / RESULT, Result(note="stopped", ended=time.time()))
 
     def stop_if_running(self, gently: bool = False) -> None:
         """Stop it where it runs."""
@@ -163,7 +167,8 @@ def write(path: Path, content: BaseModel) -> None:
     write_whole(path, content.model_dump_json().encode())
 
 
-def _read(content: type[Content], path: Path) -> Content | None:
+def read(content: type[Content], path: Path) -> Content | None:
+    """The file of a job, None where there is none that can be read."""
     try:
         return content.model_validate_json(read_within(path, MAX_JSON_BYTES))
     except (OSError, ValidationError):

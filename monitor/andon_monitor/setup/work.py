@@ -17,10 +17,11 @@ from andon_monitor.image_files.decoding import DecodingLimits
 from andon_monitor.inspection.frames import Frame
 from andon_monitor.kafka.any_source import open_any_source
 from andon_monitor.review.background import limit_process, run_module
+from andon_monitor.review.fits import IMAGES
 from andon_monitor.settings.groups import Settings
 from andon_monitor.settings.loading import load_settings
 from andon_monitor.setup import jobs
-from andon_monitor.setup.draft import FITTED, IMAGES, SOURCE
+from andon_monitor.setup.draft import FITTED, SOURCE
 from andon_monitor.sources.base import Source
 from andon_monitor.telemetry import logs
 
@@ -75,10 +76,12 @@ class LiveView:
         self._limits = limits
         self._frames = self._unreadable = 0
         self._shown_at = 0.0
+        self._newest = ""  # the text that was given last
 
     def show(self, frames: Sequence[Frame], text: str = "") -> None:
         """Show the newest of these frames, if it is time. Raises OutputError."""
         self._frames += len(frames)
+        self._newest = text
         if not frames or time.monotonic() - self._shown_at < SHOW_SECONDS:
             return
         self._shown_at = time.monotonic()
@@ -102,6 +105,12 @@ class LiveView:
             text=text,
         )
         jobs.write(self._folder / jobs.LIVE, live)
+
+    def end(self) -> None:
+        """Leave the last text, as the picture may be older. Raises OutputError."""
+        path = self._folder / jobs.LIVE
+        if (live := jobs.read(jobs.Live, path)) is not None:
+            jobs.write(path, live.model_copy(update={"frames": self._frames, "text": self._newest}))
 
     @property
     def is_watched(self) -> bool:
@@ -158,6 +167,7 @@ def _collect(folder: Path, count: int, keep_free: int) -> jobs.Result:
         view.show(frames, collector.describe())
 
     collect(source, images, selection, CollectLimits(count=count, size=MAX_BYTES, keep_free=keep_free), watch)
+    view.end()
     return jobs.Result(note=f"{images.count} images")
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 from andon_monitor.model.file import Model
-from andon_monitor.setup.draft import FITTED, IMAGES, MODEL, SOURCE, Drafts
+from andon_monitor.review.fits import IMAGES
+from andon_monitor.setup.draft import FITTED, MODEL, SOURCE, Drafts
 
 from tests.fixtures.small_model import draw, encode
 

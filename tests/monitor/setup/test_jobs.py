@@ -110,6 +110,11 @@ def test_a_collection_goes_on_while_the_page_is_started_again(prepared: Path) ->
                 assert send(Client(url), path, "/setup/bottle/collect", count="20")[0] == 200
             with setting_up(settings) as url:
                 until(lambda: "Collect more" in Client(url).get(path)[1])
+                assert "At the end of the collection: 20 images, " in Client(url).get(path)[1]
+                # A look that somebody stops has not failed.
+                assert send(Client(url), "/setup/bottle/source", "/setup/bottle/look")[0] == 200
+                status, page = send(Client(url), "/setup/bottle/source", "/setup/bottle/stop")
+                assert (status, "; stopped." in page, 'role="alert"' in page) == (200, True, False)
     finally:
         end_jobs(prepared)
     assert len(draft.images()) == 20

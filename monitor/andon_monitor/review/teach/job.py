@@ -14,7 +14,7 @@ from andon_monitor.common.files import write_whole
 from andon_monitor.errors import OutputError, UsageError
 from andon_monitor.model.card import Card
 from andon_monitor.review.background import Background, read_log
-from andon_monitor.review.fits import REFIT, Fits, RunningFit
+from andon_monitor.review.fits import IMAGES, REFIT, SETUPS, Fits, RunningFit
 from andon_monitor.review.models.line_models import Content, LineFile
 from andon_monitor.review.recordings import find_recordings
 from andon_monitor.review.store import Store
@@ -49,6 +49,7 @@ class Refit:
     def __init__(self, store: Path, settings: ReviewSettings) -> None:
         self.folder = store / REFIT
         self._fits = Fits(store)
+        self._store = store
         self._settings = settings
         self.cores = settings.fit_cores or max(1, available_cores() // 2)
         self._work = Background(self.folder, REFIT, self.cores)
@@ -65,14 +66,17 @@ class Refit:
             return "Fitting from the page needs Linux or macOS. Use andon-trainer fit."
         if missing := missing_trainer():
             return missing
-        if self._settings.training is None:
+        if self._settings.training is None and not any((self._store / SETUPS).glob(f"*/{IMAGES}")):
             return "The page does not know the training images: give review.training, the folder that fit was given."
         return ""
 
     def training(self, name: str, names: int) -> Path:
-        """The training images of a model file; of several, each has a folder of its name."""
-        assert self._settings.training is not None
-        return self._settings.training if names == 1 else self._settings.training / name
+        """The training images of a model file; of several, each has a folder of its name; else those of its set-up."""
+        of_set_up = self._store / SETUPS / name / IMAGES
+        if self._settings.training is None:
+            return of_set_up
+        given = self._settings.training if names == 1 else self._settings.training / name
+        return of_set_up if of_set_up.is_dir() and not given.is_dir() else given
 
     def state(self) -> State:
         """How it is now. Raises UsageError where its files are damaged."""

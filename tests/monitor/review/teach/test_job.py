@@ -220,6 +220,15 @@ def test_what_cannot_work_is_refused_before_it_starts(
         assert "/teach/start" not in page
 
 
+def test_a_line_that_was_set_up_here_is_fitted_with_its_own_images(store: Store, training: Path) -> None:
+    refit = Refit(store.folder, ReviewSettings())
+    images = store.folder / "setup" / "bottle" / "images"
+    images.mkdir(parents=True)
+    assert (refit.unavailable, refit.training("bottle", 1)) == ("", images)
+    assert Refit(store.folder, settings(training)).training("bottle", 1) == training
+    assert Refit(store.folder, settings(training)).training("bottle", 2) == images  # there is no training/bottle
+
+
 def test_damaged_files_are_said(store: Store, training: Path) -> None:
     refit = Refit(store.folder, settings(training))
     refit.folder.mkdir()
