@@ -4,7 +4,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from andon_monitor.errors import AndonError
+from andon_monitor.errors import AndonError, UsageError
 from andon_monitor.setup.jobs import JOB, SetupJob, State
 from andon_monitor.setup.lines import Lines
 
@@ -34,10 +34,15 @@ class Inspections:
             job.start(who, ["run", "--config", str(self._lines.path(line)), *port])
 
     def stop(self, line: str) -> None:
-        """Stop it, once its frames in flight are finished. Raises UsageError."""
+        """Stop it, once its frames in flight are finished; one that has ended by an error is not started again.
+
+        Raises UsageError where there is none.
+        """
         with self._changing:
             job = self._job(line)
-            job.stop(gently=True)
+            if job.state().phase == "none":
+                raise UsageError(f"no inspection of {line} runs here")
+            job.stop_if_running(gently=True)
             (job.folder / JOB).unlink(missing_ok=True)
 
     def restart_if_running(self, line: str, who: str) -> None:
