@@ -1,5 +1,6 @@
 """A set-up with a source, images and a model, as its steps leave them."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,13 +8,14 @@ from andon_monitor.model.file import Model
 from andon_monitor.review.fits import IMAGES
 from andon_monitor.setup.draft import FITTED, MODEL, SOURCE, Drafts
 
+from tests.fixtures.setup_page import end_jobs
 from tests.fixtures.small_model import draw, encode
 
 URI = "http://viewer:hunter2@127.0.0.1:9/stream"
 
 
 @pytest.fixture
-def prepared(tmp_path: Path, model: Model) -> Path:
+def prepared(tmp_path: Path, model: Model) -> Iterator[Path]:
     """The folder of the page: `store` has the set-up, `lines` is still missing."""
     draft = Drafts(tmp_path / "store" / "setup").create("bottle", "ann")
     draft.write_settings(SOURCE, {"source": {"uri": URI}})
@@ -24,4 +26,5 @@ def prepared(tmp_path: Path, model: Model) -> Path:
     (draft.path / IMAGES).mkdir()
     for number in (1, 2):
         (draft.path / IMAGES / f"{number:06d}.png").write_bytes(encode(draw(number)))
-    return tmp_path
+    yield tmp_path
+    end_jobs(tmp_path)
