@@ -80,7 +80,10 @@ SHORTER = (
     (r"^(andon-trainer fit .*--architecture dense.*)$", r"\1 --iterations 20 --threads 1"),
     (r"^(andon-trainer fit (?!.*dense).*)$", r"\1 --iterations 6 --side 64 --size small --threads 1"),
     # Not instead of part.onnx, which the labels belong to.
-    (r"^(andon-trainer fit .*)part\.onnx --latency 15ms(.*)$", r"\1quick.onnx --latency 10s\2 --networks 1 --encoder none"),
+    (
+        r"^(andon-trainer fit .*)part\.onnx --latency 15ms(.*)$",
+        r"\1quick.onnx --latency 10s\2 --networks 1 --encoder none",
+    ),
     (r"^(andon-trainer fit night\.mcap .*)$", r"\1 --encoder none"),  # that of the README has it
     (r"^(andon-trainer classify .*)$", r"\1 --draws 1 --threads 1"),
     (r"^(andon-monitor tune .*)$", r"\1 --seconds 0.1 --rounds 1"),
