@@ -22,6 +22,15 @@ FIT = ["fit", "part", "-o", "part.onnx", "--iterations", "2", "--batch", "4", "-
 RUN = ["run", "--model", "part.onnx", "--source", "part/stream", "--verdicts", "verdicts.jsonl", "--no-server"]
 
 
+def packages(dist: Path) -> tuple[Path, Path]:
+    """Wheel and source archive of a release, in which archives of images end as the latter does."""
+    wheels = list(dist.glob("andon-*.whl"))
+    if len(wheels) != 1:
+        sys.exit(f"{dist}: {len(wheels)} wheels; give a folder with one, as make release leaves it")
+    version = wheels[0].name.split("-")[1]
+    return wheels[0], dist / f"andon-{version}.tar.gz"
+
+
 def main() -> None:
     """Try out each artefact, or say in one line which failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -29,8 +38,7 @@ def main() -> None:
     parser.add_argument("--python", default=sys.executable, help="default: the one that runs this")
     parser.add_argument("--wheel-only", action="store_true")
     arguments = parser.parse_args()
-    (wheel,) = arguments.dist.resolve().glob("andon-*.whl")
-    (source,) = arguments.dist.resolve().glob("andon-*.tar.gz")
+    wheel, source = packages(arguments.dist.resolve())
     with tempfile.TemporaryDirectory() as folder:
         environment = Path(folder) / "venv"
         run(arguments.python, "-m", "venv", environment, cwd=Path(folder))

@@ -67,3 +67,16 @@ def test_images_are_tried_out_only_where_there_are_some(tmp_path: Path) -> None:
     command = [sys.executable, str(RELEASE / "try_images.py"), str(tmp_path), "--architecture", "arm64"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (1, f"{tmp_path}: no images for arm64\n")
+
+
+def test_images_next_to_the_packages_are_not_taken_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(RELEASE)
+    packages = script(RELEASE / "try_out.py")["packages"]
+    names = ["andon-0.2.0-py3-none-any.whl", "andon-0.2.0.tar.gz", "andon-monitor-0.2.0-linux-amd64.tar.gz"]
+    paths = [tmp_path / name for name in names]
+    for path in paths:
+        path.touch()
+    assert packages(tmp_path) == (paths[0], paths[1])
+    paths[0].unlink()
+    with pytest.raises(SystemExit, match="0 wheels; give a folder with one"):
+        packages(tmp_path)
