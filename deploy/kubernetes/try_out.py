@@ -86,8 +86,11 @@ def main() -> None:
     for program in (arguments.apiserver, arguments.helm, "etcd", "kubectl", "openssl"):
         if shutil.which(program) is None:
             sys.exit(f"{program}: no such program here")
+    definitions = sorted(arguments.definitions.glob("*.yaml"))
+    if not definitions:
+        sys.exit(f"{arguments.definitions}: no YAML files; give a folder with the operators' definitions")
     with tempfile.TemporaryDirectory(prefix="andon-api-server-") as folder, running(arguments, Path(folder)) as cluster:
-        for path in sorted(arguments.definitions.glob("*.yaml")):
+        for path in definitions:
             cluster.kubectl("apply", "--server-side", f"--filename={path}")
         cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
         for name in KUSTOMIZATIONS:
