@@ -87,6 +87,7 @@ def test_the_first_hour(folder: Path, chromium: Any) -> None:
             page.click("text=Next: rate")
             # 6. Rate.
             slider = page.locator("#rate")
+            slider.wait_for()  # hidden until the page's script listens to it
             slider.focus()
             slider.press("End")
             page.click("button:has-text('Use 20 % false alarms')")

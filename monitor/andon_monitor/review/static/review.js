@@ -128,14 +128,19 @@ if (rate) {
     try {
       const address = `${location.pathname}?${new URLSearchParams(new FormData(form))}`;
       const answer = await fetch(address, { headers: { accept: "text/html" } });
-      if (!answer.ok) return;
+      if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = page.getElementById("trial"), why = $("#trial [name=why]")?.value;
+      if (!fresh) throw new Error("another page was answered");
       showTimes(fresh);
       $("#trial").replaceWith(document.adoptNode(fresh));
       if (why && $("#trial [name=why]")) $("#trial [name=why]").value = why;
       history.replaceState(null, "", address);
-    } catch { /* the server is away */ } finally {
+    } catch (error) {
+      const note = $("#untried") ?? $("#trial").appendChild(Object.assign(document.createElement("p"), { id: "untried" }));
+      note.setAttribute("role", "alert");
+      note.textContent = `Not tried, what is shown is of the rate before: ${error.message}`;
+    } finally {
       busy = false;
       if (more) tryRate();
     }

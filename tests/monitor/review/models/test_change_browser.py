@@ -39,7 +39,7 @@ def test_the_slider_shows_what_would_change_and_a_click_applies_and_undoes_it(
         page.wait_for_selector("form.apply")
         page.wait_for_selector("h3:has-text('Newly flagged')")
         assert page.locator("[name=value]").input_value() == "20"
-        assert "value=20" in page.url
+        page.wait_for_url("**value=20**")
         page.fill("[name=why]", "too many misses")
         slider.focus()
         slider.press("ArrowLeft")
@@ -51,6 +51,18 @@ def test_the_slider_shows_what_would_change_and_a_click_applies_and_undoes_it(
         page.click("text=Undo the last change")
         page.wait_for_selector("tr:has-text('undo')")
     assert part.path.read_bytes() == model.content
+
+
+def test_the_slider_says_that_a_rate_was_not_tried(page_url: str, chromium: Any) -> None:
+    with tab(chromium, **ANN) as page:
+        page.goto(f"{page_url}/model")
+        # An answer that is not a page of a trial, as a proxy before the page may give; the browser logs no error of it.
+        page.route("**/model?**", lambda route: route.fulfill(status=200, body="<p>Back in a minute.</p>"))
+        page.locator("#rate").press("End")
+        page.wait_for_selector("[role=alert]:has-text('Not tried, what is shown is of the rate before')")
+        page.unroute("**/model?**")
+        page.locator("#rate").press("Home")
+        page.wait_for_selector("[role=alert]:has-text('Not tried')", state="detached")
 
 
 def test_without_script_a_form_does_the_same(part: LineFile, page_url: str, chromium: Any) -> None:
