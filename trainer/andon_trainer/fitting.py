@@ -78,7 +78,7 @@ def fit(
     if options.latency is not None:
         latency = within_latency(options, images, samples, files, training, progress)
         options, images = latency.options, latency.images
-    encoder = None if options.is_dense else load_encoder(options.encoder or BUILT_IN)
+    encoder = None if options.is_dense else load_encoder(options.encoder or BUILT_IN, images.spec.channels)
     planned = split_images(images, options, training, progress)
     trained = train_networks(images, planned, options, training, progress, interrupted)
     parts, masked = together(trained.splits), input_mask(images.spec)

@@ -141,7 +141,8 @@ def add_networks(
 def time_plan(options: FitOptions, images: TrainingImages, texture: bool, plan: Plan) -> TimedPlan:
     """How long a model of these options takes for a frame on one core."""
     arch = options.conv_dense(images.spec, images.pooling)
-    detector = untrained(arch, images, texture, plan.networks, load_encoder(plan.encoder), options.seed)
+    encoder = load_encoder(plan.encoder, images.spec.channels)
+    detector = untrained(arch, images, texture, plan.networks, encoder, options.seed)
     height, width = images.spec.height, images.spec.width
     return TimedPlan(plan, height, width, seconds_per_frame(detector, images.pixels))
 

@@ -46,7 +46,7 @@ def measure(path: Path) -> None:
     """Print the rows of one set."""
     divided = divide(open_set(str(path), path), path.name, FOLDS)
     images = load_images((*divided.good, *divided.defects), choose_input(divided.good, side=256, any_size=True))
-    encoder = load_encoder(BUILT_IN)
+    encoder = load_encoder(BUILT_IN, images.shape[3])
     assert encoder is not None
     batch_of, good, defects = divided.groups, images[: len(divided.good)], images[len(divided.good) :]
     rows: dict[float, list[tuple[float, float, float, float]]] = {rate: [] for rate in RATES}

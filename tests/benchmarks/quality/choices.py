@@ -149,7 +149,8 @@ def trained(fold: Fold, options: FitOptions) -> tuple[Detector, TrainingImages, 
     files = ImageCache(limits=options.limits)
     images = load_training_images(good_samples(fold.learned), files, options, training, quiet)
     networks = train_networks(images, split_images(images, options, training, quiet), options, training, quiet, None)
-    (detector,) = remember_good_parts(networks, images, options.seed, quiet, load_encoder(BUILT_IN))
+    encoder = load_encoder(BUILT_IN, images.spec.channels)
+    (detector,) = remember_good_parts(networks, images, options.seed, quiet, encoder)
     return cast(Detector, detector).eval(), images, networks.splits[0]
 
 

@@ -158,10 +158,10 @@ def from_features(method: str, fold: Fold, divided: Folds) -> Score:
 @torch.no_grad()
 def encode(samples: tuple[Sample, ...]) -> dict[str, torch.Tensor]:
     """The features float16 [F, h, w] of each image, by its path: each is encoded once for all folds and methods."""
-    encoder = load_encoder(BUILT_IN)
+    spec = choose_input(samples, FEATURE_SIDE, any_size=True)
+    encoder = load_encoder(BUILT_IN, spec.channels)
     assert encoder is not None
     run = encoder.in_runtime()
-    spec = choose_input(samples, FEATURE_SIDE, any_size=True)
     found = {}
     for start in range(0, len(samples), BATCH_FRAMES):
         some = samples[start : start + BATCH_FRAMES]

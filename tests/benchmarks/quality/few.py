@@ -51,13 +51,11 @@ def main() -> None:
     parser.add_argument("sets", nargs="+", help="folders, or sample")
     parser.add_argument("--output", type=Path, default=Path("bench-few"), help="folder for the rendered sample")
     arguments = parser.parse_args()
-    encoder = load_encoder(BUILT_IN)
-    assert encoder is not None
     found: dict[int, list[Threshold]] = {count: [] for count in COUNTS}
     headings = "set", "images", "rate", "range", "flagged", "draws in range", "found", "of the best"
     print("| " + " | ".join(headings) + " |\n|" + "---|" * len(headings))
     for name in arguments.sets:
-        for count, measured in measure(name, encoder, arguments.output).items():
+        for count, measured in measure(name, arguments.output).items():
             found[count] += measured
             print(row(Path(name).name, count, measured), flush=True)
     for count, measured in found.items():
@@ -81,11 +79,13 @@ def range_of(count: int, rate: float) -> tuple[float, float]:
     return calibrate(np.arange(float(count)), rate).range or (0.0, 1.0)
 
 
-def measure(name: str, encoder: Encoder, output: Path) -> dict[int, list[Threshold]]:
+def measure(name: str, output: Path) -> dict[int, list[Threshold]]:
     """What thresholds of a set's images do, by the number of images."""
     divided = divide(open_set(name, output), Path(name).name, NETWORKS)
     images = load_images((*divided.good, *divided.defects), choose_input(divided.good, side=256, any_size=True))
     good = images[: len(divided.good)]
+    encoder = load_encoder(BUILT_IN, images.shape[3])
+    assert encoder is not None
     features, of_defects = encoded(encoder, images).split([len(good), len(divided.defects)])
     found: dict[int, list[Threshold]] = {}
     for count in COUNTS:

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+import torch.nn.functional as F
 from andon_monitor.errors import UsageError
 from andon_monitor.model.runtime import onnxruntime
 from andon_trainer.network.encoder import BUILT_IN, ENCODER, STRIDES, area_weights, frame_size, load_encoder, resize
@@ -54,13 +55,50 @@ def test_a_smaller_frame_is_the_mean_of_areas() -> None:
     assert np.allclose(resize(torch.from_numpy(frames), 48, 80)[1, 2].numpy(), expected, atol=0.05)
 
 
-def test_grey_frames_are_encoded_as_grey_colours() -> None:
+def test_an_encoder_of_colours_takes_grey_frames_as_grey_colours() -> None:
     encoder = load_encoder(BUILT_IN)
     assert encoder is not None
     grey = torch.rand(2, 1, 64, 96)
     features = encoder(grey)
     assert features.shape == (2, 768, 8, 12)
     assert torch.allclose(features, encoder(grey.expand(-1, 3, -1, -1)), atol=1e-3)
+
+
+def test_an_encoder_of_grey_frames_has_one_channel_and_the_same_features_within() -> None:
+    colour, grey = load_encoder(BUILT_IN), load_encoder(BUILT_IN, channels=1)
+    assert colour is not None
+    assert grey is not None
+    assert next(each.shape[1] for each in grey.network.buffers() if each.ndim == 4) == 1
+    frames = F.avg_pool2d(torch.rand(2, 1, 168, 168, generator=torch.Generator().manual_seed(0)), 9, 1)
+    of_colour, of_grey = colour(frames), grey(frames)
+    spread = of_colour.std()
+    assert (of_grey - of_colour)[:, :, 3:-3, 3:-3].abs().mean() < 0.01 * spread  # further in, the border tells nothing
+    assert (of_grey - of_colour).abs().mean() < 0.05 * spread
+    assert torch.allclose(grey.in_runtime()(frames), of_grey, atol=1e-4)
+
+
+def test_an_own_network_becomes_one_of_grey_frames_exactly_where_nothing_is_padded(tmp_path: Path) -> None:
+    own = with_metadata(
+        own_network(tmp_path / "own.onnx"), "normalisation", '{"mean": [0.1, 0.4, 0.5], "std": [0.2, 0.5, 2]}'
+    )
+    colour, grey = load_encoder(own), load_encoder(own, channels=1)
+    assert colour is not None
+    assert grey is not None
+    assert (grey.mean.numel(), colour.mean.numel()) == (1, 3)
+    frames = torch.rand(1, 1, 128, 128)
+    assert torch.allclose(grey(frames)[:, :, 2:, 2:], colour(frames)[:, :, 2:, 2:], atol=1e-4)
+
+
+def test_a_network_whose_images_go_elsewhere_stays_one_of_colours(tmp_path: Path) -> None:
+    path = own_network(tmp_path / "own.onnx")
+    model = onnx.load(str(path))
+    model.graph.node.insert(0, helper.make_node("Identity", ["images"], ["same"]))
+    model.graph.node[1].input[0] = "same"
+    onnx.save(model, str(path))
+    encoder = load_encoder(str(path), channels=1)
+    assert encoder is not None
+    assert encoder.mean.numel() == 3
+    assert encoder(torch.rand(1, 1, 64, 64)).shape == (1, 8, 8, 8)
 
 
 def test_none_is_no_encoder() -> None:

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from andon_monitor.errors import UsageError
-from onnx import ModelProto, shape_inference
+from onnx import ModelProto, numpy_helper, shape_inference
 from torch import Tensor, nn
 
-from andon_trainer.network.onnx_network import Network, OnnxNetwork, read_onnx, without_shapes
+from andon_trainer.network.onnx_network import Network, OnnxNetwork, constants_of, read_onnx, without_shapes
 
 ENCODER = Path(__file__).with_name("encoder.onnx")  # made by tools/make_encoder.py; its metadata say from what
 BUILT_IN, SMALL, NONE = "built-in", "small", "none"  # instead of a path
@@ -35,8 +35,8 @@ TRIAL_SIDE = 64  # of the frame that a user's network is tried on
 class Encoder(nn.Module):
     """Frames to the features of cells: those of all strides, one after the other."""
 
-    mean: Tensor  # [1, 3, 1, 1]
-    std: Tensor  # [1, 3, 1, 1]
+    mean: Tensor  # [1, 3, 1, 1], or [1, 1, 1, 1] of an encoder of grey frames
+    std: Tensor  # the same
 
     def __init__(self, network: OnnxNetwork, name: str, mean: Tensor, std: Tensor) -> None:
         super().__init__()
@@ -58,8 +58,9 @@ class Encoder(nn.Module):
         """Frames float [N, C, H, W] in 0..1 to features [N, F, h, w] of cells, by this way to run the network."""
         height, width = frame_size(frames.shape[2], frames.shape[3])
         frames = resize(frames, height, width)
-        colours = frames.expand(-1, 3, -1, -1) if frames.shape[1] == 1 else frames
-        maps = network((colours - self.mean) / self.std)
+        if frames.shape[1] < self.mean.shape[1]:
+            frames = frames.expand(-1, self.mean.shape[1], -1, -1)
+        maps = network((frames - self.mean) / self.std)
         size = (height // CELL, width // CELL)
         return torch.cat([to_cells(each, size) for each in maps], dim=1)
 
@@ -99,8 +100,10 @@ def frame_size(height: int, width: int) -> tuple[int, int]:
     return max(2, round(height * scale / CELL)) * CELL, max(2, round(width * scale / CELL)) * CELL
 
 
-def load_encoder(choice: str) -> Encoder | None:
+def load_encoder(choice: str, channels: int = 3) -> Encoder | None:
     """The encoder that comes with Andon for `built-in`, its first stages for `small`, that of an ONNX file, or None.
+
+    Of grey frames, with 1 of the `channels`, the first convolution is that of one channel where there is one.
 
     Raises UsageError: no readable file, an unknown operation, no usable layers, or maps that cannot be computed.
     """
@@ -112,6 +115,8 @@ def load_encoder(choice: str) -> Encoder | None:
     mean, std = normalisation_of(model, str(path))
     try:
         layers = SMALL_LAYERS if choice == SMALL else layers_of(model, str(path))
+        if channels == 1:
+            model, mean, std = for_grey(model, mean, std)
         network = OnnxNetwork(model, layers, str(path))
     except (ValueError, TypeError) as error:  # of weights whose size is not that of their shape
         raise UsageError(f"{path}: its weights cannot be read: {error}") from None
@@ -121,11 +126,41 @@ def load_encoder(choice: str) -> Encoder | None:
     return encoder
 
 
+def for_grey(model: ModelProto, mean: Tensor, std: Tensor) -> tuple[ModelProto, Tensor, Tensor]:
+    """A network of colour images as one of grey ones, with their mean and standard deviation.
+
+    The kernels of the three colours are added up: the first convolution, on the most pixels, takes a third of its time.
+    At the border, where colours were padded each with its own mean, one grey is the padding. A network whose images go
+    elsewhere than into one convolution stays as it is.
+    """
+    constants = constants_of(model.graph)
+    (name,) = (each.name for each in model.graph.input if each.name not in constants)
+    users = [i for i, node in enumerate(model.graph.node) if name in node.input]
+    first = model.graph.node[users[0]] if users else None
+    if first is None or len(users) > 1 or first.op_type != "Conv" or first.input[1] not in constants:
+        return model, mean, std
+    kernels = constants[first.input[1]] / std[:, None, None]  # [K, 3, h, w]
+    if kernels.shape[1] != len(mean):
+        return model, mean, std
+    grey = mean.mean()
+    bias = (kernels * (grey - mean)[:, None, None]).sum(dim=(1, 2, 3))
+    if len(first.input) > 2:
+        bias = bias + constants[first.input[2]]
+    changed = ModelProto()
+    changed.CopyFrom(model)
+    weights = {f"{name}_grey_kernels": kernels.sum(dim=1, keepdim=True), f"{name}_grey_bias": bias}
+    changed.graph.initializer.extend(numpy_helper.from_array(each.numpy(), key) for key, each in weights.items())
+    node = changed.graph.node[users[0]]
+    node.ClearField("input")
+    node.input.extend([name, *weights])
+    return without_shapes(changed), grey[None], torch.ones(1)
+
+
 def check_encoder(encoder: Encoder, name: str) -> None:
     """Raises UsageError where an encoder cannot compute finite features of a frame."""
     try:
         with torch.no_grad():
-            features = encoder(torch.linspace(0, 1, TRIAL_SIDE).expand(1, 3, TRIAL_SIDE, TRIAL_SIDE))
+            features = encoder(torch.linspace(0, 1, TRIAL_SIDE).expand(1, 1, TRIAL_SIDE, TRIAL_SIDE))
     except (RuntimeError, ValueError, KeyError, IndexError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UsageError(f"{name}: its features cannot be computed: {reason}") from None
