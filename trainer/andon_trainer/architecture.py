@@ -16,8 +16,10 @@ KINDS: tuple[Kind, ...] = ("plain", "denoising", "sparse", "variational")
 Loss = Literal["l1-ssim", "mse", "bce"]
 LOSSES: tuple[Loss, ...] = ("l1-ssim", "mse", "bce")
 DENSE_LOSSES: tuple[Loss, ...] = ("mse", "bce")
-# Channels at 1/2, 1/4, 1/8, 1/16 and 1/32 of the frame: more of them learn more and take longer.
+# Channels at 1/2, 1/4, 1/8, 1/16 and 1/32 of the frame: more of them learn more from as many steps, and take longer.
 WIDTHS = {"small": (8, 16, 24, 32, 32), "base": (16, 32, 48, 64, 64), "large": (24, 48, 72, 96, 96)}
+FEATURES = {"small": 16, "base": 32, "large": 32}  # channels of the error head where it reads all scales
+DEFAULT_SIZE = "small"
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,11 @@ class Architecture:
     height: int
     width: int
     channels: int
-    widths: tuple[int, int, int, int, int] = WIDTHS["base"]
+    widths: tuple[int, int, int, int, int] = WIDTHS[DEFAULT_SIZE]
     bottleneck_channels: int = 32
     components: int = 48
     latent: int = 64
-    features: int = 32
+    features: int = FEATURES[DEFAULT_SIZE]
     loss: Loss = "l1-ssim"
     pooling: int = 1
 

@@ -16,7 +16,7 @@ from andon_monitor.model.file import OUTPUTS, SCORE, cut
 from andon_monitor.model.imaging import Pixels, input_mask
 from andon_monitor.model.session import Session
 
-from andon_trainer.architecture import Architecture
+from andon_trainer.architecture import DEFAULT_SIZE, Architecture
 from andon_trainer.data.images import TrainingImages
 from andon_trainer.export.graph import to_onnx
 from andon_trainer.export.metadata import serialise
@@ -45,7 +45,7 @@ class Plan:
     side: int | None  # of the input, as `FitOptions.side`; None for what suits the images
     encoder: str
     networks: int = 1
-    size: str = "base"  # of the networks, one of WIDTHS
+    size: str = DEFAULT_SIZE  # of the networks, one of WIDTHS
 
 
 @dataclass(frozen=True)
@@ -106,14 +106,11 @@ def plans(options: FitOptions, images: TrainingImages) -> list[Plan]:
     side = round((images.spec.height * images.spec.width) ** 0.5)
     smaller = [] if options.side is not None else [each for each in SMALLER_SIDES if each < 0.9 * side]
     networks = options.networks or 1
-    sizes = ["base", "small"] if options.size == "base" else [options.size]
-    narrow = sizes[-1]
-    # Narrow networks cost least of what is found, then the smaller encoder, then fewer pixels; no encoder costs most.
-    found = [Plan(options.side, encoders[0], networks, size) for size in sizes]
-    found += [Plan(options.side, encoder, networks, narrow) for encoder in encoders if encoder != NONE]
-    found += [Plan(each, encoders[-2 if NONE in encoders[1:] else -1], networks, narrow) for each in smaller]
+    # The smaller encoder costs least of what is found, then fewer pixels; no encoder costs most.
+    found = [Plan(options.side, encoder, networks, options.size) for encoder in encoders if encoder != NONE]
+    found += [Plan(each, encoders[-2 if NONE in encoders[1:] else -1], networks, options.size) for each in smaller]
     if NONE in encoders:
-        found += [Plan(each, NONE, networks, narrow) for each in (options.side, *smaller)]
+        found += [Plan(each, NONE, networks, options.size) for each in (options.side, *smaller)]
     return list(dict.fromkeys(found))
 
 

@@ -12,7 +12,9 @@ from andon_monitor.model.mask import Mask
 
 from andon_trainer.architecture import (
     ARCHITECTURES,
+    DEFAULT_SIZE,
     DENSE_LOSSES,
+    FEATURES,
     KINDS,
     LOSSES,
     WIDTHS,
@@ -58,8 +60,8 @@ class FitOptions:
     """Everything that can be asked of `fit`, under the names of the command line's options.
 
     `None` leaves the choice to Andon: the number of images chooses `false_alarm_rate`, the architecture chooses
-    `encoder`, `kind`, `loss`, `iterations`, `batch` and `learning_rate`, the images choose `side`, and the budget
-    chooses how many `networks` are trained.
+    `encoder`, `kind`, `loss`, `iterations`, `batch` and `learning_rate`, the images choose `side`. There is one of
+    the `networks`, of few images as many as the budget is enough for.
 
     Raises UsageError, which names the option as the command line spells it, its value, and what is right.
 
@@ -78,7 +80,7 @@ class FitOptions:
     learning_rate: float | None = None  # the highest
     seed: int = 0
     side: int | None = None  # frames are scaled to an area of about side x side pixels
-    size: str = "base"  # of the conv-dense network, one of WIDTHS
+    size: str = DEFAULT_SIZE  # of the conv-dense network, one of WIDTHS
     encoder: str | None = None  # whose features are rebuilt, too: built-in (default), small, none, or an ONNX file
     latency: float | None = None  # seconds that a frame may take on one core of this machine
     networks: int | None = None  # each trained without another part of the images, then averaged
@@ -104,7 +106,7 @@ class FitOptions:
             if not self.is_dense:
                 raise UsageError(f"--kind {self.kind}: only with --architecture dense")
             check_choice("--kind", self.kind, KINDS)
-        if self.is_dense and self.size != "base":
+        if self.is_dense and self.size != DEFAULT_SIZE:
             raise UsageError(f"--size {self.size}: only with --architecture conv-dense; dense has --layers")
         if self.loss is not None:
             check_choice("--loss", self.loss, DENSE_LOSSES if self.is_dense else LOSSES)
@@ -168,7 +170,8 @@ class FitOptions:
         """The convolutional autoencoder of an input, which sees frames `pooling` times as low and narrow."""
         height, width = spec.height // pooling, spec.width // pooling
         loss = self.reconstruction_loss
-        return Architecture(height, width, spec.channels, WIDTHS[self.size], loss=loss, pooling=pooling)
+        widths, features = WIDTHS[self.size], FEATURES[self.size]
+        return Architecture(height, width, spec.channels, widths, features=features, loss=loss, pooling=pooling)
 
     def dense(self, spec: InputSpec) -> DenseArchitecture:
         """The dense autoencoder of an input."""

@@ -17,7 +17,7 @@ from andon_trainer.training import ensemble as training
 from andon_trainer.training.ensemble import (
     FEW_IMAGES,
     STEPS_PER_NETWORK,
-    networks_within_budget,
+    networks_to_train,
     split_images,
     train_networks,
 )
@@ -74,13 +74,11 @@ def test_an_interrupted_second_network_leaves_the_first(images: TrainingImages) 
 @pytest.mark.parametrize(
     ("iterations", "budget", "seconds", "images", "networks"),
     [
-        (9 * STEPS_PER_NETWORK, 600.0, 0.06, FEW_IMAGES, 3),
-        (9 * STEPS_PER_NETWORK, 600.0, 0.25, FEW_IMAGES, 2),
-        (9 * STEPS_PER_NETWORK, 600.0, 0.6, FEW_IMAGES, 1),
-        (9 * STEPS_PER_NETWORK, 600.0, 60.0, FEW_IMAGES, 1),
-        (2 * STEPS_PER_NETWORK, 600.0, 0.06, FEW_IMAGES, 2),
-        (2 * STEPS_PER_NETWORK - 1, 600.0, 0.06, FEW_IMAGES, 1),
+        (9 * STEPS_PER_NETWORK, 600.0, 0.06, FEW_IMAGES, 1),
+        (9 * STEPS_PER_NETWORK, 600.0, 0.06, FEW_IMAGES - 1, 3),
         (9 * STEPS_PER_NETWORK, 600.0, 0.6, FEW_IMAGES - 1, 3),
+        (2 * STEPS_PER_NETWORK, 600.0, 0.06, FEW_IMAGES - 1, 2),
+        (2 * STEPS_PER_NETWORK - 1, 600.0, 0.06, FEW_IMAGES - 1, 1),
         (9 * STEPS_PER_NETWORK, 600.0, 1.0, 45, 2),
         (9 * STEPS_PER_NETWORK, 600.0, 60.0, 45, 1),
         (40, 600.0, 0.6, 45, 1),
@@ -91,4 +89,4 @@ def test_as_many_networks_are_trained_as_the_budget_is_enough_for(
 ) -> None:
     monkeypatch.setattr(training, "seconds_per_step", lambda arch, options: seconds)
     options = TrainingOptions(iterations=iterations, budget=budget)
-    assert networks_within_budget(Architecture(64, 64, 1), options, quiet, images) == networks
+    assert networks_to_train(Architecture(64, 64, 1), options, quiet, images) == networks

@@ -10,7 +10,7 @@ from andon_monitor.common.units import parse_duration, parse_latency
 from andon_monitor.image_files.decoding import DEFAULT_MAX_BYTES, DEFAULT_MAX_PIXELS
 from andon_monitor.model.mask import read_mask
 
-from andon_trainer.architecture import parse_layers
+from andon_trainer.architecture import DEFAULT_SIZE, parse_layers
 from andon_trainer.cli.arguments import (
     AssumeGood,
     Cameras,
@@ -128,7 +128,7 @@ def fit(
             help="Size of the network: small, base or large. Only with --architecture conv-dense.",
             rich_help_panel=NETWORK,
         ),
-    ] = "base",
+    ] = DEFAULT_SIZE,
     encoder: Annotated[
         str | None,
         typer.Option(
@@ -142,7 +142,8 @@ def fit(
         int | None,
         typer.Option(
             help="Number of networks, 1 to 5. Each is trained without a different part of the images; their scores "
-            "are averaged. Default: up to 3, as the budget allows. Only with --architecture conv-dense.",
+            "are averaged. Default: 1; of fewer than 250 images up to 3, as the budget allows. Only with "
+            "--architecture conv-dense.",
             metavar="N",
             rich_help_panel=NETWORK,
         ),
@@ -151,8 +152,7 @@ def fit(
         str | None,
         typer.Option(
             help="Longest time for a frame on one core of this machine, such as 10ms, or 100fps: the best model that "
-            "keeps it, with fewer or narrower networks, a smaller encoder or fewer pixels. Only with --architecture "
-            "conv-dense.",
+            "keeps it, with a smaller encoder or fewer pixels. Only with --architecture conv-dense.",
             metavar="TIME",
             rich_help_panel=NETWORK,
         ),

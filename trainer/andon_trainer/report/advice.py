@@ -12,7 +12,7 @@ from andon_trainer.data.splits import MIN_BATCHES
 from andon_trainer.evaluation import Evaluation
 from andon_trainer.fitting import MAX_RESERVED_SECONDS
 from andon_trainer.report.words import left_out_note, number_of, percent, range_sentence
-from andon_trainer.training.ensemble import MAX_NETWORKS, STEPS_PER_NETWORK_OF_FEW
+from andon_trainer.training.ensemble import MAX_NETWORKS, STEPS_PER_NETWORK
 
 # The report warns of a kind of defect where a smaller share than this is found.
 MIN_DETECTION_RATE = 0.5
@@ -124,7 +124,7 @@ def one_network_note(card: Card) -> str | None:
         return None
     if held_out >= needed_to_support(DEFAULT_RATES[0]) or supported_rate(total) == supported_rate(held_out):
         return None
-    steps = MAX_NETWORKS * STEPS_PER_NETWORK_OF_FEW
+    steps = MAX_NETWORKS * STEPS_PER_NETWORK
     seconds = steps * training.seconds / max(training.iterations, 1) + MAX_RESERVED_SECONDS
     return (
         f"Time was enough for one network, so only {held_out:,} of {number_of(total, 'image')} set the threshold. With "

@@ -29,14 +29,12 @@ from andon_trainer.training.schedule import TrainedNetwork
 from andon_trainer.training.timing import seconds_per_step
 
 RESERVED_SECONDS = 15.0  # for each network but the first, whose graph is exported and run on its own
-# A network trained for 700 steps was as good on the tiles as one trained for 9,000. Nobody has measured other images.
-STEPS_PER_NETWORK = 1000
 # Of several networks, every image is held out from one and sets the threshold; of a single one a fifth does. Of fewer
-# images than this, a fifth supports no false-alarm rate of 2 %, so more networks are worth fewer steps each. What a
-# single network makes of images that it has learned from cannot stand in: on castings its error maps of them varied 0.6
-# times as much as of others.
+# images than this, a fifth supports no false-alarm rate of 2 %, and the mean of several finds more than one of them. Of
+# more, it finds as much, and takes several times as long on the line. What a single network makes of images that it has
+# learned from cannot stand in: on castings its error maps of them varied 0.6 times as much as of others.
 FEW_IMAGES = 250
-STEPS_PER_NETWORK_OF_FEW = 300
+STEPS_PER_NETWORK = 300
 MAX_NETWORKS = 3  # each takes as long to run as the first; five were no better than three
 
 
@@ -60,7 +58,7 @@ def split_images(
         planned: tuple[Split, ...] = (split(units, options.seed),)
     else:
         arch = options.conv_dense(images.spec, images.pooling)
-        count = options.networks or networks_within_budget(arch, training, progress, len(units))
+        count = options.networks or networks_to_train(arch, training, progress, len(units))
         planned = splits(units, options.seed, count)
     return tuple(replace(part, groups=images.groups) for part in planned)
 
@@ -116,14 +114,13 @@ def under(progress: Progress, heading: str) -> Progress:
     return lambda what, share: progress(f"{heading}, {what}", share)
 
 
-def networks_within_budget(arch: Architecture, options: TrainingOptions, progress: Progress, images: int) -> int:
-    """How many networks the time is enough for, with a number of images of good parts."""
-    each = STEPS_PER_NETWORK if images >= FEW_IMAGES else STEPS_PER_NETWORK_OF_FEW
-    if options.iterations < 2 * each:
+def networks_to_train(arch: Architecture, options: TrainingOptions, progress: Progress, images: int) -> int:
+    """One network with many images of good parts, else as many as the time is enough for."""
+    if images >= FEW_IMAGES or options.iterations < 2 * STEPS_PER_NETWORK:
         return 1
     progress("timing a training step", 0.0)
     steps = min(options.iterations, options.budget / seconds_per_step(arch, options))
-    return min(max(int(steps / each), 1), MAX_NETWORKS)
+    return min(max(int(steps / STEPS_PER_NETWORK), 1), MAX_NETWORKS)
 
 
 def shrink(images: Pixels, pooling: int) -> Pixels:
