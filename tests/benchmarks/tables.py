@@ -57,7 +57,10 @@ def effort(workloads: Results) -> str:
 
 
 def lateness(workloads: Results) -> str:
-    """From when a frame was due to its verdict, over the frames of all rounds, and the time of a bare frame."""
+    """From when a frame was due to its verdict, over the frames of all rounds, and the time of a bare frame.
+
+    With the share of all cores that others had in each round: a round in which it is large says nothing of the monitor.
+    """
     rows = []
     for key, found in workloads.items():
         row = [key, f"{1000 * median(found['ways']['bare'], 'cpu'):.1f}"]
@@ -65,8 +68,11 @@ def lateness(workloads: Results) -> str:
             late = [seconds for item in found["ways"].get(load, []) for seconds in item["late"]]
             figures = [f"{1000 * value:.1f}" for value in np.percentile(late, PERCENTILES)] if late else []
             row.append(" / ".join(figures))
+            taken = [f"{100 * item.get('elsewhere', 0):.0f}" for item in found["ways"].get(load, [])]
+            row.append(", ".join(taken) + " %" if taken else "")
         rows.append(row)
-    return table(["ms from due to verdict, 50 / 99 / 99.9 %", "a bare frame", *LOADS.values()], rows)
+    loads = [head for name in LOADS.values() for head in (name, "others, each round")]
+    return table(["ms from due to verdict, 50 / 99 / 99.9 %", "a bare frame", *loads], rows)
 
 
 def arithmetic(workloads: Results) -> str:

@@ -12,6 +12,7 @@ The monitor is put together as `andon-monitor run` does it, with its charts, its
 """
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -61,13 +62,15 @@ class Job:
 class Measurement:
     """Frames a second (of `peak`: operations), processor seconds a frame, peak memory in bytes.
 
-    `late`, of the open loop: seconds from the moment a frame was due to its verdict, for each frame.
+    `late`, of the open loop: seconds from the moment a frame was due to its verdict, for each frame. `elsewhere`: the
+    share of all cores that other programs had meanwhile, on a virtual machine its neighbours, too.
     """
 
     rate: float
     cpu: float
     memory: int
     late: tuple[float, ...] = ()
+    elsewhere: float = 0.0
 
 
 def measure(job: Job) -> Measurement:
@@ -94,9 +97,10 @@ def measure_loop(loop: Bare | Plain, frames: Sequence[Frame]) -> Measurement:
     """A loop without a monitor."""
     first = int(WARM * len(frames))
     loop.run(frames[:first])
-    cpu, started = time.process_time(), time.monotonic()
+    begun = clocks()
     done = loop.run(frames[first:])
-    return Measurement(done / (time.monotonic() - started), (time.process_time() - cpu) / done, peak())
+    seconds, cpu, busy = np.subtract(clocks(), begun)
+    return Measurement(done / seconds, cpu / done, peak(), elsewhere=share_elsewhere(seconds, cpu, busy))
 
 
 @contextmanager
@@ -126,15 +130,27 @@ class Clock(Counter):
 
     def __init__(self, count: int) -> None:
         super().__init__(count)
-        self.begun: tuple[int, float, float] | None = None  # verdicts so far, time, processor time
+        self.begun: tuple[float, ...] | None = None  # verdicts so far, and `clocks`
 
     def write(self, inspections: Sequence[object]) -> None:
         """Take note."""
         super().write(inspections)
         if self.begun is None and len(self.latencies) >= WARM * self._count:
-            self.begun = len(self.latencies), time.monotonic(), time.process_time()
+            self.begun = len(self.latencies), *clocks()
         if len(self.latencies) >= self._count:
-            self.ended = len(self.latencies), time.monotonic(), time.process_time()
+            self.ended = len(self.latencies), *clocks()
+
+
+def clocks() -> tuple[float, float, float]:
+    """Seconds: the time, that of the processor for this program, and that of all cores for anybody."""
+    fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+    user, nice, system, _idle, _waiting, *others = (int(field) / os.sysconf("SC_CLK_TCK") for field in fields[:8])
+    return time.monotonic(), time.process_time(), user + nice + system + sum(others)
+
+
+def share_elsewhere(seconds: float, cpu: float, busy: float) -> float:
+    """The share of all cores that others had, between two readings of `clocks`."""
+    return round(max(busy - cpu, 0.0) / (seconds * (os.cpu_count() or 1)), 4)
 
 
 def measure_monitor(settings: Settings, source: Source, sink: Sink, job: Job) -> Measurement:
@@ -152,9 +168,9 @@ def measure_monitor(settings: Settings, source: Source, sink: Sink, job: Job) ->
     clock.pipeline = pipeline
     pipeline.run()
     assert clock.begun is not None
-    frames, seconds, cpu = np.subtract(clock.ended, clock.begun)
-    late = clock.latencies[clock.begun[0] :] if job.rate else []
-    return Measurement(frames / seconds, cpu / frames, peak(), tuple(round(seconds, 5) for seconds in late))
+    frames, seconds, cpu, busy = np.subtract(clock.ended, clock.begun)
+    late = tuple(round(each, 5) for each in clock.latencies[int(clock.begun[0]) :]) if job.rate else ()
+    return Measurement(frames / seconds, cpu / frames, peak(), late, share_elsewhere(seconds, cpu, busy))
 
 
 def peak() -> int:
