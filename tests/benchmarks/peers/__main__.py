@@ -62,7 +62,7 @@ def main() -> None:
             print(said, file=sys.stderr, flush=True)
         results["found"] = {way: [asdict(item) for item in items] for way, items in found.items()}
         path.write_text(json.dumps(results, indent=1))
-    show(found)
+    show(found, {way: megabytes(folder, given.workload, way) for way in ways})
     print(f"\n{path}")
 
 
@@ -113,18 +113,31 @@ def output(command: list[str]) -> str:
     return done.stdout
 
 
-def show(found: dict[str, list[Measurement]]) -> None:
+def megabytes(folder: Path, workload: str, way: str) -> float | None:
+    """The size of the model file; None of what has none."""
+    if way.startswith("andon"):
+        return WORKLOADS[workload].trained(folder).stat().st_size / 1e6
+    weights = folder / "peers" / way.split(",")[0] / "weights" / ("onnx" if way.endswith("onnxruntime") else "torch")
+    files = [each for each in weights.rglob("*") if each.is_file() and each.suffix != ".json"]
+    return sum(each.stat().st_size for each in files) / 1e6 or None
+
+
+def show(found: dict[str, list[Measurement]], files: dict[str, float | None]) -> None:
     """A table, with the monitor as its measure."""
     ours = found[MONITOR]
     print(
         f"\n{'':<28}{'frames/s':>9}{'of the monitor (range)':>26}{'CPU ms/frame':>14}{'peak MB':>9}{'of monitor':>12}"
+        f"{'file MB':>9}"
     )
     for way, items in found.items():
         ratios = [item.rate / own.rate for item, own in zip(items, ours, strict=True)]
         spread = f"{statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
         rate, cpu = (statistics.median(getattr(item, name) for item in items) for name in ("rate", "cpu"))
         memory, own_memory = (max(item.memory for item in some) for some in (items, ours))
-        print(f"{way:<28}{rate:>9.1f}{spread:>26}{1000 * cpu:>14.1f}{memory / 1e6:>9.0f}{memory / own_memory:>12.1f}")
+        print(
+            f"{way:<28}{rate:>9.1f}{spread:>26}{1000 * cpu:>14.1f}{memory / 1e6:>9.0f}{memory / own_memory:>12.1f}"
+            + (f"{size:>9.1f}" if (size := files.get(way)) else "")
+        )
 
 
 if __name__ == "__main__":

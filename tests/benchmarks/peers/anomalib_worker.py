@@ -29,9 +29,9 @@ SIZE = (256, 256)  # as Andon's default
 KINDS = {"ganomaly": Ganomaly, "draem": Draem, "efficientad": EfficientAd, "padim": Padim, "patchcore": Patchcore}
 LEAST = 8  # frames of a measurement
 WARM = 4
-# Images that Padim and Patchcore learn from. Patchcore's memory, and its time for a frame, grow with them: of hundreds
-# of good parts it would be slower.
-PARTS = 16
+# Images that Padim learns from, whose time for a frame does not depend on how many they are. Patchcore's does, since its
+# memory grows with them: it learns from all, as Andon's model does.
+PADIM_PARTS = 16
 
 
 def prepare(name: str, folder: Path, images: Path) -> None:
@@ -47,7 +47,8 @@ def prepare(name: str, folder: Path, images: Path) -> None:
     model = kind(evaluator=False, **options)
     if name in ("padim", "patchcore"):
         (folder / "good").mkdir(exist_ok=True)
-        for path in sorted(images.iterdir())[:PARTS]:
+        parts_of = sorted(images.iterdir())
+        for path in parts_of[:PADIM_PARTS] if name == "padim" else parts_of:
             shutil.copy(path, folder / "good")
         parts = Folder(
             name="part",
