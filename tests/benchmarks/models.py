@@ -1,9 +1,9 @@
 """What model files cost, side by side: python -m tests.benchmarks.models MODEL ... --frames FOLDER
 
-Each file is a process of its own, and they take turns in every round. Of each: milliseconds of a core for the score of a
-frame (median of frames, best round), frames a second on all cores, resident memory with the model and without, and the
-size of the file. Frames are loaded beforehand: decoding costs every model the same. A file of an earlier
-version is measured as this version's monitor runs it.
+Each file is a process of its own, and they take turns in every round. Of each: milliseconds of a core for the score of
+a frame (median of frames, best round), frames a second on all cores, resident memory with the model and without, and
+the size of the file. Frames are loaded beforehand: decoding costs every model the same. A file of an earlier version is
+measured as this version's monitor runs it.
 """
 
 import argparse

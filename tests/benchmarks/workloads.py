@@ -18,12 +18,14 @@ NOISE = 2.0  # grey levels of a sensor's noise, which is what makes files large 
 JPEG_QUALITY = 90
 # `default` has the graph of what `fit` makes by default of parts in ten minutes on two cores: one network at 384 x 384,
 # the encoder, texture features. `small` is for the share of the monitor itself, which shows the more the less the model
-# takes: 256 x 256, no encoder, too few images for texture features. How many steps a network was trained costs no time.
+# takes: 256 x 256, no encoder, too few images for texture features. `default-256` is `default` at the size of others'
+# models. How many steps a network was trained costs no time.
 FIT_OPTIONS = {
     "default": ["--side", "384", "--networks", "1"],
+    "default-256": ["--side", "256", "--networks", "1"],
     "small": ["--side", "256", "--networks", "1", "--encoder", "none"],
 }
-FITTED_IMAGES = {"default": IMAGES, "small": 48}
+FITTED_IMAGES = {"default": IMAGES, "default-256": IMAGES, "small": 48}
 
 
 @dataclass(frozen=True)
@@ -92,5 +94,7 @@ KINDS = (
     ("grey-png", 640, 480, 1, ".png"),
 )
 WORKLOADS = {
-    workload.key: workload for kind in KINDS for workload in (Workload(*kind, model=name) for name in FIT_OPTIONS)
-}
+    workload.key: workload
+    for kind in KINDS
+    for workload in (Workload(*kind, model=name) for name in ("default", "small"))
+} | {"grey-jpeg-default-256": Workload(*KINDS[0], model="default-256")}

@@ -29,8 +29,8 @@ SIZE = (256, 256)  # as Andon's default
 KINDS = {"ganomaly": Ganomaly, "draem": Draem, "efficientad": EfficientAd, "padim": Padim, "patchcore": Patchcore}
 LEAST = 8  # frames of a measurement
 WARM = 4
-# Images that Padim learns from, whose time for a frame does not depend on how many they are. Patchcore's does, since its
-# memory grows with them: it learns from all, as Andon's model does.
+# Images that Padim learns from, whose time for a frame does not depend on how many they are. Patchcore's does, since
+# its memory grows with them: it learns from all, as Andon's model does.
 PADIM_PARTS = 16
 
 
