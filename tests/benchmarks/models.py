@@ -15,8 +15,10 @@ import time
 from pathlib import Path
 
 import numpy as np
-from andon_monitor.model.file import Model
+from andon_monitor.model.card import InputSpec
+from andon_monitor.model.file import CARD_KEY, SCORE
 from andon_monitor.model.imaging import load
+from andon_monitor.model.session import Session
 from rich.console import Console
 from rich.table import Table
 
@@ -45,7 +47,7 @@ def main() -> None:
             found[model].append(json.loads(done.stdout.splitlines()[-1]))
     table = Table("model", "input", "ms of a core", "frames/s, all cores", "memory, MB", "file, MB")
     for model, rounds in found.items():
-        spec = Model.load(model, "cpu").card.input
+        spec = input_of(Session(model.read_bytes(), str(model), "cpu"))
         memory = max(each["memory"] for each in rounds), max(each["before"] for each in rounds)
         table.add_row(
             str(model),
@@ -58,23 +60,30 @@ def main() -> None:
     out.print(table)
 
 
+def input_of(session: Session) -> InputSpec:
+    """The input of a model, also of one whose card is of an earlier version."""
+    given = json.loads(session.metadata[CARD_KEY])["input"]
+    return InputSpec.model_validate({name: given[name] for name in InputSpec.model_fields.keys() & given.keys()})
+
+
 def measure(path: Path, folder: Path) -> dict[str, float]:
     """One model, here and now."""
     before = resident(os.getpid())
-    model = Model.load(path, "cpu")
+    content = path.read_bytes()
+    session = Session(content, str(path), "cpu")
     images = sorted(each for each in folder.iterdir() if each.suffix.lower() in {".png", ".jpg", ".bmp"})[:FRAMES]
-    frames = np.stack([load(image.read_bytes(), model.card.input) for image in images])
+    frames = np.stack([load(image.read_bytes(), input_of(session)) for image in images])
     for i in range(WARM_UP):
-        model.score(frames[i % len(frames)][None])
+        session.run([SCORE], frames[i % len(frames)][None])
     times = []
     for frame in frames:
         start = time.thread_time()
-        model.score(frame[None])
+        session.run([SCORE], frame[None])
         times.append(time.thread_time() - start)
     memory = resident(os.getpid())
-    parallel, done, start = Model.load(path, "cpu", threads=0), 0, time.monotonic()
+    parallel, done, start = Session(content, str(path), "cpu", threads=0), 0, time.monotonic()
     while time.monotonic() - start < SECONDS:
-        parallel.score(frames)
+        parallel.run([SCORE], frames)
         done += len(frames)
     rate = done / (time.monotonic() - start)
     return {"before": before, "memory": memory, "milliseconds": 1000 * float(np.median(times)), "rate": rate}
