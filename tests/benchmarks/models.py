@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from andon_monitor.model.card import InputSpec
-from andon_monitor.model.file import CARD_KEY, SCORE
+from andon_monitor.model.card import CARD_KEY, InputSpec
+from andon_monitor.model.file import SCORE
 from andon_monitor.model.imaging import load
 from andon_monitor.model.session import Session
 from rich.console import Console
@@ -63,7 +63,8 @@ def main() -> None:
 def input_of(session: Session) -> InputSpec:
     """The input of a model, also of one whose card is of an earlier version."""
     given = json.loads(session.metadata[CARD_KEY])["input"]
-    return InputSpec.model_validate({name: given[name] for name in InputSpec.model_fields.keys() & given.keys()})
+    known = {name: given[name] for name in InputSpec.model_fields.keys() & given.keys()}
+    return InputSpec.model_validate_json(json.dumps(known))
 
 
 def measure(path: Path, folder: Path) -> dict[str, float]:
