@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 from torch import nn
 
+from tests.benchmarks.quality.earlier import fit_of_commit
 from tests.benchmarks.quality.folds import CrossValidated, Fold, Folds, divide
 from tests.benchmarks.quality.methods import Task, find_method
 from tests.benchmarks.quality.sets import SHARED, open_set
@@ -49,6 +50,7 @@ BATCH_FRAMES = 8
 # The quick form, for daily work.
 QUICK_SETS = ("magnetic_tile", "casting", "elpv_poly", "metal_nut")  # textures and parts, grey and colour
 QUICK_STEPS, QUICK_FOLDS = 100, 1
+COMMIT = "commit:"  # and a revision: the method that is `fit` of that commit
 STEPS_BUDGET = 24 * 3600.0  # seconds, which do not end a training of given steps
 Score = Callable[[tuple[Sample, ...]], NDArray[np.float64]]
 
@@ -71,7 +73,9 @@ class Effort:
 @app.command()
 def main(
     data: Annotated[list[str] | None, typer.Argument(help="Folders; default: all of ../shared/data.")] = None,
-    method: Annotated[list[str] | None, typer.Option(help="borrowed, features, andon, andon:OPTION=VALUE,...")] = None,
+    method: Annotated[
+        list[str] | None, typer.Option(help="borrowed, features, andon, andon:OPTION=VALUE,..., commit:REVISION")
+    ] = None,
     folds: Annotated[int, typer.Option(help="Parts that the groups are divided into.")] = 3,
     only: Annotated[int, typer.Option(help="Folds that are measured, the first ones; 0 for all.")] = 0,
     budget: Annotated[str, typer.Option(help="The time of one training, as 20s, 10m or 1h.")] = "2m",
@@ -131,7 +135,13 @@ def kept_scores(file: Path, divided: Folds) -> CrossValidated:
 
 
 def trained(method: str, fold: Fold, effort: Effort) -> Score:
-    """A method of `tests.benchmarks.quality.methods`, trained on a fold."""
+    """A method of `tests.benchmarks.quality.methods`, trained on a fold, or `fit` of an earlier commit."""
+    if method.startswith(COMMIT):
+        long = f"{effort.seconds:.0f}s"
+        options = ["--budget", long, "--seed", str(effort.seed), "--threads", str(torch.get_num_threads())]
+        if effort.steps:
+            options += ["--iterations", str(effort.steps), "--networks", "1"]
+        return fit_of_commit(method.removeprefix(COMMIT), fold.learned, options)
     if effort.steps and method.startswith("andon"):
         method += f"{',' if ':' in method else ':'}iterations={effort.steps},networks=1"
     content = find_method(method)(Task(fold.learned, effort.seed, effort.seconds))
