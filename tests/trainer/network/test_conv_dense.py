@@ -15,7 +15,7 @@ def test_outputs_have_the_promised_shapes(height: int, width: int, channels: int
     assert output.reconstruction.shape == (2, channels, height // 2, width // 2)
     assert output.latent.shape == (2, 48 + 10)
     assert output.difference.shape == (2, channels, height // 2, width // 2)
-    assert output.features.shape == (2, 32, height // 8, width // 8)
+    assert output.features.shape == (2, network.arch.features, height // 8, width // 8)
 
 
 def test_reconstruction_depends_on_the_latent_vector_alone() -> None:
