@@ -13,7 +13,7 @@ class Terms:
 
     rate: float = 1.0  # frames a second of one camera
     frame_bytes: float = 55e3
-    frame_cpu: float = 0.0125  # core seconds a frame, all of the monitor included
+    frame_cpu: float = 0.034  # core seconds a frame, all of the monitor included
     utilisation: float = 0.7  # of the busiest monitor's cores
     cores: int = 4  # of one monitor
     partitions_each: int = 4  # partitions for each monitor
