@@ -36,6 +36,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
+    for path in (*given.models, given.frames):
+        if not path.exists():
+            parser.error(f"{path}: no such file or folder")
     if given.worker:
         print(json.dumps(measure(given.models[0], given.frames)))
         return

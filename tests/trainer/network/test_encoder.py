@@ -89,6 +89,16 @@ def test_an_own_network_becomes_one_of_grey_frames_exactly_where_nothing_is_padd
     assert torch.allclose(grey(frames)[:, :, 2:, 2:], colour(frames)[:, :, 2:, 2:], atol=1e-4)
 
 
+def test_a_network_with_two_inputs_is_refused_in_the_same_words_for_grey_frames(tmp_path: Path) -> None:
+    path = own_network(tmp_path / "own.onnx")
+    model = onnx.load(str(path))
+    model.graph.input.append(helper.make_tensor_value_info("more", onnx.TensorProto.FLOAT, ["N", 1]))
+    onnx.save(model, str(path))
+    for channels in (1, 3):
+        with pytest.raises(UsageError, match="the network has 2 inputs; give one with images as its only input"):
+            load_encoder(with_metadata(path, "layers", '["out2", "out3"]'), channels)
+
+
 def test_a_network_whose_images_go_elsewhere_stays_one_of_colours(tmp_path: Path) -> None:
     path = own_network(tmp_path / "own.onnx")
     model = onnx.load(str(path))

@@ -33,7 +33,7 @@ def test_where_one_network_leaves_few_images_for_the_threshold_the_remedy_is_nam
     note = one_network_note(card)
     if told:
         assert note == (
-            "Time was enough for one network, so only 24 of 120 images set the threshold. With --networks 3 all of "
+            "One network was trained, so only 24 of 120 images set the threshold. With --networks 3 all of "
             "them do, and they support a rate of 1 %: it takes about --budget 10m on this machine."
         )
         assert note in warnings(card, None)

@@ -115,9 +115,10 @@ def load_encoder(choice: str, channels: int = 3) -> Encoder | None:
     mean, std = normalisation_of(model, str(path))
     try:
         layers = SMALL_LAYERS if choice == SMALL else layers_of(model, str(path))
-        if channels == 1:
-            model, mean, std = for_grey(model, mean, std)
         network = OnnxNetwork(model, layers, str(path))
+        if channels == 1:
+            model, mean, std = for_grey(model, network.input, mean, std)
+            network = OnnxNetwork(model, layers, str(path))
     except (ValueError, TypeError) as error:  # of weights whose size is not that of their shape
         raise UsageError(f"{path}: its weights cannot be read: {error}") from None
     encoder = Encoder(network, choice if ours else path.name, mean, std).eval().requires_grad_(False)
@@ -126,15 +127,14 @@ def load_encoder(choice: str, channels: int = 3) -> Encoder | None:
     return encoder
 
 
-def for_grey(model: ModelProto, mean: Tensor, std: Tensor) -> tuple[ModelProto, Tensor, Tensor]:
-    """A network of colour images as one of grey ones, with their mean and standard deviation.
+def for_grey(model: ModelProto, name: str, mean: Tensor, std: Tensor) -> tuple[ModelProto, Tensor, Tensor]:
+    """A network of colour images, its input `name`, as one of grey ones, with their mean and standard deviation.
 
     The kernels of the three colours are added up: the first convolution, on the most pixels, takes a third of its time.
     At the border, where colours were padded each with its own mean, one grey is the padding. A network whose images go
     elsewhere than into one convolution stays as it is.
     """
     constants = constants_of(model.graph)
-    (name,) = (each.name for each in model.graph.input if each.name not in constants)
     users = [i for i, node in enumerate(model.graph.node) if name in node.input]
     first = model.graph.node[users[0]] if users else None
     if first is None or len(users) > 1 or first.op_type != "Conv" or first.input[1] not in constants:

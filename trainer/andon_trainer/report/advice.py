@@ -127,7 +127,7 @@ def one_network_note(card: Card) -> str | None:
     steps = MAX_NETWORKS * STEPS_PER_NETWORK
     seconds = steps * training.seconds / max(training.iterations, 1) + MAX_RESERVED_SECONDS
     return (
-        f"Time was enough for one network, so only {held_out:,} of {number_of(total, 'image')} set the threshold. With "
+        f"One network was trained, so only {held_out:,} of {number_of(total, 'image')} set the threshold. With "
         f"--networks {MAX_NETWORKS} all of them do, and they support a rate of {percent(supported_rate(total))}: it "
         f"takes about --budget {math.ceil(seconds / 60)}m on this machine."
     )
