@@ -31,8 +31,9 @@ from andon_trainer.training.timing import seconds_per_step
 RESERVED_SECONDS = 15.0  # for each network but the first, whose graph is exported and run on its own
 # Of several networks, every image is held out from one and sets the threshold; of a single one a fifth does. Of fewer
 # images than this, a fifth supports no false-alarm rate of 2 %, and the mean of several finds more than one of them. Of
-# more (of the tiles), it finds as much, and takes several times as long on the line. What a single network makes of images that it has
-# learned from cannot stand in: on castings its error maps of them varied 0.6 times as much as of others.
+# more (of the tiles), it finds as much, and takes several times as long on the line. What a single network makes of
+# images that it has learned from cannot stand in: on castings its error maps of them varied 0.6 times as much as of
+# others.
 FEW_IMAGES = 250
 STEPS_PER_NETWORK = 300
 MAX_NETWORKS = 3  # each takes as long to run as the first; five were no better than three
